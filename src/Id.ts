@@ -1,0 +1,101 @@
+/**
+ * Identifiers: a prefix that says of what, and a UUIDv7 (RFC 9562) in 32 hexadecimal digits, so that ids sort by the time
+ * they were made and fit a database's `uuid` column without their prefix. Branded: a subscription's id does not pass for
+ * a message's.
+ */
+import { Clock, Effect, Random, Schema } from "effect"
+
+const id = (prefix: string) =>
+  Schema.String.check(
+    Schema.isPattern(new RegExp(`^${prefix}_[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}$`, "u"), {
+      message: `an id of the form ${prefix}_ and 32 hexadecimal digits of a UUIDv7`
+    })
+  )
+
+/**
+ * A message's id, `msg_…`; on the wire it is the `webhook-id`.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const MessageId = id("msg").pipe(Schema.brand("hookline/MessageId"))
+/** @category models @since 0.1.0 */
+export type MessageId = typeof MessageId.Type
+
+/** @category schemas @since 0.1.0 */
+export const SubscriptionId = id("sub").pipe(Schema.brand("hookline/SubscriptionId"))
+/** @category models @since 0.1.0 */
+export type SubscriptionId = typeof SubscriptionId.Type
+
+/** @category schemas @since 0.1.0 */
+export const DeliveryId = id("dlv").pipe(Schema.brand("hookline/DeliveryId"))
+/** @category models @since 0.1.0 */
+export type DeliveryId = typeof DeliveryId.Type
+
+/**
+ * The id of one run of a runner process, `run_…`: a restarted process is another runner.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const RunnerId = id("run").pipe(Schema.brand("hookline/RunnerId"))
+/** @category models @since 0.1.0 */
+export type RunnerId = typeof RunnerId.Type
+
+const hex = (n: number, digits: number) => n.toString(16).padStart(digits, "0")
+
+/**
+ * Makes the UUIDv7 of a time and 74 random bits, as 32 hexadecimal digits.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const uuidv7 = (timeMs: number, random: { readonly nextIntUnsafe: () => number }): string => {
+  const bits = (n: number) => Math.abs(random.nextIntUnsafe()) % 2 ** n
+  return hex(timeMs, 12) + "7" + hex(bits(12), 3) + hex(8 + bits(2), 1) + hex(bits(28), 7) + hex(bits(32), 8)
+}
+
+const generator = <A>(prefix: string, make: (s: string) => A) => (timeMs: number): Effect.Effect<A> =>
+  Effect.map(Random.Random, (random) => make(`${prefix}_${uuidv7(timeMs, random)}`))
+
+/**
+ * Make an id for a time in milliseconds since 1970, the engine's `now` (the clock plus the measured offset to the database's).
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const messageId: (timeMs: number) => Effect.Effect<MessageId> = generator("msg", (s) => MessageId.make(s))
+/** @category constructors @since 0.1.0 */
+export const subscriptionId: (timeMs: number) => Effect.Effect<SubscriptionId> = generator("sub", (s) =>
+  SubscriptionId.make(s))
+/** @category constructors @since 0.1.0 */
+export const deliveryId: (timeMs: number) => Effect.Effect<DeliveryId> = generator("dlv", (s) => DeliveryId.make(s))
+/** @category constructors @since 0.1.0 */
+export const runnerId: Effect.Effect<RunnerId> = Effect.flatMap(
+  Clock.currentTimeMillis,
+  generator("run", (s) => RunnerId.make(s))
+)
+
+/**
+ * The id's UUID without its prefix, as a database's `uuid` column takes it.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const toUuid = (self: string): string => self.slice(4)
+
+/**
+ * The hexadecimal digits of a UUID with or without dashes, to put a prefix before.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const fromUuid = (uuid: string): string => uuid.length === 32 ? uuid : uuid.replaceAll("-", "")
+
+/**
+ * The time an id was made at, in milliseconds since 1970.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const timeOf = (self: string): number => Number.parseInt(self.slice(4, 16), 16)

@@ -1,0 +1,148 @@
+/**
+ * Every limit of Hookline with its unit and its default, in one place: sizes in bytes, times in milliseconds, counts.
+ * `Limits` is a reference, so a program overrides what it needs with `Limits.layer({ … })` and tests shrink them.
+ */
+import { Context, Layer } from "effect"
+
+/**
+ * The limits' defaults.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const defaults = {
+  // -- emitting
+  /** Size of one encoded payload; the HTTP API's request bodies have the same bound. */
+  payloadBytes: 1024 * 1024,
+  /** Emits outside a transaction that share one commit. */
+  groupCommitMessages: 256,
+  /** How long an emit may wait for the database before it fails with `StorageUnavailable`. */
+  emitTimeoutMs: 10_000,
+  /** For how long a repeated idempotency key returns the first message. */
+  idempotencyTtlMs: 24 * 60 * 60 * 1000,
+  /** Length of an idempotency key or an ordering key. */
+  keyLength: 256,
+  /** Messages a hook's local channel holds for its slowest listener, unless the hook says otherwise. */
+  channelCapacity: 1024,
+
+  // -- retrying
+  /** Attempts of one delivery that are ever made and remembered. */
+  attemptsPerDelivery: 100,
+  /** The longest `Retry-After` that is honoured. */
+  retryAfterCapMs: 24 * 60 * 60 * 1000,
+  /** Age at which a delivery held by a disabled subscription fails with reason `expired`. */
+  heldMaxAgeMs: 7 * 24 * 60 * 60 * 1000,
+  /** Delays in a `delays` retry schedule. */
+  retryDelays: 99,
+  /** The longest single delay a retry schedule may ask for. */
+  retryDelayMs: 7 * 24 * 60 * 60 * 1000,
+
+  // -- dispatching, per runner
+  /** Messages routed by one statement. */
+  routeMessages: 200,
+  /** Bytes of payload read by one routing batch, beyond its first message. */
+  routeBytes: 8 * 1024 * 1024,
+  /** Deliveries inserted by one routing statement; a message with more subscriptions is routed alone. */
+  routeDeliveries: 20_000,
+  /** Deliveries claimed by one statement. */
+  claimDeliveries: 500,
+  /** Lanes asked for by one claim. */
+  claimLanes: 256,
+  /** Outcomes recorded by one statement. */
+  recordOutcomes: 500,
+  /** Attempts in flight on a runner. */
+  slots: 1024,
+  /** Attempts in flight of one subscription on a runner. */
+  laneSlots: 64,
+  /** Deliveries of one subscription in memory, waiting or in flight. */
+  laneWindow: 256,
+  /** Deliveries in memory on a runner, waiting or in flight. */
+  window: 4096,
+  /** Payload bytes in memory on a runner beyond which nothing more is claimed. */
+  windowBytes: 64 * 1024 * 1024,
+  /** Share of the slots that lanes may hold together whose endpoints are slow or timed out last. */
+  slowShare: 0.5,
+  /** An attempt in flight for longer makes its lane count as slow. */
+  slowAfterMs: 1000,
+  /** Claims of one delivery without an outcome after which its next claim is a suspect's, alone on its runner. */
+  suspectClaims: 2,
+  /** Claims of one delivery without an outcome after which it fails with reason `crashed-owner`. */
+  crashedClaims: 3,
+  /** Worker groups one runner holds at once. */
+  residentGroups: 100_000,
+  /** How long a group stays with nothing due before its dispatcher passivates. */
+  groupIdleMs: 5_000,
+  /** The sweep's interval, and how far ahead of now it looks for work. */
+  sweepIntervalMs: 1000,
+  sweepAheadMs: 2000,
+
+  // -- ownership
+  /** How long a runner may begin attempts after it sent the last renewal that succeeded. */
+  leaseMs: 2000,
+  leaseRenewMs: 1000,
+  /** How long a stopping runner waits for the attempts in flight before it aborts them. */
+  drainTimeoutMs: 5000,
+  /** How long a take-over waits for the previous owner's statement before it ends that session. */
+  takeOverPatienceMs: 2000,
+  /** How long a disable waits for an owner to confirm that it dropped its un-begun claims. */
+  confirmTimeoutMs: 1000,
+  /** Time the engine gives one statement before it counts as lost. */
+  statementTimeoutMs: 30_000,
+
+  // -- sending
+  connectTimeoutMs: 5000,
+  requestTimeoutMs: 10_000,
+  /** Bytes of a response that are read; the rest is discarded and the connection closed. */
+  responseBytes: 64 * 1024,
+  /** Bytes of a response body kept with its attempt. */
+  responseExcerptBytes: 2048,
+  /** Characters of an error message kept with its attempt. */
+  errorLength: 500,
+  /** Idle connections kept open to one origin, and how long. */
+  connectionsPerOrigin: 64,
+  keepAliveMs: 10_000,
+  /** Origins with a pool of connections; the least recently used idle one closes first. */
+  origins: 1024,
+
+  // -- subscriptions
+  /** Event patterns of one subscription. */
+  eventPatterns: 100,
+  /** Length of a name, and of a description. */
+  nameLength: 100,
+  descriptionLength: 1000,
+  /** Bytes of a subscription's configuration as JSON. */
+  configBytes: 64 * 1024,
+  /** Active signing secrets of one subscription. */
+  signingSecrets: 10,
+
+  // -- reading
+  /** Items of one page, at most and unless asked for. */
+  pageSize: 100,
+  pageSizeDefault: 20,
+
+  // -- history
+  /** Days of partitions made ahead of time. */
+  partitionsAheadDays: 7,
+  /** Rows a maintenance statement deletes or moves at once. */
+  maintenanceRows: 5000
+}
+
+/** @category models @since 0.1.0 */
+export type Limits = typeof defaults
+
+/**
+ * The limits in force.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const Limits = Context.Reference<Limits>("hookline/Limits", { defaultValue: () => defaults })
+
+/**
+ * Layer that overrides some limits.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (overrides: Partial<Limits>): Layer.Layer<never> =>
+  Layer.succeed(Limits, { ...defaults, ...overrides })
