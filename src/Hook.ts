@@ -1,0 +1,213 @@
+/**
+ * Hooks: typed channels that plugins own. A hook is a pure value; its channel lives in the `Hooks` service, one per runtime.
+ * `emit` makes a durable message of a payload, `emitLocal` and `stream` stay in this process.
+ */
+import { Context, Effect, Schema, Stream } from "effect"
+import type { MessageId } from "./Id.ts"
+import type { StorageUnavailable } from "./StorageError.ts"
+
+// -- models
+
+/**
+ * What a channel does with a payload when its slowest listener has fallen behind by the channel's capacity: `sliding` drops
+ * the oldest payload it holds, `dropping` drops the new one. Emitters never wait. Each drop counts in the metric
+ * `hookline_channel_dropped`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Overflow = "sliding" | "dropping"
+
+/**
+ * A hook of whatever payload.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AnyHook {
+  /** Local to the plugin, as in `incident.created`; the event id is `pluginId.hookId`. */
+  readonly id: string
+  /** Opens the hook for one use. */
+  readonly use: <B>(f: <A>(hook: Hook<A>) => B) => B
+}
+
+/**
+ * A typed channel. Made with `make`; its identity is the value itself.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Hook<in out A> extends AnyHook {
+  /** The one source of the payload's type, as a codec between it and JSON. */
+  readonly payload: Schema.Codec<A, Schema.Json>
+  /** The payload's schema as it was given. */
+  readonly schema: Schema.Constraint
+  readonly orderingKey: ((payload: A) => string) | undefined
+  /** Payloads the local channel holds; `Limits.channelCapacity` when undefined. */
+  readonly capacity: number | undefined
+  readonly overflow: Overflow
+}
+
+/** @category models @since 0.1.0 */
+export interface EmitOptions {
+  /** The same key within `Limits.idempotencyTtlMs` returns the first message's id and stores nothing. */
+  readonly idempotencyKey?: string
+  /** Overrides the key that the hook's `orderingKey` gives. */
+  readonly orderingKey?: string
+  /** `default` when left out. */
+  readonly tenantId?: string
+}
+
+// -- errors
+
+/**
+ * The payload is not what the hook's schema says, or is too large. The emitter's fault.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class PayloadRefused extends Schema.TaggedError<PayloadRefused>()("PayloadRefused", {
+  eventId: Schema.String,
+  /** The path of the field, as in `payload.systemIds[0]`. */
+  path: Schema.String,
+  message: Schema.String
+}) {}
+
+/**
+ * No plugin of this runtime brings the hook.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class HookNotRegistered extends Schema.TaggedError<HookNotRegistered>()("HookNotRegistered", {
+  hookId: Schema.String,
+  message: Schema.String
+}) {}
+
+/**
+ * The connection was lost while the commit was under way: the message may or may not be stored. Emitting again with the
+ * same idempotency key is safe.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class EmitOutcomeUnknown extends Schema.TaggedError<EmitOutcomeUnknown>()("EmitOutcomeUnknown", {
+  message: Schema.String
+}) {}
+
+/**
+ * The idempotency key was used for another payload or hook.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class IdempotencyConflict extends Schema.TaggedError<IdempotencyConflict>()("IdempotencyConflict", {
+  key: Schema.String,
+  /** The message that the key belongs to. */
+  messageId: Schema.String,
+  message: Schema.String
+}) {}
+
+/** @category errors @since 0.1.0 */
+export type EmitError =
+  | PayloadRefused
+  | HookNotRegistered
+  | StorageUnavailable
+  | EmitOutcomeUnknown
+  | IdempotencyConflict
+
+// -- service
+
+/**
+ * Where hooks live: emission and channels. The layer is in `Hooks.ts`.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Hooks extends Context.Service<Hooks, {
+  readonly emit: <A>(hook: Hook<A>, payload: A, options?: EmitOptions) => Effect.Effect<MessageId, EmitError>
+  /** Emits by event id a payload in its JSON form, as it comes over HTTP; properties that the schema does not know are dropped. */
+  readonly emitJson: (
+    eventId: string,
+    payload: unknown,
+    options?: EmitOptions
+  ) => Effect.Effect<MessageId, EmitError>
+  readonly emitLocal: <A>(hook: Hook<A>, payload: A) => Effect.Effect<void, PayloadRefused | HookNotRegistered>
+  readonly stream: <A>(hook: Hook<A>) => Stream.Stream<A, HookNotRegistered>
+}>()("hookline/Hooks") {}
+
+// -- constructors
+
+/**
+ * Makes a hook.
+ *
+ * **Details**
+ *
+ * The payload's schema is turned into its JSON codec: dates, sets and the like become JSON by Effect's canonical rules.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = <A, E>(id: string, options: {
+  readonly payload: Schema.Codec<A, E>
+  readonly orderingKey?: (payload: A) => string
+  readonly capacity?: number
+  readonly overflow?: Overflow
+}): Hook<A> => {
+  const self: Hook<A> = {
+    id,
+    use: (f) => f(self),
+    payload: Schema.toCodecJson(options.payload),
+    schema: options.payload,
+    orderingKey: options.orderingKey,
+    capacity: options.capacity,
+    overflow: options.overflow ?? "sliding"
+  }
+  return self
+}
+
+// -- combinators
+
+/**
+ * Emits a payload: a durable message for every subscription, and after the commit an item for local listeners.
+ *
+ * **Details**
+ *
+ * Inside the caller's transaction the message commits or rolls back with it. Outside, concurrent emits share commits; one
+ * with an idempotency key commits alone.
+ *
+ * **Gotchas**
+ *
+ * `EmitOutcomeUnknown` means the message may be stored: repeat the emit only with an idempotency key. Local listeners may
+ * miss items when they are slow (see `Overflow`) and when the process ends between the commit and the callback.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const emit = <A>(hook: Hook<A>, payload: A, options?: EmitOptions): Effect.Effect<MessageId, EmitError, Hooks> =>
+  Effect.flatMap(Hooks, (hooks) => hooks.emit(hook, payload, options))
+
+/**
+ * Offers a payload to the local listeners of this process alone; nothing is stored.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const emitLocal = <A>(
+  hook: Hook<A>,
+  payload: A
+): Effect.Effect<void, PayloadRefused | HookNotRegistered, Hooks> =>
+  Effect.flatMap(Hooks, (hooks) => hooks.emitLocal(hook, payload))
+
+/**
+ * Streams what is emitted in this process, from when the stream is run: `emit` after its commit, and `emitLocal`.
+ *
+ * **Gotchas**
+ *
+ * A stream forked in a fiber subscribes when that fiber starts: fork with `startImmediately` to miss nothing.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const stream = <A>(hook: Hook<A>): Stream.Stream<A, HookNotRegistered, Hooks> =>
+  Stream.unwrap(Effect.map(Hooks, (hooks) => hooks.stream(hook)))

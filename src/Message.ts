@@ -1,0 +1,56 @@
+/**
+ * A message: one emission of a hook, its payload encoded once. What it is of is told by its event id, `pluginId.hookId`,
+ * whether or not the hook is exposed as an event; when it was made is told by its id.
+ */
+import { timeOf } from "./Id.ts"
+import type { MessageId } from "./Id.ts"
+
+/**
+ * The tenant of whoever names none.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const defaultTenant = "default"
+
+/**
+ * A message as it is appended.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Message {
+  readonly id: MessageId
+  readonly eventId: string
+  readonly tenantId: string
+  readonly orderingKey: string | undefined
+  /** The payload as JSON text, encoded with the hook's schema. */
+  readonly payloadJson: string
+}
+
+/**
+ * Where a message is on its way: not yet routed, routed, or set aside because its routing threw.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type MessageState =
+  | { readonly _tag: "Unrouted" }
+  | { readonly _tag: "Routed"; readonly atMs: number; readonly matched: number; readonly filtered: number }
+  | { readonly _tag: "SetAside"; readonly atMs: number; readonly error: string }
+
+/**
+ * When the message was emitted, in milliseconds since 1970.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const timestampMs = (self: { readonly id: MessageId }): number => timeOf(self.id)
+
+/**
+ * The worker group that owns the messages of an event.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const workerGroup = (eventId: string): string => `integration.${eventId}`

@@ -1,0 +1,212 @@
+/**
+ * The registry: what the plugins of this runtime bring. It takes plugins while the program is built and seals when the
+ * engine starts; a duplicate, a malformed or a reserved id is an error at start that names both sides.
+ */
+import { Context, Effect, JsonSchema, Layer, Schema } from "effect"
+import type { AnyHook } from "./Hook.ts"
+import type { IntegrationEvent } from "./IntegrationEvent.ts"
+import * as PayloadProperties from "./PayloadProperties.ts"
+import type { Bound, ConfigRefused } from "./Provider.ts"
+import type { RetrySchedule } from "./RetrySchedule.ts"
+
+// -- models
+
+/** A hook with where it belongs. */
+export interface RegisteredHook {
+  readonly pluginId: string
+  readonly eventId: string
+  readonly hook: AnyHook
+}
+
+/** @category models @since 0.1.0 */
+export interface RegisteredEvent extends IntegrationEvent {
+  readonly eventId: string
+  readonly pluginId: string
+  /** JSON Schema, draft 2020-12, of the payload as it is emitted. */
+  readonly payloadSchema: JsonSchema.JsonSchema
+  readonly availableProperties: ReadonlyArray<PayloadProperties.PayloadProperty>
+}
+
+/** A provider whose services are provided. */
+export interface RegisteredProvider {
+  /** Qualified: `pluginId.providerId`. */
+  readonly providerId: string
+  readonly pluginId: string
+  readonly displayName: string
+  readonly description: string | undefined
+  readonly config: Schema.Constraint
+  readonly supportedEvents: ReadonlyArray<string> | undefined
+  readonly retry: RetrySchedule | undefined
+  readonly bind: (config: unknown) => Effect.Effect<Bound<never>, ConfigRefused>
+}
+
+/** What one plugin brings. */
+export interface Registration {
+  readonly pluginId: string
+  readonly hooks: ReadonlyArray<AnyHook>
+  readonly events: ReadonlyArray<IntegrationEvent>
+  readonly providers: ReadonlyArray<Omit<RegisteredProvider, "providerId" | "pluginId"> & { readonly id: string }>
+}
+
+/**
+ * A plugin can't be registered: the program's fault, told at start.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class PluginError extends Schema.TaggedError<PluginError>()("PluginError", {
+  pluginId: Schema.String,
+  message: Schema.String
+}) {}
+
+/**
+ * The registry.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Registry extends Context.Service<Registry, {
+  readonly register: (registration: Registration) => Effect.Effect<void, PluginError>
+  /** Ends registration; a later one fails. */
+  readonly seal: Effect.Effect<void>
+  readonly plugins: Effect.Effect<ReadonlyArray<Registration>>
+  /** In the order of their ids. */
+  readonly events: Effect.Effect<ReadonlyArray<RegisteredEvent>>
+  readonly eventsByCategory: Effect.Effect<ReadonlyMap<string, ReadonlyArray<RegisteredEvent>>>
+  readonly event: (eventId: string) => Effect.Effect<RegisteredEvent | undefined>
+  readonly hook: (eventId: string) => Effect.Effect<RegisteredHook | undefined>
+  /** Finds a hook by its value. */
+  readonly hookOf: (hook: AnyHook) => Effect.Effect<RegisteredHook | undefined>
+  readonly hooks: Effect.Effect<ReadonlyArray<RegisteredHook>>
+  readonly provider: (providerId: string) => Effect.Effect<RegisteredProvider | undefined>
+  readonly providers: Effect.Effect<ReadonlyArray<RegisteredProvider>>
+}>()("hookline/Registry") {}
+
+// -- layers
+
+/**
+ * Layer of an empty registry.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Registry> = Layer.sync(Registry, () => {
+  const registrations = new Map<string, Registration>()
+  const hooks = new Map<string, RegisteredHook>()
+  const hooksByValue = new Map<AnyHook, RegisteredHook>()
+  const events = new Map<string, RegisteredEvent>()
+  const providers = new Map<string, RegisteredProvider>()
+  let sealed = false
+
+  const add = (registration: Registration) => {
+    const { pluginId } = registration
+    if (sealed) throw problem(pluginId, "comes too late: the engine has started. Add it to the layer's plugins.")
+    checkPluginId(pluginId)
+    const earlier = registrations.get(pluginId)
+    if (earlier) {
+      throw problem(pluginId, `exists twice: one brings ${inventory(earlier)}, the other ${inventory(registration)}.`)
+    }
+    for (const hook of registration.hooks) {
+      const registered = { pluginId, eventId: `${pluginId}.${hook.id}`, hook }
+      checkLocalId(pluginId, "hook", hook.id)
+      if (hooks.has(registered.eventId)) throw problem(pluginId, `brings two hooks with the id "${hook.id}".`)
+      const other = hooksByValue.get(hook)
+      if (other) throw problem(pluginId, `brings the hook "${hook.id}", which belongs to "${other.pluginId}".`)
+      hooks.set(registered.eventId, registered)
+      hooksByValue.set(hook, registered)
+    }
+    for (const event of registration.events) addEvent(pluginId, event)
+    for (const { id, ...provider } of registration.providers) {
+      checkLocalId(pluginId, "provider", id)
+      const providerId = `${pluginId}.${id}`
+      if (providers.has(providerId)) throw problem(pluginId, `brings two providers with the id "${id}".`)
+      providers.set(providerId, { ...provider, providerId, pluginId })
+    }
+    registrations.set(pluginId, registration)
+  }
+
+  const addEvent = (pluginId: string, event: IntegrationEvent) => {
+    const owner = hooksByValue.get(event.hook)
+    if (!owner) {
+      throw problem(pluginId, `exposes the hook "${event.hook.id}" as an event, but no plugin brings it. Add it to hooks.`)
+    }
+    if (owner.pluginId !== pluginId) {
+      throw problem(pluginId, `exposes the hook "${event.hook.id}" as an event, but it belongs to "${owner.pluginId}".`)
+    }
+    const eventId = owner.eventId
+    const earlier = events.get(eventId)
+    if (earlier) {
+      throw problem(pluginId, `exposes "${event.hook.id}" twice: "${earlier.displayName}" and "${event.displayName}".`)
+    }
+    const document = Schema.toJsonSchemaDocument(Schema.make(event.schema.ast))
+    const payloadSchema = {
+      $schema: JsonSchema.META_SCHEMA_URI_DRAFT_2020_12,
+      ...document.schema,
+      ...(Object.keys(document.definitions).length > 0 ? { $defs: document.definitions } : {})
+    }
+    events.set(eventId, {
+      ...event,
+      eventId,
+      pluginId,
+      payloadSchema,
+      availableProperties: PayloadProperties.fromJsonSchema(payloadSchema)
+    })
+  }
+
+  const byId = <A extends { readonly eventId: string }>(items: Iterable<A>): ReadonlyArray<A> =>
+    [...items].sort((a, b) => a.eventId < b.eventId ? -1 : 1)
+
+  return Registry.of({
+    register: (registration) =>
+      Effect.try({
+        try: () => add(registration),
+        catch: (error) =>
+          error instanceof PluginError ? error : problem(registration.pluginId, `can't be registered: ${error}`)
+      }),
+    seal: Effect.sync(() => {
+      sealed = true
+    }),
+    plugins: Effect.sync(() => [...registrations.values()]),
+    events: Effect.sync(() => byId(events.values())),
+    eventsByCategory: Effect.sync(() => Map.groupBy(byId(events.values()), (event) => event.category)),
+    event: (eventId) => Effect.sync(() => events.get(eventId)),
+    hook: (eventId) => Effect.sync(() => hooks.get(eventId)),
+    hookOf: (hook) => Effect.sync(() => hooksByValue.get(hook)),
+    hooks: Effect.sync(() => byId(hooks.values())),
+    provider: (providerId) => Effect.sync(() => providers.get(providerId)),
+    providers: Effect.sync(() => [...providers.values()])
+  })
+})
+
+// --- internal ---
+
+const reserved = new Set(["integration", "subscription", "hookline"])
+
+const problem = (pluginId: string, what: string) =>
+  new PluginError({ pluginId, message: `The plugin "${pluginId}" ${what}` })
+
+const checkPluginId = (pluginId: string) => {
+  if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/u.test(pluginId)) {
+    throw problem(pluginId, "has a malformed id: up to 64 letters, digits, - and _, no dots.")
+  }
+  if (reserved.has(pluginId)) {
+    throw problem(pluginId, `has a reserved id: ${[...reserved].join(", ")} belong to Hookline.`)
+  }
+}
+
+const checkLocalId = (pluginId: string, kind: string, id: string) => {
+  if (!/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/u.test(id) || id.length > 128) {
+    throw problem(
+      pluginId,
+      `brings a ${kind} with the malformed id "${id}": up to 128 letters, digits, - and _ in parts joined by dots.`
+    )
+  }
+}
+
+const inventory = (registration: Registration): string => {
+  const names = [
+    ...registration.hooks.map((hook) => `hook ${hook.id}`),
+    ...registration.providers.map((provider) => `provider ${provider.id}`)
+  ]
+  return names.length === 0 ? "nothing" : names.join(", ")
+}

@@ -1,0 +1,327 @@
+/**
+ * The one persistence seam: what the rest of Hookline asks of a database, verbs in the order of a message's life. Two
+ * backends keep to it, `StorageMemory` and `storage/` for PostgreSQL, and one conformance suite in `testing/` runs against
+ * both. An internal seam: not covered by semantic versioning.
+ *
+ * Every verb of an owner names the owner's epoch and does nothing for an epoch that has been superseded.
+ */
+import { Context, type Effect, type Option } from "effect"
+import type { AttemptRecord, Delivery, DeliveryReason, DeliveryStatus, Transition } from "./Delivery.ts"
+import type { DeliveryId, MessageId, RunnerId, SubscriptionId } from "./Id.ts"
+import type { Message, MessageState } from "./Message.ts"
+import type { OutcomeUnknown, RowRefused, StorageUnavailable } from "./StorageError.ts"
+import type { Subscription } from "./Subscription.ts"
+
+// -- errors
+
+export { OutcomeUnknown, RowRefused, StorageUnavailable } from "./StorageError.ts"
+
+/** @category errors @since 0.1.0 */
+export type AppendError = StorageUnavailable | RowRefused | OutcomeUnknown
+
+// -- models
+
+/**
+ * What `appendOnce` did with an idempotency key.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type AppendOnce =
+  | { readonly _tag: "Appended" }
+  | { readonly _tag: "Repeated"; readonly messageId: MessageId }
+  | { readonly _tag: "Conflict"; readonly messageId: MessageId }
+
+/**
+ * One dispatcher's ownership of a worker group (or of a dispatcher partition of it).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Owner {
+  readonly workerGroup: string
+  readonly partition: number
+  readonly epoch: number
+}
+
+/** @category models @since 0.1.0 */
+export interface TakeOver {
+  readonly owner: Owner
+  /** From when on the claims of the previous owner may be taken: the end of its lease, by the engine's `now`. */
+  readonly claimableAtMs: number
+}
+
+/** A message to route. */
+export interface Unrouted extends Message {
+  readonly seq: number
+  readonly workerGroup: string
+}
+
+/** A delivery that routing makes. */
+export interface NewDelivery {
+  readonly id: DeliveryId
+  readonly messageId: MessageId
+  readonly subscriptionId: SubscriptionId
+  /** Claimed by the router on the way, because its lane has room. */
+  readonly claimed: boolean
+}
+
+/** The result of routing a batch, as it is written. */
+export interface Routing {
+  /** The version of the subscriptions that were matched. */
+  readonly version: number
+  readonly messages: ReadonlyArray<{
+    readonly owner: Owner
+    readonly messageId: MessageId
+    readonly seq: number
+    readonly matched: number
+    readonly filtered: number
+    /** The payload after the event's transform, where it has one. */
+    readonly transformedJson: string | undefined
+    /** Set aside with this error instead of routed. */
+    readonly error: string | undefined
+  }>
+  readonly deliveries: ReadonlyArray<NewDelivery>
+}
+
+/** @category models @since 0.1.0 */
+export type Routed =
+  /** Another change of the subscriptions came first: load them and match again. Nothing was written. */
+  | { readonly _tag: "Stale" }
+  /** The messages that were routed or set aside; those of superseded owners are not among them. */
+  | { readonly _tag: "Routed"; readonly messageIds: ReadonlyArray<MessageId> }
+
+/** A lane that has room: up to `free` deliveries of the subscription in the owner's group. */
+export interface LaneRoom {
+  readonly workerGroup: string
+  readonly subscriptionId: SubscriptionId
+  readonly free: number
+}
+
+/** A claimed delivery. */
+export interface Claimed {
+  readonly workerGroup: string
+  readonly deliveryId: DeliveryId
+  readonly messageId: MessageId
+  readonly subscriptionId: SubscriptionId
+  /** The subscription's version that the claim was made under. */
+  readonly subscriptionVersion: number
+  readonly seq: number
+  /** Attempts recorded so far, and how many of them precede the last manual retry. */
+  readonly attemptCount: number
+  readonly retryBase: number
+  /** Claims without an outcome, this one included. */
+  readonly claims: number
+}
+
+/** @category models @since 0.1.0 */
+export interface Claims {
+  readonly claimed: ReadonlyArray<Claimed>
+  /** For each lane that was asked for and has unclaimed deliveries left: when the first of them is due. */
+  readonly next: ReadonlyArray<{
+    readonly workerGroup: string
+    readonly subscriptionId: SubscriptionId
+    readonly dueAtMs: number
+  }>
+}
+
+/** What an attempt needs besides its claim. */
+export interface Loaded {
+  /** With the payload after the event's transform. */
+  readonly messages: ReadonlyArray<Message>
+  /** The attempts of the deliveries so far, oldest first. */
+  readonly attempts: ReadonlyArray<{ readonly deliveryId: DeliveryId; readonly attempt: AttemptRecord }>
+}
+
+/** An outcome to record. */
+export interface Outcome {
+  readonly owner: Owner
+  readonly deliveryId: DeliveryId
+  /** Attempts recorded before this one: an outcome is recorded once. */
+  readonly attemptCount: number
+  readonly attempt: AttemptRecord
+  readonly transition: Transition
+}
+
+/** Work that is due, or will be. */
+export interface Due {
+  readonly workerGroup: string
+  /** Messages wait to be routed. */
+  readonly unrouted: boolean
+  /** Lanes with unclaimed deliveries of enabled subscriptions, and when the first of each is due. */
+  readonly lanes: ReadonlyArray<{ readonly subscriptionId: SubscriptionId; readonly dueAtMs: number }>
+}
+
+/** A page: `cursor` is the id of the last item of the page before; newest first. */
+export interface Page {
+  readonly cursor: string | undefined
+  readonly limit: number
+}
+
+/** @category models @since 0.1.0 */
+export interface DeliveryFilter {
+  readonly tenantId?: string
+  readonly subscriptionId?: SubscriptionId
+  readonly eventId?: string
+  readonly messageId?: MessageId
+  readonly status?: DeliveryStatus
+  readonly reason?: DeliveryReason
+  readonly fromMs?: number
+  readonly toMs?: number
+}
+
+/** A stored message with where it is on its way. */
+export interface StoredMessage extends Message {
+  readonly seq: number
+  readonly state: MessageState
+}
+
+/** @category models @since 0.1.0 */
+export type RetryAnswer = "Retried" | "NotFound" | "NotRetryable"
+
+// -- the seam
+
+/** Emitting. */
+export interface Appending {
+  /** The engine's clock: Effect's clock plus the measured offset to the database's, in milliseconds since 1970. */
+  readonly now: Effect.Effect<number>
+  /** Whether the calling fiber is inside a transaction of the caller's client. */
+  readonly inTransaction: Effect.Effect<boolean>
+  /** Stores messages, all or none, inside the caller's transaction where there is one. */
+  readonly append: (messages: ReadonlyArray<Message>) => Effect.Effect<void, AppendError>
+  /** Stores a message unless its key was used within `ttlMs`; `contentHash` tells a repetition from a conflict. */
+  readonly appendOnce: (
+    message: Message,
+    options: { readonly key: string; readonly contentHash: string; readonly ttlMs: number }
+  ) => Effect.Effect<AppendOnce, AppendError>
+  /** Runs an effect after the caller's transaction commits, or at once where there is none; never after a rollback. */
+  readonly afterCommit: (effect: Effect.Effect<void>) => Effect.Effect<void>
+}
+
+/** Dispatching. */
+export interface Dispatching {
+  /** All subscriptions that are not deleted, with the version that routing must still find. */
+  readonly subscriptions: Effect.Effect<
+    { readonly version: number; readonly items: ReadonlyArray<Subscription> },
+    StorageUnavailable
+  >
+  /** Begins or prolongs a runner's lease by `leaseMs`; then reads what the runner still owns. */
+  readonly renewLease: (
+    runnerId: RunnerId,
+    leaseMs: number
+  ) => Effect.Effect<ReadonlyArray<Owner>, StorageUnavailable>
+  /** Ends a runner's lease now. */
+  readonly returnLease: (runnerId: RunnerId) => Effect.Effect<void, StorageUnavailable>
+  /** Makes the runner the owner under a new epoch, whoever was before; ends a session that blocks it for `patienceMs`. */
+  readonly takeOver: (
+    runnerId: RunnerId,
+    group: { readonly workerGroup: string; readonly partition: number },
+    patienceMs: number
+  ) => Effect.Effect<TakeOver, StorageUnavailable>
+  /** Gives ownership back: claims of the epoch that were never begun must have been released before. */
+  readonly giveBack: (owners: ReadonlyArray<Owner>) => Effect.Effect<void, StorageUnavailable>
+  /**
+   * Makes the claims of older epochs claimable again; those with `crashedClaims` claims fail with reason `crashed-owner`.
+   * To be called once `claimableAtMs` has passed.
+   */
+  readonly recover: (owners: ReadonlyArray<Owner>, crashedClaims: number) => Effect.Effect<void, StorageUnavailable>
+  /** Finds groups with unrouted messages or with deliveries due within `aheadMs`, all or the named ones. */
+  readonly due: (options: {
+    readonly aheadMs: number
+    readonly workerGroups?: ReadonlyArray<string>
+  }) => Effect.Effect<ReadonlyArray<Due>, StorageUnavailable>
+  /** Reads unrouted messages of the owners' groups in `seq` order, up to a count and a size of payloads (at least one). */
+  readonly unrouted: (
+    owners: ReadonlyArray<Owner>,
+    options: { readonly messages: number; readonly bytes: number }
+  ) => Effect.Effect<ReadonlyArray<Unrouted>, StorageUnavailable>
+  /** Writes a batch's routing: fenced, and only if the subscriptions are still of the version that was matched. */
+  readonly route: (routing: Routing) => Effect.Effect<Routed, StorageUnavailable>
+  /**
+   * Claims due deliveries of enabled subscriptions, oldest due first in each lane, up to `limit`; deliveries that were claimed `suspectClaims` times
+   * without an outcome are left out, but for one of any lane of the owners if `suspect` is set.
+   */
+  readonly claim: (options: {
+    readonly owners: ReadonlyArray<Owner>
+    readonly lanes: ReadonlyArray<LaneRoom>
+    readonly limit: number
+    readonly suspectClaims: number
+    readonly suspect: boolean
+  }) => Effect.Effect<Claims, StorageUnavailable>
+  /** Reads what the attempts of claimed deliveries need; without the fence's lock. */
+  readonly load: (
+    claimed: ReadonlyArray<Pick<Claimed, "deliveryId" | "messageId" | "attemptCount">>
+  ) => Effect.Effect<Loaded, StorageUnavailable>
+  /** Reads the deliveries that are marked with the owners' epochs: after a claim or route whose answer was lost. */
+  readonly held: (owners: ReadonlyArray<Owner>) => Effect.Effect<ReadonlyArray<Claimed>, StorageUnavailable>
+  /** Gives claims back that were never begun; they do not count as claims. */
+  readonly release: (
+    owner: Owner,
+    deliveryIds: ReadonlyArray<DeliveryId>
+  ) => Effect.Effect<void, StorageUnavailable>
+  /**
+   * Records outcomes: fenced, each once. A delivery to be retried whose subscription was deleted ends as `cancelled`.
+   * Returns those that were recorded.
+   */
+  readonly record: (outcomes: ReadonlyArray<Outcome>) => Effect.Effect<ReadonlyArray<DeliveryId>, StorageUnavailable>
+}
+
+/** Administration and reading. */
+export interface Administration {
+  /** Stores a new subscription; returns the version it got. Every message appended afterwards is matched against it. */
+  readonly createSubscription: (
+    subscription: Omit<Subscription, "version">
+  ) => Effect.Effect<number, StorageUnavailable>
+  /** Applies a change to a subscription's current state and returns what came of it; none where there is no such one. */
+  readonly updateSubscription: (
+    id: SubscriptionId,
+    change: (current: Subscription) => Subscription
+  ) => Effect.Effect<Option.Option<Subscription>, StorageUnavailable>
+  /** Deletes a subscription: its unfinished deliveries end as `cancelled` with `maintain`. False where there is no such one. */
+  readonly deleteSubscription: (id: SubscriptionId) => Effect.Effect<boolean, StorageUnavailable>
+  readonly getSubscription: (id: SubscriptionId) => Effect.Effect<Option.Option<Subscription>, StorageUnavailable>
+  readonly listSubscriptions: (
+    filter: { readonly tenantId?: string; readonly enabled?: boolean },
+    page: Page
+  ) => Effect.Effect<ReadonlyArray<Subscription>, StorageUnavailable>
+  /** The owners that hold claims of a subscription, as seen after a change of it was committed. */
+  readonly claimants: (id: SubscriptionId) => Effect.Effect<ReadonlyArray<Owner>, StorageUnavailable>
+  readonly getMessage: (id: MessageId) => Effect.Effect<Option.Option<StoredMessage>, StorageUnavailable>
+  readonly listMessages: (
+    filter: { readonly tenantId?: string; readonly eventId?: string },
+    page: Page
+  ) => Effect.Effect<ReadonlyArray<StoredMessage>, StorageUnavailable>
+  /** Puts a message that was set aside back before the router. */
+  readonly retryMessage: (id: MessageId) => Effect.Effect<RetryAnswer, StorageUnavailable>
+  /** A delivery, finished or not, with its attempts, oldest first. */
+  readonly getDelivery: (
+    id: DeliveryId
+  ) => Effect.Effect<
+    Option.Option<{ readonly delivery: Delivery; readonly attempts: ReadonlyArray<AttemptRecord> }>,
+    StorageUnavailable
+  >
+  /** Deliveries, finished or not, newest first. */
+  readonly listDeliveries: (
+    filter: DeliveryFilter,
+    page: Page
+  ) => Effect.Effect<ReadonlyArray<Delivery>, StorageUnavailable>
+  /** Makes a `failed` or `cancelled` delivery pending again, due now, its schedule anew. */
+  readonly retryDelivery: (id: DeliveryId) => Effect.Effect<RetryAnswer, StorageUnavailable>
+  /**
+   * One round of housekeeping: coming partitions are made, deliveries of deleted subscriptions cancelled, deliveries held
+   * for longer than `heldMaxAgeMs` expired, idempotency keys purged. Returns whether there may be more to do.
+   */
+  readonly maintain: (options: {
+    readonly partitionsAheadDays: number
+    readonly heldMaxAgeMs: number
+    readonly rows: number
+  }) => Effect.Effect<boolean, StorageUnavailable>
+}
+
+/**
+ * The seam.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Storage extends Context.Service<Storage, Appending & Dispatching & Administration>()("hookline/Storage") {}

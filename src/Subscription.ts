@@ -1,0 +1,79 @@
+/**
+ * A subscription as data: who wants which events, through which provider, with which configuration. Secrets in it are
+ * sealed; only the provider's `bind` sees them open.
+ */
+import type { Schema } from "effect"
+import type { SubscriptionId } from "./Id.ts"
+import type { RetryJson } from "./RetrySchedule.ts"
+
+/**
+ * A signing secret, sealed; one with an expiry was rotated out and signs beside the newer ones until then.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SigningSecret {
+  readonly sealed: string
+  readonly createdAtMs: number
+  readonly expiresAtMs?: number
+}
+
+/** @category models @since 0.1.0 */
+export interface Subscription {
+  readonly id: SubscriptionId
+  readonly tenantId: string
+  readonly name: string
+  readonly description: string | undefined
+  /** Event ids and patterns: `incident.incident.created`, `incident.*`, `*`. */
+  readonly events: ReadonlyArray<string>
+  /** Qualified: `webhook.webhook`. */
+  readonly providerId: string
+  /** The provider's configuration, encoded; fields marked secret are sealed. */
+  readonly config: Schema.Json
+  /** Newest first. */
+  readonly signingSecrets: ReadonlyArray<SigningSecret>
+  readonly retry: RetryJson | undefined
+  readonly enabled: boolean
+  /** Why it is disabled, where Hookline did it: `gone`. */
+  readonly disabledReason: string | undefined
+  /** Grows with every change of any subscription: two states of one subscription never share a version. */
+  readonly version: number
+  readonly createdAtMs: number
+  readonly updatedAtMs: number
+}
+
+const patternSyntax = /^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$/u
+
+/**
+ * Tells whether a text has the form of an event id or pattern.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isEventPattern = (text: string): boolean => patternSyntax.test(text)
+
+/**
+ * Tells whether a pattern matches an event: the id itself, `prefix.*` at any depth below the prefix, `*` for every event but
+ * those of Hookline itself, which must be named.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const matchesEvent = (pattern: string, eventId: string): boolean =>
+  pattern === "*"
+    ? !eventId.startsWith("hookline.")
+    : pattern.endsWith(".*")
+    ? eventId.startsWith(pattern.slice(0, -1))
+    : pattern === eventId
+
+/**
+ * Tells whether a subscription wants a message: same tenant, and one of its patterns matches the event.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const wants = (
+  self: Pick<Subscription, "tenantId" | "events">,
+  message: { readonly tenantId: string; readonly eventId: string }
+): boolean =>
+  self.tenantId === message.tenantId && self.events.some((pattern) => matchesEvent(pattern, message.eventId))
