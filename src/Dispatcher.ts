@@ -1,0 +1,287 @@
+/**
+ * The engine of a runner: it owns worker groups, routes their messages, attempts their deliveries and records the outcomes.
+ * It knows neither SQL nor the cluster: `Cluster.ts` says which groups to attach, `Storage` keeps the truth.
+ */
+import { Context, Effect, Layer, Schedule, type Scope, Semaphore } from "effect"
+import * as Claimer from "./dispatcher/Claimer.ts"
+import type * as Lane from "./dispatcher/Lane.ts"
+import * as Recorder from "./dispatcher/Recorder.ts"
+import * as Router from "./dispatcher/Router.ts"
+import * as Sender from "./dispatcher/Sender.ts"
+import * as State from "./dispatcher/State.ts"
+import * as Subscribed from "./dispatcher/Subscribed.ts"
+import * as Id from "./Id.ts"
+import type { RunnerId, SubscriptionId } from "./Id.ts"
+import { Registry } from "./Registry.ts"
+import { type Due, Storage } from "./Storage.ts"
+import type { StorageUnavailable } from "./StorageError.ts"
+import type { Subscriptions } from "./Subscriptions.ts"
+
+/**
+ * The engine.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Dispatcher extends Context.Service<Dispatcher, {
+  readonly runnerId: RunnerId
+  /**
+   * Owns a worker group while the scope is open. When it closes, attempts in flight get `drainTimeoutMs`, what was not begun
+   * is given back, and so is the ownership.
+   */
+  readonly attach: (workerGroup: string) => Effect.Effect<void, StorageUnavailable, Scope.Scope>
+  /** Says that an attached group may have work; false where the group is not attached (any more). */
+  readonly poke: (workerGroup: string) => boolean
+  /** Takes in what the sweep found for attached groups. */
+  readonly due: (found: ReadonlyArray<Due>) => void
+  /** The attached groups that hold deliveries or had something to do lately. */
+  readonly active: Effect.Effect<ReadonlyArray<string>>
+  /** Begins no attempt any more that was claimed under a version of the subscription older than `version`. */
+  readonly drop: (id: SubscriptionId, version: number) => Effect.Effect<void>
+  /** Whether this runner's lease is in force: the database answers. */
+  readonly leased: Effect.Effect<boolean>
+}>()("hookline/Dispatcher") {}
+
+const make = Effect.gen(function*() {
+  const storage = yield* Storage
+  const registry = yield* Registry
+  const state = yield* State.make
+  const { limits } = state
+  const subscribed = yield* Subscribed.make
+  const runnerId = yield* Id.runnerId
+  const hooks = new Set((yield* registry.hooks).map((hook) => `integration.${hook.eventId}`))
+  const released: Array<Lane.Ready> = []
+
+  const drop = (id: SubscriptionId, version: number) =>
+    Effect.sync(() => {
+      const lane = State.laneOf(state, id)
+      lane.minVersion = Math.max(lane.minVersion, version)
+      for (const ready of lane.waiting.splice(0)) giveBack(ready)
+      state.send.openUnsafe()
+    })
+
+  const giveBack = (ready: Lane.Ready) => {
+    released.push(ready)
+    state.release.openUnsafe()
+  }
+
+  const disable = Effect.fnUntraced(function*(finished: Sender.Finished) {
+    const id = finished.ready.claimed.subscriptionId
+    const now = yield* storage.now
+    yield* storage.updateSubscription(id, (current) =>
+      current.version === finished.ready.claimed.subscriptionVersion
+        ? { ...current, enabled: false, disabledReason: "gone", updatedAtMs: now }
+        : current).pipe(
+        Effect.flatMap((updated) => updated._tag === "Some" ? drop(id, updated.value.version) : Effect.void),
+        Effect.catch((error) => Effect.logWarning(`The subscription ${id} is gone, but can't be disabled: ${error.message}`))
+      )
+  })
+
+  const recorder = yield* Recorder.make(state, disable)
+  const sender = yield* Sender.make(state, subscribed, recorder.finish, giveBack)
+  const routeOnce = yield* Router.make(state, subscribed)
+  const claimer = yield* Claimer.make(state, subscribed)
+  // Routing and claiming may overlap; taking up lost claims must see neither under way.
+  const statements = yield* Semaphore.make(2)
+
+  const release = Effect.gen(function*() {
+    const batch = released.splice(0, limits.claimDeliveries)
+    if (batch.length === 0) return
+    const now = yield* storage.now
+    for (const [group, items] of Map.groupBy(batch, (ready) => ready.group)) {
+      if (group.phase !== "lost") {
+        yield* storage.release(group.owner, items.map((ready) => ready.claimed.deliveryId)).pipe(
+          Effect.retry({ schedule: Schedule.spaced("200 millis"), while: () => group.phase !== "lost" }),
+          Effect.ignore
+        )
+      }
+      for (const ready of items) {
+        State.dismiss(state, ready)
+        if (group.phase === "open") State.backlog(state, group, ready.claimed.subscriptionId, now)
+      }
+    }
+  })
+
+  const patient = <A, E extends StorageUnavailable, R>(what: string, effect: Effect.Effect<A, E, R>) =>
+    effect.pipe(
+      Effect.tapError((error) => Effect.logWarning(`${what}: ${error.message}`)),
+      Effect.retry(Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("1 second")]))
+    )
+
+  const routing = State.take(state.route).pipe(
+    Effect.andThen(patient("Messages can't be routed yet", statements.withPermits(1)(routeOnce))),
+    Effect.tap((more) => Effect.sync(() => more && state.route.openUnsafe())),
+    Effect.forever
+  )
+
+  const claiming = patient(
+    "Deliveries can't be claimed yet",
+    Effect.andThen(
+      Effect.suspend(() => state.answerLost ? statements.withPermits(2)(claimer.takeUpLost) : Effect.void),
+      statements.withPermits(1)(claimer.claim)
+    )
+  ).pipe(
+    Effect.flatMap((waitMs) =>
+      State.take(state.claim).pipe(
+        Effect.timeoutOption(Math.max(1, Math.min(waitMs, limits.sweepIntervalMs)))
+      )
+    ),
+    Effect.forever
+  )
+
+  // Lanes become slow as time passes, and a lease may come back: a pass a second finds what no event would tell.
+  const sending = State.take(state.send).pipe(
+    Effect.timeoutOption(limits.slowAfterMs),
+    Effect.andThen(patient("Subscriptions can't be read yet", sender.pass)),
+    Effect.forever
+  )
+
+  const releases = State.take(state.release).pipe(
+    Effect.andThen(Effect.whileLoop({ while: () => released.length > 0, body: () => release, step: () => {} })),
+    Effect.forever
+  )
+
+  const renew = Effect.gen(function*() {
+    const sentAtMs = yield* State.monotonicMs
+    const owned = yield* storage.renewLease(runnerId, limits.leaseMs)
+    const before = state.leaseEndMs
+    state.leaseEndMs = sentAtMs + limits.leaseMs
+    const epochs = new Map(owned.map((owner) => [owner.workerGroup, owner.epoch]))
+    for (const group of state.groups.values()) {
+      if (group.phase !== "lost" && group.takenAtMs < sentAtMs && epochs.get(group.workerGroup) !== group.owner.epoch) {
+        yield* Effect.logWarning(`${group.workerGroup} has another owner now`)
+        lose(group)
+      }
+    }
+    if (before < sentAtMs) state.send.openUnsafe()
+  })
+
+  const lose = (group: State.Group) => {
+    group.phase = "lost"
+    if (state.groups.get(group.workerGroup) === group) state.groups.delete(group.workerGroup)
+    for (const lane of state.lanes.values()) {
+      lane.backlog.delete(group)
+      for (const ready of lane.waiting.splice(0)) {
+        if (ready.group === group) State.dismiss(state, ready)
+        else lane.waiting.push(ready)
+      }
+    }
+  }
+
+  const leasing = renew.pipe(
+    Effect.timeout(limits.leaseMs),
+    Effect.catch((error) => Effect.logWarning(`The lease can't be renewed yet: ${error.message}`)),
+    Effect.repeat(Schedule.spaced(limits.leaseRenewMs))
+  )
+
+  for (const loop of [routing, claiming, sending, releases, leasing, recorder.loop, recorder.loop]) {
+    yield* Effect.forkScoped(loop)
+  }
+  yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeout(storage.returnLease(runnerId), "1 second")))
+
+  const take = (found: ReadonlyArray<Due>) => {
+    for (const { lanes, unrouted, workerGroup } of found) {
+      const group = state.groups.get(workerGroup)
+      if (!group || group.phase !== "open") continue
+      if (unrouted && hooks.has(workerGroup)) {
+        group.unrouted = true
+        state.route.openUnsafe()
+      }
+      for (const lane of lanes) State.backlog(state, group, lane.subscriptionId, lane.dueAtMs)
+    }
+  }
+
+  const begin = Effect.fnUntraced(function*(group: State.Group, claimableAtMs: number) {
+    const now = yield* storage.now
+    yield* Effect.sleep(Math.max(0, claimableAtMs - now))
+    yield* patient(
+      `${group.workerGroup} can't be recovered yet`,
+      Effect.suspend(() => group.phase === "open" ? storage.recover([group.owner], limits.crashedClaims) : Effect.void)
+    )
+    take(
+      yield* patient(
+        `${group.workerGroup} can't be read yet`,
+        storage.due({ aheadMs: limits.sweepAheadMs, workerGroups: [group.workerGroup] })
+      )
+    )
+  })
+
+  const detach = Effect.fnUntraced(function*(group: State.Group) {
+    if (group.phase === "lost") return
+    group.phase = "closing"
+    for (const lane of state.lanes.values()) {
+      lane.backlog.delete(group)
+      for (const ready of lane.waiting.splice(0)) {
+        if (ready.group === group) giveBack(ready)
+        else lane.waiting.push(ready)
+      }
+    }
+    const empty = State.take(state.gone).pipe(
+      Effect.timeoutOption("20 millis"),
+      Effect.repeat({ until: () => group.held === 0 }),
+      Effect.when(Effect.sync(() => group.held > 0))
+    )
+    yield* Effect.timeoutOption(empty, limits.drainTimeoutMs)
+    if (group.held > 0) {
+      yield* sender.abort(group)
+      yield* Effect.timeoutOption(empty, "1 second")
+    }
+    yield* Effect.ignore(Effect.timeout(storage.giveBack([group.owner]), "1 second"))
+    lose(group)
+  })
+
+  const attach = Effect.fn("Dispatcher.attach")(function*(workerGroup: string) {
+    const group = yield* Effect.acquireRelease(
+      Effect.map(
+        storage.takeOver(runnerId, { workerGroup, partition: 0 }, limits.takeOverPatienceMs),
+        ({ claimableAtMs, owner }) => ({ owner, claimableAtMs })
+      ).pipe(Effect.flatMap(({ claimableAtMs, owner }) =>
+        Effect.map(State.monotonicMs, (now) => {
+          const group: State.Group = {
+            workerGroup,
+            owner,
+            phase: "open",
+            unrouted: hooks.has(workerGroup),
+            held: 0,
+            takenAtMs: now,
+            activeAtMs: now
+          }
+          state.groups.set(workerGroup, group)
+          state.route.openUnsafe()
+          return { group, claimableAtMs }
+        })
+      )),
+      ({ group }) => detach(group)
+    )
+    yield* Effect.forkScoped(begin(group.group, group.claimableAtMs))
+  })
+
+  return Dispatcher.of({
+    runnerId,
+    attach,
+    poke: (workerGroup) => {
+      const group = state.groups.get(workerGroup)
+      if (!group || group.phase !== "open") return false
+      if (hooks.has(workerGroup)) {
+        group.unrouted = true
+        state.route.openUnsafe()
+      }
+      return true
+    },
+    due: take,
+    active: Effect.map(State.monotonicMs, (now) =>
+      [...state.groups.values()]
+        .filter((group) => group.held > 0 || now - group.activeAtMs < limits.groupIdleMs)
+        .map((group) => group.workerGroup)),
+    drop: (id, version) => Effect.andThen(drop(id, version), Effect.ignore(subscribed.reload)),
+    leased: Effect.map(State.monotonicMs, (now) => now < state.leaseEndMs)
+  })
+})
+
+/**
+ * Layer of the engine. It takes its lease at once and prolongs it while the layer is up.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Dispatcher, never, Storage | Registry | Subscriptions> = Layer.effect(Dispatcher, make)

@@ -1,0 +1,36 @@
+/**
+ * How the rest of a runtime reaches the dispatchers, wherever in the cluster they are: hints that may be lost, and the
+ * confirmation that a change of a subscription binds. `Cluster.ts` provides it.
+ */
+import { Context, Effect, Layer } from "effect"
+import type { SubscriptionId } from "./Id.ts"
+
+/**
+ * The dispatchers.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Dispatchers extends Context.Service<Dispatchers, {
+  /**
+   * Says that a worker group may have work. Returns at once: coalesced, forked, timed out. A hint: the sweep finds what a
+   * lost one would have told.
+   */
+  readonly wake: (workerGroup: string) => Effect.Effect<void>
+  /**
+   * Returns when no attempt can begin any more under a version of the subscription older than `version`: each owner with
+   * claims of it has dropped the un-begun ones, or its lease has run out.
+   */
+  readonly confirm: (subscription: { readonly id: SubscriptionId; readonly version: number }) => Effect.Effect<void>
+}>()("hookline/Dispatchers") {}
+
+/**
+ * Layer for programs that emit and dispatch nothing: other runners' sweeps find the work.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerNoop: Layer.Layer<Dispatchers> = Layer.succeed(Dispatchers, {
+  wake: () => Effect.void,
+  confirm: () => Effect.void
+})

@@ -1,0 +1,287 @@
+/**
+ * Emission: a payload is encoded once, appended, and after the commit offered to local listeners and told to the dispatcher.
+ * Emits inside the caller's transaction join it; concurrent ones outside share commits (group commit).
+ */
+import { Cause, Deferred, Effect, Layer, Metric, PubSub, Queue, Schema, Stream } from "effect"
+import { createHash } from "node:crypto"
+import { Dispatchers } from "./Dispatchers.ts"
+import {
+  type AnyHook,
+  type EmitError,
+  type EmitOptions,
+  EmitOutcomeUnknown,
+  type Hook,
+  HookNotRegistered,
+  Hooks,
+  IdempotencyConflict,
+  PayloadRefused
+} from "./Hook.ts"
+import * as Id from "./Id.ts"
+import { Limits } from "./Limits.ts"
+import { defaultTenant, type Message, workerGroup } from "./Message.ts"
+import { Registry } from "./Registry.ts"
+import * as SchemaErrors from "./SchemaErrors.ts"
+import { type AppendError, OutcomeUnknown, Storage, StorageUnavailable } from "./Storage.ts"
+
+/**
+ * Payloads that a local channel dropped because its slowest listener had fallen behind, by event.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const channelDropped = Metric.counter("hookline_channel_dropped", {
+  description: "Payloads dropped by local channels for slow listeners",
+  incremental: true
+})
+
+/**
+ * Layer of the Hooks service.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> = Layer.effect(
+  Hooks,
+  Effect.gen(function*() {
+    const registry = yield* Registry
+    const storage = yield* Storage
+    const dispatchers = yield* Dispatchers
+    const limits = yield* Limits
+    const channels = yield* makeChannels
+    const commit = yield* makeGroupCommit(storage)
+
+    const registered = Effect.fnUntraced(function*(hook: AnyHook) {
+      const found = yield* registry.hookOf(hook)
+      if (found) return found
+      return yield* new HookNotRegistered({
+        hookId: hook.id,
+        message: `No plugin of this program brings the hook "${hook.id}": add it to the hooks of a plugin and the plugin ` +
+          "to the program's layer."
+      })
+    })
+
+    const emitAs = Effect.fnUntraced(function*<A>(eventId: string, hook: Hook<A>, payload: A, options: EmitOptions) {
+      const payloadJson = yield* encode(eventId, hook, payload, limits.payloadBytes)
+      const orderingKey = options.orderingKey ?? (yield* keyOf(eventId, hook, payload))
+      const tenantId = options.tenantId ?? defaultTenant
+      for (const [path, key] of Object.entries({ ...options, tenantId, orderingKey })) {
+        const complaint = key === undefined ? undefined : refuseKey(key, limits.keyLength)
+        if (complaint) return yield* new PayloadRefused({ eventId, path, message: complaint })
+      }
+      const message: Message = {
+        id: yield* Effect.flatMap(storage.now, Id.messageId),
+        eventId,
+        tenantId,
+        orderingKey,
+        payloadJson
+      }
+      const published = Effect.andThen(channels.publish(eventId, hook, payload), dispatchers.wake(workerGroup(eventId)))
+      if (options.idempotencyKey !== undefined) {
+        const answer = yield* storage.appendOnce(message, {
+          key: options.idempotencyKey,
+          contentHash: contentHash(message),
+          ttlMs: limits.idempotencyTtlMs
+        }).pipe(Effect.mapError(emitError(eventId)))
+        if (answer._tag === "Conflict") {
+          return yield* new IdempotencyConflict({
+            key: options.idempotencyKey,
+            messageId: answer.messageId,
+            message: `The idempotency key "${options.idempotencyKey}" belongs to the message ${answer.messageId}, which ` +
+              "has other content: use a new key for a new message."
+          })
+        }
+        if (answer._tag === "Repeated") return answer.messageId
+        yield* storage.afterCommit(published)
+      } else if (yield* storage.inTransaction) {
+        yield* Effect.mapError(storage.append([message]), emitError(eventId))
+        yield* storage.afterCommit(published)
+      } else {
+        yield* Effect.mapError(commit(message, published), emitError(eventId))
+      }
+      return message.id
+    })
+
+    return Hooks.of({
+      emit: Effect.fn("Hook.emit")(function*(hook, payload, options) {
+        const { eventId } = yield* registered(hook)
+        return yield* emitAs(eventId, hook, payload, options ?? {})
+      }),
+      emitJson: Effect.fn("Hook.emitJson")(function*(eventId, payload, options) {
+        const found = yield* registry.hook(eventId)
+        if (!found) {
+          return yield* new HookNotRegistered({ hookId: eventId, message: `No plugin brings the hook "${eventId}".` })
+        }
+        return yield* found.hook.use((hook) =>
+          Effect.flatMap(decode(eventId, hook, payload), (decoded) => emitAs(eventId, hook, decoded, options ?? {}))
+        )
+      }),
+      emitLocal: Effect.fnUntraced(function*(hook, payload) {
+        const { eventId } = yield* registered(hook)
+        yield* encode(eventId, hook, payload, limits.payloadBytes)
+        yield* channels.publish(eventId, hook, payload)
+      }),
+      stream: (hook) =>
+        Stream.unwrap(Effect.map(
+          Effect.andThen(registered(hook), channels.of(hook)),
+          Stream.fromPubSub
+        ))
+    })
+  })
+)
+
+// --- internal ---
+
+const encode = <A>(eventId: string, hook: Hook<A>, payload: A, limit: number): Effect.Effect<string, PayloadRefused> =>
+  Schema.encodeEffect(hook.payload)(payload).pipe(
+    Effect.mapError((error) => new PayloadRefused({ eventId, ...SchemaErrors.first(error, ["payload"]) })),
+    Effect.flatMap((json) => {
+      const text: string | undefined = JSON.stringify(json)
+      if (text === undefined) {
+        return Effect.fail(new PayloadRefused({ eventId, path: "payload", message: "Expected a value that JSON can hold" }))
+      }
+      // A character takes at most three bytes: most payloads need no second look.
+      if (text.length * 3 > limit && new TextEncoder().encode(text).length > limit) {
+        return Effect.fail(
+          new PayloadRefused({ eventId, path: "payload", message: `Expected at most ${limit} bytes of JSON` })
+        )
+      }
+      return Effect.succeed(text)
+    })
+  )
+
+const decode = <A>(eventId: string, hook: Hook<A>, payload: unknown): Effect.Effect<A, PayloadRefused> =>
+  Schema.decodeUnknownEffect(hook.payload)(payload).pipe(
+    Effect.mapError((error) => new PayloadRefused({ eventId, ...SchemaErrors.first(error, ["payload"]) }))
+  )
+
+const keyOf = <A>(eventId: string, hook: Hook<A>, payload: A): Effect.Effect<string | undefined, PayloadRefused> =>
+  Effect.try({
+    try: () => hook.orderingKey?.(payload),
+    catch: (error) => new PayloadRefused({ eventId, path: "orderingKey", message: `The hook's orderingKey threw: ${error}` })
+  })
+
+const refuseKey = (key: string, limit: number): string | undefined =>
+  key.length === 0
+    ? "Expected a text that is not empty"
+    : key.length > limit
+    ? `Expected at most ${limit} characters`
+    : key.includes("\0")
+    ? "Expected a text without NUL characters"
+    : undefined
+
+const contentHash = (message: Message): string =>
+  createHash("sha256")
+    .update(JSON.stringify([message.eventId, message.orderingKey ?? null, message.payloadJson]))
+    .digest("base64url")
+
+const emitError = (eventId: string) => (error: AppendError): EmitError => {
+  switch (error._tag) {
+    case "StorageUnavailable":
+      return error
+    case "OutcomeUnknown":
+      return new EmitOutcomeUnknown({ message: error.message })
+    case "RowRefused":
+      return new PayloadRefused({ eventId, path: "payload", message: error.message })
+  }
+}
+
+/** The local channels, made when a first listener or payload comes; the hook's type ties its channel's. */
+const makeChannels = Effect.gen(function*() {
+  const limits = yield* Limits
+  const channels = new Map<AnyHook, unknown>()
+
+  const of = Effect.fnUntraced(function*<A>(hook: Hook<A>) {
+    const existing = channels.get(hook)
+    // Only this function writes the map, under the hook whose type it is.
+    if (existing !== undefined) return existing as PubSub.PubSub<A>
+    const capacity = hook.capacity ?? limits.channelCapacity
+    const channel = yield* (hook.overflow === "sliding" ? PubSub.sliding<A>(capacity) : PubSub.dropping<A>(capacity))
+    const raced = channels.get(hook)
+    if (raced !== undefined) return raced as PubSub.PubSub<A>
+    channels.set(hook, channel)
+    return channel
+  })
+
+  const publish = Effect.fnUntraced(function*<A>(eventId: string, hook: Hook<A>, payload: A) {
+    if (!channels.has(hook)) return
+    const channel = yield* of(hook)
+    const full = yield* PubSub.isFull(channel)
+    yield* PubSub.publish(channel, payload)
+    if (full) yield* Metric.update(Metric.withAttributes(channelDropped, { event: eventId }), 1)
+  })
+
+  return { of, publish }
+})
+
+interface Pending {
+  readonly message: Message
+  readonly published: Effect.Effect<void>
+  readonly done: Deferred.Deferred<void, AppendError>
+  taken: boolean
+  abandoned: boolean
+}
+
+/**
+ * One committer takes whatever emits are waiting and appends them in one statement; those that come meanwhile are the next
+ * batch. A batch that the database refuses is appended one by one, so that only the refused rows' emits fail.
+ */
+const makeGroupCommit = Effect.fnUntraced(function*(storage: Storage["Service"]) {
+  const limits = yield* Limits
+  const queue = yield* Queue.bounded<Pending>(limits.groupCommitMessages)
+
+  const settle = (pending: Pending, append: Effect.Effect<void, AppendError>) =>
+    Effect.exit(append).pipe(
+      Effect.tap((exit) => exit._tag === "Success" ? pending.published : Effect.void),
+      Effect.flatMap((exit) => Deferred.done(pending.done, exit))
+    )
+
+  const commitBatch = Effect.fnUntraced(function*(batch: ReadonlyArray<Pending>) {
+    const exit = yield* Effect.exit(storage.append(batch.map((pending) => pending.message)))
+    const refused = exit._tag === "Failure" &&
+      exit.cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error._tag === "RowRefused")
+    yield* Effect.forEach(
+      batch,
+      (pending) => settle(pending, refused && batch.length > 1 ? storage.append([pending.message]) : exit),
+      { discard: true }
+    )
+  })
+
+  yield* Queue.takeBetween(queue, 1, limits.groupCommitMessages).pipe(
+    Effect.flatMap((taken) => {
+      const batch = taken.filter((pending) => !pending.abandoned)
+      for (const pending of batch) pending.taken = true
+      return batch.length === 0 ? Effect.void : commitBatch(batch)
+    }),
+    Effect.forever,
+    Effect.forkScoped
+  )
+
+  return Effect.fnUntraced(function*(message: Message, published: Effect.Effect<void>) {
+    const pending: Pending = {
+      message,
+      published,
+      done: yield* Deferred.make<void, AppendError>(),
+      taken: false,
+      abandoned: false
+    }
+    yield* Queue.offer(queue, pending).pipe(
+      Effect.andThen(Deferred.await(pending.done)),
+      Effect.onInterrupt(() =>
+        Effect.sync(() => {
+          pending.abandoned = true
+        })
+      ),
+      Effect.timeoutOrElse({
+        duration: limits.emitTimeoutMs,
+        orElse: () => Effect.suspend(() => Effect.fail(unanswered(pending.taken, limits.emitTimeoutMs)))
+      })
+    )
+  })
+})
+
+const unanswered = (taken: boolean, timeoutMs: number): AppendError =>
+  taken
+    ? new OutcomeUnknown({
+      message: `The database did not answer within ${timeoutMs} ms: the message may or may not be stored.`
+    })
+    : new StorageUnavailable({ message: `The database took no message for ${timeoutMs} ms: nothing was stored.` })

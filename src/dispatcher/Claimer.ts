@@ -1,0 +1,147 @@
+/**
+ * Claiming: deliveries that wait in the database come into memory as their lanes have room, in one fenced statement for all
+ * groups of the runner. After an answer was lost, the claims that memory does not know are taken up again.
+ */
+import { Effect } from "effect"
+import type { DeliveryId } from "../Id.ts"
+import { type Claimed, type LaneRoom, Storage } from "../Storage.ts"
+import * as Lane from "./Lane.ts"
+import * as State from "./State.ts"
+import type { Subscribed } from "./Subscribed.ts"
+
+/** Makes the effects of one claim (how long until the next, in milliseconds) and of taking up lost claims. */
+export const make = Effect.fnUntraced(function*(state: State.State, subscribed: Subscribed) {
+  const storage = yield* Storage
+  const { limits } = state
+
+  const take = Effect.fnUntraced(function*(claimed: ReadonlyArray<Claimed>) {
+    if (claimed.length === 0) return
+    const loaded = yield* storage.load(claimed)
+    const messages = new Map(loaded.messages.map((message) => [message.id, message]))
+    const attempts = Map.groupBy(loaded.attempts, (entry) => entry.deliveryId)
+    for (const claim of claimed) {
+      const group = state.groups.get(claim.workerGroup)
+      const message = messages.get(claim.messageId)
+      if (!group || !message || state.left?.has(claim.deliveryId)) continue
+      State.admit(state, {
+        group,
+        claimed: claim,
+        message,
+        history: (attempts.get(claim.deliveryId) ?? []).map((entry) => entry.attempt)
+          .filter((attempt) => attempt.number > claim.retryBase),
+        suspect: claim.claims > limits.suspectClaims
+      })
+    }
+  })
+
+  const lanes = (now: number, monotonic: number): ReadonlyArray<LaneRoom> => {
+    const asked: Array<LaneRoom> = []
+    const window = limits.window - state.deliveries.size
+    if (window <= 0 || state.windowBytes >= limits.windowBytes) return asked
+    for (const lane of state.lanes.values()) {
+      if (asked.length >= limits.claimLanes) break
+      if (lane.backlog.size === 0) continue
+      const subscription = subscribed.get(lane.subscriptionId)
+      if (subscription && (!subscription.enabled || !subscribed.hasProvider(subscription))) continue
+      let free = Lane.room(lane, Lane.isSlow(lane, monotonic, limits), limits)
+      for (const [group, dueAtMs] of lane.backlog) {
+        if (free <= 0) break
+        if (group.phase !== "open") lane.backlog.delete(group)
+        else if (dueAtMs <= now) {
+          asked.push({ workerGroup: group.workerGroup, subscriptionId: lane.subscriptionId, free })
+          // The next group of this lane is asked when this one has answered.
+          free = 0
+        }
+      }
+    }
+    return asked
+  }
+
+  const claim = Effect.gen(function*() {
+    if (subscribed.version() < 0) yield* subscribed.reload
+    const now = yield* storage.now
+    const asked = lanes(now, yield* State.monotonicMs)
+    if (asked.length > 0) {
+      const groups = new Set(asked.map((lane) => lane.workerGroup))
+      const owners = State.open(state).filter((group) => groups.has(group.workerGroup)).map((group) => group.owner)
+      const answer = yield* Effect.onError(
+        storage.claim({
+          owners,
+          lanes: asked,
+          limit: Math.min(limits.claimDeliveries, limits.window - state.deliveries.size),
+          suspectClaims: limits.suspectClaims,
+          suspect: state.suspects === 0
+        }),
+        () =>
+          Effect.sync(() => {
+            state.answerLost = true
+          })
+      )
+      settle(state, asked, answer)
+      yield* Effect.onError(take(answer.claimed), () =>
+        Effect.sync(() => {
+          state.answerLost = true
+        }))
+    }
+    return nextDue(state, subscribed, yield* State.monotonicMs) - (yield* storage.now)
+  })
+
+  const takeUpLost = Effect.gen(function*() {
+    if (!state.answerLost) return
+    const owners = State.open(state).map((group) => group.owner)
+    if (owners.length === 0) return
+    state.left = new Set<DeliveryId>()
+    state.answerLost = false
+    const held = yield* storage.held(owners)
+    yield* take(held.filter((claim) => !state.deliveries.has(claim.deliveryId)))
+  }).pipe(
+    Effect.onError(() =>
+      Effect.sync(() => {
+        state.answerLost = true
+      })
+    ),
+    Effect.ensuring(Effect.sync(() => {
+      state.left = undefined
+    }))
+  )
+
+  return { claim, takeUpLost }
+})
+
+// --- internal ---
+
+/** Takes over what a claim says of each lane's backlog: the first that is left, or nothing. */
+const settle = (
+  state: State.State,
+  asked: ReadonlyArray<LaneRoom>,
+  answer: { readonly next: ReadonlyArray<{ workerGroup: string; subscriptionId: string; dueAtMs: number }> }
+): void => {
+  const next = new Map(answer.next.map((lane) => [`${lane.workerGroup}\0${lane.subscriptionId}`, lane.dueAtMs]))
+  for (const { subscriptionId, workerGroup } of asked) {
+    const group = state.groups.get(workerGroup)
+    const lane = state.lanes.get(subscriptionId)
+    if (!lane || !group) continue
+    const dueAtMs = next.get(`${workerGroup}\0${subscriptionId}`)
+    // Moves the group to the end, so that a lane's groups take turns.
+    lane.backlog.delete(group)
+    if (dueAtMs !== undefined) lane.backlog.set(group, dueAtMs)
+    // Lanes take turns as well.
+    state.lanes.delete(subscriptionId)
+    state.lanes.set(subscriptionId, lane)
+    State.forget(state, lane)
+  }
+}
+
+/** When the next claim can find something: lanes without room are asked again when a delivery leaves them. */
+const nextDue = (state: State.State, subscribed: Subscribed, monotonic: number): number => {
+  let next = Number.POSITIVE_INFINITY
+  if (state.deliveries.size >= state.limits.window || state.windowBytes >= state.limits.windowBytes) return next
+  for (const lane of state.lanes.values()) {
+    if (lane.backlog.size === 0) continue
+    const subscription = subscribed.get(lane.subscriptionId)
+    if (subscription && (!subscription.enabled || !subscribed.hasProvider(subscription))) continue
+    if (Lane.room(lane, Lane.isSlow(lane, monotonic, state.limits), state.limits) <= 0) continue
+    for (const dueAtMs of lane.backlog.values()) next = Math.min(next, dueAtMs)
+  }
+  return next
+}

@@ -1,0 +1,65 @@
+/**
+ * Lanes: what a runner holds in memory for one subscription, and the rules of how much that may be. A backlog of one lane
+ * never fills the window, and lanes whose endpoint hangs share a part of the slots.
+ */
+import type { SubscriptionId } from "../Id.ts"
+import type { Limits } from "../Limits.ts"
+import type { Message } from "../Message.ts"
+import type { Claimed, Loaded } from "../Storage.ts"
+import type { Group } from "./State.ts"
+
+/** A claimed delivery with all that its attempts need. */
+export interface Ready {
+  readonly group: Group
+  readonly claimed: Claimed
+  readonly message: Message
+  /** The attempts since the last manual retry, oldest first. */
+  readonly history: ReadonlyArray<Loaded["attempts"][number]["attempt"]>
+  readonly suspect: boolean
+}
+
+/** One subscription's lane on this runner. */
+export interface Lane {
+  readonly subscriptionId: SubscriptionId
+  /** Claimed, not begun. */
+  readonly waiting: Array<Ready>
+  /** Begun, by delivery, with the start on the monotonic clock in milliseconds; the first is the oldest. */
+  readonly inFlight: Map<string, number>
+  /** Waiting, in flight or with an outcome not yet recorded. */
+  held: number
+  /** By worker group: when the first delivery that is not claimed is due, as far as is known. */
+  readonly backlog: Map<Group, number>
+  /** The last attempt timed out. */
+  timedOut: boolean
+  /** Attempts bound to an older version than this must not begin. */
+  minVersion: number
+  /** In the scheduler's queue. */
+  queued: boolean
+}
+
+/** Makes an empty lane. */
+export const make = (subscriptionId: SubscriptionId): Lane => ({
+  subscriptionId,
+  waiting: [],
+  inFlight: new Map(),
+  held: 0,
+  backlog: new Map(),
+  timedOut: false,
+  minVersion: 0,
+  queued: false
+})
+
+/** Whether a lane's endpoint hangs: its last attempt timed out, or one has been under way for long. */
+export const isSlow = (self: Lane, monotonicMs: number, limits: Limits): boolean => {
+  if (self.timedOut) return true
+  for (const startedAt of self.inFlight.values()) return monotonicMs - startedAt > limits.slowAfterMs
+  return false
+}
+
+/** How many attempts a lane may have in flight: an equal share of the slots among the lanes that have work. */
+export const slots = (activeLanes: number, limits: Limits): number =>
+  Math.max(1, Math.min(limits.laneSlots, Math.floor(limits.slots / Math.max(1, activeLanes))))
+
+/** How many more deliveries a lane may take into memory. A slow lane takes no more than it has slots for. */
+export const room = (self: Lane, slow: boolean, limits: Limits): number =>
+  Math.max(0, (slow ? limits.laneSlots : limits.laneWindow) - self.held)

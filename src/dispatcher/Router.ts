@@ -1,0 +1,173 @@
+/**
+ * Routing: unrouted messages of all owned groups, in batches, become deliveries in one fenced statement. A message is
+ * transformed once; deliveries whose lanes have room are claimed on the way.
+ */
+import { Effect } from "effect"
+import * as Id from "../Id.ts"
+import type { MessageId, SubscriptionId } from "../Id.ts"
+import type { Message } from "../Message.ts"
+import { Registry } from "../Registry.ts"
+import { type NewDelivery, type Routing, Storage, type Unrouted } from "../Storage.ts"
+import type { StorageUnavailable } from "../StorageError.ts"
+import * as Lane from "./Lane.ts"
+import * as State from "./State.ts"
+import type { Subscribed } from "./Subscribed.ts"
+
+interface Transformed {
+  readonly message: Unrouted
+  readonly group: State.Group
+  readonly payloadJson: string
+  readonly transformed: boolean
+  readonly error: string | undefined
+  readonly exposed: boolean
+}
+
+/** Makes the effect that routes one batch; true when there may be more. */
+export const make = Effect.fnUntraced(function*(state: State.State, subscribed: Subscribed) {
+  const storage = yield* Storage
+  const registry = yield* Registry
+  const { limits } = state
+
+  const transform = Effect.fnUntraced(function*(message: Unrouted) {
+    const group = state.groups.get(message.workerGroup)
+    if (!group) return undefined
+    const event = yield* registry.event(message.eventId)
+    const base = { message, group, exposed: event !== undefined, payloadJson: message.payloadJson, error: undefined }
+    if (event?.transform === undefined) return { ...base, transformed: false } satisfies Transformed
+    return yield* event.transform(message.payloadJson).pipe(
+      Effect.map((payloadJson): Transformed => ({ ...base, payloadJson, transformed: true })),
+      Effect.catchTag("TransformFailed", (error) =>
+        Effect.succeed<Transformed>({ ...base, transformed: false, error: error.message.slice(0, limits.errorLength) }))
+    )
+  })
+
+  const match = Effect.fnUntraced(function*(batch: ReadonlyArray<Transformed>) {
+    const now = yield* storage.now
+    const monotonic = yield* State.monotonicMs
+    const room = roomOf(state, now, monotonic)
+    const messages: Array<Routing["messages"][number]> = []
+    const deliveries: Array<NewDelivery> = []
+    const bound = new Map<string, { readonly item: Transformed; readonly subscriptionVersion: number }>()
+    for (const item of batch) {
+      const { message } = item
+      const matching = item.error === undefined && item.exposed ? subscribed.matching(message) : []
+      // A fan-out too large for one statement with others goes alone.
+      if (deliveries.length > 0 && deliveries.length + matching.length > limits.routeDeliveries) break
+      for (const subscription of matching) {
+        const id = yield* Id.deliveryId(now)
+        const claimed = subscription.enabled && subscribed.hasProvider(subscription) &&
+          room(subscription.id, message.payloadJson.length)
+        deliveries.push({ id, messageId: message.id, subscriptionId: subscription.id, claimed })
+        bound.set(id, { item, subscriptionVersion: subscription.version })
+      }
+      messages.push({
+        owner: item.group.owner,
+        messageId: message.id,
+        seq: message.seq,
+        matched: matching.length,
+        filtered: 0,
+        transformedJson: item.transformed ? item.payloadJson : undefined,
+        error: item.error
+      })
+    }
+    return { routing: { version: subscribed.version(), messages, deliveries }, bound, now }
+  })
+
+  const write = (batch: ReadonlyArray<Transformed>): Effect.Effect<number, StorageUnavailable> =>
+    Effect.gen(function*() {
+      const { bound, now, routing } = yield* match(batch)
+      const answer = yield* Effect.onError(storage.route(routing), () =>
+        Effect.sync(() => {
+          state.answerLost = true
+        }))
+      if (answer._tag === "Stale") {
+        yield* subscribed.reload
+        return yield* write(batch)
+      }
+      const routed = new Set<MessageId>(answer.messageIds)
+      for (const delivery of routing.deliveries) {
+        const found = bound.get(delivery.id)
+        if (!found || !routed.has(delivery.messageId)) continue
+        if (delivery.claimed) admitRouted(state, delivery, found)
+        else State.backlog(state, found.item.group, delivery.subscriptionId, now)
+      }
+      return routing.messages.length
+    })
+
+  return Effect.gen(function*() {
+    const groups = State.open(state).filter((group) => group.unrouted)
+    if (groups.length === 0) return false
+    for (const group of groups) group.unrouted = false
+    const again = () => {
+      for (const group of groups) group.unrouted = true
+    }
+    return yield* Effect.gen(function*() {
+      if (subscribed.version() < 0) yield* subscribed.reload
+      const read = yield* storage.unrouted(groups.map((group) => group.owner), {
+        messages: limits.routeMessages,
+        bytes: limits.routeBytes
+      })
+      if (read.length === 0) return false
+      const batch = (yield* Effect.forEach(read, transform)).filter((item) => item !== undefined)
+      const monotonic = yield* State.monotonicMs
+      for (const item of batch) item.group.activeAtMs = monotonic
+      const written = batch.length === 0 ? 0 : yield* write(batch)
+      // Less than asked for is everything there was, unless the batch ended by its size.
+      const size = read.reduce((sum, message) => sum + message.payloadJson.length, 0)
+      const more = read.length >= limits.routeMessages || size >= limits.routeBytes / 2 || written < batch.length
+      if (more) again()
+      return more
+    }).pipe(Effect.onError(() => Effect.sync(again)))
+  })
+})
+
+// --- internal ---
+
+/** Counts what a batch puts into each lane against the lane's room, the window and its bytes. */
+const roomOf = (state: State.State, now: number, monotonicMs: number) => {
+  const { limits } = state
+  const left = new Map<SubscriptionId, number>()
+  let window = limits.window - state.deliveries.size
+  let bytes = limits.windowBytes - state.windowBytes
+  return (id: SubscriptionId, size: number): boolean => {
+    if (window <= 0 || bytes <= 0) return false
+    let free = left.get(id)
+    if (free === undefined) {
+      const lane = state.lanes.get(id)
+      // Older deliveries that wait in the database go first.
+      const behind = lane !== undefined && [...lane.backlog.values()].some((dueAtMs) => dueAtMs <= now)
+      free = behind ? 0 : lane ? Lane.room(lane, Lane.isSlow(lane, monotonicMs, limits), limits) : limits.laneWindow
+    }
+    left.set(id, free - 1)
+    if (free <= 0) return false
+    window--
+    bytes -= size
+    return true
+  }
+}
+
+const admitRouted = (
+  state: State.State,
+  delivery: NewDelivery,
+  found: { readonly item: Transformed; readonly subscriptionVersion: number }
+): void => {
+  const { item } = found
+  const message: Message = { ...item.message, payloadJson: item.payloadJson }
+  State.admit(state, {
+    group: item.group,
+    message,
+    history: [],
+    suspect: false,
+    claimed: {
+      workerGroup: item.group.workerGroup,
+      deliveryId: delivery.id,
+      messageId: delivery.messageId,
+      subscriptionId: delivery.subscriptionId,
+      subscriptionVersion: found.subscriptionVersion,
+      seq: item.message.seq,
+      attemptCount: 0,
+      retryBase: 0,
+      claims: 1
+    }
+  })
+}

@@ -1,0 +1,220 @@
+/**
+ * Sending: attempts begin lane by lane in turn, as far as slots, lease and the subscription's version allow, and end as
+ * outcomes for the recorder.
+ */
+import { Cause, Effect, Exit, FiberMap, Option, type Scope } from "effect"
+import * as Delivery from "../Delivery.ts"
+import { type DeliveryId, timeOf } from "../Id.ts"
+import type { Delivered, ProviderError } from "../Provider.ts"
+import { RetryableError } from "../Provider.ts"
+import { Registry } from "../Registry.ts"
+import * as RetrySchedule from "../RetrySchedule.ts"
+import { type Outcome, Storage } from "../Storage.ts"
+import type { Subscription } from "../Subscription.ts"
+import type { Binding } from "../Subscriptions.ts"
+import * as Lane from "./Lane.ts"
+import * as State from "./State.ts"
+import type { Subscribed } from "./Subscribed.ts"
+
+/** An outcome on its way to the recorder. */
+export interface Finished {
+  readonly ready: Lane.Ready
+  readonly outcome: Outcome
+  readonly disableSubscription: boolean
+}
+
+/** Makes the sender: `pass` begins what can begin now; `abort` interrupts a group's attempts, which end as interrupted. */
+export const make = Effect.fnUntraced(function*(
+  state: State.State,
+  subscribed: Subscribed,
+  finish: (finished: Finished) => void,
+  giveBack: (ready: Lane.Ready) => void
+) {
+  const storage = yield* Storage
+  const registry = yield* Registry
+  const { limits } = state
+  const fibers: FiberMap.FiberMap<DeliveryId> = yield* FiberMap.make<DeliveryId>()
+
+  const conclude = Effect.fnUntraced(function*(
+    ready: Lane.Ready,
+    binding: Binding | undefined,
+    startedAtMs: number,
+    exit: Exit.Exit<Delivered, ProviderError>
+  ) {
+    const { claimed } = ready
+    const nowMs = yield* storage.now
+    const outcome = outcomeOf(exit)
+    const lane = State.laneOf(state, claimed.subscriptionId)
+    lane.timedOut = outcome._tag === "Failed" && outcome.error._tag === "Retryable" && outcome.error.timedOut === true
+    const event = yield* registry.event(ready.message.eventId)
+    const schedule = binding?.retrySource === "subscription"
+      ? binding.retry
+      : event?.retry ?? binding?.retry ?? RetrySchedule.standardWebhooks
+    const history = ready.history.flatMap((attempt) =>
+      Option.match(Delivery.errorOf(attempt), {
+        onNone: () => [],
+        onSome: (error) => [{ atMs: attempt.startedAtMs + attempt.durationMs, error }]
+      })
+    )
+    const nextDelayMs = outcome._tag === "Failed" && outcome.error._tag === "Retryable"
+      ? yield* RetrySchedule.next(schedule, {
+        history: [...history, { atMs: nowMs, error: outcome.error }],
+        seed: claimed.deliveryId
+      })
+      : Option.none<number>()
+    const step = Delivery.step(
+      {
+        id: claimed.deliveryId,
+        attemptCount: claimed.attemptCount,
+        retryBase: claimed.retryBase
+      },
+      outcome,
+      {
+        nowMs,
+        startedAtMs,
+        nextDelayMs: Option.getOrUndefined(nextDelayMs),
+        retryAfterCapMs: limits.retryAfterCapMs,
+        errorLength: limits.errorLength
+      }
+    )
+    finish({
+      ready,
+      disableSubscription: step.disableSubscription,
+      outcome: {
+        owner: ready.group.owner,
+        deliveryId: claimed.deliveryId,
+        attemptCount: claimed.attemptCount,
+        attempt: step.attempt,
+        transition: step.transition
+      }
+    })
+  })
+
+  const attempt = (ready: Lane.Ready, subscription: Subscription) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        const { claimed, message } = ready
+        const startedAtMs = yield* storage.now
+        const bound = yield* Effect.result(subscribed.bind(subscription))
+        const exit = bound._tag === "Success"
+          ? yield* Effect.exit(restore(bound.success.bound.deliver({
+            deliveryId: claimed.deliveryId,
+            number: claimed.attemptCount + 1,
+            nowMs: startedAtMs,
+            message: {
+              id: message.id,
+              eventId: message.eventId,
+              tenantId: message.tenantId,
+              timestampMs: timestampMs(message),
+              payloadJson: message.payloadJson
+            },
+            subscription: { id: subscription.id, name: subscription.name },
+            signingSecrets: bound.success.signingSecrets
+              .filter((secret) => secret.expiresAtMs === undefined || secret.expiresAtMs > startedAtMs)
+              .map((secret) => secret.secret)
+          })))
+          : Exit.fail(
+            new RetryableError({
+              code: "Misconfigured",
+              message: `The subscription can't be used: ${bound.failure.message}`
+            })
+          )
+        yield* conclude(ready, bound._tag === "Success" ? bound.success : undefined, startedAtMs, exit)
+      })
+    ).pipe(
+      Effect.annotateLogs({ delivery: ready.claimed.deliveryId, message: ready.claimed.messageId }),
+      Effect.ensuring(Effect.sync(() => {
+        const lane = State.laneOf(state, ready.claimed.subscriptionId)
+        lane.inFlight.delete(ready.claimed.deliveryId)
+        state.inFlight--
+        State.forget(state, lane)
+        state.send.openUnsafe()
+      }))
+    )
+
+  /** Begins attempts of a lane while it may; tells whether it has more to begin. */
+  const begin = Effect.fnUntraced(function*(lane: Lane.Lane, laneSlots: number, slowLeft: number, monotonic: number) {
+    const slow = Lane.isSlow(lane, monotonic, limits)
+    const ready = lane.waiting[0]
+    if (!ready) return 0
+    if (lane.inFlight.size >= laneSlots || (slow && slowLeft <= 0)) return 0
+    const subscription = subscribed.get(lane.subscriptionId)
+    lane.waiting.shift()
+    if (
+      ready.group.phase !== "open" || ready.claimed.subscriptionVersion < lane.minVersion || !subscription ||
+      subscription.version !== ready.claimed.subscriptionVersion || !subscription.enabled ||
+      !subscribed.hasProvider(subscription)
+    ) {
+      giveBack(ready)
+      return 1
+    }
+    lane.inFlight.set(ready.claimed.deliveryId, monotonic)
+    state.inFlight++
+    ready.group.activeAtMs = monotonic
+    yield* FiberMap.run(fibers, ready.claimed.deliveryId, attempt(ready, subscription))
+    return slow ? 2 : 1
+  })
+
+  /** Whether a waiting delivery was claimed under another version than the copy's: the copy is behind, or the claim. */
+  const behind = () => {
+    for (const lane of state.lanes.values()) {
+      const ready = lane.waiting[0]
+      if (ready && ready.claimed.subscriptionVersion > subscribed.version()) return true
+    }
+    return false
+  }
+
+  const pass = Effect.gen(function*() {
+    if (behind()) yield* subscribed.reload
+    const monotonic = yield* State.monotonicMs
+    const waiting = [...state.lanes.values()].filter((lane) => lane.waiting.length > 0)
+    let active = 0
+    let slowInFlight = 0
+    for (const lane of state.lanes.values()) {
+      if (lane.waiting.length > 0 || lane.inFlight.size > 0) active++
+      if (Lane.isSlow(lane, monotonic, limits)) slowInFlight += lane.inFlight.size
+    }
+    const laneSlots = Lane.slots(active, limits)
+    const slowSlots = Math.floor(limits.slots * limits.slowShare)
+    let turn = waiting
+    while (turn.length > 0) {
+      const next: Array<Lane.Lane> = []
+      for (const lane of turn) {
+        if (state.inFlight >= limits.slots || (yield* State.monotonicMs) >= state.leaseEndMs) return
+        const begun = yield* begin(lane, laneSlots, slowSlots - slowInFlight, monotonic)
+        if (begun === 2) slowInFlight++
+        if (begun > 0 && lane.waiting.length > 0) next.push(lane)
+      }
+      turn = next
+    }
+  })
+
+  const abort = (group: State.Group) =>
+    Effect.forEach(
+      [...state.deliveries.values()].filter((ready) => ready.group === group),
+      (ready) => FiberMap.remove(fibers, ready.claimed.deliveryId),
+      { discard: true }
+    )
+
+  return { pass, abort }
+})
+
+// --- internal ---
+
+const timestampMs = (message: { readonly id: string }) => timeOf(message.id)
+
+const outcomeOf = (exit: Exit.Exit<Delivered, ProviderError>): Delivery.Outcome => {
+  if (Exit.isSuccess(exit)) return { _tag: "Delivered", delivered: exit.value }
+  if (Cause.hasInterruptsOnly(exit.cause)) return { _tag: "Interrupted" }
+  const error = Cause.findErrorOption(exit.cause)
+  if (Option.isSome(error)) return { _tag: "Failed", error: error.value }
+  // A defect is the provider's fault: it may be mended while the schedule runs.
+  const defect = Cause.squash(exit.cause)
+  return {
+    _tag: "Failed",
+    error: new RetryableError({
+      code: "ProviderDefect",
+      message: defect instanceof Error ? defect.message : "the provider threw"
+    })
+  }
+}

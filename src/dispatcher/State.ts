@@ -1,0 +1,138 @@
+/**
+ * What all dispatchers of a runner share in memory: the groups they own, the lanes, the window's accounting, and the
+ * latches on which the pump's loops wait. Changed synchronously, by one loop at a time.
+ */
+import { Clock, Effect, Latch } from "effect"
+import type { DeliveryId, SubscriptionId } from "../Id.ts"
+import { Limits } from "../Limits.ts"
+import type { Owner } from "../Storage.ts"
+import * as Lane from "./Lane.ts"
+
+/** A worker group that this runner owns. */
+export interface Group {
+  readonly workerGroup: string
+  readonly owner: Owner
+  /** `closing` begins nothing more; `lost` was superseded: nothing of it will be recorded. */
+  phase: "open" | "closing" | "lost"
+  /** There may be messages to route. */
+  unrouted: boolean
+  /** Deliveries of the group in memory. */
+  held: number
+  /** Monotonic time of the take-over, in milliseconds: a renewal sent earlier does not know of it. */
+  readonly takenAtMs: number
+  /** Monotonic time at which it last had something to do, in milliseconds. */
+  activeAtMs: number
+}
+
+/** The shared state. */
+export interface State {
+  readonly limits: Limits
+  readonly groups: Map<string, Group>
+  readonly lanes: Map<SubscriptionId, Lane.Lane>
+  /** Every delivery in memory, whatever its stage. */
+  readonly deliveries: Map<DeliveryId, Lane.Ready>
+  /** While claims are taken up again: the deliveries that left memory meanwhile. */
+  left: Set<DeliveryId> | undefined
+  windowBytes: number
+  inFlight: number
+  suspects: number
+  /** A claim's or route's answer was lost: there may be claims that memory does not know. */
+  answerLost: boolean
+  /** No attempt begins after this time on the monotonic clock, in milliseconds. */
+  leaseEndMs: number
+  readonly route: Latch.Latch
+  readonly claim: Latch.Latch
+  readonly send: Latch.Latch
+  readonly record: Latch.Latch
+  /** Opens whenever a delivery leaves memory. */
+  readonly gone: Latch.Latch
+  /** Opens when claims are to be given back. */
+  readonly release: Latch.Latch
+}
+
+/** Makes the state of a runner that owns nothing. */
+export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
+  limits,
+  groups: new Map(),
+  lanes: new Map(),
+  deliveries: new Map(),
+  left: undefined,
+  windowBytes: 0,
+  inFlight: 0,
+  suspects: 0,
+  answerLost: false,
+  leaseEndMs: 0,
+  route: Latch.makeUnsafe(),
+  claim: Latch.makeUnsafe(),
+  send: Latch.makeUnsafe(),
+  record: Latch.makeUnsafe(),
+  gone: Latch.makeUnsafe(),
+  release: Latch.makeUnsafe()
+}))
+
+/** The monotonic clock in milliseconds. */
+export const monotonicMs: Effect.Effect<number> = Effect.map(Clock.Clock, (clock) =>
+  Number(clock.monotonicTimeNanosUnsafe() / 1000n) / 1000)
+
+/** Waits for a latch, closes it, and returns: what opens it afterwards is seen by the next wait. */
+export const take = (latch: Latch.Latch): Effect.Effect<void> =>
+  Effect.andThen(latch.await, Effect.sync(() => latch.closeUnsafe()))
+
+/** The lane of a subscription, made where there is none. */
+export const laneOf = (self: State, id: SubscriptionId): Lane.Lane => {
+  const existing = self.lanes.get(id)
+  if (existing) return existing
+  const lane = Lane.make(id)
+  self.lanes.set(id, lane)
+  return lane
+}
+
+/** Takes a claimed delivery into memory and its lane; false when it is there already or its group is not open. */
+export const admit = (self: State, ready: Lane.Ready): boolean => {
+  const { deliveryId, subscriptionId } = ready.claimed
+  if (self.deliveries.has(deliveryId) || ready.group.phase !== "open") return false
+  const lane = laneOf(self, subscriptionId)
+  self.deliveries.set(deliveryId, ready)
+  self.windowBytes += ready.message.payloadJson.length
+  if (ready.suspect) self.suspects++
+  ready.group.held++
+  lane.held++
+  lane.waiting.push(ready)
+  self.send.openUnsafe()
+  return true
+}
+
+/** Lets a delivery go from memory, once its outcome is recorded or its claim is given back. */
+export const dismiss = (self: State, ready: Lane.Ready): void => {
+  const { deliveryId, subscriptionId } = ready.claimed
+  if (!self.deliveries.delete(deliveryId)) return
+  self.left?.add(deliveryId)
+  self.windowBytes -= ready.message.payloadJson.length
+  if (ready.suspect) self.suspects--
+  ready.group.held--
+  const lane = laneOf(self, subscriptionId)
+  lane.held--
+  forget(self, lane)
+  self.gone.openUnsafe()
+  if (lane.backlog.size > 0) self.claim.openUnsafe()
+}
+
+/** Says when a lane's first unclaimed delivery in a group is due. */
+export const backlog = (self: State, group: Group, id: SubscriptionId, dueAtMs: number): void => {
+  const lane = laneOf(self, id)
+  const known = lane.backlog.get(group)
+  if (known !== undefined && known <= dueAtMs) return
+  lane.backlog.set(group, dueAtMs)
+  self.claim.openUnsafe()
+}
+
+/** Lanes without anything are forgotten, so that memory is bounded by what is going on. */
+export const forget = (self: State, lane: Lane.Lane): void => {
+  if (lane.held === 0 && lane.backlog.size === 0 && lane.minVersion === 0 && !lane.timedOut) {
+    self.lanes.delete(lane.subscriptionId)
+  }
+}
+
+/** The groups whose messages may be routed and whose deliveries may be claimed. */
+export const open = (self: State): ReadonlyArray<Group> =>
+  [...self.groups.values()].filter((group) => group.phase === "open")

@@ -1,0 +1,75 @@
+/**
+ * The subscriptions as a dispatcher uses them: a copy with the version it was read at, matched by event and tenant, and
+ * bound to their providers on first use.
+ */
+import { Effect, Semaphore } from "effect"
+import type { SubscriptionId } from "../Id.ts"
+import { Registry } from "../Registry.ts"
+import { Storage } from "../Storage.ts"
+import type { StorageUnavailable } from "../StorageError.ts"
+import { type Subscription, wants } from "../Subscription.ts"
+import { type Binding, type BindingError, Subscriptions } from "../Subscriptions.ts"
+
+/** The cached subscriptions. */
+export interface Subscribed {
+  /** The version of the copy; -1 before the first reading. */
+  readonly version: () => number
+  /** Reads the subscriptions anew. */
+  readonly reload: Effect.Effect<void, StorageUnavailable>
+  /** The subscriptions that want messages of an event and tenant, whether or not they are enabled. */
+  readonly matching: (event: { readonly eventId: string; readonly tenantId: string }) => ReadonlyArray<Subscription>
+  readonly get: (id: SubscriptionId) => Subscription | undefined
+  /** Whether this runner has the code of a subscription's provider. */
+  readonly hasProvider: (subscription: Subscription) => boolean
+  /** A subscription bound to its provider, once for each version. */
+  readonly bind: (subscription: Subscription) => Effect.Effect<Binding, BindingError>
+}
+
+/** Makes the cache; it reads nothing until it is reloaded. */
+export const make = Effect.gen(function*() {
+  const storage = yield* Storage
+  const registry = yield* Registry
+  const subscriptions = yield* Subscriptions
+  const reading = yield* Semaphore.make(1)
+  const providers = new Map((yield* registry.providers).map((provider) => [provider.providerId, provider]))
+  let version = -1
+  let byId = new Map<SubscriptionId, Subscription>()
+  let byEvent = new Map<string, ReadonlyArray<Subscription>>()
+  let bindings = new Map<SubscriptionId, { readonly version: number; readonly binding: Binding }>()
+
+  const supports = (subscription: Subscription, eventId: string) =>
+    providers.get(subscription.providerId)?.supportedEvents?.includes(eventId) ?? true
+
+  const self: Subscribed = {
+    version: () => version,
+    reload: reading.withPermits(1)(Effect.map(storage.subscriptions, (read) => {
+      const kept = new Map<SubscriptionId, { readonly version: number; readonly binding: Binding }>()
+      byId = new Map(read.items.map((item) => [item.id, item]))
+      byEvent = new Map()
+      for (const [id, bound] of bindings) if (byId.get(id)?.version === bound.version) kept.set(id, bound)
+      bindings = kept
+      version = read.version
+    })),
+    matching: (event) => {
+      const key = `${event.tenantId}\0${event.eventId}`
+      const known = byEvent.get(key)
+      if (known) return known
+      const found = [...byId.values()].filter((item) => wants(item, event) && supports(item, event.eventId))
+      byEvent.set(key, found)
+      return found
+    },
+    get: (id) => byId.get(id),
+    hasProvider: (subscription) => providers.has(subscription.providerId),
+    bind: (subscription) => {
+      const known = bindings.get(subscription.id)
+      if (known?.version === subscription.version) return Effect.succeed(known.binding)
+      return Effect.tap(subscriptions.bind(subscription), (binding) =>
+        Effect.sync(() => {
+          if (byId.get(subscription.id)?.version === subscription.version) {
+            bindings.set(subscription.id, { version: subscription.version, binding })
+          }
+        }))
+    }
+  }
+  return self
+})
