@@ -3,6 +3,7 @@
  * It knows neither SQL nor the cluster: `Cluster.ts` says which groups to attach, `Storage` keeps the truth.
  */
 import { Context, Effect, Layer, Schedule, type Scope, Semaphore } from "effect"
+import type { Bindings } from "./Bindings.ts"
 import * as Claimer from "./dispatcher/Claimer.ts"
 import type * as Lane from "./dispatcher/Lane.ts"
 import * as Recorder from "./dispatcher/Recorder.ts"
@@ -13,9 +14,8 @@ import * as Subscribed from "./dispatcher/Subscribed.ts"
 import * as Id from "./Id.ts"
 import type { RunnerId, SubscriptionId } from "./Id.ts"
 import { Registry } from "./Registry.ts"
-import { type Due, Storage } from "./Storage.ts"
+import { type Due, type Owner, Storage } from "./Storage.ts"
 import type { StorageUnavailable } from "./StorageError.ts"
-import type { Subscriptions } from "./Subscriptions.ts"
 
 /**
  * The engine.
@@ -32,6 +32,8 @@ export class Dispatcher extends Context.Service<Dispatcher, {
   readonly attach: (workerGroup: string) => Effect.Effect<void, StorageUnavailable, Scope.Scope>
   /** Says that an attached group may have work; false where the group is not attached (any more). */
   readonly poke: (workerGroup: string) => boolean
+  /** Whether this runner holds an epoch of a group. */
+  readonly owns: (owner: Owner) => boolean
   /** Takes in what the sweep found for attached groups. */
   readonly due: (found: ReadonlyArray<Due>) => void
   /** The attached groups that hold deliveries or had something to do lately. */
@@ -73,7 +75,9 @@ const make = Effect.gen(function*() {
         ? { ...current, enabled: false, disabledReason: "gone", updatedAtMs: now }
         : current).pipe(
         Effect.flatMap((updated) => updated._tag === "Some" ? drop(id, updated.value.version) : Effect.void),
-        Effect.catch((error) => Effect.logWarning(`The subscription ${id} is gone, but can't be disabled: ${error.message}`))
+        Effect.catch((error) =>
+          Effect.logWarning(`The subscription ${id} is gone, but can't be disabled: ${error.message}`)
+        )
       )
   })
 
@@ -268,6 +272,7 @@ const make = Effect.gen(function*() {
       }
       return true
     },
+    owns: (owner) => state.groups.get(owner.workerGroup)?.owner.epoch === owner.epoch,
     due: take,
     active: Effect.map(State.monotonicMs, (now) =>
       [...state.groups.values()]
@@ -284,4 +289,4 @@ const make = Effect.gen(function*() {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Dispatcher, never, Storage | Registry | Subscriptions> = Layer.effect(Dispatcher, make)
+export const layer: Layer.Layer<Dispatcher, never, Storage | Registry | Bindings> = Layer.effect(Dispatcher, make)

@@ -55,7 +55,8 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
       if (found) return found
       return yield* new HookNotRegistered({
         hookId: hook.id,
-        message: `No plugin of this program brings the hook "${hook.id}": add it to the hooks of a plugin and the plugin ` +
+        message:
+          `No plugin of this program brings the hook "${hook.id}": add it to the hooks of a plugin and the plugin ` +
           "to the program's layer."
       })
     })
@@ -86,7 +87,8 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
           return yield* new IdempotencyConflict({
             key: options.idempotencyKey,
             messageId: answer.messageId,
-            message: `The idempotency key "${options.idempotencyKey}" belongs to the message ${answer.messageId}, which ` +
+            message:
+              `The idempotency key "${options.idempotencyKey}" belongs to the message ${answer.messageId}, which ` +
               "has other content: use a new key for a new message."
           })
         }
@@ -137,7 +139,9 @@ const encode = <A>(eventId: string, hook: Hook<A>, payload: A, limit: number): E
     Effect.flatMap((json) => {
       const text: string | undefined = JSON.stringify(json)
       if (text === undefined) {
-        return Effect.fail(new PayloadRefused({ eventId, path: "payload", message: "Expected a value that JSON can hold" }))
+        return Effect.fail(
+          new PayloadRefused({ eventId, path: "payload", message: "Expected a value that JSON can hold" })
+        )
       }
       // A character takes at most three bytes: most payloads need no second look.
       if (text.length * 3 > limit && new TextEncoder().encode(text).length > limit) {
@@ -157,7 +161,8 @@ const decode = <A>(eventId: string, hook: Hook<A>, payload: unknown): Effect.Eff
 const keyOf = <A>(eventId: string, hook: Hook<A>, payload: A): Effect.Effect<string | undefined, PayloadRefused> =>
   Effect.try({
     try: () => hook.orderingKey?.(payload),
-    catch: (error) => new PayloadRefused({ eventId, path: "orderingKey", message: `The hook's orderingKey threw: ${error}` })
+    catch: (error) =>
+      new PayloadRefused({ eventId, path: "orderingKey", message: `The hook's orderingKey threw: ${error}` })
   })
 
 const refuseKey = (key: string, limit: number): string | undefined =>

@@ -66,8 +66,10 @@ const generator = <A>(prefix: string, make: (s: string) => A) => (timeMs: number
  */
 export const messageId: (timeMs: number) => Effect.Effect<MessageId> = generator("msg", (s) => MessageId.make(s))
 /** @category constructors @since 0.1.0 */
-export const subscriptionId: (timeMs: number) => Effect.Effect<SubscriptionId> = generator("sub", (s) =>
-  SubscriptionId.make(s))
+export const subscriptionId: (timeMs: number) => Effect.Effect<SubscriptionId> = generator(
+  "sub",
+  (s) => SubscriptionId.make(s)
+)
 /** @category constructors @since 0.1.0 */
 export const deliveryId: (timeMs: number) => Effect.Effect<DeliveryId> = generator("dlv", (s) => DeliveryId.make(s))
 /** @category constructors @since 0.1.0 */

@@ -124,7 +124,8 @@ export const defaults = {
   /** Days of partitions made ahead of time. */
   partitionsAheadDays: 7,
   /** Rows a maintenance statement deletes or moves at once. */
-  maintenanceRows: 5000
+  maintenanceRows: 5000,
+  maintenanceIntervalMs: 60_000
 }
 
 /** @category models @since 0.1.0 */

@@ -128,7 +128,10 @@ export const layer: Layer.Layer<Registry> = Layer.sync(Registry, () => {
   const addEvent = (pluginId: string, event: IntegrationEvent) => {
     const owner = hooksByValue.get(event.hook)
     if (!owner) {
-      throw problem(pluginId, `exposes the hook "${event.hook.id}" as an event, but no plugin brings it. Add it to hooks.`)
+      throw problem(
+        pluginId,
+        `exposes the hook "${event.hook.id}" as an event, but no plugin brings it. Add it to hooks.`
+      )
     }
     if (owner.pluginId !== pluginId) {
       throw problem(pluginId, `exposes the hook "${event.hook.id}" as an event, but it belongs to "${owner.pluginId}".`)

@@ -36,8 +36,15 @@ export const make = Effect.fnUntraced(function*(state: State.State, subscribed: 
     if (event?.transform === undefined) return { ...base, transformed: false } satisfies Transformed
     return yield* event.transform(message.payloadJson).pipe(
       Effect.map((payloadJson): Transformed => ({ ...base, payloadJson, transformed: true })),
-      Effect.catchTag("TransformFailed", (error) =>
-        Effect.succeed<Transformed>({ ...base, transformed: false, error: error.message.slice(0, limits.errorLength) }))
+      Effect.catchTag(
+        "TransformFailed",
+        (error) =>
+          Effect.succeed<Transformed>({
+            ...base,
+            transformed: false,
+            error: error.message.slice(0, limits.errorLength)
+          })
+      )
     )
   })
 

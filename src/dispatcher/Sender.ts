@@ -2,7 +2,8 @@
  * Sending: attempts begin lane by lane in turn, as far as slots, lease and the subscription's version allow, and end as
  * outcomes for the recorder.
  */
-import { Cause, Effect, Exit, FiberMap, Option, type Scope } from "effect"
+import { Cause, Effect, Exit, FiberMap, Option } from "effect"
+import type { Binding } from "../Bindings.ts"
 import * as Delivery from "../Delivery.ts"
 import { type DeliveryId, timeOf } from "../Id.ts"
 import type { Delivered, ProviderError } from "../Provider.ts"
@@ -11,7 +12,6 @@ import { Registry } from "../Registry.ts"
 import * as RetrySchedule from "../RetrySchedule.ts"
 import { type Outcome, Storage } from "../Storage.ts"
 import type { Subscription } from "../Subscription.ts"
-import type { Binding } from "../Subscriptions.ts"
 import * as Lane from "./Lane.ts"
 import * as State from "./State.ts"
 import type { Subscribed } from "./Subscribed.ts"
@@ -47,9 +47,7 @@ export const make = Effect.fnUntraced(function*(
     const lane = State.laneOf(state, claimed.subscriptionId)
     lane.timedOut = outcome._tag === "Failed" && outcome.error._tag === "Retryable" && outcome.error.timedOut === true
     const event = yield* registry.event(ready.message.eventId)
-    const schedule = binding?.retrySource === "subscription"
-      ? binding.retry
-      : event?.retry ?? binding?.retry ?? RetrySchedule.standardWebhooks
+    const schedule = binding?.retry ?? event?.retry ?? binding?.providerRetry ?? RetrySchedule.standardWebhooks
     const history = ready.history.flatMap((attempt) =>
       Option.match(Delivery.errorOf(attempt), {
         onNone: () => [],

@@ -71,8 +71,10 @@ export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
 }))
 
 /** The monotonic clock in milliseconds. */
-export const monotonicMs: Effect.Effect<number> = Effect.map(Clock.Clock, (clock) =>
-  Number(clock.monotonicTimeNanosUnsafe() / 1000n) / 1000)
+export const monotonicMs: Effect.Effect<number> = Effect.map(
+  Clock.Clock,
+  (clock) => Number(clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
+)
 
 /** Waits for a latch, closes it, and returns: what opens it afterwards is seen by the next wait. */
 export const take = (latch: Latch.Latch): Effect.Effect<void> =>

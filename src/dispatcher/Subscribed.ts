@@ -3,12 +3,12 @@
  * bound to their providers on first use.
  */
 import { Effect, Semaphore } from "effect"
+import { type Binding, type BindingError, Bindings } from "../Bindings.ts"
 import type { SubscriptionId } from "../Id.ts"
 import { Registry } from "../Registry.ts"
 import { Storage } from "../Storage.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
 import { type Subscription, wants } from "../Subscription.ts"
-import { type Binding, type BindingError, Subscriptions } from "../Subscriptions.ts"
 
 /** The cached subscriptions. */
 export interface Subscribed {
@@ -29,7 +29,7 @@ export interface Subscribed {
 export const make = Effect.gen(function*() {
   const storage = yield* Storage
   const registry = yield* Registry
-  const subscriptions = yield* Subscriptions
+  const binder = yield* Bindings
   const reading = yield* Semaphore.make(1)
   const providers = new Map((yield* registry.providers).map((provider) => [provider.providerId, provider]))
   let version = -1
@@ -63,7 +63,7 @@ export const make = Effect.gen(function*() {
     bind: (subscription) => {
       const known = bindings.get(subscription.id)
       if (known?.version === subscription.version) return Effect.succeed(known.binding)
-      return Effect.tap(subscriptions.bind(subscription), (binding) =>
+      return Effect.tap(binder.bind(subscription), (binding) =>
         Effect.sync(() => {
           if (byId.get(subscription.id)?.version === subscription.version) {
             bindings.set(subscription.id, { version: subscription.version, binding })

@@ -1,0 +1,197 @@
+/**
+ * The running cluster: a worker group is a sharded entity, so that one runner owns it at a time; the sweep finds work that no
+ * hint told of; hints and confirmations find their dispatcher. `single` and `test` run a cluster of one in this process; a
+ * layer of socket runners takes the same place for many.
+ */
+import { Effect, FiberSet, Layer, Schedule, Schema, Scope, Semaphore } from "effect"
+import {
+  Entity,
+  EntityId,
+  MessageStorage,
+  RunnerHealth,
+  Runners,
+  RunnerStorage,
+  Sharding,
+  ShardingConfig,
+  TestRunner
+} from "effect/cluster"
+import { Rpc } from "effect/rpc"
+import { Dispatcher } from "./Dispatcher.ts"
+import { Dispatchers } from "./Dispatchers.ts"
+import { SubscriptionId } from "./Id.ts"
+import { defaults, Limits } from "./Limits.ts"
+import { Storage } from "./Storage.ts"
+
+/** Says that the group may have work; answered once its dispatcher is attached. */
+const Wake = Rpc.make("Wake", { success: Schema.Void })
+
+/** Drops claims of a subscription that are older than a version and not begun. */
+const Drop = Rpc.make("Drop", {
+  payload: { subscriptionId: SubscriptionId, version: Schema.Int },
+  success: Schema.Void
+})
+
+/**
+ * The dispatcher of one worker group; its entity id is the group's name, `integration.<eventId>`.
+ *
+ * @category entities
+ * @since 0.1.0
+ */
+export const DispatcherEntity = Entity.make("HooklineDispatcher", [Wake, Drop])
+
+const shardGroup = "default"
+
+/**
+ * Layer of the entity: an activation attaches its group to the engine of this runner and detaches it when it ends.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const entity: Layer.Layer<never, never, Dispatcher | Sharding.Sharding> = DispatcherEntity.toLayer(
+  Effect.gen(function*() {
+    const dispatcher = yield* Dispatcher
+    const { entityId } = yield* Entity.CurrentAddress
+    const scope = yield* Effect.scope
+    const attaching = yield* Semaphore.make(1)
+    // A group that was superseded while this runner holds its shard is taken over again.
+    const attached = attaching.withPermits(1)(
+      Effect.suspend(() =>
+        dispatcher.poke(entityId) ? Effect.void : dispatcher.attach(entityId).pipe(
+          Scope.provide(scope),
+          Effect.tapError((error) => Effect.logWarning(`${entityId} can't be taken over yet: ${error.message}`)),
+          Effect.retry(Schedule.spaced("500 millis")),
+          Effect.orDie
+        )
+      )
+    )
+    yield* attached
+    return DispatcherEntity.of({
+      Wake: () => attached,
+      Drop: ({ payload }) => dispatcher.drop(payload.subscriptionId, payload.version)
+    })
+  }),
+  // A dispatcher with work is kept by the sweep's wakes.
+  { maxIdleTime: defaults.groupIdleMs, concurrency: 4 }
+)
+
+/**
+ * Layer of `Dispatchers` for a runner: hints go to the local dispatcher where there is one, else over the cluster.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const dispatchers: Layer.Layer<Dispatchers, never, Dispatcher | Storage | Sharding.Sharding> = Layer.effect(
+  Dispatchers,
+  Effect.gen(function*() {
+    const dispatcher = yield* Dispatcher
+    const storage = yield* Storage
+    const limits = yield* Limits
+    const client = yield* DispatcherEntity.client
+    const fibers = yield* FiberSet.make()
+    const waking = new Set<string>()
+
+    const wakeRemote = (workerGroup: string) =>
+      client(workerGroup).Wake().pipe(
+        Effect.timeout(limits.confirmTimeoutMs),
+        Effect.ignore,
+        Effect.ensuring(Effect.sync(() => waking.delete(workerGroup)))
+      )
+
+    return Dispatchers.of({
+      wake: (workerGroup) =>
+        Effect.suspend(() => {
+          if (dispatcher.poke(workerGroup) || waking.has(workerGroup)) return Effect.void
+          waking.add(workerGroup)
+          return Effect.asVoid(FiberSet.run(fibers, wakeRemote(workerGroup)))
+        }),
+      confirm: Effect.fn("Dispatchers.confirm")(function*({ id, version }) {
+        yield* dispatcher.drop(id, version)
+        const owners = yield* Effect.result(storage.claimants(id))
+        const unconfirmed = owners._tag === "Failure" || (yield* Effect.forEach(
+          owners.success.filter((owner) => !dispatcher.owns(owner)),
+          (owner) =>
+            client(owner.workerGroup).Drop({ subscriptionId: id, version }).pipe(
+              Effect.timeout(limits.confirmTimeoutMs),
+              Effect.as(true),
+              Effect.catch(() => Effect.succeed(false))
+            ),
+          { concurrency: 16 }
+        )).includes(false)
+        // Whoever did not confirm begins nothing after its lease.
+        if (unconfirmed) yield* Effect.sleep(limits.leaseMs)
+      })
+    })
+  })
+)
+
+/**
+ * Layer that once a second finds the groups with work due, of the shards that this runner holds, and wakes them.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const sweep: Layer.Layer<never, never, Dispatcher | Storage | Sharding.Sharding> = Layer.effectDiscard(
+  Effect.gen(function*() {
+    const dispatcher = yield* Dispatcher
+    const storage = yield* Storage
+    const sharding = yield* Sharding.Sharding
+    const limits = yield* Limits
+    const client = yield* DispatcherEntity.client
+
+    const pass = Effect.gen(function*() {
+      const found = yield* storage.due({ aheadMs: limits.sweepAheadMs })
+      dispatcher.due(found)
+      const groups = new Set([...yield* dispatcher.active, ...found.map((due) => due.workerGroup)])
+      yield* Effect.forEach(
+        groups,
+        (workerGroup) =>
+          sharding.hasShardId(sharding.getShardId(EntityId.make(workerGroup), shardGroup))
+            ? Effect.ignore(client(workerGroup).Wake(undefined, { discard: true }))
+            : Effect.void,
+        { discard: true }
+      )
+    })
+
+    yield* pass.pipe(
+      Effect.catchCause((cause) => Effect.logWarning("The sweep found the database away", cause)),
+      Effect.repeat(Schedule.spaced(limits.sweepIntervalMs)),
+      Effect.forkScoped
+    )
+  })
+)
+
+/**
+ * Layer of what makes a runner a member of the cluster it is given: entity, hints, sweep.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const member: Layer.Layer<Dispatchers, never, Dispatcher | Storage | Sharding.Sharding> = Layer.mergeAll(
+  dispatchers,
+  sweep
+).pipe(Layer.provideMerge(entity))
+
+/**
+ * Layer of a cluster of one: this process holds every shard.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const single: Layer.Layer<Sharding.Sharding> = Sharding.layer.pipe(
+  Layer.provide(Runners.layerNoop),
+  Layer.provideMerge(MessageStorage.layerNoop),
+  Layer.provide([RunnerStorage.layerMemory, RunnerHealth.layerNoop]),
+  Layer.provide(ShardingConfig.layer({
+    simulateRemoteSerialization: false,
+    maxResidentEntities: defaults.residentGroups,
+    entityTerminationTimeout: defaults.drainTimeoutMs + 3000
+  }))
+)
+
+/**
+ * Layer of a cluster of one on virtual time.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const test: Layer.Layer<Sharding.Sharding> = TestRunner.layer

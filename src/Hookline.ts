@@ -1,0 +1,57 @@
+/**
+ * Hookline as one Layer: the registry, then the plugins, sealed, then the engine; stopped in reverse.
+ */
+import { Effect, Layer } from "effect"
+import type { Sharding } from "effect/cluster"
+import * as Cluster from "./Cluster.ts"
+import * as Dispatcher from "./Dispatcher.ts"
+import type { Dispatchers } from "./Dispatchers.ts"
+import type { Hooks } from "./Hook.ts"
+import * as HooksLive from "./Hooks.ts"
+import * as Maintenance from "./Maintenance.ts"
+import type { PluginError } from "./Registry.ts"
+import * as Registry from "./Registry.ts"
+import type { Secrets } from "./Secrets.ts"
+import type { Storage } from "./Storage.ts"
+import * as Subscriptions from "./Subscriptions.ts"
+
+/**
+ * Layer of a whole Hookline: emits, dispatches and administers.
+ *
+ * **Details**
+ *
+ * `R` is what the plugins' providers need, `Egress` for most. The storage is the caller's choice: `PgStorage.layer` over the
+ * one `PgClient` layer that the program's own code uses too, so that emits join its transactions, or `StorageMemory.layer`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = <E, R>(options: {
+  readonly plugins: Layer.Layer<never, E, R>
+  /** Where the dispatchers run; a cluster of one, this process, when left out. */
+  readonly cluster?: Layer.Layer<Sharding.Sharding>
+}): Layer.Layer<
+  | Hooks
+  | Registry.Registry
+  | Dispatchers
+  | Dispatcher.Dispatcher
+  | Subscriptions.Subscriptions
+  | Sharding.Sharding,
+  E | PluginError,
+  Storage | Secrets | Exclude<R, Registry.Registry>
+> =>
+  Layer.mergeAll(HooksLive.layer, Maintenance.layer).pipe(
+    Layer.provideMerge(Subscriptions.layer),
+    Layer.provideMerge(Cluster.member),
+    Layer.provideMerge(Dispatcher.layer),
+    Layer.provideMerge(options.cluster ?? Cluster.single),
+    Layer.provideMerge(sealed(options.plugins))
+  )
+
+// --- internal ---
+
+const sealed = <E, R>(plugins: Layer.Layer<never, E, R>) =>
+  Layer.effectDiscard(Effect.flatMap(Registry.Registry, (registry) => registry.seal)).pipe(
+    Layer.provideMerge(plugins),
+    Layer.provideMerge(Registry.layer)
+  )

@@ -1,0 +1,31 @@
+/**
+ * Housekeeping of the cluster: coming partitions are made, deliveries of deleted subscriptions are cancelled, those held for
+ * too long expire, idempotency keys are purged. One runner does it at a time.
+ */
+import { Effect, Layer, Schedule } from "effect"
+import { type Sharding, Singleton } from "effect/cluster"
+import { Limits } from "./Limits.ts"
+import { Storage } from "./Storage.ts"
+
+/**
+ * Layer that keeps house while it is up.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<never, never, Storage | Sharding.Sharding> = Singleton.make(
+  "hookline/maintenance",
+  Effect.gen(function*() {
+    const storage = yield* Storage
+    const limits = yield* Limits
+    yield* storage.maintain({
+      partitionsAheadDays: limits.partitionsAheadDays,
+      heldMaxAgeMs: limits.heldMaxAgeMs,
+      rows: limits.maintenanceRows
+    }).pipe(
+      Effect.repeat({ while: (more) => more }),
+      Effect.catch((error) => Effect.logWarning(`Housekeeping has to wait: ${error.message}`)),
+      Effect.repeat(Schedule.spaced(limits.maintenanceIntervalMs))
+    )
+  })
+)

@@ -1,0 +1,179 @@
+/**
+ * Secrets at rest: sealed with AES-256-GCM under the master key, bound to what they belong to, and told apart by schema
+ * annotation, so that a configuration's secret fields are sealed before storage and missing from every view.
+ */
+import { Context, Effect, Layer, Redacted, Schema, type SchemaAST } from "effect"
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto"
+
+// -- errors
+
+/**
+ * The master key is not usable: the operator's fault, told at start. Never names the key.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MasterKeyRefused extends Schema.TaggedError<MasterKeyRefused>()("MasterKeyRefused", {
+  message: Schema.String
+}) {}
+
+/**
+ * A sealed text can't be opened: another master key, another owner or a changed text.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnsealError extends Schema.TaggedError<UnsealError>()("UnsealError", { message: Schema.String }) {}
+
+// -- service
+
+/**
+ * Sealing and opening.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Secrets extends Context.Service<Secrets, {
+  /** Seals a text for a context, such as the subscription's id: opened in another context, it fails. */
+  readonly seal: (plaintext: Redacted.Redacted<string>, context: string) => Effect.Effect<string>
+  readonly open: (envelope: string, context: string) => Effect.Effect<Redacted.Redacted<string>, UnsealError>
+}>()("hookline/Secrets") {}
+
+// -- layers
+
+/**
+ * Layer with one master key: 32 bytes as 64 hexadecimal digits.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: {
+  readonly masterKey: Redacted.Redacted<string>
+}): Layer.Layer<Secrets, MasterKeyRefused> =>
+  Layer.effect(
+    Secrets,
+    Effect.suspend(() => {
+      const text = Redacted.value(options.masterKey)
+      if (!/^[0-9a-fA-F]{64}$/u.test(text)) {
+        return Effect.fail(
+          new MasterKeyRefused({
+            message:
+              "The master key must be 32 bytes as 64 hexadecimal digits: set HOOKLINE_MASTER_KEY to the output of " +
+              "`openssl rand -hex 32`, and keep it: what is sealed with it can't be opened with another."
+          })
+        )
+      }
+      return Effect.succeed(make(Buffer.from(text, "hex")))
+    })
+  )
+
+/**
+ * Makes a new master key.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const generateMasterKey: Effect.Effect<Redacted.Redacted<string>> = Effect.sync(() =>
+  Redacted.make(randomBytes(32).toString("hex"))
+)
+
+// -- fields
+
+/**
+ * Applies an effect to every field of a JSON value that its schema annotates with `secret`.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const mapFields = <E, R>(
+  schema: Schema.Constraint,
+  value: Schema.Json,
+  f: (secret: string) => Effect.Effect<string, E, R>
+): Effect.Effect<Schema.Json, E, R> => walk(schema.ast, value, (secret) => f(secret))
+
+/**
+ * A JSON value without the fields that its schema annotates with `secret`.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withoutSecrets = (schema: Schema.Constraint, value: Schema.Json): Effect.Effect<Schema.Json> =>
+  walk(schema.ast, value, () => Effect.succeed(undefined))
+
+// --- internal ---
+
+const version = "v1"
+
+const make = (key: Buffer): Secrets["Service"] => {
+  const keyId = createHash("sha256").update(key).digest("hex").slice(0, 8)
+  return {
+    seal: (plaintext, context) =>
+      Effect.sync(() => {
+        // A repeated nonce breaks GCM: it must come from the system's generator, not from the replayable Random.
+        const nonce = randomBytes(12)
+        const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(Buffer.from(context))
+        const sealed = Buffer.concat([nonce, cipher.update(Redacted.value(plaintext), "utf8"), cipher.final()])
+        return `${version}:${keyId}:${Buffer.concat([sealed, cipher.getAuthTag()]).toString("base64url")}`
+      }),
+    open: (envelope, context) =>
+      Effect.try({
+        try: () => {
+          const [found, foundKeyId, text] = envelope.split(":")
+          if (found !== version || text === undefined) throw new TypeError("it is not a sealed text")
+          if (foundKeyId !== keyId) throw new TypeError(`it was sealed with the master key ${foundKeyId}, not ${keyId}`)
+          const bytes = Buffer.from(text, "base64url")
+          const decipher = createDecipheriv("aes-256-gcm", key, bytes.subarray(0, 12))
+            .setAAD(Buffer.from(context))
+            .setAuthTag(bytes.subarray(-16))
+          return Redacted.make(
+            Buffer.concat([decipher.update(bytes.subarray(12, -16)), decipher.final()]).toString("utf8")
+          )
+        },
+        catch: (error) =>
+          new UnsealError({
+            message: `A secret can't be opened: ${error instanceof TypeError ? error.message : "it was changed"}.`
+          })
+      })
+  }
+}
+
+type Change<E, R> = (secret: string) => Effect.Effect<string | undefined, E, R>
+
+const isRecord = (value: unknown): value is { readonly [key: string]: Schema.Json } =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const isSecret = (ast: SchemaAST.AST): boolean =>
+  ast.annotations?.["secret"] === true ||
+  (ast.checks ?? []).some((check) => check.annotations?.["secret"] === true) ||
+  ast.context?.annotations?.["secret"] === true ||
+  (ast._tag === "Union" && ast.types.some(isSecret))
+
+const walk = <E, R>(ast: SchemaAST.AST, value: Schema.Json, change: Change<E, R>): Effect.Effect<Schema.Json, E, R> =>
+  Effect.gen(function*() {
+    if (ast._tag === "Union") {
+      let result = value
+      for (const type of ast.types) result = yield* walk(type, result, change)
+      return result
+    }
+    if (ast._tag === "Objects" && isRecord(value)) {
+      const copy: Record<string, Schema.Json> = { ...value }
+      for (const property of ast.propertySignatures) {
+        const name = String(property.name)
+        const found = copy[name]
+        if (found === undefined) continue
+        if (!isSecret(property.type)) {
+          copy[name] = yield* walk(property.type, found, change)
+          continue
+        }
+        const changed = typeof found === "string" ? yield* change(found) : undefined
+        if (changed === undefined) delete copy[name]
+        else copy[name] = changed
+      }
+      return copy
+    }
+    if (ast._tag === "Arrays" && Array.isArray(value)) {
+      const element = ast.rest[0]
+      if (element) return yield* Effect.forEach(value, (item: Schema.Json) => walk(element, item, change))
+    }
+    return value
+  })
