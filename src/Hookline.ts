@@ -3,6 +3,7 @@
  */
 import { Effect, Layer } from "effect"
 import type { Sharding } from "effect/cluster"
+import * as Bindings from "./Bindings.ts"
 import * as Cluster from "./Cluster.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import type { Dispatchers } from "./Dispatchers.ts"
@@ -44,6 +45,7 @@ export const layer = <E, R>(options: {
     Layer.provideMerge(Subscriptions.layer),
     Layer.provideMerge(Cluster.member),
     Layer.provideMerge(Dispatcher.layer),
+    Layer.provide(Bindings.layer),
     Layer.provideMerge(options.cluster ?? Cluster.single),
     Layer.provideMerge(sealed(options.plugins))
   )

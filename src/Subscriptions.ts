@@ -1,0 +1,286 @@
+/**
+ * Administration of subscriptions: what is saved has been checked by the rules that apply when it is used, its secrets are
+ * sealed, and a change is answered when it binds.
+ */
+import { Context, Effect, Layer, Option, Redacted, Schema } from "effect"
+import { Dispatchers } from "./Dispatchers.ts"
+import * as Id from "./Id.ts"
+import type { SubscriptionId } from "./Id.ts"
+import { Limits } from "./Limits.ts"
+import { defaultTenant } from "./Message.ts"
+import * as Nearest from "./Nearest.ts"
+import { Registry } from "./Registry.ts"
+import { RetryJson } from "./RetrySchedule.ts"
+import * as SchemaErrors from "./SchemaErrors.ts"
+import * as Secrets from "./Secrets.ts"
+import * as Signature from "./Signature.ts"
+import { Storage } from "./Storage.ts"
+import type { StorageUnavailable } from "./StorageError.ts"
+import { isEventPattern, type Subscription } from "./Subscription.ts"
+
+// -- models
+
+/** A subscription to be made; `config`, `retry` and `signingSecret` as they came, to be checked. */
+export interface NewSubscription {
+  readonly name: string
+  readonly description?: string
+  readonly events: ReadonlyArray<string>
+  readonly providerId: string
+  readonly config: Schema.Json
+  readonly signingSecret?: Redacted.Redacted<string>
+  readonly retry?: Schema.Json
+  readonly enabled?: boolean
+  readonly tenantId?: string
+}
+
+/** What may be changed; the keys of `config` are merged into the stored ones, and `retry: null` takes the default. */
+export interface SubscriptionChange {
+  readonly name?: string
+  readonly description?: string
+  readonly events?: ReadonlyArray<string>
+  readonly config?: Schema.Json
+  readonly retry?: Schema.Json
+  readonly enabled?: boolean
+}
+
+/** A subscription as it is shown: without secrets. */
+export interface SubscriptionView extends Omit<Subscription, "signingSecrets"> {}
+
+// -- errors
+
+/**
+ * The subscription is refused: the caller's fault, at a field.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class SubscriptionRefused extends Schema.TaggedError<SubscriptionRefused>()("SubscriptionRefused", {
+  path: Schema.String,
+  message: Schema.String
+}) {}
+
+/** @category errors @since 0.1.0 */
+export class SubscriptionNotFound extends Schema.TaggedError<SubscriptionNotFound>()("SubscriptionNotFound", {
+  id: Schema.String
+}) {}
+
+// -- service
+
+/**
+ * Administration.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Subscriptions extends Context.Service<Subscriptions, {
+  /** Makes a subscription; every message emitted after the answer is matched against it. The secret is shown only here. */
+  readonly create: (input: NewSubscription) => Effect.Effect<
+    { readonly subscription: SubscriptionView; readonly signingSecret: Redacted.Redacted<string> },
+    SubscriptionRefused | StorageUnavailable
+  >
+  readonly get: (id: SubscriptionId) => Effect.Effect<SubscriptionView, SubscriptionNotFound | StorageUnavailable>
+  readonly list: (
+    filter: { readonly tenantId?: string; readonly enabled?: boolean },
+    page: { readonly cursor: string | undefined; readonly limit: number }
+  ) => Effect.Effect<ReadonlyArray<SubscriptionView>, StorageUnavailable>
+  /** Changes a subscription; when it answers, no attempt begins any more under the old state. */
+  readonly update: (id: SubscriptionId, change: SubscriptionChange) => Effect.Effect<
+    SubscriptionView,
+    SubscriptionNotFound | SubscriptionRefused | StorageUnavailable
+  >
+  /** Deletes a subscription; when it answers, no attempt of it begins any more. Unfinished deliveries end as `cancelled`. */
+  readonly remove: (id: SubscriptionId) => Effect.Effect<void, SubscriptionNotFound | StorageUnavailable>
+}>()("hookline/Subscriptions") {}
+
+// -- layers
+
+/**
+ * Layer of the administration.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secrets.Secrets | Dispatchers> = Layer
+  .effect(
+    Subscriptions,
+    Effect.gen(function*() {
+      const storage = yield* Storage
+      const registry = yield* Registry
+      const secrets = yield* Secrets.Secrets
+      const dispatchers = yield* Dispatchers
+      const limits = yield* Limits
+
+      const refuse = (path: string, message: string) => new SubscriptionRefused({ path, message })
+
+      const provider = Effect.fnUntraced(function*(providerId: string) {
+        const found = yield* registry.provider(providerId)
+        if (found) return found
+        const known = (yield* registry.providers).map((item) => item.providerId)
+        return yield* refuse(
+          "providerId",
+          `There is no provider "${providerId}"; known are ${known.join(", ") || "none"}`
+        )
+      })
+
+      const checkText = (path: string, text: string, length: number) =>
+        text.includes("\0")
+          ? refuse(path, "Expected a text without NUL characters")
+          : text.length > length || (path !== "description" && text.trim().length === 0)
+          ? refuse(path, `Expected a text of 1 to ${length} characters`)
+          : Effect.void
+
+      const checkEvents = Effect.fnUntraced(function*(
+        events: ReadonlyArray<string>,
+        supported: ReadonlyArray<string> | undefined
+      ) {
+        if (events.length === 0 || events.length > limits.eventPatterns) {
+          return yield* refuse("events", `Expected 1 to ${limits.eventPatterns} event ids or patterns`)
+        }
+        const known = (yield* registry.events).map((event) => event.eventId)
+        for (const [i, event] of events.entries()) {
+          const path = `events[${i}]`
+          if (!isEventPattern(event) || event.length > limits.keyLength) {
+            return yield* refuse(path, "Expected an event id, a prefix that ends in .* or *")
+          }
+          if (event.endsWith("*")) continue
+          if (!known.includes(event)) {
+            return yield* refuse(path, `There is no event "${event}"${Nearest.suggestion(event, known)}`)
+          }
+          if (supported && !supported.includes(event)) {
+            return yield* refuse(path, `The provider can't deliver "${event}"; it delivers ${supported.join(", ")}`)
+          }
+        }
+      })
+
+      const checkConfig = Effect.fnUntraced(function*(providerId: string, config: Schema.Json) {
+        const text = JSON.stringify(config)
+        if (text.length > limits.configBytes) {
+          return yield* refuse("config", `Expected at most ${limits.configBytes} bytes of JSON`)
+        }
+        if (text.includes("\\u0000")) return yield* refuse("config", "Expected texts without NUL characters")
+        const found = yield* provider(providerId)
+        yield* found.bind(config).pipe(
+          Effect.flatMap((bound) => bound.check),
+          Effect.mapError((error) => refuse(error.path, error.message))
+        )
+        return found
+      })
+
+      const checkRetry = (retry: Schema.Json | undefined) =>
+        retry === undefined || retry === null
+          ? Effect.succeed(undefined)
+          : Schema.decodeUnknownEffect(RetryJson)(retry).pipe(Effect.mapError((error) => {
+            const { message, path } = SchemaErrors.first(error, ["retry"])
+            return refuse(path, message)
+          }))
+
+      const sealConfig = (schema: Schema.Constraint, config: Schema.Json, id: SubscriptionId) =>
+        Secrets.mapFields(schema, config, (secret) => secrets.seal(Redacted.make(secret), id))
+
+      const view = Effect.fnUntraced(function*({ signingSecrets: _, ...subscription }: Subscription) {
+        const found = yield* registry.provider(subscription.providerId)
+        // Without the provider's schema nobody knows which fields are secret.
+        const config = found ? yield* Secrets.withoutSecrets(found.config, subscription.config) : {}
+        return { ...subscription, config }
+      })
+
+      const create = Effect.fn("Subscriptions.create")(function*(input: NewSubscription) {
+        yield* checkText("name", input.name, limits.nameLength)
+        yield* checkText("description", input.description ?? "", limits.descriptionLength)
+        const tenantId = input.tenantId ?? defaultTenant
+        yield* checkText("tenantId", tenantId, limits.keyLength)
+        const found = yield* provider(input.providerId)
+        yield* checkEvents(input.events, found.supportedEvents)
+        yield* checkConfig(input.providerId, input.config)
+        const retry = yield* checkRetry(input.retry)
+        const signingSecret = input.signingSecret ?? (yield* Signature.generateSecret)
+        yield* Signature.parseSecret(signingSecret).pipe(
+          Effect.mapError((error) => refuse("signingSecret", error.message))
+        )
+        const now = yield* storage.now
+        const id = yield* Id.subscriptionId(now)
+        const subscription = {
+          id,
+          tenantId,
+          name: input.name,
+          description: input.description,
+          events: input.events,
+          providerId: input.providerId,
+          config: yield* sealConfig(found.config, input.config, id),
+          signingSecrets: [{ sealed: yield* secrets.seal(signingSecret, id), createdAtMs: now }],
+          retry,
+          enabled: input.enabled ?? true,
+          disabledReason: undefined,
+          createdAtMs: now,
+          updatedAtMs: now
+        }
+        const version = yield* storage.createSubscription(subscription)
+        return { subscription: yield* view({ ...subscription, version }), signingSecret }
+      })
+
+      const existing = (id: SubscriptionId) =>
+        Effect.flatMap(
+          storage.getSubscription(id),
+          (found) => Option.isSome(found) ? Effect.succeed(found.value) : Effect.fail(new SubscriptionNotFound({ id }))
+        )
+
+      const merged = Effect.fnUntraced(function*(current: Subscription, change: SubscriptionChange) {
+        if (change.config === undefined) return current.config
+        const found = yield* provider(current.providerId)
+        const opened = yield* Secrets.mapFields(
+          found.config,
+          current.config,
+          (sealed) => Effect.map(secrets.open(sealed, current.id), Redacted.value)
+        ).pipe(
+          Effect.mapError((error) => refuse("config", error.message))
+        )
+        const config = isRecord(opened) && isRecord(change.config) ? { ...opened, ...change.config } : change.config
+        yield* checkConfig(current.providerId, config)
+        return yield* sealConfig(found.config, config, current.id)
+      })
+
+      const update = Effect.fn("Subscriptions.update")(function*(id: SubscriptionId, change: SubscriptionChange) {
+        const current = yield* existing(id)
+        if (change.name !== undefined) yield* checkText("name", change.name, limits.nameLength)
+        if (change.description !== undefined) {
+          yield* checkText("description", change.description, limits.descriptionLength)
+        }
+        if (change.events !== undefined) {
+          yield* checkEvents(change.events, (yield* registry.provider(current.providerId))?.supportedEvents)
+        }
+        const retry = yield* checkRetry(change.retry)
+        const config = yield* merged(current, change)
+        const now = yield* storage.now
+        const updated = yield* storage.updateSubscription(id, (stored) => ({
+          ...stored,
+          name: change.name ?? stored.name,
+          description: change.description ?? stored.description,
+          events: change.events ?? stored.events,
+          config: change.config === undefined ? stored.config : config,
+          retry: change.retry === undefined ? stored.retry : retry,
+          enabled: change.enabled ?? stored.enabled,
+          disabledReason: change.enabled === undefined ? stored.disabledReason : undefined,
+          updatedAtMs: now
+        }))
+        if (Option.isNone(updated)) return yield* new SubscriptionNotFound({ id })
+        yield* dispatchers.confirm({ id, version: updated.value.version })
+        return yield* view(updated.value)
+      })
+
+      return Subscriptions.of({
+        create,
+        get: (id) => Effect.flatMap(existing(id), view),
+        list: (filter, page) => Effect.flatMap(storage.listSubscriptions(filter, page), Effect.forEach(view)),
+        update,
+        remove: Effect.fn("Subscriptions.remove")(function*(id) {
+          if (!(yield* storage.deleteSubscription(id))) return yield* new SubscriptionNotFound({ id })
+          yield* dispatchers.confirm({ id, version: Number.MAX_SAFE_INTEGER })
+        })
+      })
+    })
+  )
+
+// --- internal ---
+
+const isRecord = (value: Schema.Json): value is { readonly [key: string]: Schema.Json } =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
