@@ -55,6 +55,19 @@ export const RetryJson = Schema.Union([
 /** @category models @since 0.1.0 */
 export type RetryJson = typeof RetryJson.Type
 
+// The presets below use it, so it stands above them.
+const vary = (
+  schedule: Schedule.Schedule<number>,
+  jitter: number,
+  capMs = Number.POSITIVE_INFINITY
+): Schedule.Schedule<number> =>
+  jitter === 0
+    ? schedule
+    : schedule.pipe(Schedule.modifyDelay(({ duration }) =>
+      Effect.map(Random.next, (random) =>
+        Duration.millis(Math.min(capMs, Duration.toMillis(duration) * (1 - jitter + 2 * jitter * random))))
+    ))
+
 // -- constructors
 
 /**
@@ -215,17 +228,3 @@ export const preview = (self: RetrySchedule, options: {
     }
     return found
   })
-
-// --- internal ---
-
-const vary = (
-  schedule: Schedule.Schedule<number>,
-  jitter: number,
-  capMs = Number.POSITIVE_INFINITY
-): Schedule.Schedule<number> =>
-  jitter === 0
-    ? schedule
-    : schedule.pipe(Schedule.modifyDelay(({ duration }) =>
-      Effect.map(Random.next, (random) =>
-        Duration.millis(Math.min(capMs, Duration.toMillis(duration) * (1 - jitter + 2 * jitter * random))))
-    ))

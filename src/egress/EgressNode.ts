@@ -1,0 +1,255 @@
+/**
+ * Egress on Node: a bounded set of undici pools whose connector judges every address before it connects to it, and connects
+ * to no other.
+ */
+import { Effect, Layer, Schema } from "effect"
+import { lookup, type LookupAddress } from "node:dns"
+import { isIP, type LookupFunction } from "node:net"
+import { buildConnector, Pool } from "undici"
+import {
+  ConnectionFailed,
+  Egress,
+  type EgressError,
+  type EgressRequest,
+  type EgressResponse,
+  EgressTimeout,
+  ForbiddenTarget
+} from "../Egress.ts"
+import { Limits } from "../Limits.ts"
+import * as AddressPolicy from "./AddressPolicy.ts"
+
+/**
+ * A network in the allow-list is malformed: the operator's fault, told at start.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AllowListRefused extends Schema.TaggedError<AllowListRefused>()("AllowListRefused", {
+  message: Schema.String
+}) {}
+
+/** Resolves a name to all of its addresses. */
+export type Resolve = (
+  hostname: string,
+  callback: (error: NodeJS.ErrnoException | null, addresses: ReadonlyArray<LookupAddress>) => void
+) => void
+
+/**
+ * Layer of the door. `allow` names networks that are open although they are not public, as CIDRs.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: {
+  readonly allow?: ReadonlyArray<string>
+  /** For tests; the system's resolver when left out. */
+  readonly resolve?: Resolve
+}): Layer.Layer<Egress, AllowListRefused> =>
+  Layer.effect(
+    Egress,
+    Effect.gen(function*() {
+      const { allowed, refused } = AddressPolicy.parseAllowed(options?.allow ?? [])
+      if (refused.length > 0) {
+        return yield* new AllowListRefused({
+          message: `HOOKLINE_EGRESS_ALLOW: "${
+            refused[0]
+          }" is no network: expected CIDRs such as 10.0.0.0/8, with commas between.`
+        })
+      }
+      const limits = yield* Limits
+      const resolve = options?.resolve ?? systemResolve
+      const pools = yield* makePools(limits, connector(allowed, resolve, limits))
+      return Egress.of({
+        send: (request) => send(pools, allowed, limits, request),
+        check: (url) => check(allowed, resolve, url)
+      })
+    })
+  )
+
+// --- internal ---
+
+class Forbidden extends Error {}
+
+const systemResolve: Resolve = (hostname, callback) =>
+  lookup(hostname, { all: true, verbatim: true }, (error, addresses) => callback(error, addresses ?? []))
+
+/** All addresses of a name are judged, and the answer is refused whole when one of them is. */
+const refusalOfAll = (
+  hostname: string,
+  addresses: ReadonlyArray<LookupAddress>,
+  allowed: AddressPolicy.Allowed
+): string | undefined => {
+  for (const { address } of addresses) {
+    const refusal = AddressPolicy.refusal(address, allowed)
+    if (refusal) return `${hostname} resolves to ${refusal}`
+  }
+  return undefined
+}
+
+const connector = (
+  allowed: AddressPolicy.Allowed,
+  resolve: Resolve,
+  limits: Limits
+): buildConnector.connector => {
+  const judged: LookupFunction = (hostname, lookupOptions, callback) =>
+    resolve(hostname, (error, addresses) => {
+      const first = addresses[0]
+      const refusal = error ? undefined : refusalOfAll(hostname, addresses, allowed)
+      if (error || refusal || !first) {
+        callback(error ?? (refusal ? new Forbidden(refusal) : new Error(`${hostname} has no address`)), "", 4)
+      } else if (lookupOptions.all === true) callback(null, [...addresses])
+      else callback(null, first.address, first.family)
+    })
+  const connect = buildConnector({ timeout: limits.connectTimeoutMs, lookup: judged })
+  return (target, callback) => {
+    const host = AddressPolicy.hostOf(target)
+    // A literal address is never looked up.
+    const refusal = isIP(host) === 0 ? undefined : AddressPolicy.refusal(host, allowed)
+    if (refusal) queueMicrotask(() => callback(new Forbidden(refusal), null))
+    else connect(target, callback)
+  }
+}
+
+interface Pools {
+  readonly of: (origin: string) => Pool
+}
+
+/** Pools by origin, in the order of their use; the least recently used that is idle closes when there are too many. */
+const makePools = Effect.fnUntraced(function*(limits: Limits, connect: buildConnector.connector) {
+  const pools = new Map<string, Pool>()
+  yield* Effect.addFinalizer(() => Effect.promise(() => Promise.all([...pools.values()].map((pool) => pool.destroy()))))
+  return {
+    of: (origin) => {
+      const pool = pools.get(origin) ?? new Pool(origin, {
+        connect,
+        connections: limits.connectionsPerOrigin,
+        pipelining: 1,
+        keepAliveTimeout: limits.keepAliveMs,
+        keepAliveMaxTimeout: limits.keepAliveMs,
+        headersTimeout: 0,
+        bodyTimeout: 0
+      })
+      pools.delete(origin)
+      pools.set(origin, pool)
+      if (pools.size > limits.origins) {
+        for (const [key, idle] of pools) {
+          if (idle.stats.running + idle.stats.pending + idle.stats.queued > 0 || key === origin) continue
+          pools.delete(key)
+          void idle.close()
+          break
+        }
+      }
+      return pool
+    }
+  } satisfies Pools
+})
+
+const send = (
+  pools: Pools,
+  allowed: AddressPolicy.Allowed,
+  limits: Limits,
+  request: EgressRequest
+): Effect.Effect<EgressResponse, EgressError> => {
+  const refusal = AddressPolicy.refusalOfUrl(request.url, allowed)
+  if (refusal) return Effect.fail(new ForbiddenTarget({ message: refusal }))
+  const timeoutMs = request.timeoutMs ?? limits.requestTimeoutMs
+  return dispatch(pools, limits, request).pipe(
+    Effect.timeoutOrElse({
+      duration: timeoutMs,
+      orElse: () => Effect.fail(new EgressTimeout({ message: `No whole answer within ${timeoutMs} ms` }))
+    })
+  )
+}
+
+const dispatch = (
+  pools: Pools,
+  limits: Limits,
+  request: EgressRequest
+): Effect.Effect<EgressResponse, EgressError> =>
+  Effect.callback<EgressResponse, EgressError>((resume) => {
+    const url = new URL(request.url)
+    let abort: (() => void) | undefined
+    let aborted = false
+    let done = false
+    const answer = { statusCode: 0, headers: {} as Record<string, string> }
+    const chunks: Array<Buffer> = []
+    let size = 0
+    const end = (result: Effect.Effect<EgressResponse, EgressError>) => {
+      if (done) return
+      done = true
+      resume(result)
+    }
+    const succeed = () =>
+      end(Effect.succeed({ ...answer, body: Buffer.concat(chunks).subarray(0, limits.responseBytes).toString("utf8") }))
+    try {
+      pools.of(url.origin).dispatch({
+        path: url.pathname + url.search,
+        method: asMethod(request.method),
+        headers: [...request.headers],
+        body: request.body
+      }, {
+        onRequestStart: (controller) => {
+          abort = () => controller.abort(new Error("aborted"))
+          if (aborted) abort()
+        },
+        onResponseStart: (_controller, statusCode, headers) => {
+          answer.statusCode = statusCode
+          for (const [name, value] of Object.entries(headers)) {
+            if (value !== undefined) {
+              answer.headers[name.toLowerCase()] = Array.isArray(value)
+                ? value.join(", ")
+                : value
+            }
+          }
+        },
+        onResponseData: (controller, chunk) => {
+          chunks.push(chunk)
+          size += chunk.length
+          if (size < limits.responseBytes) return
+          succeed()
+          controller.abort(new Error("the answer is longer than is read"))
+        },
+        onResponseEnd: succeed,
+        onResponseError: (_controller, error) => end(Effect.fail(mapError(error)))
+      })
+    } catch (error) {
+      end(Effect.fail(mapError(error)))
+    }
+    return Effect.sync(() => {
+      aborted = true
+      abort?.()
+    })
+  })
+
+const methods = ["POST", "PUT", "PATCH", "GET", "DELETE"] as const
+
+const asMethod = (method: string) => methods.find((known) => known === method) ?? "POST"
+
+const mapError = (error: unknown): EgressError => {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof Forbidden) return new ForbiddenTarget({ message: cause.message })
+  }
+  const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "UNKNOWN"
+  const message = error instanceof Error && error.message !== "" ? error.message : "the connection failed"
+  return code === "UND_ERR_CONNECT_TIMEOUT"
+    ? new EgressTimeout({ message: "No connection in time" })
+    : new ConnectionFailed({ code, message: message.includes(code) ? message : `${code}: ${message}` })
+}
+
+const check = (
+  allowed: AddressPolicy.Allowed,
+  resolve: Resolve,
+  text: string
+): Effect.Effect<void, ForbiddenTarget> => {
+  const refusal = AddressPolicy.refusalOfUrl(text, allowed)
+  if (refusal) return Effect.fail(new ForbiddenTarget({ message: refusal }))
+  const host = AddressPolicy.hostOf(new URL(text))
+  if (isIP(host) !== 0) return Effect.void
+  return Effect.callback<void, ForbiddenTarget>((resume) =>
+    resolve(host, (error, addresses) => {
+      // A name that does not resolve now may do so when it is needed.
+      const found = error ? undefined : refusalOfAll(host, addresses, allowed)
+      resume(found ? Effect.fail(new ForbiddenTarget({ message: found })) : Effect.void)
+    })
+  )
+}

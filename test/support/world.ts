@@ -1,0 +1,90 @@
+/**
+ * A small world for tests of the engine: a plugin with a hook, a provider whose endpoints are scripted, the memory storage.
+ */
+import { Clock, Effect, Layer, Redacted, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import * as Hook from "../../src/Hook.ts"
+import * as Hookline from "../../src/Hookline.ts"
+import * as IntegrationEvent from "../../src/IntegrationEvent.ts"
+import * as Plugin from "../../src/Plugin.ts"
+import * as Provider from "../../src/Provider.ts"
+import * as Secrets from "../../src/Secrets.ts"
+import * as StorageMemory from "../../src/StorageMemory.ts"
+
+export const Created = Hook.make("incident.created", {
+  payload: Schema.Struct({ incidentId: Schema.String, systemIds: Schema.Array(Schema.String) }),
+  orderingKey: (payload) => payload.incidentId
+})
+
+export const Broken = Hook.make("broken", { payload: Schema.Struct({ n: Schema.Int }) })
+
+export const IncidentPlugin = Plugin.make("incident", {
+  hooks: [Created, Broken],
+  events: [
+    IntegrationEvent.make(Created, { displayName: "Incident Created", category: "Incidents" }),
+    IntegrationEvent.make(Broken, {
+      displayName: "Broken",
+      transformPayload: ({ n }) => {
+        if (n < 0) throw new Error("no negative numbers")
+        return { doubled: n * 2 }
+      }
+    })
+  ]
+})
+
+/** An attempt that an endpoint saw. */
+export interface Seen {
+  readonly endpoint: string
+  readonly attempt: Provider.Attempt
+  readonly atMs: number
+}
+
+/** Endpoints by name: what they do with an attempt. */
+export class Endpoints {
+  readonly seen: Array<Seen> = []
+  readonly behaviours = new Map<
+    string,
+    (attempt: Provider.Attempt) => Effect.Effect<Provider.Delivered, Provider.ProviderError>
+  >()
+  of(endpoint: string): ReadonlyArray<Seen> {
+    return this.seen.filter((seen) => seen.endpoint === endpoint)
+  }
+}
+
+export const TestPlugin = (endpoints: Endpoints) =>
+  Plugin.make("test", {
+    providers: [Provider.make({
+      id: "endpoint",
+      displayName: "Endpoint",
+      config: Schema.Struct({
+        name: Schema.String,
+        token: Schema.optionalKey(Schema.String.annotate({ secret: true }))
+      }),
+      bind: ({ name }): Provider.Bound<never> => ({
+        check: Effect.void,
+        deliver: Effect.fnUntraced(function*(attempt) {
+          endpoints.seen.push({ endpoint: name, attempt, atMs: yield* Clock.currentTimeMillis })
+          return yield* endpoints.behaviours.get(name)?.(attempt) ?? Effect.succeed({ statusCode: 200 })
+        })
+      })
+    })]
+  })
+
+export const SecretsTest = Secrets.layer({ masterKey: Redacted.make("ab".repeat(32)) })
+
+export const layer = (endpoints: Endpoints) =>
+  Hookline.layer({ plugins: Layer.mergeAll(IncidentPlugin, TestPlugin(endpoints)) }).pipe(
+    Layer.provideMerge(StorageMemory.layer),
+    Layer.provide(SecretsTest)
+  )
+
+/** Lets virtual time pass in small steps until a condition holds. */
+export const until = (what: string, condition: () => boolean | Effect.Effect<boolean>, limitMs = 120_000) =>
+  Effect.gen(function*() {
+    for (let passed = 0; passed <= limitMs; passed += 50) {
+      const met = condition()
+      if (typeof met === "boolean" ? met : yield* met) return
+      yield* TestClock.adjust(50)
+    }
+    return yield* Effect.die(new Error(`it did not come to pass within ${limitMs} ms of virtual time: ${what}`))
+  })
