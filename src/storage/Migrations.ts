@@ -1,0 +1,202 @@
+/**
+ * The database's layout, in migrations. History (`messages`, `routings`, `deliveries`, `attempts`) is partitioned by the
+ * time in the UUIDv7 that is its key; what changes (`inbox`, `work`, `owners`) is narrow and small.
+ */
+import { PgMigrator } from "@effect/sql-pg"
+import { Effect } from "effect"
+import { SqlClient } from "effect/sql"
+
+const layout = `
+create schema if not exists hookline;
+create sequence if not exists hookline.message_seq;
+create sequence if not exists hookline.epoch_seq;
+
+create table hookline.messages (
+  id uuid primary key,
+  seq bigint not null,
+  event_id text collate "C" not null,
+  tenant_id text collate "C" not null,
+  ordering_key text,
+  payload text not null
+) partition by range (id);
+create index on hookline.messages (tenant_id, id);
+create index on hookline.messages (event_id, id);
+
+create table hookline.inbox (
+  seq bigint primary key default nextval('hookline.message_seq'),
+  message_id uuid not null unique,
+  worker_group text collate "C" not null,
+  slot smallint not null,
+  tenant_id text collate "C" not null,
+  ordering_key text,
+  size int not null,
+  set_aside_at timestamptz,
+  error text
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+create index inbox_waiting on hookline.inbox (worker_group, seq) where set_aside_at is null;
+
+create table hookline.routings (
+  message_id uuid primary key,
+  routed_at timestamptz not null default clock_timestamp(),
+  version bigint not null,
+  matched int not null,
+  filtered int not null,
+  transformed text
+) partition by range (message_id);
+
+create table hookline.work (
+  id uuid primary key,
+  message_id uuid not null,
+  seq bigint not null,
+  subscription_id uuid not null,
+  worker_group text collate "C" not null,
+  tenant_id text collate "C" not null,
+  event_id text collate "C" not null,
+  ordering_key text,
+  attempts smallint not null default 0,
+  retry_base smallint not null default 0,
+  claims smallint not null default 0,
+  epoch bigint,
+  due_at timestamptz not null default clock_timestamp(),
+  last_error text
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+create index work_waiting on hookline.work (worker_group, subscription_id, due_at, seq) where epoch is null;
+create index work_claimed on hookline.work (worker_group, epoch) where epoch is not null;
+create index work_suspects on hookline.work (worker_group, due_at) where epoch is null and claims >= 2;
+create index work_by_subscription on hookline.work (subscription_id, id);
+create index work_by_message on hookline.work (message_id);
+create index work_by_tenant on hookline.work (tenant_id, id);
+
+create table hookline.deliveries (
+  id uuid primary key,
+  message_id uuid not null,
+  seq bigint not null,
+  subscription_id uuid not null,
+  tenant_id text collate "C" not null,
+  event_id text collate "C" not null,
+  ordering_key text,
+  status text collate "C" not null,
+  reason text collate "C",
+  attempts smallint not null,
+  retry_base smallint not null,
+  external_id text,
+  last_error text,
+  completed_at timestamptz not null default clock_timestamp()
+) partition by range (id);
+create index on hookline.deliveries (subscription_id, id);
+create index on hookline.deliveries (message_id);
+create index on hookline.deliveries (tenant_id, id);
+create index on hookline.deliveries (event_id, id);
+
+create table hookline.attempts (
+  delivery_id uuid not null,
+  number smallint not null,
+  started_at timestamptz not null,
+  duration_ms int not null,
+  outcome text collate "C" not null,
+  status_code smallint,
+  error_tag text,
+  error_message text,
+  retry_after_ms bigint,
+  response text,
+  epoch bigint not null,
+  claims smallint not null,
+  primary key (delivery_id, number)
+) partition by range (delivery_id);
+
+create table hookline.subscription_version (
+  only boolean primary key default true check (only),
+  version bigint not null
+);
+insert into hookline.subscription_version (version) values (0);
+
+create table hookline.subscriptions (
+  id uuid primary key,
+  tenant_id text collate "C" not null,
+  name text not null,
+  description text,
+  events text[] not null,
+  provider_id text not null,
+  config jsonb not null,
+  signing_secrets jsonb not null,
+  retry jsonb,
+  enabled boolean not null,
+  disabled_reason text,
+  version bigint not null,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  deleted_at timestamptz
+);
+create index on hookline.subscriptions (tenant_id, id) where deleted_at is null;
+
+create table hookline.runners (
+  id uuid primary key,
+  lease_until timestamptz not null
+) with (fillfactor = 50);
+
+create table hookline.owners (
+  worker_group text collate "C" not null,
+  partition int not null,
+  epoch bigint not null,
+  runner_id uuid,
+  claimable_at timestamptz not null,
+  primary key (worker_group, partition)
+) with (fillfactor = 50);
+
+create table hookline.idempotency (
+  tenant_id text collate "C" not null,
+  key text collate "C" not null,
+  message_id uuid not null,
+  content_hash text not null,
+  expires_at timestamptz not null,
+  primary key (tenant_id, key)
+);
+create index on hookline.idempotency (expires_at);
+
+-- Makes the partitions of the days from yesterday on; the bounds are the days' times as the first 48 bits of a UUIDv7.
+create function hookline.make_partitions(days_ahead int) returns void language plpgsql as $$
+declare
+  day date;
+  parent text;
+  name text;
+begin
+  perform pg_advisory_xact_lock(hashtext('hookline.make_partitions'));
+  for day in
+    select (clock_timestamp() at time zone 'utc')::date + i from generate_series(-1, days_ahead) i
+  loop
+    foreach parent in array array['messages', 'routings', 'deliveries', 'attempts'] loop
+      name := parent || '_' || to_char(day, 'YYYYMMDD');
+      if to_regclass('hookline.' || name) is null then
+        execute format(
+          'create table hookline.%I partition of hookline.%I for values from (%L) to (%L)',
+          name, parent, hookline.day_bound(day), hookline.day_bound(day + 1)
+        );
+      end if;
+    end loop;
+  end loop;
+end $$;
+
+create function hookline.day_bound(day date) returns uuid language sql immutable as $$
+  select (lpad(to_hex((extract(epoch from day::timestamp) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+$$;
+
+select hookline.make_partitions(7);
+`
+
+/**
+ * The migrations, by number and name.
+ *
+ * @category migrations
+ * @since 0.1.0
+ */
+export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
+  "0001_layout": Effect.flatMap(SqlClient.SqlClient, (sql) =>
+    // One statement a query: the protocol's extended form takes no more.
+    Effect.forEach(statements(layout), (statement) => sql.unsafe(statement).unprepared, { discard: true }))
+}
+
+// --- internal ---
+
+/** Splits at the semicolons that end a line outside a function's body. */
+const statements = (text: string): ReadonlyArray<string> =>
+  text.split(/;\n(?=\n|create|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")

@@ -1,0 +1,219 @@
+/**
+ * Administration and reading in SQL. A change of a subscription locks the version's row first: it waits for the routes that
+ * still match by the old one, and later ones see the new.
+ */
+import type { PgClient } from "@effect/sql-pg"
+import { Effect, Option } from "effect"
+import * as Id from "../Id.ts"
+import type { Administration, DeliveryFilter, Page, RetryAnswer } from "../Storage.ts"
+import type { Subscription } from "../Subscription.ts"
+import * as PgErrors from "./PgErrors.ts"
+import * as PgRows from "./PgRows.ts"
+
+/** Makes the verbs of administration. */
+export const make = (sql: PgClient.PgClient): Administration => {
+  const bump = Effect.map(
+    sql<{ readonly version: number }>`
+      update hookline.subscription_version set version = version + 1 returning version::float8 as version`,
+    ([row]) => row?.version ?? 0
+  )
+
+  const at = (ms: number) => sql`to_timestamp(${ms}::float8 / 1000.0)`
+
+  const values = (item: Omit<Subscription, "version">, version: number) =>
+    sql`(${Id.toUuid(item.id)}::uuid, ${item.tenantId}, ${item.name}, ${item.description ?? null},
+      ${item.events}::text[], ${item.providerId}, ${JSON.stringify(item.config)}::text::jsonb,
+      ${JSON.stringify(item.signingSecrets)}::text::jsonb,
+      ${item.retry === undefined ? null : JSON.stringify(item.retry)}::text::jsonb,
+      ${item.enabled}, ${item.disabledReason ?? null}, ${version}::float8::bigint, ${at(item.createdAtMs)},
+      ${at(item.updatedAtMs)})`
+
+  const columns = sql.literal(
+    "(id, tenant_id, name, description, events, provider_id, config, signing_secrets, retry, enabled, disabled_reason, " +
+      "version, created_at, updated_at)"
+  )
+
+  const subscription = (id: string) =>
+    Effect.map(
+      sql<PgRows.SubscriptionRow>`select ${sql.literal(PgRows.subscriptionColumns)} from hookline.subscriptions
+        where id = ${Id.toUuid(id)}::uuid and deleted_at is null`,
+      ([row]) => row === undefined ? Option.none() : Option.some(PgRows.subscription(row))
+    )
+
+  const before = ({ cursor }: Page, column: string) =>
+    cursor === undefined ? sql`true` : sql`${sql.literal(column)} < ${Id.toUuid(cursor)}::uuid`
+
+  const is = (column: string, value: string | undefined, cast: "uuid" | "text") =>
+    value === undefined ? sql`true` : sql`${sql.literal(column)} = ${value}::${sql.literal(cast)}`
+
+  return {
+    createSubscription: (item) =>
+      PgErrors.engine(sql.withTransaction(Effect.gen(function*() {
+        const version = yield* bump
+        yield* sql`insert into hookline.subscriptions ${columns} values ${values(item, version)}`
+        return version
+      }))),
+    updateSubscription: (id, change) =>
+      PgErrors.engine(sql.withTransaction(Effect.gen(function*() {
+        const version = yield* bump
+        const current = yield* subscription(id)
+        if (Option.isNone(current)) return Option.none<Subscription>()
+        const changed = change(current.value)
+        if (changed === current.value) return current
+        const next = { ...changed, version }
+        yield* sql`update hookline.subscriptions set ${columns} = row ${values(next, version)}
+          where id = ${Id.toUuid(id)}::uuid`
+        return Option.some(next)
+      }))),
+    deleteSubscription: (id) =>
+      PgErrors.engine(sql.withTransaction(Effect.gen(function*() {
+        yield* bump
+        const rows = yield* sql`update hookline.subscriptions set deleted_at = clock_timestamp(), enabled = false
+          where id = ${Id.toUuid(id)}::uuid and deleted_at is null returning 1`
+        return rows.length > 0
+      }))),
+    getSubscription: (id) => PgErrors.engine(subscription(id)),
+    listSubscriptions: ({ enabled, tenantId }, page) =>
+      PgErrors.engine(Effect.map(
+        sql<PgRows.SubscriptionRow>`select ${sql.literal(PgRows.subscriptionColumns)} from hookline.subscriptions
+          where deleted_at is null and ${is("tenant_id", tenantId, "text")}
+            and ${enabled === undefined ? sql`true` : sql`enabled = ${enabled}`} and ${before(page, "id")}
+          order by id desc limit ${page.limit}::int`,
+        (rows) => rows.map(PgRows.subscription)
+      )),
+    claimants: (id) =>
+      PgErrors.engine(Effect.map(
+        sql<{ readonly worker_group: string; readonly epoch: number }>`
+          select worker_group, max(epoch)::float8 as epoch from hookline.work
+          where subscription_id = ${Id.toUuid(id)}::uuid and epoch is not null group by worker_group`,
+        (rows) => rows.map((row) => ({ workerGroup: row.worker_group, partition: 0, epoch: row.epoch }))
+      )),
+    getMessage: (id) =>
+      PgErrors.engine(Effect.map(
+        sql<PgRows.MessageRow>`${messages(sql)} where m.id = ${Id.toUuid(id)}::uuid`,
+        ([row]) => row === undefined ? Option.none() : Option.some(PgRows.message(row))
+      )),
+    listMessages: ({ eventId, tenantId }, page) =>
+      PgErrors.engine(Effect.map(
+        sql<PgRows.MessageRow>`${messages(sql)} where ${is("m.tenant_id", tenantId, "text")}
+          and ${is("m.event_id", eventId, "text")} and ${before(page, "m.id")}
+          order by m.id desc limit ${page.limit}::int`,
+        (rows) => rows.map(PgRows.message)
+      )),
+    retryMessage: (id) =>
+      PgErrors.engine(Effect.gen(function*() {
+        const rows = yield* sql`update hookline.inbox set set_aside_at = null, error = null
+          where message_id = ${Id.toUuid(id)}::uuid and set_aside_at is not null returning 1`
+        if (rows.length > 0) return "Retried"
+        const known = yield* sql`select 1 from hookline.messages where id = ${Id.toUuid(id)}::uuid`
+        return known.length > 0 ? "NotRetryable" : "NotFound"
+      })),
+    getDelivery: (id) =>
+      PgErrors.engine(Effect.gen(function*() {
+        const uuid = Id.toUuid(id)
+        const [row] = yield* sql<PgRows.DeliveryRow>`
+          select * from (${unfinished(sql)}) d where id = ${uuid} union all
+          select * from (${finished(sql)}) d where id = ${uuid}`.pipe(Effect.map((found) => found))
+        if (!row) return Option.none()
+        const attempts = yield* sql<PgRows.AttemptRow>`select ${sql.literal(PgRows.attemptColumns)}
+          from hookline.attempts where delivery_id = ${uuid}::uuid order by number`
+        return Option.some({ delivery: PgRows.delivery(row), attempts: attempts.map(PgRows.attempt) })
+      })),
+    listDeliveries: (filter, page) =>
+      PgErrors.engine(Effect.map(
+        sql<PgRows.DeliveryRow>`select * from (
+          (select * from (${unfinished(sql)}) d where ${matching(sql, filter)} and ${before(page, "d.key")}
+            order by d.key desc limit ${page.limit}::int)
+          union all
+          (select * from (${finished(sql)}) d where ${matching(sql, filter)} and ${before(page, "d.key")}
+            order by d.key desc limit ${page.limit}::int)
+        ) d order by d.key desc limit ${page.limit}::int`,
+        (rows) => rows.map(PgRows.delivery)
+      )),
+    retryDelivery: (id) => PgErrors.engine(retryDelivery(sql, id)),
+    maintain: ({ heldMaxAgeMs, partitionsAheadDays, rows }) =>
+      PgErrors.engine(Effect.gen(function*() {
+        yield* sql`select hookline.make_partitions(${partitionsAheadDays}::int)`
+        const ended = yield* sql`with old as (
+          select w.id, s.deleted_at is not null as deleted from hookline.subscriptions s
+          join hookline.work w on w.subscription_id = s.id
+          where not s.enabled and w.epoch is null and (s.deleted_at is not null or w.id < hookline.day_bound(
+            ((clock_timestamp() - make_interval(secs => ${heldMaxAgeMs / 1000})) at time zone 'utc')::date))
+          limit ${rows}::int for update of w skip locked
+        ), gone as (
+          delete from hookline.work w using old where w.id = old.id returning w.*, old.deleted
+        )
+        insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
+          reason, attempts, retry_base, last_error)
+        select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key,
+          case when deleted then 'cancelled' else 'failed' end, case when deleted then 'deleted' else 'expired' end,
+          attempts, retry_base, last_error from gone returning 1`
+        const purged = yield* sql`delete from hookline.idempotency where (tenant_id, key) in (
+          select tenant_id, key from hookline.idempotency where expires_at <= clock_timestamp() limit ${rows}::int
+        ) returning 1`
+        return ended.length >= rows || purged.length >= rows
+      }))
+  }
+}
+
+// --- internal ---
+
+const messages = (sql: PgClient.PgClient) =>
+  sql`select m.id::text, m.seq::float8 as seq, m.event_id, m.tenant_id, m.ordering_key, m.payload,
+    ${sql.literal(PgRows.ms("r.routed_at"))} as routed_at, r.matched, r.filtered,
+    ${sql.literal(PgRows.ms("i.set_aside_at"))} as set_aside_at, i.error
+    from hookline.messages m left join hookline.routings r on r.message_id = m.id
+    left join hookline.inbox i on i.message_id = m.id`
+
+/** Deliveries that are not finished; what they wait for is derived. */
+const unfinished = (sql: PgClient.PgClient) =>
+  sql`select w.id as key, w.id::text as id, w.message_id as message_key, w.message_id::text, w.event_id,
+    w.subscription_id as subscription_key, w.subscription_id::text, w.tenant_id,
+    case when s.deleted_at is not null then 'cancelled' when w.attempts > w.retry_base then 'retrying' else 'pending' end
+      as status,
+    case when s.deleted_at is not null then 'deleted' when not s.enabled then 'held' end as reason,
+    w.attempts::int as attempts,
+    case when s.deleted_at is null then ${sql.literal(PgRows.ms("w.due_at"))} end as due_at,
+    null::text as external_id, w.last_error, null::float8 as completed_at
+    from hookline.work w join hookline.subscriptions s on s.id = w.subscription_id`
+
+const finished = (sql: PgClient.PgClient) =>
+  sql`select d.id as key, d.id::text as id, d.message_id as message_key, d.message_id::text, d.event_id,
+    d.subscription_id as subscription_key, d.subscription_id::text, d.tenant_id, d.status, d.reason,
+    d.attempts::int as attempts, null::float8 as due_at, d.external_id, d.last_error,
+    ${sql.literal(PgRows.ms("d.completed_at"))} as completed_at from hookline.deliveries d`
+
+const bound = (ms: number): string => ms.toString(16).padStart(12, "0") + "0".repeat(20)
+
+const matching = (sql: PgClient.PgClient, filter: DeliveryFilter) =>
+  sql.and([
+    sql`true`,
+    ...(filter.tenantId === undefined ? [] : [sql`d.tenant_id = ${filter.tenantId}`]),
+    ...(filter.subscriptionId === undefined
+      ? []
+      : [sql`d.subscription_key = ${Id.toUuid(filter.subscriptionId)}::uuid`]),
+    ...(filter.eventId === undefined ? [] : [sql`d.event_id = ${filter.eventId}`]),
+    ...(filter.messageId === undefined ? [] : [sql`d.message_key = ${Id.toUuid(filter.messageId)}::uuid`]),
+    ...(filter.status === undefined ? [] : [sql`d.status = ${filter.status}`]),
+    ...(filter.reason === undefined ? [] : [sql`d.reason = ${filter.reason}`]),
+    ...(filter.fromMs === undefined ? [] : [sql`d.key >= ${bound(filter.fromMs)}::uuid`]),
+    ...(filter.toMs === undefined ? [] : [sql`d.key < ${bound(filter.toMs + 1)}::uuid`])
+  ])
+
+const retryDelivery = Effect.fnUntraced(function*(sql: PgClient.PgClient, id: Id.DeliveryId) {
+  const uuid = Id.toUuid(id)
+  const moved = yield* sql`with gone as (
+    delete from hookline.deliveries d using hookline.subscriptions s
+    where d.id = ${uuid}::uuid and d.status in ('failed', 'cancelled') and s.id = d.subscription_id
+      and s.deleted_at is null
+    returning d.*
+  )
+  insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
+    attempts, retry_base)
+  select id, message_id, seq, subscription_id, 'integration.' || event_id, tenant_id, event_id, ordering_key, attempts,
+    attempts from gone returning 1`
+  if (moved.length > 0) return "Retried" satisfies RetryAnswer
+  const known = yield* sql`select 1 from hookline.deliveries where id = ${uuid}::uuid
+    union all select 1 from hookline.work where id = ${uuid}::uuid`
+  return known.length > 0 ? "NotRetryable" satisfies RetryAnswer : "NotFound" satisfies RetryAnswer
+})

@@ -1,0 +1,87 @@
+/**
+ * Appending on the caller's client: one statement writes the messages and their places before the router, inside the
+ * caller's transaction where there is one.
+ */
+import type { PgClient } from "@effect/sql-pg"
+import { Effect, Option } from "effect"
+import * as Id from "../Id.ts"
+import { type Message, workerGroup } from "../Message.ts"
+import type { Appending, AppendOnce } from "../Storage.ts"
+import * as PgErrors from "./PgErrors.ts"
+
+/** Makes the verbs of emission; `now` comes from the engine. */
+export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>): Appending => {
+  const inTransaction = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
+
+  const rows = (messages: ReadonlyArray<Message>) =>
+    sql`select u.*, nextval('hookline.message_seq') as seq from (
+      select * from unnest(
+        ${messages.map((message) => Id.toUuid(message.id))}::uuid[],
+        ${messages.map((message) => message.eventId)}::text[],
+        ${messages.map((message) => workerGroup(message.eventId))}::text[],
+        ${messages.map((message) => message.tenantId)}::text[],
+        ${messages.map((message) => message.orderingKey ?? null)}::text[],
+        ${messages.map((message) => message.payloadJson)}::text[]
+      ) with ordinality as u(id, event_id, worker_group, tenant_id, ordering_key, payload, n) order by n
+    ) u`
+
+  const inserts = (from: "m") =>
+    sql`stored as (
+      insert into hookline.messages (id, seq, event_id, tenant_id, ordering_key, payload)
+      select id, seq, event_id, tenant_id, ordering_key, payload from ${sql(from)}
+    ), waiting as (
+      insert into hookline.inbox (seq, message_id, worker_group, slot, tenant_id, ordering_key, size)
+      select seq, id, worker_group, abs(hashtext(coalesce(tenant_id || ordering_key, id::text)) % 1024),
+        tenant_id, ordering_key, octet_length(payload)
+      from ${sql(from)}
+    )`
+
+  const failing = <A>(effect: Effect.Effect<A, Parameters<typeof PgErrors.append>[0]>) =>
+    Effect.catch(
+      effect,
+      (error) => Effect.flatMap(inTransaction, (joined) => Effect.fail(PgErrors.append(error, joined)))
+    )
+
+  const once = (
+    message: Message,
+    options: { readonly key: string; readonly contentHash: string; readonly ttlMs: number }
+  ) =>
+    sql<{ readonly appended: boolean }>`with k as (
+      insert into hookline.idempotency (tenant_id, key, message_id, content_hash, expires_at)
+      values (${message.tenantId}, ${options.key}, ${Id.toUuid(message.id)}::uuid, ${options.contentHash},
+        clock_timestamp() + make_interval(secs => ${options.ttlMs / 1000}))
+      on conflict (tenant_id, key) do update
+        set message_id = excluded.message_id, content_hash = excluded.content_hash, expires_at = excluded.expires_at
+        where idempotency.expires_at <= clock_timestamp()
+      returning message_id
+    ), m as (${rows([message])} where exists (select 1 from k)), ${inserts("m")}
+    select exists (select 1 from k) as appended`
+
+  const known = (message: Message, key: string) =>
+    sql<{ readonly message_id: string; readonly content_hash: string }>`
+      select message_id::text, content_hash from hookline.idempotency
+      where tenant_id = ${message.tenantId} and key = ${key} and expires_at > clock_timestamp()`
+
+  const appendOnce: Appending["appendOnce"] = (message, options) =>
+    failing(Effect.gen(function*() {
+      while (true) {
+        const [taken] = yield* once(message, options)
+        if (taken?.appended === true) return { _tag: "Appended" } satisfies AppendOnce
+        const [first] = yield* known(message, options.key)
+        // The key expired in between: it is free now.
+        if (!first) continue
+        const messageId = Id.MessageId.make(`msg_${Id.fromUuid(first.message_id)}`)
+        return first.content_hash === options.contentHash
+          ? { _tag: "Repeated", messageId } satisfies AppendOnce
+          : { _tag: "Conflict", messageId } satisfies AppendOnce
+      }
+    }))
+
+  return {
+    now,
+    inTransaction,
+    append: (messages) => Effect.asVoid(failing(sql`with m as (${rows(messages)}), ${inserts("m")} select 1`)),
+    appendOnce,
+    afterCommit: (effect) => sql.afterCommit(effect)
+  }
+}

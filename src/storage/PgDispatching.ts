@@ -1,0 +1,352 @@
+/**
+ * Dispatching in statements: route, claim, release and record are each one, fenced and committed by itself, and return ids
+ * and numbers alone; what is large is read without the fence's lock.
+ */
+import type { PgClient } from "@effect/sql-pg"
+import { Effect } from "effect"
+import * as Id from "../Id.ts"
+import type { Claimed, Dispatching, Due, Outcome } from "../Storage.ts"
+import * as PgErrors from "./PgErrors.ts"
+import { fence } from "./PgOwnership.ts"
+import * as PgRows from "./PgRows.ts"
+
+interface ClaimRow {
+  readonly id: string
+  readonly message_id: string
+  readonly subscription_id: string
+  readonly worker_group: string
+  readonly version: number
+  readonly seq: number
+  readonly attempts: number
+  readonly retry_base: number
+  readonly claims: number
+}
+
+const claimColumns =
+  `w.id::text, w.message_id::text, w.subscription_id::text, w.worker_group, s.version::float8 as version,
+  w.seq::float8 as seq, w.attempts::int as attempts, w.retry_base::int as retry_base, w.claims::int as claims`
+
+const claimed = (row: ClaimRow): Claimed => ({
+  workerGroup: row.worker_group,
+  deliveryId: PgRows.deliveryId(row.id),
+  messageId: PgRows.messageId(row.message_id),
+  subscriptionId: PgRows.subscriptionId(row.subscription_id),
+  subscriptionVersion: row.version,
+  seq: row.seq,
+  attemptCount: row.attempts,
+  retryBase: row.retry_base,
+  claims: row.claims
+})
+
+const uuids = (ids: ReadonlyArray<string>) => ids.map(Id.toUuid)
+
+type Verbs = "subscriptions" | "due" | "unrouted" | "route" | "claim" | "load" | "held" | "release" | "record"
+
+/** Makes the verbs of dispatching. */
+export const make = (sql: PgClient.PgClient): Pick<Dispatching, Verbs> => ({
+  // The version is read first: items that are newer than it make the route stale, never missed.
+  subscriptions: PgErrors.engine(Effect.gen(function*() {
+    const [row] = yield* sql<{ readonly version: number }>`
+      select version::float8 as version from hookline.subscription_version`
+    const items = yield* sql<PgRows.SubscriptionRow>`
+      select ${sql.literal(PgRows.subscriptionColumns)} from hookline.subscriptions where deleted_at is null`
+    return { version: row?.version ?? 0, items: items.map(PgRows.subscription) }
+  })),
+
+  due: (options) => PgErrors.engine(Effect.map(due(sql, options), gather)),
+
+  unrouted: (owners, { bytes, messages }) =>
+    PgErrors.engine(Effect.map(
+      sql<PgRows.MessageRow & { readonly worker_group: string }>`
+        select m.id::text, i.seq::float8 as seq, i.worker_group, m.event_id, m.tenant_id, m.ordering_key, m.payload from (
+          select b.*, sum(b.size) over (order by b.seq) - b.size as before from (
+            select i.seq, i.message_id, i.worker_group, i.size
+            from unnest(
+              ${owners.map((owner) => owner.workerGroup)}::text[],
+              ${owners.map((owner) => owner.partition)}::int[],
+              ${owners.map((owner) => owner.epoch)}::float8[]
+            ) as f(worker_group, partition, epoch)
+            join hookline.owners o
+              on o.worker_group = f.worker_group and o.partition = f.partition and o.epoch = f.epoch::bigint
+            cross join lateral (
+              select seq, message_id, worker_group, size from hookline.inbox i
+              where i.worker_group = f.worker_group and i.set_aside_at is null order by i.seq limit ${messages}::int
+            ) i
+            order by i.seq limit ${messages}::int
+          ) b
+        ) i join hookline.messages m on m.id = i.message_id
+        where i.before = 0 or i.before + i.size <= ${bytes}::float8
+        order by i.seq`,
+      (rows) =>
+        rows.map((row) => ({
+          id: PgRows.messageId(row.id),
+          seq: row.seq,
+          workerGroup: row.worker_group,
+          eventId: row.event_id,
+          tenantId: row.tenant_id,
+          orderingKey: row.ordering_key ?? undefined,
+          payloadJson: row.payload
+        }))
+    )),
+
+  route: (routing) =>
+    PgErrors.engine(Effect.map(
+      sql<{ readonly current: boolean; readonly ids: ReadonlyArray<string> | null }>`with ${
+        fence(sql, distinct(routing.messages.map((message) => message.owner)))
+      }, current as materialized (
+        select version from hookline.subscription_version where version = ${routing.version}::float8::bigint for share
+      ), given as (
+        select * from unnest(
+          ${uuids(routing.messages.map((message) => message.messageId))}::uuid[],
+          ${routing.messages.map((message) => message.owner.workerGroup)}::text[],
+          ${routing.messages.map((message) => message.matched)}::int[],
+          ${routing.messages.map((message) => message.filtered)}::int[],
+          ${routing.messages.map((message) => message.transformedJson ?? null)}::text[],
+          ${routing.messages.map((message) => message.error ?? null)}::text[]
+        ) as g(message_id, worker_group, matched, filtered, transformed, error)
+      ), aside as (
+        update hookline.inbox i set set_aside_at = clock_timestamp(), error = g.error
+        from given g join fence f on f.worker_group = g.worker_group
+        where i.message_id = g.message_id and g.error is not null and i.set_aside_at is null
+          and exists (select 1 from current)
+        returning i.message_id
+      ), routed as (
+        delete from hookline.inbox i using given g join fence f on f.worker_group = g.worker_group
+        where i.message_id = g.message_id and g.error is null and i.set_aside_at is null
+          and exists (select 1 from current)
+        returning i.message_id, i.seq, i.worker_group, i.tenant_id, i.ordering_key, f.epoch,
+          g.matched, g.filtered, g.transformed
+      ), logged as (
+        insert into hookline.routings (message_id, version, matched, filtered, transformed)
+        select message_id, ${routing.version}::float8::bigint, matched, filtered, transformed from routed
+      ), made as (
+        insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
+          claims, epoch)
+        select d.id, r.message_id, r.seq, d.subscription_id, r.worker_group, r.tenant_id,
+          substr(r.worker_group, 13), r.ordering_key, d.claimed::int, case when d.claimed then r.epoch end
+        from unnest(
+          ${uuids(routing.deliveries.map((delivery) => delivery.id))}::uuid[],
+          ${uuids(routing.deliveries.map((delivery) => delivery.messageId))}::uuid[],
+          ${uuids(routing.deliveries.map((delivery) => delivery.subscriptionId))}::uuid[],
+          ${routing.deliveries.map((delivery) => delivery.claimed)}::boolean[]
+        ) as d(id, message_id, subscription_id, claimed)
+        join routed r on r.message_id = d.message_id
+      )
+      select exists (select 1 from current) as current,
+        (select array_agg(message_id::text) from (select message_id from routed union all select message_id from aside) x) as ids`,
+      ([row]) =>
+        row?.current === true
+          ? { _tag: "Routed", messageIds: (row.ids ?? []).map(PgRows.messageId) } as const
+          : { _tag: "Stale" } as const
+    )),
+
+  claim: (options) =>
+    PgErrors.engine(Effect.map(claim(sql, options), (rows) => ({
+      claimed: rows.flatMap((row) => row.id === null ? [] : [claimed({ ...row, id: row.id })]),
+      next: rows.flatMap((row) =>
+        row.id === null
+          ? [{
+            workerGroup: row.worker_group,
+            subscriptionId: PgRows.subscriptionId(row.subscription_id),
+            dueAtMs: row.next_due_at ?? 0
+          }]
+          : []
+      )
+    }))),
+
+  load: (claims) =>
+    PgErrors.engine(Effect.gen(function*() {
+      const messages = yield* sql<PgRows.MessageRow>`
+        select m.id::text, m.event_id, m.tenant_id, m.ordering_key, coalesce(r.transformed, m.payload) as payload
+        from unnest(${uuids([...new Set(claims.map((claim) => claim.messageId))])}::uuid[]) as u(id)
+        join hookline.messages m on m.id = u.id left join hookline.routings r on r.message_id = u.id`
+      const tried = claims.filter((claim) => claim.attemptCount > 0)
+      const attempts = tried.length === 0 ? [] : yield* sql<PgRows.AttemptRow & { readonly delivery_id: string }>`
+        select a.delivery_id::text, ${sql.literal(PgRows.attemptColumns)}
+        from unnest(${uuids(tried.map((claim) => claim.deliveryId))}::uuid[]) as u(id)
+        join hookline.attempts a on a.delivery_id = u.id order by a.delivery_id, a.number`
+      return {
+        messages: messages.map((row) => ({
+          id: PgRows.messageId(row.id),
+          eventId: row.event_id,
+          tenantId: row.tenant_id,
+          orderingKey: row.ordering_key ?? undefined,
+          payloadJson: row.payload
+        })),
+        attempts: attempts.map((row) => ({
+          deliveryId: PgRows.deliveryId(row.delivery_id),
+          attempt: PgRows.attempt(row)
+        }))
+      }
+    })),
+
+  held: (owners) =>
+    PgErrors.engine(Effect.map(
+      sql<ClaimRow>`with ${fence(sql, owners)} select ${sql.literal(claimColumns)} from hookline.work w
+        join fence f on w.worker_group = f.worker_group and w.epoch = f.epoch
+        join hookline.subscriptions s on s.id = w.subscription_id`,
+      (rows) => rows.map(claimed)
+    )),
+
+  release: (owner, ids) =>
+    PgErrors.engine(Effect.asVoid(sql`with ${fence(sql, [owner])}
+      update hookline.work w set epoch = null, claims = w.claims - 1 from fence f
+      where w.id = any(${uuids(ids)}::uuid[]) and w.worker_group = f.worker_group and w.epoch = f.epoch`)),
+
+  record: (outcomes) =>
+    PgErrors.engine(Effect.map(record(sql, outcomes), (rows) => rows.map((row) => PgRows.deliveryId(row.id))))
+})
+
+// --- internal ---
+
+const distinct = <A extends { readonly workerGroup: string }>(owners: ReadonlyArray<A>): ReadonlyArray<A> => [
+  ...new Map(owners.map((owner) => [owner.workerGroup, owner])).values()
+]
+
+interface DueRow {
+  readonly worker_group: string
+  readonly subscription_id: string | null
+  readonly due_at: number | null
+}
+
+/** Walks the groups and lanes from index entry to index entry, whatever they hold. */
+const due = (
+  sql: PgClient.PgClient,
+  options: { readonly aheadMs: number; readonly workerGroups?: ReadonlyArray<string> }
+) =>
+  sql<DueRow>`with recursive unrouted as (
+    (select worker_group from hookline.inbox where set_aside_at is null order by worker_group limit 1)
+    union all
+    select (select i.worker_group from hookline.inbox i
+      where i.set_aside_at is null and i.worker_group > u.worker_group order by i.worker_group limit 1)
+    from unrouted u where u.worker_group is not null
+  ), lanes as (
+    (select worker_group, subscription_id from hookline.work where epoch is null
+      order by worker_group, subscription_id limit 1)
+    union all
+    select n.worker_group, n.subscription_id from lanes l cross join lateral (
+      select w.worker_group, w.subscription_id from hookline.work w
+      where w.epoch is null and (w.worker_group, w.subscription_id) > (l.worker_group, l.subscription_id)
+      order by w.worker_group, w.subscription_id limit 1
+    ) n
+  )
+  select worker_group, null::text as subscription_id, null::float8 as due_at from unrouted
+  where worker_group is not null
+    and (${options.workerGroups === undefined} or worker_group = any(${options.workerGroups ?? []}::text[]))
+  union all
+  select l.worker_group, l.subscription_id::text, ${sql.literal(PgRows.ms("first.due_at"))} from lanes l
+  join hookline.subscriptions s on s.id = l.subscription_id and s.enabled and s.deleted_at is null
+  cross join lateral (
+    select due_at from hookline.work w where w.epoch is null and w.worker_group = l.worker_group
+      and w.subscription_id = l.subscription_id order by due_at limit 1
+  ) first
+  where first.due_at <= clock_timestamp() + make_interval(secs => ${options.aheadMs / 1000})
+    and (${options.workerGroups === undefined} or l.worker_group = any(${options.workerGroups ?? []}::text[]))`
+
+const gather = (rows: ReadonlyArray<DueRow>): ReadonlyArray<Due> =>
+  [...Map.groupBy(rows, (row) => row.worker_group)].map(([workerGroup, found]) => ({
+    workerGroup,
+    unrouted: found.some((row) => row.subscription_id === null),
+    lanes: found.flatMap((row) =>
+      row.subscription_id === null
+        ? []
+        : [{ subscriptionId: PgRows.subscriptionId(row.subscription_id), dueAtMs: row.due_at ?? 0 }]
+    )
+  }))
+
+const claim = (sql: PgClient.PgClient, options: Parameters<Dispatching["claim"]>[0]) =>
+  sql<Omit<ClaimRow, "id"> & { readonly id: string | null; readonly next_due_at: number | null }>`with ${
+    fence(sql, options.owners)
+  }, asked as materialized (
+    select f.worker_group, f.epoch, s.id as subscription_id, s.version, l.free
+    from unnest(
+      ${options.lanes.map((lane) => lane.workerGroup)}::text[],
+      ${uuids(options.lanes.map((lane) => lane.subscriptionId))}::uuid[],
+      ${options.lanes.map((lane) => lane.free)}::int[]
+    ) as l(worker_group, subscription_id, free)
+    join fence f on f.worker_group = l.worker_group
+    join hookline.subscriptions s on s.id = l.subscription_id and s.enabled and s.deleted_at is null
+    for share of s
+  ), waiting as materialized (
+    select a.worker_group, a.subscription_id, a.epoch, a.free, w.id, w.due_at,
+      row_number() over (partition by a.worker_group, a.subscription_id order by w.due_at, w.seq) as n
+    from asked a cross join lateral (
+      select w.id, w.due_at, w.seq from hookline.work w
+      where w.worker_group = a.worker_group and w.subscription_id = a.subscription_id and w.epoch is null
+        and w.claims < ${options.suspectClaims}::int
+      order by w.due_at, w.seq limit a.free + 1 for update skip locked
+    ) w
+  ), suspect as materialized (
+    select w.id, f.epoch from fence f cross join lateral (
+      select w.id, w.due_at from hookline.work w
+      join hookline.subscriptions s on s.id = w.subscription_id and s.enabled and s.deleted_at is null
+      where w.worker_group = f.worker_group and w.epoch is null and w.claims >= 2
+        and w.claims >= ${options.suspectClaims}::int and w.due_at <= clock_timestamp()
+      order by w.due_at limit 1 for update of w skip locked
+    ) w where ${options.suspect}::boolean order by w.due_at limit 1
+  ), picked as materialized (
+    (select id, epoch from waiting where n <= free and due_at <= clock_timestamp()
+      order by n limit ${options.limit}::int)
+    union all select id, epoch from suspect
+  ), taken as (
+    update hookline.work w set epoch = p.epoch, claims = w.claims + 1 from picked p where w.id = p.id
+    returning w.*
+  )
+  select ${sql.literal(claimColumns)}, null::float8 as next_due_at
+  from taken w join hookline.subscriptions s on s.id = w.subscription_id
+  union all
+  select null, null, w.subscription_id::text, w.worker_group, 0, 0, 0, 0, 0, ${
+    sql.literal(PgRows.ms("min(w.due_at)"))
+  } from waiting w where not exists (select 1 from picked p where p.id = w.id) group by w.subscription_id, w.worker_group`
+
+const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
+  const final = (outcome: Outcome) => outcome.transition._tag === "Final" ? outcome.transition : undefined
+  return sql<{ readonly id: string }>`with ${
+    fence(sql, distinct(outcomes.map((outcome) => outcome.owner)))
+  }, given as materialized (
+    select g.*, s.deleted_at is not null as deleted, w.claims as claimed_times, f.epoch
+    from unnest(
+      ${uuids(outcomes.map((outcome) => outcome.deliveryId))}::uuid[],
+      ${outcomes.map((outcome) => outcome.owner.workerGroup)}::text[],
+      ${outcomes.map((outcome) => outcome.attemptCount)}::int[],
+      ${outcomes.map((outcome) => final(outcome)?.status ?? null)}::text[],
+      ${outcomes.map((outcome) => final(outcome)?.reason ?? null)}::text[],
+      ${outcomes.map((outcome) => final(outcome)?.externalId ?? null)}::text[],
+      ${outcomes.map((outcome) => outcome.transition.lastError ?? null)}::text[],
+      ${outcomes.map((outcome) => outcome.transition._tag === "Retry" ? outcome.transition.dueAtMs : null)}::float8[],
+      ${outcomes.map((outcome) => outcome.attempt.startedAtMs)}::float8[],
+      ${outcomes.map((outcome) => Math.min(Math.round(outcome.attempt.durationMs), 2 ** 31 - 1))}::int[],
+      ${outcomes.map((outcome) => outcome.attempt.outcome)}::text[],
+      ${outcomes.map((outcome) => outcome.attempt.statusCode ?? null)}::int[],
+      ${outcomes.map((outcome) => outcome.attempt.error?.tag ?? null)}::text[],
+      ${outcomes.map((outcome) => outcome.attempt.error?.message ?? null)}::text[],
+      ${outcomes.map((outcome) => outcome.attempt.retryAfterMs ?? null)}::float8[],
+      ${outcomes.map((outcome) => outcome.attempt.response ? JSON.stringify(outcome.attempt.response) : null)}::text[]
+    ) as g(id, worker_group, attempts, status, reason, external_id, last_error, due_at, started_at, duration_ms, outcome,
+      status_code, error_tag, error_message, retry_after_ms, response)
+    join fence f on f.worker_group = g.worker_group
+    join hookline.work w on w.id = g.id and w.epoch = f.epoch and w.attempts = g.attempts
+    join hookline.subscriptions s on s.id = w.subscription_id
+    for update of w
+  ), finished as (
+    delete from hookline.work w using given g where w.id = g.id and (g.status is not null or g.deleted)
+    returning w.id, w.message_id, w.seq, w.subscription_id, w.tenant_id, w.event_id, w.ordering_key, w.attempts,
+      w.retry_base, g.status, g.reason, g.external_id, g.last_error
+  ), history as (
+    insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
+      reason, attempts, retry_base, external_id, last_error)
+    select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, coalesce(status, 'cancelled'),
+      case when status is null then 'deleted' else reason end, attempts + 1, retry_base, external_id, last_error
+    from finished
+  ), again as (
+    update hookline.work w set epoch = null, claims = 0, attempts = w.attempts + 1, last_error = g.last_error,
+      due_at = to_timestamp(g.due_at / 1000.0)
+    from given g where w.id = g.id and g.status is null and not g.deleted
+  ), log as (
+    insert into hookline.attempts (delivery_id, number, started_at, duration_ms, outcome, status_code, error_tag,
+      error_message, retry_after_ms, response, epoch, claims)
+    select id, attempts + 1, to_timestamp(started_at / 1000.0), duration_ms, outcome, status_code, error_tag, error_message,
+      retry_after_ms, response, epoch, claimed_times from given
+  )
+  select id::text from given`
+}

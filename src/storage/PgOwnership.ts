@@ -1,0 +1,133 @@
+/**
+ * Ownership: leases of runners, owners of worker groups, and the fence that every statement of an owner begins with.
+ */
+import type { PgClient } from "@effect/sql-pg"
+import { Effect } from "effect"
+import type { SqlError } from "effect/sql"
+import * as Id from "../Id.ts"
+import type { Dispatching, Owner } from "../Storage.ts"
+import * as PgErrors from "./PgErrors.ts"
+import { ms } from "./PgRows.ts"
+
+interface OwnerRow {
+  readonly worker_group: string
+  readonly partition: number
+  readonly epoch: number
+}
+
+const toOwner = (row: OwnerRow): Owner => ({
+  workerGroup: row.worker_group,
+  partition: row.partition,
+  epoch: row.epoch
+})
+
+/**
+ * The fence: the owners' rows that still have their epochs, share-locked until the statement has committed, so that a
+ * take-over waits for it. A subquery without the lock would not do under READ COMMITTED.
+ */
+export const fence = (sql: PgClient.PgClient, owners: ReadonlyArray<Owner>) =>
+  sql`fence as materialized (
+    select o.worker_group, o.partition, o.epoch from hookline.owners o
+    join unnest(
+      ${owners.map((owner) => owner.workerGroup)}::text[],
+      ${owners.map((owner) => owner.partition)}::int[],
+      ${owners.map((owner) => owner.epoch)}::float8[]
+    ) as f(worker_group, partition, epoch)
+      on o.worker_group = f.worker_group and o.partition = f.partition and o.epoch = f.epoch::bigint
+    for share of o
+  )`
+
+/** Makes the verbs of ownership. */
+export const make = (
+  sql: PgClient.PgClient,
+  measured: (sentAtMs: number, databaseMs: number, receivedAtMs: number) => Effect.Effect<void>,
+  clockMs: Effect.Effect<number>
+): Pick<Dispatching, "renewLease" | "returnLease" | "takeOver" | "giveBack" | "recover"> => {
+  const lockTimeout = (error: SqlError.SqlError) => error.reason._tag === "LockTimeoutError"
+
+  const takeOnce = (
+    runnerId: Id.RunnerId,
+    group: { readonly workerGroup: string; readonly partition: number },
+    patienceMs: number
+  ) =>
+    sql.withTransaction(Effect.gen(function*() {
+      yield* sql`select set_config('lock_timeout', ${String(patienceMs)}, true)`
+      yield* sql`insert into hookline.owners (worker_group, partition, epoch, claimable_at)
+        values (${group.workerGroup}, ${group.partition}, 0, clock_timestamp()) on conflict do nothing`
+      const [before] = yield* sql<{ readonly runner_id: string | null }>`
+        select runner_id::text from hookline.owners
+        where worker_group = ${group.workerGroup} and partition = ${group.partition} for update`
+      // The previous owner's lease, after any renewal of it that is under way.
+      const lease = before?.runner_id && before.runner_id.replaceAll("-", "") !== Id.toUuid(runnerId)
+        ? yield* sql<{ readonly lease_until: Date }>`
+          select lease_until from hookline.runners where id = ${before.runner_id}::uuid for share`
+        : []
+      const [taken] = yield* sql<OwnerRow & { readonly claimable_at: number }>`update hookline.owners set
+          epoch = nextval('hookline.epoch_seq'), runner_id = ${Id.toUuid(runnerId)}::uuid,
+          claimable_at = greatest(clock_timestamp(), claimable_at, ${lease[0]?.lease_until ?? null}::timestamptz)
+        where worker_group = ${group.workerGroup} and partition = ${group.partition}
+        returning worker_group, partition, epoch::float8 as epoch, ${sql.literal(ms("claimable_at"))} as claimable_at`
+      return taken
+    }))
+
+  const endBlockers = (workerGroup: string, partition: number) =>
+    sql`select pg_terminate_backend(blocker) from (
+      select distinct l.pid as blocker from pg_locks l join pg_stat_activity a on a.pid = l.pid
+      where l.locktype = 'relation' and l.relation = 'hookline.owners'::regclass
+        and l.mode in ('RowShareLock', 'RowExclusiveLock') and a.pid <> pg_backend_pid()
+        and a.state_change < clock_timestamp() - interval '1 second'
+    ) b where ${workerGroup}::text is not null and ${partition}::int >= 0`
+
+  const recover: Dispatching["recover"] = (owners, crashedClaims) =>
+    PgErrors.engine(Effect.asVoid(sql`with ${fence(sql, owners)}, old as (
+      select w.id, w.claims from hookline.work w join fence f on w.worker_group = f.worker_group and w.epoch < f.epoch
+      where w.epoch is not null
+    ), crashed as (
+      delete from hookline.work w using old where w.id = old.id and old.claims >= ${crashedClaims}::int returning w.*
+    ), failed as (
+      insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
+        reason, attempts, retry_base, last_error)
+      select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'failed', 'crashed-owner', attempts,
+        retry_base, 'Its runner stopped ' || claims || ' times while it was delivering.' from crashed
+    )
+    update hookline.work w set epoch = null from old where w.id = old.id and old.claims < ${crashedClaims}::int`))
+
+  return {
+    renewLease: (runnerId, leaseMs) =>
+      PgErrors.engine(Effect.gen(function*() {
+        const sentAtMs = yield* clockMs
+        const [lease] = yield* sql<{ readonly now: number }>`
+          insert into hookline.runners (id, lease_until)
+          values (${Id.toUuid(runnerId)}::uuid, clock_timestamp() + make_interval(secs => ${leaseMs / 1000}))
+          on conflict (id) do update set lease_until = excluded.lease_until
+          returning ${sql.literal(ms("clock_timestamp()"))} as now`
+        if (lease) yield* measured(sentAtMs, lease.now, yield* clockMs)
+        // In a snapshot of its own: a take-over that saw the older lease is seen here.
+        const owned = yield* sql<OwnerRow>`select worker_group, partition, epoch::float8 as epoch from hookline.owners
+          where runner_id = ${Id.toUuid(runnerId)}::uuid`
+        return owned.map(toOwner)
+      })),
+    returnLease: (runnerId) =>
+      PgErrors.engine(Effect.asVoid(sql`delete from hookline.runners where id = ${Id.toUuid(runnerId)}::uuid`)),
+    takeOver: (runnerId, group, patienceMs) =>
+      PgErrors.engine(
+        takeOnce(runnerId, group, patienceMs).pipe(
+          Effect.catchIf(lockTimeout, () =>
+            Effect.andThen(
+              Effect.ignore(endBlockers(group.workerGroup, group.partition)),
+              takeOnce(runnerId, group, patienceMs)
+            )),
+          Effect.flatMap((taken) =>
+            taken
+              ? Effect.succeed({ owner: toOwner(taken), claimableAtMs: taken.claimable_at })
+              : Effect.die(new Error("the owner's row vanished under its lock"))
+          )
+        )
+      ),
+    giveBack: (owners) =>
+      PgErrors.engine(Effect.asVoid(sql`with ${fence(sql, owners)}
+        update hookline.owners o set runner_id = null, claimable_at = least(o.claimable_at, clock_timestamp())
+        from fence f where o.worker_group = f.worker_group and o.partition = f.partition`)),
+    recover
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * Rows as the database gives them, in the words of the seam.
+ */
+import { Schema } from "effect"
+import { type AttemptRecord, AttemptRecord as AttemptRecordSchema, Delivery } from "../Delivery.ts"
+import * as Id from "../Id.ts"
+import type { StoredMessage } from "../Storage.ts"
+import type { Subscription } from "../Subscription.ts"
+
+/** Milliseconds since 1970 of a timestamp column, as SQL. */
+export const ms = (column: string): string => `(extract(epoch from ${column}) * 1000)::float8`
+
+export const messageId = (uuid: string) => Id.MessageId.make(`msg_${Id.fromUuid(uuid)}`)
+export const deliveryId = (uuid: string) => Id.DeliveryId.make(`dlv_${Id.fromUuid(uuid)}`)
+export const subscriptionId = (uuid: string) => Id.SubscriptionId.make(`sub_${Id.fromUuid(uuid)}`)
+
+/** The columns of an attempt, without its delivery. */
+export const attemptColumns = `number::int as number, ${ms("started_at")} as started_at, duration_ms, outcome,
+  status_code::int as status_code, error_tag, error_message, retry_after_ms::float8 as retry_after_ms, response`
+
+export interface AttemptRow {
+  readonly number: number
+  readonly started_at: number
+  readonly duration_ms: number
+  readonly outcome: string
+  readonly status_code: number | null
+  readonly error_tag: string | null
+  readonly error_message: string | null
+  readonly retry_after_ms: number | null
+  readonly response: string | null
+}
+
+const decodeAttempt = Schema.decodeUnknownSync(AttemptRecordSchema)
+
+export const attempt = (row: AttemptRow): AttemptRecord =>
+  decodeAttempt({
+    number: row.number,
+    startedAtMs: row.started_at,
+    durationMs: row.duration_ms,
+    outcome: row.outcome,
+    ...(row.status_code === null ? {} : { statusCode: row.status_code }),
+    ...(row.error_tag === null ? {} : { error: { tag: row.error_tag, message: row.error_message ?? "" } }),
+    ...(row.retry_after_ms === null ? {} : { retryAfterMs: row.retry_after_ms }),
+    ...(row.response === null ? {} : { response: JSON.parse(row.response) })
+  })
+
+export interface DeliveryRow {
+  readonly id: string
+  readonly message_id: string
+  readonly event_id: string
+  readonly subscription_id: string
+  readonly tenant_id: string
+  readonly status: string
+  readonly reason: string | null
+  readonly attempts: number
+  readonly due_at: number | null
+  readonly external_id: string | null
+  readonly last_error: string | null
+  readonly completed_at: number | null
+}
+
+const decodeDelivery = Schema.decodeUnknownSync(Delivery)
+
+export const delivery = (row: DeliveryRow): Delivery => {
+  const id = deliveryId(row.id)
+  return decodeDelivery({
+    id,
+    messageId: messageId(row.message_id),
+    eventId: row.event_id,
+    subscriptionId: subscriptionId(row.subscription_id),
+    tenantId: row.tenant_id,
+    status: row.status,
+    ...(row.reason === null ? {} : { reason: row.reason }),
+    attemptCount: row.attempts,
+    ...(row.due_at === null ? {} : { nextAttemptAtMs: row.due_at }),
+    ...(row.external_id === null ? {} : { externalId: row.external_id }),
+    ...(row.last_error === null ? {} : { lastError: row.last_error }),
+    createdAtMs: Id.timeOf(id),
+    ...(row.completed_at === null ? {} : { completedAtMs: row.completed_at })
+  })
+}
+
+export interface MessageRow {
+  readonly id: string
+  readonly seq: number
+  readonly event_id: string
+  readonly tenant_id: string
+  readonly ordering_key: string | null
+  readonly payload: string
+  readonly routed_at: number | null
+  readonly matched: number | null
+  readonly filtered: number | null
+  readonly set_aside_at: number | null
+  readonly error: string | null
+}
+
+export const message = (row: MessageRow): StoredMessage => ({
+  id: messageId(row.id),
+  seq: row.seq,
+  eventId: row.event_id,
+  tenantId: row.tenant_id,
+  orderingKey: row.ordering_key ?? undefined,
+  payloadJson: row.payload,
+  state: row.routed_at !== null
+    ? { _tag: "Routed", atMs: row.routed_at, matched: row.matched ?? 0, filtered: row.filtered ?? 0 }
+    : row.set_aside_at !== null
+    ? { _tag: "SetAside", atMs: row.set_aside_at, error: row.error ?? "" }
+    : { _tag: "Unrouted" }
+})
+
+/** The columns of a subscription. */
+export const subscriptionColumns =
+  `id::text, tenant_id, name, description, events, provider_id, config, signing_secrets,
+  retry, enabled, disabled_reason, version::float8 as version, ${ms("created_at")} as created_at,
+  ${ms("updated_at")} as updated_at`
+
+export interface SubscriptionRow {
+  readonly id: string
+  readonly tenant_id: string
+  readonly name: string
+  readonly description: string | null
+  readonly events: ReadonlyArray<string>
+  readonly provider_id: string
+  readonly config: Subscription["config"]
+  readonly signing_secrets: Subscription["signingSecrets"]
+  readonly retry: Subscription["retry"] | null
+  readonly enabled: boolean
+  readonly disabled_reason: string | null
+  readonly version: number
+  readonly created_at: number
+  readonly updated_at: number
+}
+
+export const subscription = (row: SubscriptionRow): Subscription => ({
+  id: subscriptionId(row.id),
+  tenantId: row.tenant_id,
+  name: row.name,
+  description: row.description ?? undefined,
+  events: row.events,
+  providerId: row.provider_id,
+  config: row.config,
+  signingSecrets: row.signing_secrets,
+  retry: row.retry ?? undefined,
+  enabled: row.enabled,
+  disabledReason: row.disabled_reason ?? undefined,
+  version: row.version,
+  createdAtMs: row.created_at,
+  updatedAtMs: row.updated_at
+})

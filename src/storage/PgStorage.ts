@@ -1,0 +1,112 @@
+/**
+ * The storage on PostgreSQL 14 or newer. Emits go over the caller's `PgClient`, so that its transactions are joined; the
+ * engine has connections of its own, with timeouts of its own.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { Clock, Effect, Layer, Ref, Schedule, Schema } from "effect"
+import { Reactivity } from "effect/reactivity"
+import { Migrator, SqlClient } from "effect/sql"
+import { Limits } from "../Limits.ts"
+import { Storage, StorageUnavailable } from "../Storage.ts"
+import { migrations } from "./Migrations.ts"
+import * as PgAdministration from "./PgAdministration.ts"
+import * as PgAppend from "./PgAppend.ts"
+import * as PgDispatching from "./PgDispatching.ts"
+import * as PgErrors from "./PgErrors.ts"
+import * as PgOwnership from "./PgOwnership.ts"
+
+/**
+ * The database's layout can't be brought up to date, or is newer than this code.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MigrationFailed extends Schema.TaggedError<MigrationFailed>()("MigrationFailed", {
+  message: Schema.String
+}) {}
+
+/**
+ * Brings the database's layout up to date; several processes may do so at once.
+ *
+ * @category migrations
+ * @since 0.1.0
+ */
+export const migrate: Effect.Effect<number, MigrationFailed | StorageUnavailable, PgClient.PgClient> = Effect.gen(
+  function*() {
+    const sql = yield* PgClient.PgClient
+    const done = yield* Migrator.make({})({
+      loader: Migrator.fromRecord(migrations),
+      table: "hookline_migrations"
+    }).pipe(
+      Effect.provideService(SqlClient.SqlClient, sql),
+      Effect.catchTags({
+        MigrationError: (error) =>
+          Effect.fail(new MigrationFailed({ message: `The database can't be migrated: ${error.message}` })),
+        SqlError: (error) => Effect.fail(PgErrors.unavailable(error))
+      })
+    )
+    const [latest] = yield* PgErrors.engine(sql<{ readonly id: number }>`
+      select max(migration_id)::int as id from hookline_migrations`)
+    const known = Object.keys(migrations).length
+    if (latest && latest.id > known) {
+      return yield* new MigrationFailed({
+        message: `The database's layout is version ${latest.id}, this program knows ${known}: run a newer Hookline.`
+      })
+    }
+    return done.length
+  }
+)
+
+/**
+ * Layer of the storage.
+ *
+ * **Details**
+ *
+ * `engine` overrides settings of the engine's own pool; `migrate: false` leaves the layout to `hookline migrate`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: {
+  readonly engine?: Partial<PgClient.PgPoolConfig>
+  readonly migrate?: boolean
+}): Layer.Layer<Storage, MigrationFailed | StorageUnavailable, PgClient.PgClient> =>
+  Layer.effect(
+    Storage,
+    Effect.gen(function*() {
+      const client = yield* PgClient.PgClient
+      const limits = yield* Limits
+      const sql = yield* PgErrors.engine(PgClient.make({
+        ...client.config,
+        maxConnections: 8,
+        applicationName: "hookline",
+        startupParameters: {
+          ...client.config.startupParameters,
+          lock_timeout: String(limits.statementTimeoutMs),
+          statement_timeout: String(limits.statementTimeoutMs),
+          idle_in_transaction_session_timeout: String(limits.takeOverPatienceMs)
+        },
+        ...options?.engine
+      })).pipe(Effect.provide(Reactivity.layer))
+      if (options?.migrate !== false) {
+        yield* migrate.pipe(
+          Effect.provideService(PgClient.PgClient, sql),
+          Effect.retry({
+            schedule: Schedule.spaced("500 millis"),
+            times: 30,
+            while: (error) => error._tag === "StorageUnavailable"
+          })
+        )
+      }
+      const offset = yield* Ref.make(0)
+      const now = Effect.flatMap(Clock.currentTimeMillis, (time) => Effect.map(Ref.get(offset), (ms) => time + ms))
+      const measured = (sentAtMs: number, databaseMs: number, receivedAtMs: number) =>
+        Ref.set(offset, Math.round(databaseMs - (sentAtMs + receivedAtMs) / 2))
+      return Storage.of({
+        ...PgAppend.make(client, now),
+        ...PgOwnership.make(sql, measured, Clock.currentTimeMillis),
+        ...PgDispatching.make(sql),
+        ...PgAdministration.make(sql)
+      })
+    })
+  )

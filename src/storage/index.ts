@@ -1,0 +1,4 @@
+/**
+ * `hookline/postgres`: the storage on PostgreSQL.
+ */
+export * as PgStorage from "./PgStorage.ts"
