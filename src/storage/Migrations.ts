@@ -105,7 +105,7 @@ create table hookline.attempts (
 ) partition by range (delivery_id);
 
 create table hookline.subscription_version (
-  only boolean primary key default true check (only),
+  singleton boolean primary key default true check (singleton),
   version bigint not null
 );
 insert into hookline.subscription_version (version) values (0);

@@ -7,6 +7,7 @@ import { Effect, Option } from "effect"
 import * as Id from "../Id.ts"
 import type { Administration, DeliveryFilter, Page, RetryAnswer } from "../Storage.ts"
 import type { Subscription } from "../Subscription.ts"
+import { array } from "./PgArray.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgRows from "./PgRows.ts"
 
@@ -22,7 +23,7 @@ export const make = (sql: PgClient.PgClient): Administration => {
 
   const values = (item: Omit<Subscription, "version">, version: number) =>
     sql`(${Id.toUuid(item.id)}::uuid, ${item.tenantId}, ${item.name}, ${item.description ?? null},
-      ${item.events}::text[], ${item.providerId}, ${JSON.stringify(item.config)}::text::jsonb,
+      ${array(item.events)}::text[], ${item.providerId}, ${JSON.stringify(item.config)}::text::jsonb,
       ${JSON.stringify(item.signingSecrets)}::text::jsonb,
       ${item.retry === undefined ? null : JSON.stringify(item.retry)}::text::jsonb,
       ${item.enabled}, ${item.disabledReason ?? null}, ${version}::float8::bigint, ${at(item.createdAtMs)},

@@ -7,6 +7,7 @@ import { Effect, Option } from "effect"
 import * as Id from "../Id.ts"
 import { type Message, workerGroup } from "../Message.ts"
 import type { Appending, AppendOnce } from "../Storage.ts"
+import { array } from "./PgArray.ts"
 import * as PgErrors from "./PgErrors.ts"
 
 /** Makes the verbs of emission; `now` comes from the engine. */
@@ -16,12 +17,12 @@ export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>): Append
   const rows = (messages: ReadonlyArray<Message>) =>
     sql`select u.*, nextval('hookline.message_seq') as seq from (
       select * from unnest(
-        ${messages.map((message) => Id.toUuid(message.id))}::uuid[],
-        ${messages.map((message) => message.eventId)}::text[],
-        ${messages.map((message) => workerGroup(message.eventId))}::text[],
-        ${messages.map((message) => message.tenantId)}::text[],
-        ${messages.map((message) => message.orderingKey ?? null)}::text[],
-        ${messages.map((message) => message.payloadJson)}::text[]
+        ${array(messages.map((message) => Id.toUuid(message.id)))}::uuid[],
+        ${array(messages.map((message) => message.eventId))}::text[],
+        ${array(messages.map((message) => workerGroup(message.eventId)))}::text[],
+        ${array(messages.map((message) => message.tenantId))}::text[],
+        ${array(messages.map((message) => message.orderingKey ?? null))}::text[],
+        ${array(messages.map((message) => message.payloadJson))}::text[]
       ) with ordinality as u(id, event_id, worker_group, tenant_id, ordering_key, payload, n) order by n
     ) u`
 

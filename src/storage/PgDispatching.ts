@@ -6,6 +6,7 @@ import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import * as Id from "../Id.ts"
 import type { Claimed, Dispatching, Due, Outcome } from "../Storage.ts"
+import { array } from "./PgArray.ts"
 import * as PgErrors from "./PgErrors.ts"
 import { fence } from "./PgOwnership.ts"
 import * as PgRows from "./PgRows.ts"
@@ -62,9 +63,9 @@ export const make = (sql: PgClient.PgClient): Pick<Dispatching, Verbs> => ({
           select b.*, sum(b.size) over (order by b.seq) - b.size as before from (
             select i.seq, i.message_id, i.worker_group, i.size
             from unnest(
-              ${owners.map((owner) => owner.workerGroup)}::text[],
-              ${owners.map((owner) => owner.partition)}::int[],
-              ${owners.map((owner) => owner.epoch)}::float8[]
+              ${array(owners.map((owner) => owner.workerGroup))}::text[],
+              ${array(owners.map((owner) => owner.partition))}::int[],
+              ${array(owners.map((owner) => owner.epoch))}::float8[]
             ) as f(worker_group, partition, epoch)
             join hookline.owners o
               on o.worker_group = f.worker_group and o.partition = f.partition and o.epoch = f.epoch::bigint
@@ -97,12 +98,12 @@ export const make = (sql: PgClient.PgClient): Pick<Dispatching, Verbs> => ({
         select version from hookline.subscription_version where version = ${routing.version}::float8::bigint for share
       ), given as (
         select * from unnest(
-          ${uuids(routing.messages.map((message) => message.messageId))}::uuid[],
-          ${routing.messages.map((message) => message.owner.workerGroup)}::text[],
-          ${routing.messages.map((message) => message.matched)}::int[],
-          ${routing.messages.map((message) => message.filtered)}::int[],
-          ${routing.messages.map((message) => message.transformedJson ?? null)}::text[],
-          ${routing.messages.map((message) => message.error ?? null)}::text[]
+          ${array(uuids(routing.messages.map((message) => message.messageId)))}::uuid[],
+          ${array(routing.messages.map((message) => message.owner.workerGroup))}::text[],
+          ${array(routing.messages.map((message) => message.matched))}::int[],
+          ${array(routing.messages.map((message) => message.filtered))}::int[],
+          ${array(routing.messages.map((message) => message.transformedJson ?? null))}::text[],
+          ${array(routing.messages.map((message) => message.error ?? null))}::text[]
         ) as g(message_id, worker_group, matched, filtered, transformed, error)
       ), aside as (
         update hookline.inbox i set set_aside_at = clock_timestamp(), error = g.error
@@ -125,10 +126,10 @@ export const make = (sql: PgClient.PgClient): Pick<Dispatching, Verbs> => ({
         select d.id, r.message_id, r.seq, d.subscription_id, r.worker_group, r.tenant_id,
           substr(r.worker_group, 13), r.ordering_key, d.claimed::int, case when d.claimed then r.epoch end
         from unnest(
-          ${uuids(routing.deliveries.map((delivery) => delivery.id))}::uuid[],
-          ${uuids(routing.deliveries.map((delivery) => delivery.messageId))}::uuid[],
-          ${uuids(routing.deliveries.map((delivery) => delivery.subscriptionId))}::uuid[],
-          ${routing.deliveries.map((delivery) => delivery.claimed)}::boolean[]
+          ${array(uuids(routing.deliveries.map((delivery) => delivery.id)))}::uuid[],
+          ${array(uuids(routing.deliveries.map((delivery) => delivery.messageId)))}::uuid[],
+          ${array(uuids(routing.deliveries.map((delivery) => delivery.subscriptionId)))}::uuid[],
+          ${array(routing.deliveries.map((delivery) => delivery.claimed))}::boolean[]
         ) as d(id, message_id, subscription_id, claimed)
         join routed r on r.message_id = d.message_id
       )
@@ -158,12 +159,12 @@ export const make = (sql: PgClient.PgClient): Pick<Dispatching, Verbs> => ({
     PgErrors.engine(Effect.gen(function*() {
       const messages = yield* sql<PgRows.MessageRow>`
         select m.id::text, m.event_id, m.tenant_id, m.ordering_key, coalesce(r.transformed, m.payload) as payload
-        from unnest(${uuids([...new Set(claims.map((claim) => claim.messageId))])}::uuid[]) as u(id)
+        from unnest(${array(uuids([...new Set(claims.map((claim) => claim.messageId))]))}::uuid[]) as u(id)
         join hookline.messages m on m.id = u.id left join hookline.routings r on r.message_id = u.id`
       const tried = claims.filter((claim) => claim.attemptCount > 0)
       const attempts = tried.length === 0 ? [] : yield* sql<PgRows.AttemptRow & { readonly delivery_id: string }>`
         select a.delivery_id::text, ${sql.literal(PgRows.attemptColumns)}
-        from unnest(${uuids(tried.map((claim) => claim.deliveryId))}::uuid[]) as u(id)
+        from unnest(${array(uuids(tried.map((claim) => claim.deliveryId)))}::uuid[]) as u(id)
         join hookline.attempts a on a.delivery_id = u.id order by a.delivery_id, a.number`
       return {
         messages: messages.map((row) => ({
@@ -191,7 +192,7 @@ export const make = (sql: PgClient.PgClient): Pick<Dispatching, Verbs> => ({
   release: (owner, ids) =>
     PgErrors.engine(Effect.asVoid(sql`with ${fence(sql, [owner])}
       update hookline.work w set epoch = null, claims = w.claims - 1 from fence f
-      where w.id = any(${uuids(ids)}::uuid[]) and w.worker_group = f.worker_group and w.epoch = f.epoch`)),
+      where w.id = any(${array(uuids(ids))}::uuid[]) and w.worker_group = f.worker_group and w.epoch = f.epoch`)),
 
   record: (outcomes) =>
     PgErrors.engine(Effect.map(record(sql, outcomes), (rows) => rows.map((row) => PgRows.deliveryId(row.id))))
@@ -232,7 +233,7 @@ const due = (
   )
   select worker_group, null::text as subscription_id, null::float8 as due_at from unrouted
   where worker_group is not null
-    and (${options.workerGroups === undefined} or worker_group = any(${options.workerGroups ?? []}::text[]))
+    and (${options.workerGroups === undefined} or worker_group = any(${array(options.workerGroups ?? [])}::text[]))
   union all
   select l.worker_group, l.subscription_id::text, ${sql.literal(PgRows.ms("first.due_at"))} from lanes l
   join hookline.subscriptions s on s.id = l.subscription_id and s.enabled and s.deleted_at is null
@@ -241,7 +242,7 @@ const due = (
       and w.subscription_id = l.subscription_id order by due_at limit 1
   ) first
   where first.due_at <= clock_timestamp() + make_interval(secs => ${options.aheadMs / 1000})
-    and (${options.workerGroups === undefined} or l.worker_group = any(${options.workerGroups ?? []}::text[]))`
+    and (${options.workerGroups === undefined} or l.worker_group = any(${array(options.workerGroups ?? [])}::text[]))`
 
 const gather = (rows: ReadonlyArray<DueRow>): ReadonlyArray<Due> =>
   [...Map.groupBy(rows, (row) => row.worker_group)].map(([workerGroup, found]) => ({
@@ -260,9 +261,9 @@ const claim = (sql: PgClient.PgClient, options: Parameters<Dispatching["claim"]>
   }, asked as materialized (
     select f.worker_group, f.epoch, s.id as subscription_id, s.version, l.free
     from unnest(
-      ${options.lanes.map((lane) => lane.workerGroup)}::text[],
-      ${uuids(options.lanes.map((lane) => lane.subscriptionId))}::uuid[],
-      ${options.lanes.map((lane) => lane.free)}::int[]
+      ${array(options.lanes.map((lane) => lane.workerGroup))}::text[],
+      ${array(uuids(options.lanes.map((lane) => lane.subscriptionId)))}::uuid[],
+      ${array(options.lanes.map((lane) => lane.free))}::int[]
     ) as l(worker_group, subscription_id, free)
     join fence f on f.worker_group = l.worker_group
     join hookline.subscriptions s on s.id = l.subscription_id and s.enabled and s.deleted_at is null
@@ -306,22 +307,26 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
   }, given as materialized (
     select g.*, s.deleted_at is not null as deleted, w.claims as claimed_times, f.epoch
     from unnest(
-      ${uuids(outcomes.map((outcome) => outcome.deliveryId))}::uuid[],
-      ${outcomes.map((outcome) => outcome.owner.workerGroup)}::text[],
-      ${outcomes.map((outcome) => outcome.attemptCount)}::int[],
-      ${outcomes.map((outcome) => final(outcome)?.status ?? null)}::text[],
-      ${outcomes.map((outcome) => final(outcome)?.reason ?? null)}::text[],
-      ${outcomes.map((outcome) => final(outcome)?.externalId ?? null)}::text[],
-      ${outcomes.map((outcome) => outcome.transition.lastError ?? null)}::text[],
-      ${outcomes.map((outcome) => outcome.transition._tag === "Retry" ? outcome.transition.dueAtMs : null)}::float8[],
-      ${outcomes.map((outcome) => outcome.attempt.startedAtMs)}::float8[],
-      ${outcomes.map((outcome) => Math.min(Math.round(outcome.attempt.durationMs), 2 ** 31 - 1))}::int[],
-      ${outcomes.map((outcome) => outcome.attempt.outcome)}::text[],
-      ${outcomes.map((outcome) => outcome.attempt.statusCode ?? null)}::int[],
-      ${outcomes.map((outcome) => outcome.attempt.error?.tag ?? null)}::text[],
-      ${outcomes.map((outcome) => outcome.attempt.error?.message ?? null)}::text[],
-      ${outcomes.map((outcome) => outcome.attempt.retryAfterMs ?? null)}::float8[],
-      ${outcomes.map((outcome) => outcome.attempt.response ? JSON.stringify(outcome.attempt.response) : null)}::text[]
+      ${array(uuids(outcomes.map((outcome) => outcome.deliveryId)))}::uuid[],
+      ${array(outcomes.map((outcome) => outcome.owner.workerGroup))}::text[],
+      ${array(outcomes.map((outcome) => outcome.attemptCount))}::int[],
+      ${array(outcomes.map((outcome) => final(outcome)?.status ?? null))}::text[],
+      ${array(outcomes.map((outcome) => final(outcome)?.reason ?? null))}::text[],
+      ${array(outcomes.map((outcome) => final(outcome)?.externalId ?? null))}::text[],
+      ${array(outcomes.map((outcome) => outcome.transition.lastError ?? null))}::text[],
+      ${
+    array(outcomes.map((outcome) => outcome.transition._tag === "Retry" ? outcome.transition.dueAtMs : null))
+  }::float8[],
+      ${array(outcomes.map((outcome) => outcome.attempt.startedAtMs))}::float8[],
+      ${array(outcomes.map((outcome) => Math.min(Math.round(outcome.attempt.durationMs), 2 ** 31 - 1)))}::int[],
+      ${array(outcomes.map((outcome) => outcome.attempt.outcome))}::text[],
+      ${array(outcomes.map((outcome) => outcome.attempt.statusCode ?? null))}::int[],
+      ${array(outcomes.map((outcome) => outcome.attempt.error?.tag ?? null))}::text[],
+      ${array(outcomes.map((outcome) => outcome.attempt.error?.message ?? null))}::text[],
+      ${array(outcomes.map((outcome) => outcome.attempt.retryAfterMs ?? null))}::float8[],
+      ${
+    array(outcomes.map((outcome) => outcome.attempt.response ? JSON.stringify(outcome.attempt.response) : null))
+  }::text[]
     ) as g(id, worker_group, attempts, status, reason, external_id, last_error, due_at, started_at, duration_ms, outcome,
       status_code, error_tag, error_message, retry_after_ms, response)
     join fence f on f.worker_group = g.worker_group

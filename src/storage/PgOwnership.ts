@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import type { SqlError } from "effect/sql"
 import * as Id from "../Id.ts"
 import type { Dispatching, Owner } from "../Storage.ts"
+import { array } from "./PgArray.ts"
 import * as PgErrors from "./PgErrors.ts"
 import { ms } from "./PgRows.ts"
 
@@ -29,9 +30,9 @@ export const fence = (sql: PgClient.PgClient, owners: ReadonlyArray<Owner>) =>
   sql`fence as materialized (
     select o.worker_group, o.partition, o.epoch from hookline.owners o
     join unnest(
-      ${owners.map((owner) => owner.workerGroup)}::text[],
-      ${owners.map((owner) => owner.partition)}::int[],
-      ${owners.map((owner) => owner.epoch)}::float8[]
+      ${array(owners.map((owner) => owner.workerGroup))}::text[],
+      ${array(owners.map((owner) => owner.partition))}::int[],
+      ${array(owners.map((owner) => owner.epoch))}::float8[]
     ) as f(worker_group, partition, epoch)
       on o.worker_group = f.worker_group and o.partition = f.partition and o.epoch = f.epoch::bigint
     for share of o

@@ -5,7 +5,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { Clock, Effect, Layer, Ref, Schedule, Schema } from "effect"
 import { Reactivity } from "effect/reactivity"
-import { Migrator, SqlClient } from "effect/sql"
+import { Migrator, SqlClient, SqlError } from "effect/sql"
 import { Limits } from "../Limits.ts"
 import { Storage, StorageUnavailable } from "../Storage.ts"
 import { migrations } from "./Migrations.ts"
@@ -41,7 +41,9 @@ export const migrate: Effect.Effect<number, MigrationFailed | StorageUnavailable
       Effect.provideService(SqlClient.SqlClient, sql),
       Effect.catchTags({
         MigrationError: (error) =>
-          Effect.fail(new MigrationFailed({ message: `The database can't be migrated: ${error.message}` })),
+          Effect.fail(
+            new MigrationFailed({ message: `The database can't be migrated: ${error.message}${reason(error.cause)}` })
+          ),
         SqlError: (error) => Effect.fail(PgErrors.unavailable(error))
       })
     )
@@ -110,3 +112,9 @@ export const layer = (options?: {
       })
     })
   )
+
+// --- internal ---
+
+/** The server's own words: migrations have no parameters that could leak. */
+const reason = (cause: unknown): string =>
+  SqlError.isSqlError(cause) && cause.reason.cause instanceof Error ? ` (${cause.reason.cause.message})` : ""

@@ -1,0 +1,18 @@
+/**
+ * Arrays as parameters. The driver infers an array's type from its elements and refuses what mixes integers and fractions or
+ * is all null; as a text in PostgreSQL's own notation its type is the statement's cast.
+ */
+
+/**
+ * The array literal of values, to be cast in the statement.
+ *
+ * @see https://www.postgresql.org/docs/current/arrays.html#ARRAYS-INPUT
+ * @category conversions
+ * @since 0.1.0
+ */
+export const array = (values: ReadonlyArray<string | number | boolean | null>): string =>
+  `{${
+    values.map((value) =>
+      typeof value === "string" ? `"${value.replace(/["\\]/gu, "\\$&")}"` : value === null ? "NULL" : String(value)
+    ).join(",")
+  }}`
