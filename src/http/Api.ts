@@ -1,0 +1,272 @@
+/**
+ * The contract of the HTTP API, from which come the server and `openapi.json`.
+ */
+import { Schema } from "effect"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { AttemptOutcome, DeliveryReason, DeliveryStatus } from "../Delivery.ts"
+import { DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
+import { defaults } from "../Limits.ts"
+import { PayloadProperty } from "../PayloadProperties.ts"
+import { ResponseExcerpt } from "../Provider.ts"
+import { RetryJson } from "../RetrySchedule.ts"
+import { Auth } from "./Auth.ts"
+import { Conflict, NotFound, Problems, Refused, Unavailable } from "./Problem.ts"
+
+// -- shapes
+
+const JsonObject = Schema.Record(Schema.String, Schema.Json)
+
+export const EventView = Schema.Struct({
+  id: Schema.String,
+  pluginId: Schema.String,
+  displayName: Schema.String,
+  description: Schema.optionalKey(Schema.String),
+  category: Schema.String,
+  payloadSchema: JsonObject
+}).annotate({ identifier: "Event" })
+
+const text = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(defaults.keyLength))
+
+export const Emission = Schema.Struct({
+  eventId: Schema.String,
+  payload: Schema.Json,
+  idempotencyKey: Schema.optionalKey(text),
+  orderingKey: Schema.optionalKey(text),
+  tenantId: Schema.optionalKey(text)
+}).annotate({ identifier: "Emission" })
+
+export const MessageView = Schema.Struct({
+  id: MessageId,
+  eventId: Schema.String,
+  tenantId: Schema.String,
+  orderingKey: Schema.optionalKey(Schema.String),
+  payload: Schema.Json,
+  state: Schema.Literals(["unrouted", "routed", "set-aside"]),
+  /** Subscriptions that matched, once it is routed. */
+  matched: Schema.optionalKey(Schema.Int),
+  /** Why it was set aside. */
+  error: Schema.optionalKey(Schema.String),
+  createdAt: Schema.String,
+  routedAt: Schema.optionalKey(Schema.String)
+}).annotate({ identifier: "Message" })
+
+/** Fields that come in a later version: named, so that they are refused instead of ignored. */
+const later = {
+  filter: Schema.optionalKey(Schema.Json),
+  ordered: Schema.optionalKey(Schema.Json),
+  rateLimit: Schema.optionalKey(Schema.Json),
+  maxConcurrency: Schema.optionalKey(Schema.Json)
+}
+
+export const laterFields = ["filter", "ordered", "rateLimit", "maxConcurrency"] as const
+
+const closed = { parseOptions: { onExcessProperty: "error" } } as const
+
+export const SubscriptionInput = Schema.Struct({
+  name: Schema.String,
+  description: Schema.optionalKey(Schema.String),
+  events: Schema.Array(Schema.String),
+  providerId: Schema.String,
+  config: Schema.Json,
+  signingSecret: Schema.optionalKey(Schema.String),
+  retry: Schema.optionalKey(Schema.Json),
+  enabled: Schema.optionalKey(Schema.Boolean),
+  tenantId: Schema.optionalKey(Schema.String),
+  ...later
+}).annotate({ identifier: "SubscriptionInput", ...closed })
+
+export const SubscriptionPatch = Schema.Struct({
+  name: Schema.optionalKey(Schema.String),
+  description: Schema.optionalKey(Schema.String),
+  events: Schema.optionalKey(Schema.Array(Schema.String)),
+  config: Schema.optionalKey(Schema.Json),
+  retry: Schema.optionalKey(Schema.Json),
+  enabled: Schema.optionalKey(Schema.Boolean),
+  ...later
+}).annotate({ identifier: "SubscriptionPatch", ...closed })
+
+const subscriptionFields = {
+  id: SubscriptionId,
+  tenantId: Schema.String,
+  name: Schema.String,
+  description: Schema.optionalKey(Schema.String),
+  events: Schema.Array(Schema.String),
+  providerId: Schema.String,
+  /** Without its secrets. */
+  config: Schema.Json,
+  retry: Schema.optionalKey(RetryJson),
+  enabled: Schema.Boolean,
+  disabledReason: Schema.optionalKey(Schema.String),
+  createdAt: Schema.String,
+  updatedAt: Schema.String
+}
+
+export const SubscriptionView = Schema.Struct(subscriptionFields).annotate({ identifier: "Subscription" })
+
+export const SubscriptionCreated = Schema.Struct({ ...subscriptionFields, signingSecret: Schema.String })
+  .annotate({ identifier: "SubscriptionCreated" })
+
+const deliveryFields = {
+  id: DeliveryId,
+  messageId: MessageId,
+  eventId: Schema.String,
+  subscriptionId: SubscriptionId,
+  tenantId: Schema.String,
+  status: DeliveryStatus,
+  reason: Schema.optionalKey(DeliveryReason),
+  attemptCount: Schema.Int,
+  nextAttemptAt: Schema.optionalKey(Schema.String),
+  externalId: Schema.optionalKey(Schema.String),
+  lastError: Schema.optionalKey(Schema.String),
+  createdAt: Schema.String,
+  completedAt: Schema.optionalKey(Schema.String)
+}
+
+export const DeliveryView = Schema.Struct(deliveryFields).annotate({ identifier: "Delivery" })
+
+export const AttemptView = Schema.Struct({
+  number: Schema.Int,
+  startedAt: Schema.String,
+  durationMs: Schema.Finite,
+  outcome: AttemptOutcome,
+  statusCode: Schema.optionalKey(Schema.Int),
+  error: Schema.optionalKey(Schema.Struct({ tag: Schema.String, message: Schema.String })),
+  response: Schema.optionalKey(ResponseExcerpt)
+}).annotate({ identifier: "Attempt" })
+
+export const DeliveryDetail = Schema.Struct({ ...deliveryFields, attempts: Schema.Array(AttemptView) })
+  .annotate({ identifier: "DeliveryDetail" })
+
+const list = <S extends Schema.Constraint>(item: S) =>
+  Schema.Struct({ items: Schema.Array(item), nextCursor: Schema.NullOr(Schema.String) })
+
+const page = {
+  limit: Schema.optionalKey(
+    Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum: defaults.pageSize }))
+  ),
+  cursor: Schema.optionalKey(Schema.String)
+}
+
+const time = Schema.String.check(
+  Schema.isPattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/u, {
+    message: "a time in ISO 8601, such as 2026-01-31T12:00:00Z"
+  })
+)
+
+const id = { params: { id: Schema.String } }
+
+// -- groups
+
+export class Events extends HttpApiGroup.make("events").add(
+  HttpApiEndpoint.get("list", "/events", {
+    query: { groupBy: Schema.optionalKey(Schema.Literal("category")) },
+    success: Schema.Union([
+      Schema.Struct({ items: Schema.Array(EventView), nextCursor: Schema.Null }),
+      Schema.Struct({
+        categories: Schema.Array(Schema.Struct({ category: Schema.String, events: Schema.Array(EventView) }))
+      })
+    ])
+  }),
+  HttpApiEndpoint.get("get", "/events/:id", { ...id, success: EventView, error: NotFound }),
+  HttpApiEndpoint.get("schema", "/events/:id/schema", {
+    ...id,
+    success: Schema.Struct({ payloadSchema: JsonObject, availableProperties: Schema.Array(PayloadProperty) }),
+    error: NotFound
+  })
+) {}
+
+export class Messages extends HttpApiGroup.make("messages").add(
+  HttpApiEndpoint.post("emit", "/messages", {
+    payload: Emission,
+    success: Schema.Struct({ id: MessageId }).pipe(HttpApiSchema.status(202)),
+    error: [Refused, Conflict, Unavailable]
+  }),
+  HttpApiEndpoint.get("list", "/messages", {
+    query: { ...page, eventId: Schema.optionalKey(Schema.String), tenantId: Schema.optionalKey(Schema.String) },
+    success: list(MessageView),
+    error: [Refused, Unavailable]
+  }),
+  HttpApiEndpoint.get("get", "/messages/:id", { ...id, success: MessageView, error: [NotFound, Unavailable] }),
+  HttpApiEndpoint.post("retry", "/messages/:id/retry", {
+    ...id,
+    success: Schema.Struct({ id: MessageId }).pipe(HttpApiSchema.status(202)),
+    error: [NotFound, Conflict, Unavailable]
+  })
+) {}
+
+const changing = [NotFound, Refused, Unavailable] as const
+
+export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
+  HttpApiEndpoint.post("create", "/subscriptions", {
+    payload: SubscriptionInput,
+    success: SubscriptionCreated.pipe(HttpApiSchema.status(201)),
+    error: [Refused, Unavailable]
+  }),
+  HttpApiEndpoint.get("list", "/subscriptions", {
+    query: {
+      ...page,
+      tenantId: Schema.optionalKey(Schema.String),
+      enabled: Schema.optionalKey(Schema.Literals(["true", "false"]))
+    },
+    success: list(SubscriptionView),
+    error: [Refused, Unavailable]
+  }),
+  HttpApiEndpoint.get("get", "/subscriptions/:id", {
+    ...id,
+    success: SubscriptionView,
+    error: [NotFound, Unavailable]
+  }),
+  HttpApiEndpoint.patch("update", "/subscriptions/:id", {
+    ...id,
+    payload: SubscriptionPatch,
+    success: SubscriptionView,
+    error: changing
+  }),
+  HttpApiEndpoint.delete("remove", "/subscriptions/:id", {
+    ...id,
+    success: HttpApiSchema.NoContent,
+    error: [NotFound, Unavailable]
+  }),
+  HttpApiEndpoint.post("enable", "/subscriptions/:id/enable", { ...id, success: SubscriptionView, error: changing }),
+  HttpApiEndpoint.post("disable", "/subscriptions/:id/disable", { ...id, success: SubscriptionView, error: changing })
+) {}
+
+export class Deliveries extends HttpApiGroup.make("deliveries").add(
+  HttpApiEndpoint.get("list", "/deliveries", {
+    query: {
+      ...page,
+      tenantId: Schema.optionalKey(Schema.String),
+      subscriptionId: Schema.optionalKey(SubscriptionId),
+      eventId: Schema.optionalKey(Schema.String),
+      messageId: Schema.optionalKey(MessageId),
+      status: Schema.optionalKey(DeliveryStatus),
+      from: Schema.optionalKey(time),
+      to: Schema.optionalKey(time)
+    },
+    success: list(DeliveryView),
+    error: [Refused, Unavailable]
+  }),
+  HttpApiEndpoint.get("get", "/deliveries/:id", { ...id, success: DeliveryDetail, error: [NotFound, Unavailable] }),
+  HttpApiEndpoint.post("retry", "/deliveries/:id/retry", {
+    ...id,
+    success: Schema.Struct({ id: DeliveryId }).pipe(HttpApiSchema.status(202)),
+    error: [NotFound, Conflict, Unavailable]
+  })
+) {}
+
+/**
+ * The whole API.
+ *
+ * @category api
+ * @since 0.1.0
+ */
+export class Api extends HttpApi.make("hookline")
+  .add(Events)
+  .add(Messages)
+  .add(SubscriptionsGroup)
+  .add(Deliveries)
+  .prefix("/api/v1")
+  .middleware(Problems)
+  .middleware(Auth)
+  .annotateMerge(OpenApi.annotations({ title: "Hookline", version: "0.1.0" }))
+{}

@@ -1,0 +1,240 @@
+/**
+ * The API's endpoints: each reads a request, calls a service and shows the result.
+ */
+import { Effect, Layer, Option, Redacted, Schema } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
+import { Dispatchers } from "../Dispatchers.ts"
+import { Hooks } from "../Hook.ts"
+import { DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
+import { workerGroup } from "../Message.ts"
+import * as Nearest from "../Nearest.ts"
+import { Registry } from "../Registry.ts"
+import { type RetryAnswer, Storage } from "../Storage.ts"
+import type { StorageUnavailable } from "../StorageError.ts"
+import { type SubscriptionNotFound, type SubscriptionRefused, Subscriptions } from "../Subscriptions.ts"
+import { Api, laterFields } from "./Api.ts"
+import { Conflict, NotFound, ofEmit, Refused, Unavailable, unavailable } from "./Problem.ts"
+import * as Views from "./Views.ts"
+
+const notFound = (what: string, id: string) => new NotFound({ detail: `There is no ${what} "${id}".` })
+
+/** An id of a path; one of another form belongs to nothing. */
+const idOf = <A>(schema: Schema.Codec<A, string>, what: string) => {
+  const decode = Schema.decodeUnknownOption(schema)
+  return (text: string) =>
+    Option.match(decode(text), { onNone: () => Effect.fail(notFound(what, text)), onSome: Effect.succeed })
+}
+
+const messageIdOf = idOf(MessageId, "message")
+const subscriptionIdOf = idOf(SubscriptionId, "subscription")
+const deliveryIdOf = idOf(DeliveryId, "delivery")
+
+const stored = <A, R>(effect: Effect.Effect<A, StorageUnavailable, R>): Effect.Effect<A, Unavailable, R> =>
+  Effect.mapError(effect, unavailable)
+
+const events = HttpApiBuilder.group(
+  Api,
+  "events",
+  Effect.fnUntraced(function*(handlers) {
+    const registry = yield* Registry
+    const find = Effect.fnUntraced(function*(id: string) {
+      const found = yield* registry.event(id)
+      if (found) return found
+      const known = (yield* registry.events).map((event) => event.eventId)
+      return yield* new NotFound({ detail: `There is no event "${id}"${Nearest.suggestion(id, known)}` })
+    })
+    return handlers
+      .handle("list", ({ query }) =>
+        query.groupBy === "category"
+          ? Effect.map(registry.eventsByCategory, (categories) => ({
+            categories: [...categories].map(([category, items]) => ({ category, events: items.map(Views.event) }))
+          }))
+          : Effect.map(registry.events, (items) => ({ items: items.map(Views.event), nextCursor: null })))
+      .handle("get", ({ params }) => Effect.map(find(params.id), Views.event))
+      .handle("schema", ({ params }) => Effect.map(find(params.id), Views.schema))
+  })
+)
+
+const retried = (answer: RetryAnswer, what: string, id: string, why: string) =>
+  answer === "Retried"
+    ? Effect.void
+    : answer === "NotFound"
+    ? Effect.fail(notFound(what, id))
+    : Effect.fail(new Conflict({ detail: why }))
+
+const messages = HttpApiBuilder.group(
+  Api,
+  "messages",
+  Effect.fnUntraced(function*(handlers) {
+    const hooks = yield* Hooks
+    const registry = yield* Registry
+    const storage = yield* Storage
+    const dispatchers = yield* Dispatchers
+    return handlers
+      .handle("emit", ({ payload: { eventId, payload, ...options } }) =>
+        Effect.gen(function*() {
+          if (!(yield* registry.event(eventId))) {
+            const known = (yield* registry.events).map((event) => event.eventId)
+            return yield* new Refused({
+              path: "eventId",
+              detail: `eventId: There is no event "${eventId}"${Nearest.suggestion(eventId, known)}`
+            })
+          }
+          const id = yield* Effect.mapError(hooks.emitJson(eventId, payload, options), ofEmit)
+          return { id }
+        }))
+      .handle("list", ({ query }) =>
+        Effect.gen(function*() {
+          const page = yield* Views.page(query, Schema.is(MessageId))
+          const items = yield* stored(storage.listMessages(query, page))
+          return Views.list(items.map(Views.message), page)
+        }))
+      .handle("get", ({ params }) =>
+        Effect.gen(function*() {
+          const found = yield* stored(storage.getMessage(yield* messageIdOf(params.id)))
+          return Option.isSome(found) ? Views.message(found.value) : yield* notFound("message", params.id)
+        }))
+      .handle("retry", ({ params }) =>
+        Effect.gen(function*() {
+          const id = yield* messageIdOf(params.id)
+          const answer = yield* stored(storage.retryMessage(id))
+          yield* retried(answer, "message", id, "Only a message that was set aside can be routed again.")
+          const message = yield* stored(storage.getMessage(id))
+          if (Option.isSome(message)) yield* dispatchers.wake(workerGroup(message.value.eventId))
+          return { id }
+        }))
+  })
+)
+
+const changed = (error: SubscriptionNotFound | SubscriptionRefused | StorageUnavailable) => {
+  switch (error._tag) {
+    case "SubscriptionNotFound":
+      return notFound("subscription", error.id)
+    case "SubscriptionRefused":
+      return new Refused({ path: error.path, detail: `${error.path}: ${error.message}` })
+    case "StorageUnavailable":
+      return unavailable(error)
+  }
+}
+
+const refused = (error: SubscriptionRefused | StorageUnavailable) =>
+  error._tag === "SubscriptionRefused"
+    ? new Refused({ path: error.path, detail: `${error.path}: ${error.message}` })
+    : unavailable(error)
+
+const missing = (error: SubscriptionNotFound | StorageUnavailable) =>
+  error._tag === "SubscriptionNotFound" ? notFound("subscription", error.id) : unavailable(error)
+
+const refuseLater = (payload: { readonly [K in typeof laterFields[number]]?: unknown }) => {
+  const field = laterFields.find((name) => payload[name] !== undefined)
+  return field === undefined
+    ? Effect.void
+    : Effect.fail(new Refused({ path: field, detail: `${field}: This is not supported yet: leave it out.` }))
+}
+
+const subscriptions = HttpApiBuilder.group(
+  Api,
+  "subscriptions",
+  Effect.fnUntraced(function*(handlers) {
+    const service = yield* Subscriptions
+    const enabled = (value: boolean) => ({ params }: { readonly params: { readonly id: string } }) =>
+      Effect.flatMap(
+        subscriptionIdOf(params.id),
+        (id) =>
+          service.update(id, { enabled: value }).pipe(
+            Effect.mapBoth({ onFailure: changed, onSuccess: Views.subscription })
+          )
+      )
+    return handlers
+      .handle("create", ({ payload }) =>
+        Effect.gen(function*() {
+          yield* refuseLater(payload)
+          const { signingSecret, ...input } = payload
+          const created = yield* Effect.mapError(
+            service.create({
+              ...input,
+              ...(signingSecret === undefined ? {} : { signingSecret: Redacted.make(signingSecret) })
+            }),
+            refused
+          )
+          return {
+            ...Views.subscription(created.subscription),
+            signingSecret: Redacted.value(created.signingSecret)
+          }
+        }))
+      .handle("list", ({ query }) =>
+        Effect.gen(function*() {
+          const page = yield* Views.page(query, Schema.is(SubscriptionId))
+          const items = yield* stored(service.list({
+            ...(query.tenantId === undefined ? {} : { tenantId: query.tenantId }),
+            ...(query.enabled === undefined ? {} : { enabled: query.enabled === "true" })
+          }, page))
+          return Views.list(items.map(Views.subscription), page)
+        }))
+      .handle(
+        "get",
+        ({ params }) =>
+          Effect.flatMap(
+            subscriptionIdOf(params.id),
+            (id) => service.get(id).pipe(Effect.mapBoth({ onFailure: missing, onSuccess: Views.subscription }))
+          )
+      )
+      .handle("update", ({ params, payload }) =>
+        Effect.gen(function*() {
+          const id = yield* subscriptionIdOf(params.id)
+          yield* refuseLater(payload)
+          return Views.subscription(yield* Effect.mapError(service.update(id, payload), changed))
+        }))
+      .handle(
+        "remove",
+        ({ params }) =>
+          Effect.flatMap(subscriptionIdOf(params.id), (id) => Effect.mapError(service.remove(id), missing))
+      )
+      .handle("enable", enabled(true))
+      .handle("disable", enabled(false))
+  })
+)
+
+const deliveries = HttpApiBuilder.group(
+  Api,
+  "deliveries",
+  Effect.fnUntraced(function*(handlers) {
+    const storage = yield* Storage
+    const dispatchers = yield* Dispatchers
+    return handlers
+      .handle("list", ({ query }) =>
+        Effect.gen(function*() {
+          const page = yield* Views.page(query, Schema.is(DeliveryId))
+          const { cursor: _, from, limit: __, to, ...filter } = query
+          const items = yield* stored(storage.listDeliveries({
+            ...filter,
+            ...(from === undefined ? {} : { fromMs: Date.parse(from) }),
+            ...(to === undefined ? {} : { toMs: Date.parse(to) })
+          }, page))
+          return Views.list(items.map(Views.delivery), page)
+        }))
+      .handle("get", ({ params }) =>
+        Effect.gen(function*() {
+          const found = yield* stored(storage.getDelivery(yield* deliveryIdOf(params.id)))
+          if (Option.isNone(found)) return yield* notFound("delivery", params.id)
+          return { ...Views.delivery(found.value.delivery), attempts: found.value.attempts.map(Views.attempt) }
+        }))
+      .handle("retry", ({ params }) =>
+        Effect.gen(function*() {
+          const id = yield* deliveryIdOf(params.id)
+          const answer = yield* stored(storage.retryDelivery(id))
+          yield* retried(
+            answer,
+            "delivery",
+            id,
+            "Only a failed or cancelled delivery of a subscription that still exists can be retried."
+          )
+          const found = yield* stored(storage.getDelivery(id))
+          if (Option.isSome(found)) yield* dispatchers.wake(workerGroup(found.value.delivery.eventId))
+          return { id }
+        }))
+  })
+)
+
+/** Layer of all handlers. */
+export const layer = Layer.mergeAll(events, messages, subscriptions, deliveries)

@@ -1,0 +1,122 @@
+/**
+ * The HTTP side as a server: the API, its description, health; every failure as a problem.
+ */
+import { NodeHttpServer } from "@effect/platform-node"
+import { ByteSize, Cause, Effect, Layer, Schema } from "effect"
+import { HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { createServer } from "node:http"
+import { Dispatcher } from "../Dispatcher.ts"
+import { Limits } from "../Limits.ts"
+import { Storage } from "../Storage.ts"
+import { Api } from "./Api.ts"
+import * as Handlers from "./Handlers.ts"
+import * as Problem from "./Problem.ts"
+
+/**
+ * The server can't listen: the operator's fault, told at start.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFailed", { message: Schema.String }) {}
+
+const problem = (name: string, status: number, title: string, detail: string) =>
+  HttpServerResponse.jsonUnsafe(Problem.body(name, status, title, detail), {
+    status,
+    contentType: "application/problem+json"
+  })
+
+const live = HttpRouter.add("GET", "/health/live", Effect.succeed(HttpServerResponse.jsonUnsafe({ status: "live" })))
+
+/** Ready means that the database answers and this runner may begin attempts. */
+const ready = HttpRouter.add(
+  "GET",
+  "/health/ready",
+  Effect.gen(function*() {
+    const storage = yield* Storage
+    const dispatcher = yield* Dispatcher
+    yield* storage.listSubscriptions({}, { cursor: undefined, limit: 1 })
+    return (yield* dispatcher.leased)
+      ? HttpServerResponse.jsonUnsafe({ status: "ready" })
+      : problem("not-ready", 503, "Not ready", "This runner has no lease.")
+  }).pipe(
+    Effect.timeout("2 seconds"),
+    Effect.catch(() => Effect.succeed(problem("not-ready", 503, "Not ready", "The database does not answer.")))
+  )
+)
+
+const routes = Layer.mergeAll(
+  HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+    Layer.provide(Handlers.layer),
+    Layer.provide(Problem.layer)
+  ),
+  live,
+  ready
+)
+
+/** Whatever has no answer of its own becomes a problem; bodies are bounded before they are read. */
+const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+  Effect.gen(function*() {
+    const limits = yield* Limits
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const tooLarge = problem(
+      "too-large",
+      413,
+      "The body is too large",
+      `A request's body has at most ${limits.payloadBytes} bytes.`
+    )
+    if (Number(request.headers["content-length"] ?? 0) > limits.payloadBytes) {
+      return HttpServerResponse.setHeader(tooLarge, "connection", "close")
+    }
+    return yield* Effect.provideService(app, HttpIncomingMessage.MaxBodySize, ByteSize.bytes(limits.payloadBytes)).pipe(
+      Effect.map((response) =>
+        response.body._tag !== "Empty"
+          ? response
+          : response.status === 404
+          ? problem("not-found", 404, "There is no such route", "See /openapi.json for the routes.")
+          : response
+      ),
+      Effect.catchCause((cause) => {
+        const error = Cause.squash(cause)
+        const text = String(error instanceof Error ? `${error.name} ${error.message} ${String(error.cause)}` : error)
+        if (/RouteNotFound/u.test(text)) {
+          return Effect.succeed(
+            problem("not-found", 404, "There is no such route", "See /openapi.json for the routes.")
+          )
+        }
+        if (/MaxBodySize|maxBytes|too large|exceed/iu.test(text)) return Effect.succeed(tooLarge)
+        if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
+        return Effect.as(
+          Effect.logError("A request failed", cause),
+          problem("internal", 500, "Hookline failed", "This is Hookline's fault; its log says more.")
+        )
+      })
+    )
+  }).pipe(
+    Effect.map((response) =>
+      HttpServerResponse.setHeaders(response, { "x-content-type-options": "nosniff", "cache-control": "no-store" })
+    )
+  )
+
+/**
+ * Layer of the server.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: { readonly port: number; readonly host: string }) =>
+  HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true, middleware: guarded }).pipe(
+    Layer.provideMerge(
+      NodeHttpServer.layer(createServer, options).pipe(
+        Layer.catch(() =>
+          Layer.effectContext(Effect.fail(
+            new ListenFailed({
+              message: `Port ${options.port} on ${options.host} can't be used: is another process listening there? ` +
+                "Choose another with --port or HOOKLINE_PORT."
+            })
+          ))
+        )
+      )
+    )
+  )

@@ -1,0 +1,107 @@
+/**
+ * What the API shows of things: times as text, absent fields left out.
+ */
+import { DateTime, Effect, Schema } from "effect"
+import type { AttemptRecord, Delivery } from "../Delivery.ts"
+import { defaults } from "../Limits.ts"
+import { timestampMs } from "../Message.ts"
+import type { RegisteredEvent } from "../Registry.ts"
+import type { Page, StoredMessage } from "../Storage.ts"
+import type * as Subscriptions from "../Subscriptions.ts"
+import { Refused } from "./Problem.ts"
+
+const iso = (ms: number) => DateTime.formatIso(DateTime.makeUnsafe(ms))
+
+const some = <const Name extends string, A>(name: Name, value: A | undefined): { readonly [K in Name]?: A } => {
+  const object: { [K in Name]?: A } = {}
+  if (value !== undefined) object[name] = value
+  return object
+}
+
+const decodeJson = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Json))
+
+const toObject = Schema.decodeUnknownSync(Schema.Record(Schema.String, Schema.Json))
+
+export const event = (item: RegisteredEvent) => ({
+  id: item.eventId,
+  pluginId: item.pluginId,
+  displayName: item.displayName,
+  ...some("description", item.description),
+  category: item.category,
+  payloadSchema: toObject(item.payloadSchema)
+})
+
+export const schema = (item: RegisteredEvent) => ({
+  payloadSchema: toObject(item.payloadSchema),
+  availableProperties: item.availableProperties
+})
+
+const states = { Unrouted: "unrouted", Routed: "routed", SetAside: "set-aside" } as const
+
+export const message = (item: StoredMessage) => ({
+  id: item.id,
+  eventId: item.eventId,
+  tenantId: item.tenantId,
+  ...some("orderingKey", item.orderingKey),
+  payload: decodeJson(item.payloadJson),
+  state: states[item.state._tag],
+  ...(item.state._tag === "Routed" ? { matched: item.state.matched, routedAt: iso(item.state.atMs) } : {}),
+  ...(item.state._tag === "SetAside" ? { error: item.state.error } : {}),
+  createdAt: iso(timestampMs(item))
+})
+
+export const subscription = (item: Subscriptions.SubscriptionView) => ({
+  id: item.id,
+  tenantId: item.tenantId,
+  name: item.name,
+  ...some("description", item.description),
+  events: item.events,
+  providerId: item.providerId,
+  config: item.config,
+  ...some("retry", item.retry),
+  enabled: item.enabled,
+  ...some("disabledReason", item.disabledReason),
+  createdAt: iso(item.createdAtMs),
+  updatedAt: iso(item.updatedAtMs)
+})
+
+export const delivery = (item: Delivery) => ({
+  id: item.id,
+  messageId: item.messageId,
+  eventId: item.eventId,
+  subscriptionId: item.subscriptionId,
+  tenantId: item.tenantId,
+  status: item.status,
+  ...some("reason", item.reason),
+  attemptCount: item.attemptCount,
+  ...some("nextAttemptAt", item.nextAttemptAtMs === undefined ? undefined : iso(item.nextAttemptAtMs)),
+  ...some("externalId", item.externalId),
+  ...some("lastError", item.lastError),
+  createdAt: iso(item.createdAtMs),
+  ...some("completedAt", item.completedAtMs === undefined ? undefined : iso(item.completedAtMs))
+})
+
+export const attempt = (item: AttemptRecord) => ({
+  number: item.number,
+  startedAt: iso(item.startedAtMs),
+  durationMs: item.durationMs,
+  outcome: item.outcome,
+  ...some("statusCode", item.statusCode),
+  ...some("error", item.error),
+  ...some("response", item.response)
+})
+
+/** The page that a query asks for; a cursor is the id of the last item before it. */
+export const page = (
+  query: { readonly limit?: number; readonly cursor?: string },
+  isId: (text: string) => boolean
+): Effect.Effect<Page, Refused> =>
+  query.cursor !== undefined && !isId(query.cursor)
+    ? Effect.fail(new Refused({ path: "cursor", detail: "cursor: Expected the nextCursor of an earlier answer" }))
+    : Effect.succeed({ cursor: query.cursor, limit: query.limit ?? defaults.pageSizeDefault })
+
+/** A page of items; there may be more where it is full. */
+export const list = <A extends { readonly id: string }>(items: ReadonlyArray<A>, { limit }: Page) => ({
+  items,
+  nextCursor: items.length === limit ? items.at(-1)?.id ?? null : null
+})
