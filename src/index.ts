@@ -1,1 +1,25 @@
-export const x = 1
+/**
+ * Hookline: durable integration events for Effect backends.
+ */
+export * as Cluster from "./Cluster.ts"
+export * as Delivery from "./Delivery.ts"
+export * as Dispatcher from "./Dispatcher.ts"
+export * as Dispatchers from "./Dispatchers.ts"
+export * as Egress from "./Egress.ts"
+export * as Hook from "./Hook.ts"
+export * as Hookline from "./Hookline.ts"
+export * as Hooks from "./Hooks.ts"
+export * as Id from "./Id.ts"
+export * as IntegrationEvent from "./IntegrationEvent.ts"
+export * as Limits from "./Limits.ts"
+export * as Message from "./Message.ts"
+export * as Plugin from "./Plugin.ts"
+export * as Provider from "./Provider.ts"
+export * as Registry from "./Registry.ts"
+export * as RetrySchedule from "./RetrySchedule.ts"
+export * as Secrets from "./Secrets.ts"
+export * as Signature from "./Signature.ts"
+export * as Storage from "./Storage.ts"
+export * as StorageMemory from "./StorageMemory.ts"
+export * as Subscription from "./Subscription.ts"
+export * as Subscriptions from "./Subscriptions.ts"

@@ -7,6 +7,7 @@ import * as Plugin from "../../Plugin.ts"
 import type { PluginError, Registry } from "../../Registry.ts"
 import { provider } from "./Webhook.ts"
 
+export * as Webhook from "./index.ts"
 export { provider } from "./Webhook.ts"
 export { WebhookConfig } from "./WebhookConfig.ts"
 

@@ -1,0 +1,55 @@
+/**
+ * The standard process: wiring only. The database, the keys, the plugins, Hookline and its HTTP side, in the order in which
+ * they stand; stopped in reverse, PostgreSQL last.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { Effect, Layer, type Redacted } from "effect"
+import type { Egress } from "./Egress.ts"
+import * as EgressNode from "./egress/EgressNode.ts"
+import * as Hookline from "./Hookline.ts"
+import * as Auth from "./http/Auth.ts"
+import * as Server from "./http/Server.ts"
+import * as Webhook from "./plugins/webhook/index.ts"
+import type { PluginError, Registry } from "./Registry.ts"
+import * as Secrets from "./Secrets.ts"
+import * as PgStorage from "./storage/PgStorage.ts"
+
+/**
+ * What a runner needs to be told.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Settings {
+  readonly host: string
+  readonly port: number
+  readonly databaseUrl: Redacted.Redacted<string>
+  readonly masterKey: Redacted.Redacted<string>
+  readonly adminKey: Redacted.Redacted<string>
+  /** Networks that requests may go to although they are not public, as CIDRs. */
+  readonly egressAllow: ReadonlyArray<string>
+}
+
+/**
+ * Layer of a runner with the webhook plugin and those given.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = <E>(
+  settings: Settings,
+  plugins: Layer.Layer<never, E | PluginError, Registry | Egress>
+) =>
+  Server.layer(settings).pipe(
+    Layer.provide(Auth.layer(settings)),
+    Layer.provide(Hookline.layer({ plugins: Layer.mergeAll(Webhook.plugin, plugins) })),
+    Layer.provide(PgStorage.layer()),
+    Layer.provide([
+      EgressNode.layer({ allow: settings.egressAllow }),
+      Secrets.layer(settings),
+      PgClient.layer({ url: settings.databaseUrl, applicationName: "hookline-emit" })
+    ]),
+    Layer.tap(() =>
+      Effect.logInfo("Hookline runs").pipe(Effect.annotateLogs({ host: settings.host, port: settings.port }))
+    )
+  )

@@ -1,0 +1,105 @@
+/**
+ * A runner's settings from flags and environment; in development keys are made and kept, otherwise each missing one is named.
+ */
+import { Config, Effect, Option, Redacted, Schema } from "effect"
+import { randomBytes } from "node:crypto"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import type { Settings } from "../Runner.ts"
+import * as Secrets from "../Secrets.ts"
+import * as EmbeddedPostgres from "../storage/EmbeddedPostgres.ts"
+
+/**
+ * The runner can't start as it is told to; the message says what to do.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class SettingsRefused extends Schema.TaggedError<SettingsRefused>()("SettingsRefused", {
+  message: Schema.String
+}) {}
+
+const optional = (name: string) => Config.option(Config.Redacted(name))
+
+const environment = Config.all({
+  databaseUrl: optional("DATABASE_URL"),
+  masterKey: optional("HOOKLINE_MASTER_KEY"),
+  adminKey: optional("HOOKLINE_ADMIN_KEY"),
+  egressAllow: Config.withDefault(Config.String("HOOKLINE_EGRESS_ALLOW"), "")
+})
+
+/** What `hookline start` is told by its flags. */
+export interface Flags {
+  readonly dev: boolean
+  readonly host: string
+  readonly port: number
+  readonly dataDir: string
+}
+
+/**
+ * The settings of a run; in development the embedded PostgreSQL runs while the scope is open.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*(flags: Flags) {
+  const found = yield* environment
+  const egressAllow = found.egressAllow.split(",").map((text) => text.trim()).filter((text) => text !== "")
+  if (flags.dev) return yield* development(flags, found, egressAllow)
+  const missing = [
+    ...(Option.isNone(found.databaseUrl) ? ["DATABASE_URL, as in postgres://user:password@host:5432/database"] : []),
+    ...(Option.isNone(found.masterKey) ? ["HOOKLINE_MASTER_KEY, the output of `openssl rand -hex 32`, kept"] : []),
+    ...(Option.isNone(found.adminKey) ? ["HOOKLINE_ADMIN_KEY, as in `hk_$(openssl rand -hex 24)`"] : [])
+  ]
+  if (Option.isNone(found.databaseUrl) || Option.isNone(found.masterKey) || Option.isNone(found.adminKey)) {
+    return yield* new SettingsRefused({
+      message: `The environment lacks:\n  ${
+        missing.join("\n  ")
+      }\nSet what is missing, or start with --dev to try it out.`
+    })
+  }
+  return {
+    ...flags,
+    databaseUrl: found.databaseUrl.value,
+    masterKey: found.masterKey.value,
+    adminKey: found.adminKey.value,
+    egressAllow
+  } satisfies Settings
+})
+
+// --- internal ---
+
+const loopback = ["127.0.0.0/8", "::1/128"]
+
+const development = Effect.fnUntraced(function*(
+  flags: Flags,
+  found: Config.Success<typeof environment>,
+  egressAllow: ReadonlyArray<string>
+) {
+  const databaseUrl = Option.isSome(found.databaseUrl)
+    ? found.databaseUrl.value
+    : (yield* EmbeddedPostgres.make({ dataDir: flags.dataDir })).url
+  const newMasterKey = yield* Secrets.generateMasterKey
+  const masterKey = Option.isSome(found.masterKey)
+    ? found.masterKey.value
+    : yield* keep(flags.dataDir, "master-key", Redacted.value(newMasterKey))
+  const adminKey = Option.isSome(found.adminKey)
+    ? found.adminKey.value
+    : yield* keep(flags.dataDir, "admin-key", `hk_${randomBytes(24).toString("hex")}`)
+  return { ...flags, databaseUrl, masterKey, adminKey, egressAllow: [...loopback, ...egressAllow] } satisfies Settings
+})
+
+/** Keeps a key for its owner alone; the first that was made stays. */
+const keep = (folder: string, name: string, made: string) =>
+  Effect.try({
+    try: () => {
+      Fs.mkdirSync(folder, { recursive: true })
+      const file = Path.join(folder, name)
+      if (!Fs.existsSync(file)) Fs.writeFileSync(file, `${made}\n`, { mode: 0o600, flag: "wx" })
+      return Redacted.make(Fs.readFileSync(file, "utf8").trim())
+    },
+    catch: (error) =>
+      new SettingsRefused({
+        message: `${name} can't be kept in ${folder}: ${error instanceof Error ? error.message : error}`
+      })
+  })

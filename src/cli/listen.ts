@@ -1,0 +1,104 @@
+/**
+ * `hookline listen`: a local receiver that verifies signatures and prints what arrives.
+ */
+import { ByteSize, Clock, Config, Console, DateTime, Effect, Layer, Option, Redacted, Schema } from "effect"
+import { Command, Flag } from "effect/cli"
+import { HttpIncomingMessage, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { defaults } from "../Limits.ts"
+import * as Signature from "../Signature.ts"
+
+const flags = {
+  port: Flag.Int("port").pipe(Flag.withDescription("The port to listen on"), Flag.withDefault(4690)),
+  secret: Flag.String("secret").pipe(
+    Flag.withDescription("The subscription's signing secret (HOOKLINE_SECRET), to verify with"),
+    Flag.optional
+  ),
+  fail: Flag.Int("fail").pipe(Flag.withDescription("Answers 500 to the first requests"), Flag.withDefault(0)),
+  delay: Flag.Int("delay").pipe(Flag.withDescription("Milliseconds to wait before each answer"), Flag.withDefault(0)),
+  json: Flag.Boolean("json").pipe(Flag.withDescription("Prints one line of JSON for each request"))
+}
+
+/**
+ * The command.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const listen = Command.make("listen", flags, (given) =>
+  Effect.gen(function*() {
+    const [{ NodeHttpServer }, { createServer }] = yield* Effect.promise(() =>
+      Promise.all([import("@effect/platform-node"), import("node:http")])
+    )
+    const secret = Option.isSome(given.secret)
+      ? Option.some(Redacted.make(given.secret.value))
+      : yield* Config.option(Config.Redacted("HOOKLINE_SECRET"))
+    if (Option.isSome(secret)) yield* Signature.parseSecret(secret.value)
+    let left = given.fail
+
+    const receive = Effect.gen(function*() {
+      const request = yield* HttpServerRequest.HttpServerRequest
+      const body = yield* request.text
+      const nowMs = yield* Clock.currentTimeMillis
+      const signature = yield* verdict(request.headers, body, secret, nowMs)
+      yield* Effect.sleep(given.delay)
+      const status = left > 0 ? 500 : 200
+      if (left > 0) left--
+      const seen = {
+        at: DateTime.formatIso(DateTime.makeUnsafe(nowMs)),
+        messageId: request.headers["webhook-id"] ?? null,
+        deliveryId: request.headers["x-delivery-id"] ?? null,
+        eventId: request.headers["x-event-type"] ?? null,
+        signature,
+        status,
+        body: Option.getOrElse(decodeJson(body), () => body)
+      }
+      yield* Console.log(given.json ? JSON.stringify(seen) : readable(seen))
+      return HttpServerResponse.empty({ status })
+    }).pipe(
+      Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(defaults.payloadBytes + 4096)),
+      Effect.catch(() => Effect.succeed(HttpServerResponse.empty({ status: 413 })))
+    )
+
+    yield* Console.error(
+      `Listening on http://127.0.0.1:${given.port}/` +
+        (Option.isSome(secret) ? "" : " (signatures are not verified: pass --secret whsec_…)")
+    )
+    yield* Layer.launch(
+      HttpServer.serve(receive).pipe(
+        Layer.provide(NodeHttpServer.layer(createServer, { port: given.port, host: "127.0.0.1" }))
+      )
+    )
+  })).pipe(Command.withDescription("Receives deliveries on this machine, verifies and prints them"))
+
+// --- internal ---
+
+const decodeJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Json))
+
+const verdict = (
+  headers: Readonly<Record<string, string | undefined>>,
+  body: string,
+  secret: Option.Option<Redacted.Redacted<string>>,
+  nowMs: number
+) =>
+  headers["webhook-signature"] === undefined
+    ? Effect.succeed("unsigned")
+    : Option.isNone(secret)
+    ? Effect.succeed("not verified")
+    : Signature.verify({ headers, body, secrets: [secret.value], nowMs }).pipe(
+      Effect.as("verified"),
+      Effect.catch((error) => Effect.succeed(`BAD: ${error.message}`))
+    )
+
+const readable = (seen: {
+  readonly at: string
+  readonly messageId: string | null
+  readonly deliveryId: string | null
+  readonly eventId: string | null
+  readonly signature: string
+  readonly status: number
+  readonly body: Schema.Json
+}): string =>
+  `${seen.at.slice(11, 23)}  ${seen.eventId ?? "?"}  signature ${seen.signature}  answered ${seen.status}
+  message ${seen.messageId ?? "?"}  delivery ${seen.deliveryId ?? "?"}
+  ${JSON.stringify(seen.body, null, 2).replaceAll("\n", "\n  ")}
+`

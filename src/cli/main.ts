@@ -1,0 +1,40 @@
+#!/usr/bin/env node
+/**
+ * The command line: one subcommand a file, loaded as far as it is used; an error is a sentence on stderr.
+ */
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Cause, Console, Effect, Logger, References } from "effect"
+import { CliError, Command } from "effect/cli"
+import { createRequire } from "node:module"
+import { listen } from "./listen.ts"
+import { migrate } from "./migrate.ts"
+import { start } from "./start.ts"
+
+const { version } = createRequire(import.meta.url)("../../package.json")
+
+const hookline = Command.make("hookline").pipe(
+  Command.withDescription("Durable integration events: typed hooks, delivered"),
+  Command.withSubcommands([start, migrate, listen])
+)
+
+/** What went wrong, for a person: the message of each failure, without a stack. */
+const explain = (cause: Cause.Cause<unknown>): string =>
+  cause.reasons.map((reason) => {
+    const error = reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : "interrupted"
+    return error instanceof Error ? error.message : String(error)
+  }).join("\n")
+
+Command.run(hookline, { version }).pipe(
+  Effect.tapCause((cause) => {
+    const error = Cause.squash(cause)
+    // Usage errors have been shown with the command's help.
+    return Cause.hasInterruptsOnly(cause) || CliError.isCliError(error)
+      ? Effect.void
+      : Console.error(`hookline: ${explain(cause)}`)
+  }),
+  Effect.provide(NodeServices.layer),
+  Effect.provide(Logger.layer([process.stderr.isTTY ? Logger.consolePretty() : Logger.consoleLogFmt])),
+  Effect.provideService(Logger.LogToStderr, true),
+  Effect.provideService(References.MinimumLogLevel, "Info"),
+  NodeRuntime.runMain({ disableErrorReporting: true })
+)

@@ -1,0 +1,4 @@
+/**
+ * `hookline/egress`: the door to the outside on Node.
+ */
+export * as Egress from "./EgressNode.ts"

@@ -1,0 +1,180 @@
+import { PgClient } from "@effect/sql-pg"
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber } from "effect"
+import * as Id from "../../src/Id.ts"
+import { Storage } from "../../src/Storage.ts"
+import {
+  claim,
+  deliver,
+  eventually,
+  group,
+  message,
+  record,
+  routing,
+  storage as layer,
+  subscribe,
+  success,
+  waits
+} from "./support.ts"
+
+describe("ownership on PostgreSQL", () => {
+  it.live("a superseded owner's record that waited for the take-over changes nothing", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      const first = yield* Id.runnerId
+      const { owner } = yield* storage.takeOver(first, group, 1000)
+      const subscriptionId = yield* subscribe()
+      const { id } = yield* deliver(owner, subscriptionId, true)
+      const [taken, commit] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const takeOver = yield* sql.withTransaction(Effect.gen(function*() {
+        yield* sql`update hookline.owners set epoch = nextval('hookline.epoch_seq')
+          where worker_group = ${group.workerGroup}`
+        yield* Deferred.succeed(taken, undefined)
+        yield* Deferred.await(commit)
+      })).pipe(Effect.forkChild)
+      yield* Deferred.await(taken)
+      const recording = yield* Effect.forkChild(record(owner, id, success))
+      yield* eventually("the record waits", waits("given as materialized"))
+      yield* Deferred.succeed(commit, undefined)
+      yield* Fiber.join(takeOver)
+      assert.deepStrictEqual(yield* Fiber.join(recording), [])
+      const rows = yield* sql`select 1 from hookline.work where epoch is not null`
+      assert.strictEqual(rows.length, 1)
+      assert.deepStrictEqual(yield* sql`select 1 from hookline.attempts`, [])
+    }).pipe(Effect.provide(layer)))
+
+  it.live("a change of a subscription committed between match and route makes the route stale", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      const { owner } = yield* storage.takeOver(yield* Id.runnerId, group, 1000)
+      yield* subscribe()
+      const appended = yield* message()
+      yield* storage.append([appended])
+      const { version } = yield* storage.subscriptions
+      const [changed, commit] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const change = yield* sql.withTransaction(Effect.gen(function*() {
+        yield* sql`update hookline.subscription_version set version = version + 1`
+        yield* Deferred.succeed(changed, undefined)
+        yield* Deferred.await(commit)
+      })).pipe(Effect.forkChild)
+      yield* Deferred.await(changed)
+      const route = yield* Effect.forkChild(storage.route(routing(owner, version, appended.id, [])))
+      yield* eventually("the route waits", waits("current as materialized"))
+      yield* Deferred.succeed(commit, undefined)
+      yield* Fiber.join(change)
+      assert.deepStrictEqual(yield* Fiber.join(route), { _tag: "Stale" })
+      const waiting = yield* storage.unrouted([owner], { messages: 10, bytes: 1000 })
+      assert.deepStrictEqual(waiting.map((found) => found.id), [appended.id])
+    }).pipe(Effect.provide(layer)))
+
+  it.live("a suspect is not claimed for a subscription whose disable commits while the claim waits", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      const { owner } = yield* storage.takeOver(yield* Id.runnerId, group, 1000)
+      const subscriptionId = yield* subscribe()
+      yield* deliver(owner, subscriptionId)
+      yield* sql`update hookline.work set claims = 2`
+      const [disabled, commit] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const change = yield* sql.withTransaction(Effect.gen(function*() {
+        yield* sql`update hookline.subscriptions set enabled = false`
+        yield* Deferred.succeed(disabled, undefined)
+        yield* Deferred.await(commit)
+      })).pipe(Effect.forkChild)
+      yield* Deferred.await(disabled)
+      const claiming = yield* Effect.forkChild(
+        storage.claim({ owners: [owner], lanes: [], limit: 10, suspectClaims: 2, suspect: true })
+      )
+      yield* Effect.raceFirst(
+        eventually("the claim waits", waits("suspect as materialized")),
+        Effect.asVoid(Effect.exit(Fiber.join(claiming)))
+      )
+      yield* Deferred.succeed(commit, undefined)
+      yield* Fiber.join(change)
+      assert.deepStrictEqual((yield* Fiber.join(claiming)).claimed, [])
+    }).pipe(Effect.provide(layer)))
+
+  it.live("a lone suspect is claimed where one claim already makes a suspect", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      const { owner } = yield* storage.takeOver(yield* Id.runnerId, group, 1000)
+      const { id } = yield* deliver(owner, yield* subscribe())
+      yield* sql`update hookline.work set claims = 1`
+      const { claimed } = yield* storage.claim({ owners: [owner], lanes: [], limit: 10, suspectClaims: 1, suspect: true })
+      assert.deepStrictEqual(claimed.map((found) => found.deliveryId), [id])
+    }).pipe(Effect.provide(layer)))
+
+  it.live("a take-over ends the frozen session that blocks it, after its patience, and no other", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      const first = yield* storage.takeOver(yield* Id.runnerId, group, 1000)
+      const other = { workerGroup: "integration.a.b", partition: 0 }
+      yield* storage.takeOver(yield* Id.runnerId, other, 1000)
+      const held = yield* Deferred.make<void>()
+      const hold = (workerGroup: string, ready: Deferred.Deferred<void>, until: Effect.Effect<void>) =>
+        sql.withTransaction(Effect.gen(function*() {
+          yield* sql`select 1 from hookline.owners where worker_group = ${workerGroup} for share`
+          yield* Deferred.succeed(ready, undefined)
+          yield* until
+          return yield* sql`select 1`
+        }))
+      const release = yield* Deferred.make<void>()
+      const bystanding = yield* Deferred.make<void>()
+      const bystander = yield* Effect.forkChild(hold(other.workerGroup, bystanding, Deferred.await(release)))
+      const frozen = yield* Effect.forkChild(hold(group.workerGroup, held, Deferred.await(release)))
+      yield* Deferred.await(held)
+      yield* Deferred.await(bystanding)
+      // Both have been quiet for longer than a second.
+      yield* eventually(
+        "the sessions are quiet",
+        Effect.map(
+          sql<{ readonly n: number }>`select count(*)::int as n from pg_stat_activity
+            where datname = current_database() and state = 'idle in transaction'
+              and state_change < clock_timestamp() - interval '1.1 second'`,
+          ([row]) => row?.n === 2
+        )
+      )
+      const { owner } = yield* storage.takeOver(yield* Id.runnerId, group, 200)
+      assert.isAbove(owner.epoch, first.owner.epoch)
+      yield* Deferred.succeed(release, undefined)
+      assert.isTrue(Exit.isFailure(yield* Fiber.await(frozen)))
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(bystander)))
+    }).pipe(Effect.provide(layer)))
+
+  it.live("giving back does not shorten the lease of an earlier owner", () =>
+    Effect.gen(function*() {
+      const storage = yield* Storage
+      const killed = yield* Id.runnerId
+      yield* storage.renewLease(killed, 60_000)
+      yield* storage.takeOver(killed, group, 1000)
+      const second = yield* storage.takeOver(yield* Id.runnerId, group, 1000)
+      yield* storage.giveBack([second.owner])
+      const third = yield* storage.takeOver(yield* Id.runnerId, group, 1000)
+      assert.isAtLeast(third.claimableAtMs, second.claimableAtMs)
+      assert.isAbove(second.claimableAtMs, (yield* storage.now) + 30_000)
+    }).pipe(Effect.provide(layer)))
+
+  it.live("a group is found whose every delivery was claimed by a runner that was killed, once its lease is over", () =>
+    Effect.gen(function*() {
+      const storage = yield* Storage
+      const killed = yield* Id.runnerId
+      yield* storage.renewLease(killed, 60_000)
+      const { owner } = yield* storage.takeOver(killed, group, 1000)
+      const subscriptionId = yield* subscribe()
+      const { id } = yield* deliver(owner, subscriptionId, true)
+      assert.deepStrictEqual(yield* storage.due({ aheadMs: 0 }), [])
+      yield* storage.renewLease(killed, 0)
+      yield* eventually(
+        "the group is found",
+        Effect.map(storage.due({ aheadMs: 0 }), (found) => found[0]?.workerGroup === group.workerGroup)
+      )
+      const successor = yield* storage.takeOver(yield* Id.runnerId, group, 1000)
+      yield* storage.recover([successor.owner], 3)
+      const { claimed } = yield* claim(successor.owner, subscriptionId)
+      assert.deepStrictEqual(claimed.map((found) => found.deliveryId), [id])
+    }).pipe(Effect.provide(layer)))
+})
