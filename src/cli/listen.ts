@@ -15,7 +15,10 @@ const flags = {
   ),
   fail: Flag.Int("fail").pipe(Flag.withDescription("Answers 500 to the first requests"), Flag.withDefault(0)),
   delay: Flag.Int("delay").pipe(Flag.withDescription("Milliseconds to wait before each answer"), Flag.withDefault(0)),
-  json: Flag.Boolean("json").pipe(Flag.withDescription("Prints one line of JSON for each request"))
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription("Prints one line of JSON for each request"),
+    Flag.withDefault(false)
+  )
 }
 
 /**

@@ -7,7 +7,8 @@ import type { Settings } from "../Runner.ts"
 
 const flags = {
   dev: Flag.Boolean("dev").pipe(
-    Flag.withDescription("Embedded PostgreSQL, generated keys and loopback targets, for development")
+    Flag.withDescription("Embedded PostgreSQL, generated keys and loopback targets, for development"),
+    Flag.withDefault(false)
   ),
   config: Flag.String("config").pipe(
     Flag.withDescription("The file whose default export is a Layer of plugins"),

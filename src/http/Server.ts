@@ -55,6 +55,18 @@ const routes = Layer.mergeAll(
   ready
 )
 
+const noRoute = problem("not-found", 404, "There is no such route", "See /openapi.json for the routes.")
+
+/** The problem behind a bare status of the server's own. */
+const ofStatus = (status: number, tooLarge: HttpServerResponse.HttpServerResponse) =>
+  status === 404
+    ? noRoute
+    : status === 413
+    ? tooLarge
+    : status === 415
+    ? problem("unsupported-media-type", 415, "The body's type is not supported", "Send application/json.")
+    : problem("refused", status, "The request is refused", `The server answered ${status}.`)
+
 /** Whatever has no answer of its own becomes a problem; bodies are bounded before they are read. */
 const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
   Effect.gen(function*() {
@@ -71,11 +83,9 @@ const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
     }
     return yield* Effect.provideService(app, HttpIncomingMessage.MaxBodySize, ByteSize.bytes(limits.payloadBytes)).pipe(
       Effect.map((response) =>
-        response.body._tag !== "Empty"
+        response.status < 400 || /problem\+json/u.test(response.headers["content-type"] ?? "")
           ? response
-          : response.status === 404
-          ? problem("not-found", 404, "There is no such route", "See /openapi.json for the routes.")
-          : response
+          : ofStatus(response.status, tooLarge)
       ),
       Effect.catchCause((cause) => {
         const error = Cause.squash(cause)

@@ -62,7 +62,7 @@ create table hookline.work (
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 create index work_waiting on hookline.work (worker_group, subscription_id, due_at, seq) where epoch is null;
 create index work_claimed on hookline.work (worker_group, epoch) where epoch is not null;
-create index work_suspects on hookline.work (worker_group, due_at) where epoch is null and claims >= 2;
+create index work_suspects on hookline.work (worker_group, due_at) where epoch is null and claims >= 1;
 create index work_by_subscription on hookline.work (subscription_id, id);
 create index work_by_message on hookline.work (message_id);
 create index work_by_tenant on hookline.work (tenant_id, id);

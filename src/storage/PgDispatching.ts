@@ -206,11 +206,15 @@ const distinct = <A extends { readonly workerGroup: string }>(owners: ReadonlyAr
 
 interface DueRow {
   readonly worker_group: string
+  readonly found: "unrouted" | "orphaned" | "lane"
   readonly subscription_id: string | null
   readonly due_at: number | null
 }
 
-/** Walks the groups and lanes from index entry to index entry, whatever they hold. */
+/**
+ * Walks the groups and lanes from index entry to index entry, whatever they hold. A group whose claims are those of a runner
+ * that is gone is found without lanes: it has to be taken over before they can be claimed again.
+ */
 const due = (
   sql: PgClient.PgClient,
   options: { readonly aheadMs: number; readonly workerGroups?: ReadonlyArray<string> }
@@ -230,12 +234,25 @@ const due = (
       where w.epoch is null and (w.worker_group, w.subscription_id) > (l.worker_group, l.subscription_id)
       order by w.worker_group, w.subscription_id limit 1
     ) n
+  ), held as (
+    (select worker_group, epoch from hookline.work where epoch is not null order by worker_group, epoch limit 1)
+    union all
+    select n.worker_group, n.epoch from held h cross join lateral (
+      select w.worker_group, w.epoch from hookline.work w
+      where w.epoch is not null and w.worker_group > h.worker_group order by w.worker_group, w.epoch limit 1
+    ) n
   )
-  select worker_group, null::text as subscription_id, null::float8 as due_at from unrouted
+  select worker_group, 'unrouted' as found, null::text as subscription_id, null::float8 as due_at from unrouted
   where worker_group is not null
     and (${options.workerGroups === undefined} or worker_group = any(${array(options.workerGroups ?? [])}::text[]))
   union all
-  select l.worker_group, l.subscription_id::text, ${sql.literal(PgRows.ms("first.due_at"))} from lanes l
+  select h.worker_group, 'orphaned', null, null from held h
+  left join hookline.owners o on o.worker_group = h.worker_group and o.epoch = h.epoch
+  left join hookline.runners r on r.id = o.runner_id
+  where coalesce(r.lease_until <= clock_timestamp(), true)
+    and (${options.workerGroups === undefined} or h.worker_group = any(${array(options.workerGroups ?? [])}::text[]))
+  union all
+  select l.worker_group, 'lane', l.subscription_id::text, ${sql.literal(PgRows.ms("first.due_at"))} from lanes l
   join hookline.subscriptions s on s.id = l.subscription_id and s.enabled and s.deleted_at is null
   cross join lateral (
     select due_at from hookline.work w where w.epoch is null and w.worker_group = l.worker_group
@@ -247,7 +264,7 @@ const due = (
 const gather = (rows: ReadonlyArray<DueRow>): ReadonlyArray<Due> =>
   [...Map.groupBy(rows, (row) => row.worker_group)].map(([workerGroup, found]) => ({
     workerGroup,
-    unrouted: found.some((row) => row.subscription_id === null),
+    unrouted: found.some((row) => row.found === "unrouted"),
     lanes: found.flatMap((row) =>
       row.subscription_id === null
         ? []
@@ -281,9 +298,9 @@ const claim = (sql: PgClient.PgClient, options: Parameters<Dispatching["claim"]>
     select w.id, f.epoch from fence f cross join lateral (
       select w.id, w.due_at from hookline.work w
       join hookline.subscriptions s on s.id = w.subscription_id and s.enabled and s.deleted_at is null
-      where w.worker_group = f.worker_group and w.epoch is null and w.claims >= 2
+      where w.worker_group = f.worker_group and w.epoch is null and w.claims >= 1
         and w.claims >= ${options.suspectClaims}::int and w.due_at <= clock_timestamp()
-      order by w.due_at limit 1 for update of w skip locked
+      order by w.due_at limit 1 for update of w skip locked for share of s
     ) w where ${options.suspect}::boolean order by w.due_at limit 1
   ), picked as materialized (
     (select id, epoch from waiting where n <= free and due_at <= clock_timestamp()

@@ -2,7 +2,7 @@
  * Ownership: leases of runners, owners of worker groups, and the fence that every statement of an owner begins with.
  */
 import type { PgClient } from "@effect/sql-pg"
-import { Effect } from "effect"
+import { Deferred, Effect } from "effect"
 import type { SqlError } from "effect/sql"
 import * as Id from "../Id.ts"
 import type { Dispatching, Owner } from "../Storage.ts"
@@ -49,10 +49,14 @@ export const make = (
   const takeOnce = (
     runnerId: Id.RunnerId,
     group: { readonly workerGroup: string; readonly partition: number },
-    patienceMs: number
+    patienceMs: number,
+    begun: (pid: number) => Effect.Effect<unknown> = () => Effect.void
   ) =>
     sql.withTransaction(Effect.gen(function*() {
-      yield* sql`select set_config('lock_timeout', ${String(patienceMs)}, true)`
+      // A lock timeout of zero would be none at all.
+      const [session] = yield* sql<{ readonly pid: number }>`
+        select pg_backend_pid() as pid, set_config('lock_timeout', ${String(Math.max(1, Math.ceil(patienceMs)))}, true)`
+      if (session) yield* begun(session.pid)
       yield* sql`insert into hookline.owners (worker_group, partition, epoch, claimable_at)
         values (${group.workerGroup}, ${group.partition}, 0, clock_timestamp()) on conflict do nothing`
       const [before] = yield* sql<{ readonly runner_id: string | null }>`
@@ -71,13 +75,32 @@ export const make = (
       return taken
     }))
 
-  const endBlockers = (workerGroup: string, partition: number) =>
-    sql`select pg_terminate_backend(blocker) from (
-      select distinct l.pid as blocker from pg_locks l join pg_stat_activity a on a.pid = l.pid
-      where l.locktype = 'relation' and l.relation = 'hookline.owners'::regclass
-        and l.mode in ('RowShareLock', 'RowExclusiveLock') and a.pid <> pg_backend_pid()
-        and a.state_change < clock_timestamp() - interval '1 second'
-    ) b where ${workerGroup}::text is not null and ${partition}::int >= 0`
+  /** Ends the sessions that a session waits for, but none that itself waits for another. */
+  const endBlockers = (pid: number) =>
+    sql`with recursive blocking(pid) as (
+      select unnest(pg_blocking_pids(${pid}::int))
+      union
+      select unnest(pg_blocking_pids(b.pid)) from blocking b
+    )
+    select pg_terminate_backend(pid) from blocking where pid > 0 and cardinality(pg_blocking_pids(pid)) = 0`
+
+  /** Takes over while another connection ends whoever blocks it: only a session that waits has known blockers. */
+  const takeByForce = (
+    runnerId: Id.RunnerId,
+    group: { readonly workerGroup: string; readonly partition: number },
+    patienceMs: number
+  ) =>
+    Effect.gen(function*() {
+      const begun = yield* Deferred.make<number>()
+      const end = Effect.flatMap(
+        Deferred.await(begun),
+        (pid) => Effect.forever(Effect.andThen(Effect.sleep("20 millis"), Effect.ignore(endBlockers(pid))))
+      )
+      return yield* Effect.raceFirst(
+        takeOnce(runnerId, group, patienceMs, (pid) => Deferred.succeed(begun, pid)),
+        end
+      )
+    })
 
   const recover: Dispatching["recover"] = (owners, crashedClaims) =>
     PgErrors.engine(Effect.asVoid(sql`with ${fence(sql, owners)}, old as (
@@ -113,11 +136,7 @@ export const make = (
     takeOver: (runnerId, group, patienceMs) =>
       PgErrors.engine(
         takeOnce(runnerId, group, patienceMs).pipe(
-          Effect.catchIf(lockTimeout, () =>
-            Effect.andThen(
-              Effect.ignore(endBlockers(group.workerGroup, group.partition)),
-              takeOnce(runnerId, group, patienceMs)
-            )),
+          Effect.catchIf(lockTimeout, () => takeByForce(runnerId, group, patienceMs)),
           Effect.flatMap((taken) =>
             taken
               ? Effect.succeed({ owner: toOwner(taken), claimableAtMs: taken.claimable_at })
@@ -126,8 +145,9 @@ export const make = (
         )
       ),
     giveBack: (owners) =>
+      // From when on claims may be taken stays: an owner before this one may still be within its lease.
       PgErrors.engine(Effect.asVoid(sql`with ${fence(sql, owners)}
-        update hookline.owners o set runner_id = null, claimable_at = least(o.claimable_at, clock_timestamp())
+        update hookline.owners o set runner_id = null
         from fence f where o.worker_group = f.worker_group and o.partition = f.partition`)),
     recover
   }

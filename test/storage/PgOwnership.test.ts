@@ -103,7 +103,13 @@ describe("ownership on PostgreSQL", () => {
       const { owner } = yield* storage.takeOver(yield* Id.runnerId, group, 1000)
       const { id } = yield* deliver(owner, yield* subscribe())
       yield* sql`update hookline.work set claims = 1`
-      const { claimed } = yield* storage.claim({ owners: [owner], lanes: [], limit: 10, suspectClaims: 1, suspect: true })
+      const { claimed } = yield* storage.claim({
+        owners: [owner],
+        lanes: [],
+        limit: 10,
+        suspectClaims: 1,
+        suspect: true
+      })
       assert.deepStrictEqual(claimed.map((found) => found.deliveryId), [id])
     }).pipe(Effect.provide(layer)))
 
