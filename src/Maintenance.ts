@@ -2,7 +2,7 @@
  * Housekeeping of the cluster: coming partitions are made, deliveries of deleted subscriptions are cancelled, those held for
  * too long expire, idempotency keys are purged. One runner does it at a time.
  */
-import { Effect, Layer, Schedule } from "effect"
+import { Effect, type Layer, Schedule } from "effect"
 import { type Sharding, Singleton } from "effect/cluster"
 import { Limits } from "./Limits.ts"
 import { Storage } from "./Storage.ts"

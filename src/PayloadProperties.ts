@@ -1,7 +1,7 @@
 /**
  * A payload's properties, flattened for people and editors: every path of a JSON Schema with its type and description.
  */
-import { JsonSchema, Schema } from "effect"
+import { type JsonSchema, Schema } from "effect"
 
 /** @category schemas @since 0.1.0 */
 export const PayloadProperty = Schema.Struct({

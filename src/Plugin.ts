@@ -2,7 +2,7 @@
  * A plugin: what one part of a backend brings, as one Layer. Building the layer registers it; the registry seals after all
  * plugins are in.
  */
-import { Context, Effect, Layer } from "effect"
+import { type Context, Effect, Layer } from "effect"
 import type { AnyHook } from "./Hook.ts"
 import type { IntegrationEvent } from "./IntegrationEvent.ts"
 import type { Provider } from "./Provider.ts"

@@ -301,7 +301,7 @@ const storageOf = (db: Database): Storage["Service"] => {
       Effect.map(now, (nowMs) => {
         for (const owner of owners.filter((owner) => db.fenced(owner))) {
           for (const lane of db.lanes.get(owner.workerGroup)?.values() ?? []) {
-            for (const work of [...lane.values()]) {
+            for (const work of lane.values()) {
               if (work.epoch === undefined || work.epoch >= owner.epoch) continue
               work.epoch = undefined
               if (work.claims >= crashedClaims) {
@@ -549,7 +549,7 @@ const storageOf = (db: Database): Storage["Service"] => {
     maintain: ({ heldMaxAgeMs, rows }) =>
       Effect.map(now, (nowMs) => {
         let left = rows
-        for (const work of [...db.work.values()]) {
+        for (const work of db.work.values()) {
           if (left === 0) return true
           if (work.epoch !== undefined) continue
           const deleted = db.deleted.has(work.subscriptionId)

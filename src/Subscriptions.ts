@@ -177,11 +177,25 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
       const sealConfig = (schema: Schema.Constraint, config: Schema.Json, id: SubscriptionId) =>
         Secrets.mapFields(schema, config, (secret) => secrets.seal(Redacted.make(secret), id))
 
-      const view = Effect.fnUntraced(function*({ signingSecrets: _, ...subscription }: Subscription) {
+      const view = Effect.fnUntraced(function*(subscription: Subscription): Effect.fn.Return<SubscriptionView> {
         const found = yield* registry.provider(subscription.providerId)
         // Without the provider's schema nobody knows which fields are secret.
         const config = found ? yield* Secrets.withoutSecrets(found.config, subscription.config) : {}
-        return { ...subscription, config }
+        return {
+          id: subscription.id,
+          tenantId: subscription.tenantId,
+          name: subscription.name,
+          description: subscription.description,
+          events: subscription.events,
+          providerId: subscription.providerId,
+          config,
+          retry: subscription.retry,
+          enabled: subscription.enabled,
+          disabledReason: subscription.disabledReason,
+          version: subscription.version,
+          createdAtMs: subscription.createdAtMs,
+          updatedAtMs: subscription.updatedAtMs
+        }
       })
 
       const create = Effect.fn("Subscriptions.create")(function*(input: NewSubscription) {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Latch, Stream } from "effect"
+import { Effect, Fiber, Latch, type Layer, Stream } from "effect"
 import * as Hook from "../src/Hook.ts"
 import * as Provider from "../src/Provider.ts"
 import { Storage } from "../src/Storage.ts"
@@ -18,7 +18,7 @@ const world = <A, E>(body: (endpoints: Endpoints) => Effect.Effect<A, E, LayerSu
   const endpoints = new Endpoints()
   return body(endpoints).pipe(Effect.provide(layer(endpoints)))
 }
-type LayerSuccess = ReturnType<typeof layer> extends import("effect").Layer.Layer<infer R, infer _E, infer _R> ? R
+type LayerSuccess = ReturnType<typeof layer> extends Layer.Layer<infer R, infer _E, infer _R> ? R
   : never
 
 const fail = (statusCode: number) =>

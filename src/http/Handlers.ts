@@ -13,7 +13,7 @@ import { type RetryAnswer, Storage } from "../Storage.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
 import { type SubscriptionNotFound, type SubscriptionRefused, Subscriptions } from "../Subscriptions.ts"
 import { Api, laterFields } from "./Api.ts"
-import { Conflict, NotFound, ofEmit, Refused, Unavailable, unavailable } from "./Problem.ts"
+import { Conflict, NotFound, ofEmit, Refused, type Unavailable, unavailable } from "./Problem.ts"
 import * as Views from "./Views.ts"
 
 const notFound = (what: string, id: string) => new NotFound({ detail: `There is no ${what} "${id}".` })

@@ -46,15 +46,6 @@ const ready = HttpRouter.add(
   )
 )
 
-const routes = Layer.mergeAll(
-  HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-    Layer.provide(Handlers.layer),
-    Layer.provide(Problem.layer)
-  ),
-  live,
-  ready
-)
-
 const noRoute = problem("not-found", 404, "There is no such route", "See /openapi.json for the routes.")
 
 /** The problem behind a bare status of the server's own. */
@@ -109,6 +100,17 @@ const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
     )
   )
 
+const routes = Layer.mergeAll(
+  HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+    Layer.provide(Handlers.layer),
+    Layer.provide(Problem.layer)
+  ),
+  live,
+  ready,
+  HttpRouter.add("*", "/*", Effect.succeed(noRoute)),
+  HttpRouter.middleware(guarded, { global: true })
+)
+
 /**
  * Layer of the server.
  *
@@ -116,7 +118,7 @@ const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
  * @since 0.1.0
  */
 export const layer = (options: { readonly port: number; readonly host: string }) =>
-  HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true, middleware: guarded }).pipe(
+  HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provideMerge(
       NodeHttpServer.layer(createServer, options).pipe(
         Layer.catch(() =>

@@ -2,7 +2,7 @@
  * The database's layout, in migrations. History (`messages`, `routings`, `deliveries`, `attempts`) is partitioned by the
  * time in the UUIDv7 that is its key; what changes (`inbox`, `work`, `owners`) is narrow and small.
  */
-import { PgMigrator } from "@effect/sql-pg"
+import type { PgMigrator } from "@effect/sql-pg"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 

@@ -32,9 +32,9 @@ describe("ownership on PostgreSQL", () => {
           where worker_group = ${group.workerGroup}`
         yield* Deferred.succeed(taken, undefined)
         yield* Deferred.await(commit)
-      })).pipe(Effect.forkChild)
+      })).pipe(Effect.forkScoped)
       yield* Deferred.await(taken)
-      const recording = yield* Effect.forkChild(record(owner, id, success))
+      const recording = yield* Effect.forkScoped(record(owner, id, success))
       yield* eventually("the record waits", waits("given as materialized"))
       yield* Deferred.succeed(commit, undefined)
       yield* Fiber.join(takeOver)
@@ -42,7 +42,7 @@ describe("ownership on PostgreSQL", () => {
       const rows = yield* sql`select 1 from hookline.work where epoch is not null`
       assert.strictEqual(rows.length, 1)
       assert.deepStrictEqual(yield* sql`select 1 from hookline.attempts`, [])
-    }).pipe(Effect.provide(layer)))
+    }).pipe(Effect.scoped, Effect.provide(layer)))
 
   it.live("a change of a subscription committed between match and route makes the route stale", () =>
     Effect.gen(function*() {
@@ -58,16 +58,16 @@ describe("ownership on PostgreSQL", () => {
         yield* sql`update hookline.subscription_version set version = version + 1`
         yield* Deferred.succeed(changed, undefined)
         yield* Deferred.await(commit)
-      })).pipe(Effect.forkChild)
+      })).pipe(Effect.forkScoped)
       yield* Deferred.await(changed)
-      const route = yield* Effect.forkChild(storage.route(routing(owner, version, appended.id, [])))
+      const route = yield* Effect.forkScoped(storage.route(routing(owner, version, appended.id, [])))
       yield* eventually("the route waits", waits("current as materialized"))
       yield* Deferred.succeed(commit, undefined)
       yield* Fiber.join(change)
       assert.deepStrictEqual(yield* Fiber.join(route), { _tag: "Stale" })
       const waiting = yield* storage.unrouted([owner], { messages: 10, bytes: 1000 })
       assert.deepStrictEqual(waiting.map((found) => found.id), [appended.id])
-    }).pipe(Effect.provide(layer)))
+    }).pipe(Effect.scoped, Effect.provide(layer)))
 
   it.live("a suspect is not claimed for a subscription whose disable commits while the claim waits", () =>
     Effect.gen(function*() {
@@ -82,19 +82,19 @@ describe("ownership on PostgreSQL", () => {
         yield* sql`update hookline.subscriptions set enabled = false`
         yield* Deferred.succeed(disabled, undefined)
         yield* Deferred.await(commit)
-      })).pipe(Effect.forkChild)
+      })).pipe(Effect.forkScoped)
       yield* Deferred.await(disabled)
-      const claiming = yield* Effect.forkChild(
+      const claiming = yield* Effect.forkScoped(
         storage.claim({ owners: [owner], lanes: [], limit: 10, suspectClaims: 2, suspect: true })
       )
       yield* Effect.raceFirst(
-        eventually("the claim waits", waits("suspect as materialized")),
+        eventually("the claim waits", waits("asked as materialized")),
         Effect.asVoid(Effect.exit(Fiber.join(claiming)))
       )
       yield* Deferred.succeed(commit, undefined)
       yield* Fiber.join(change)
       assert.deepStrictEqual((yield* Fiber.join(claiming)).claimed, [])
-    }).pipe(Effect.provide(layer)))
+    }).pipe(Effect.scoped, Effect.provide(layer)))
 
   it.live("a lone suspect is claimed where one claim already makes a suspect", () =>
     Effect.gen(function*() {
@@ -111,7 +111,7 @@ describe("ownership on PostgreSQL", () => {
         suspect: true
       })
       assert.deepStrictEqual(claimed.map((found) => found.deliveryId), [id])
-    }).pipe(Effect.provide(layer)))
+    }).pipe(Effect.scoped, Effect.provide(layer)))
 
   it.live("a take-over ends the frozen session that blocks it, after its patience, and no other", () =>
     Effect.gen(function*() {
@@ -130,8 +130,8 @@ describe("ownership on PostgreSQL", () => {
         }))
       const release = yield* Deferred.make<void>()
       const bystanding = yield* Deferred.make<void>()
-      const bystander = yield* Effect.forkChild(hold(other.workerGroup, bystanding, Deferred.await(release)))
-      const frozen = yield* Effect.forkChild(hold(group.workerGroup, held, Deferred.await(release)))
+      const bystander = yield* Effect.forkScoped(hold(other.workerGroup, bystanding, Deferred.await(release)))
+      const frozen = yield* Effect.forkScoped(hold(group.workerGroup, held, Deferred.await(release)))
       yield* Deferred.await(held)
       yield* Deferred.await(bystanding)
       // Both have been quiet for longer than a second.
@@ -149,7 +149,7 @@ describe("ownership on PostgreSQL", () => {
       yield* Deferred.succeed(release, undefined)
       assert.isTrue(Exit.isFailure(yield* Fiber.await(frozen)))
       assert.isTrue(Exit.isSuccess(yield* Fiber.await(bystander)))
-    }).pipe(Effect.provide(layer)))
+    }).pipe(Effect.scoped, Effect.provide(layer)))
 
   it.live("giving back does not shorten the lease of an earlier owner", () =>
     Effect.gen(function*() {
@@ -162,7 +162,7 @@ describe("ownership on PostgreSQL", () => {
       const third = yield* storage.takeOver(yield* Id.runnerId, group, 1000)
       assert.isAtLeast(third.claimableAtMs, second.claimableAtMs)
       assert.isAbove(second.claimableAtMs, (yield* storage.now) + 30_000)
-    }).pipe(Effect.provide(layer)))
+    }).pipe(Effect.scoped, Effect.provide(layer)))
 
   it.live("a group is found whose every delivery was claimed by a runner that was killed, once its lease is over", () =>
     Effect.gen(function*() {
@@ -182,5 +182,5 @@ describe("ownership on PostgreSQL", () => {
       yield* storage.recover([successor.owner], 3)
       const { claimed } = yield* claim(successor.owner, subscriptionId)
       assert.deepStrictEqual(claimed.map((found) => found.deliveryId), [id])
-    }).pipe(Effect.provide(layer)))
+    }).pipe(Effect.scoped, Effect.provide(layer)))
 })

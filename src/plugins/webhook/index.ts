@@ -1,5 +1,5 @@
 /**
- * Webhooks as a plugin: `Layer.mergeAll(YourPlugin, Webhook.plugin)`.
+ * Webhooks as a plugin: `import * as Webhook from "hookline/plugins/webhook"`, then `Webhook.plugin`.
  */
 import type { Layer } from "effect"
 import type { Egress } from "../../Egress.ts"
@@ -7,7 +7,6 @@ import * as Plugin from "../../Plugin.ts"
 import type { PluginError, Registry } from "../../Registry.ts"
 import { provider } from "./Webhook.ts"
 
-export * as Webhook from "./index.ts"
 export { provider } from "./Webhook.ts"
 export { WebhookConfig } from "./WebhookConfig.ts"
 

@@ -1,0 +1,122 @@
+import { PgClient } from "@effect/sql-pg"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Layer, Ref } from "effect"
+import { Storage, StorageUnavailable } from "../../src/Storage.ts"
+import * as PgStorage from "../../src/storage/PgStorage.ts"
+import * as Postgres from "../support/postgres.ts"
+import { eventually, message, storage as layer } from "./support.ts"
+
+const page = { cursor: undefined, limit: 100 }
+
+describe("appending on PostgreSQL", () => {
+  it.live("what is appended in a transaction of the caller that rolls back leaves nothing, keys included", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      const [first, second] = [yield* message(), yield* message()]
+      const options = { key: "k", contentHash: "h", ttlMs: 60_000 }
+      yield* sql.withTransaction(Effect.gen(function*() {
+        assert.isTrue(yield* storage.inTransaction)
+        yield* storage.append([first])
+        assert.deepStrictEqual(yield* storage.appendOnce(second, options), { _tag: "Appended" })
+        return yield* Effect.fail("abort")
+      })).pipe(Effect.exit)
+      assert.isFalse(yield* storage.inTransaction)
+      assert.deepStrictEqual(yield* storage.listMessages({}, page), [])
+      assert.deepStrictEqual(yield* sql`select 1 from hookline.inbox union all select 1 from hookline.idempotency`, [])
+      assert.deepStrictEqual(yield* storage.appendOnce(second, options), { _tag: "Appended" })
+    }).pipe(Effect.provide(layer)))
+
+  it.live("an effect after the commit runs at once outside a transaction, after the commit inside, never after a rollback", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      const ran = yield* Ref.make<ReadonlyArray<string>>([])
+      const hear = (what: string) => storage.afterCommit(Ref.update(ran, (heard) => [...heard, what]))
+      yield* hear("outside")
+      assert.deepStrictEqual(yield* Ref.get(ran), ["outside"])
+      yield* sql.withTransaction(Effect.gen(function*() {
+        yield* hear("inside")
+        assert.deepStrictEqual(yield* Ref.get(ran), ["outside"])
+        yield* Effect.exit(sql.withTransaction(Effect.andThen(hear("savepoint"), Effect.fail("abort"))))
+      }))
+      yield* Effect.exit(sql.withTransaction(Effect.andThen(hear("rolled back"), Effect.fail("abort"))))
+      assert.deepStrictEqual(yield* Ref.get(ran), ["outside", "inside"])
+    }).pipe(Effect.provide(layer)))
+
+  it.live("a row with a NUL is refused without its contents in the error, and the next one is stored", () =>
+    Effect.gen(function*() {
+      const storage = yield* Storage
+      const refused = yield* Effect.flip(storage.append([yield* message({ payloadJson: "secret \0" })]))
+      assert.strictEqual(refused._tag, "RowRefused")
+      assert.notInclude(JSON.stringify(refused), "secret")
+      const kept = yield* message({ payloadJson: `{"quote":"\\"{}\\\\"}`, orderingKey: "NULL" })
+      yield* storage.append([kept])
+      const [found] = yield* storage.listMessages({}, page)
+      assert.strictEqual(found?.payloadJson, kept.payloadJson)
+      assert.strictEqual(found?.orderingKey, "NULL")
+    }).pipe(Effect.provide(layer)))
+
+  it.live("a key is repeated, refused for other content, and free again once it expired", () =>
+    Effect.gen(function*() {
+      const storage = yield* Storage
+      const [first, second] = [yield* message(), yield* message()]
+      const options = { key: "k", contentHash: "h", ttlMs: 60_000 }
+      const answers = yield* Effect.forEach(
+        [first, second],
+        (item) => storage.appendOnce(item, options),
+        { concurrency: 2 }
+      )
+      assert.deepStrictEqual(answers.map((answer) => answer._tag).sort(), ["Appended", "Repeated"])
+      const conflict = yield* storage.appendOnce(yield* message(), { ...options, contentHash: "other" })
+      assert.strictEqual(conflict._tag, "Conflict")
+      yield* storage.appendOnce(yield* message(), { ...options, key: "short", ttlMs: 0 })
+      assert.deepStrictEqual(yield* storage.appendOnce(yield* message(), { ...options, key: "short" }), {
+        _tag: "Appended"
+      })
+      assert.strictEqual((yield* storage.listMessages({}, page)).length, 3)
+    }).pipe(Effect.provide(layer)))
+
+  it.live("killed sessions are a typed error at most, and the next append is stored", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      yield* Effect.ignore(sql.withTransaction(Effect.gen(function*() {
+        yield* sql`select pg_terminate_backend(pid) from pg_stat_activity
+          where datname = current_database() and pid <> pg_backend_pid()`
+        yield* sql`select pg_terminate_backend(pg_backend_pid())`
+      })))
+      const first = yield* Effect.exit(storage.subscriptions)
+      if (Exit.isFailure(first)) assert.instanceOf(yield* Effect.flip(first), StorageUnavailable)
+      yield* eventually(
+        "the engine has the database again",
+        Effect.map(Effect.exit(storage.subscriptions), Exit.isSuccess)
+      )
+      const appended = yield* message()
+      yield* eventually("the caller has", Effect.map(Effect.exit(storage.append([appended])), Exit.isSuccess))
+    }).pipe(Effect.provide(layer)))
+
+  it.live("the engine's clock is the database's from the layer's start on", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      const [row] = yield* sql<{ readonly now: number }>`
+        select (extract(epoch from clock_timestamp()) * 1000)::float8 as now`
+      assert.closeTo(yield* storage.now, row?.now ?? 0, 1000)
+    }).pipe(Effect.provide(layer)))
+
+  it.live("a database that is away is a typed error of the layer that tells what to check", () =>
+    Effect.gen(function*() {
+      const { url } = yield* Postgres.testDatabase
+      const away = PgStorage.layer({ migrate: false, engine: { port: 1, host: "127.0.0.1" } }).pipe(
+        Layer.provide(PgClient.layer({ host: "127.0.0.1", port: 1, username: "nobody", database: "none" }))
+      )
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(away)))
+      assert.instanceOf(error, StorageUnavailable)
+      assert.include(String(error.message), "DATABASE_URL")
+      const unmigrated = PgStorage.layer({ migrate: false }).pipe(Layer.provide(PgClient.layer({ url })))
+      const missing = yield* Effect.flip(Effect.scoped(Layer.build(unmigrated)))
+      assert.instanceOf(missing, PgStorage.MigrationFailed)
+      assert.include(String(missing.message), "hookline migrate")
+    }))
+})
