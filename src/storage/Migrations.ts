@@ -94,7 +94,7 @@ create table hookline.attempts (
   started_at timestamptz not null,
   duration_ms int not null,
   outcome text collate "C" not null,
-  status_code smallint,
+  status_code int,
   error_tag text,
   error_message text,
   retry_after_ms bigint,
@@ -153,8 +153,9 @@ create table hookline.idempotency (
 );
 create index on hookline.idempotency (expires_at);
 
--- Makes the partitions of the days from yesterday on; the bounds are the days' times as the first 48 bits of a UUIDv7.
-create function hookline.make_partitions(days_ahead int) returns void language plpgsql as $$
+-- Makes the partitions of the days from yesterday on. It locks their parents, so it gives up soon behind a long reader: emits
+-- wait behind it, and there are days of partitions left. The bounds are the days' times as the first 48 bits of a UUIDv7.
+create function hookline.make_partitions(days_ahead int) returns void language plpgsql set lock_timeout = '2s' as $$
 declare
   day date;
   parent text;

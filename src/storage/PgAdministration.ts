@@ -13,6 +13,9 @@ import * as PgRows from "./PgRows.ts"
 
 /** Makes the verbs of administration. */
 export const make = (sql: PgClient.PgClient): Administration => {
+  // Locked before anything is read, so that changes and the routes that match by the version take turns.
+  const lock = sql`select 1 from hookline.subscription_version for update`
+
   const bump = Effect.map(
     sql<{ readonly version: number }>`
       update hookline.subscription_version set version = version + 1 returning version::float8 as version`,
@@ -56,11 +59,12 @@ export const make = (sql: PgClient.PgClient): Administration => {
       }))),
     updateSubscription: (id, change) =>
       PgErrors.engine(sql.withTransaction(Effect.gen(function*() {
-        const version = yield* bump
+        yield* lock
         const current = yield* subscription(id)
         if (Option.isNone(current)) return Option.none<Subscription>()
         const changed = change(current.value)
         if (changed === current.value) return current
+        const version = yield* bump
         const next = { ...changed, version }
         yield* sql`update hookline.subscriptions set ${columns} = row ${values(next, version)}
           where id = ${Id.toUuid(id)}::uuid`
@@ -68,9 +72,10 @@ export const make = (sql: PgClient.PgClient): Administration => {
       }))),
     deleteSubscription: (id) =>
       PgErrors.engine(sql.withTransaction(Effect.gen(function*() {
-        yield* bump
+        yield* lock
         const rows = yield* sql`update hookline.subscriptions set deleted_at = clock_timestamp(), enabled = false
           where id = ${Id.toUuid(id)}::uuid and deleted_at is null returning 1`
+        if (rows.length > 0) yield* bump
         return rows.length > 0
       }))),
     getSubscription: (id) => PgErrors.engine(subscription(id)),
@@ -113,8 +118,8 @@ export const make = (sql: PgClient.PgClient): Administration => {
       PgErrors.engine(Effect.gen(function*() {
         const uuid = Id.toUuid(id)
         const [row] = yield* sql<PgRows.DeliveryRow>`
-          select * from (${unfinished(sql)}) d where id = ${uuid} union all
-          select * from (${finished(sql)}) d where id = ${uuid}`.pipe(Effect.map((found) => found))
+          select * from (${unfinished(sql)}) d where d.key = ${uuid}::uuid union all
+          select * from (${finished(sql)}) d where d.key = ${uuid}::uuid`
         if (!row) return Option.none()
         const attempts = yield* sql<PgRows.AttemptRow>`select ${sql.literal(PgRows.attemptColumns)}
           from hookline.attempts where delivery_id = ${uuid}::uuid order by number`
@@ -134,12 +139,12 @@ export const make = (sql: PgClient.PgClient): Administration => {
     retryDelivery: (id) => PgErrors.engine(retryDelivery(sql, id)),
     maintain: ({ heldMaxAgeMs, partitionsAheadDays, rows }) =>
       PgErrors.engine(Effect.gen(function*() {
-        yield* sql`select hookline.make_partitions(${partitionsAheadDays}::int)`
         const ended = yield* sql`with old as (
           select w.id, s.deleted_at is not null as deleted from hookline.subscriptions s
           join hookline.work w on w.subscription_id = s.id
-          where not s.enabled and w.epoch is null and (s.deleted_at is not null or w.id < hookline.day_bound(
-            ((clock_timestamp() - make_interval(secs => ${heldMaxAgeMs / 1000})) at time zone 'utc')::date))
+          where not s.enabled and w.epoch is null and (s.deleted_at is not null or w.id < (lpad(to_hex((
+            extract(epoch from clock_timestamp()) * 1000 - ${heldMaxAgeMs}::float8)::bigint), 12, '0')
+            || repeat('0', 20))::uuid)
           limit ${rows}::int for update of w skip locked
         ), gone as (
           delete from hookline.work w using old where w.id = old.id returning w.*, old.deleted
@@ -152,6 +157,9 @@ export const make = (sql: PgClient.PgClient): Administration => {
         const purged = yield* sql`delete from hookline.idempotency where (tenant_id, key) in (
           select tenant_id, key from hookline.idempotency where expires_at <= clock_timestamp() limit ${rows}::int
         ) returning 1`
+        yield* sql`delete from hookline.runners where lease_until < clock_timestamp() - interval '1 day'`
+        // Last, because it gives up behind a long reader.
+        yield* sql`select hookline.make_partitions(${partitionsAheadDays}::int)`
         return ended.length >= rows || purged.length >= rows
       }))
   }

@@ -4,6 +4,14 @@
  */
 
 /**
+ * A text from outside, such as an endpoint's error, without the NUL that PostgreSQL refuses: it would refuse the whole batch.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const storable = (text: string | undefined): string | null => text?.replaceAll("\0", "\uFFFD") ?? null
+
+/**
  * The array literal of values, to be cast in the statement.
  *
  * @see https://www.postgresql.org/docs/current/arrays.html#ARRAYS-INPUT

@@ -6,7 +6,7 @@ import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import * as Id from "../Id.ts"
 import type { Claimed, Dispatching, Due, Outcome } from "../Storage.ts"
-import { array } from "./PgArray.ts"
+import { array, storable } from "./PgArray.ts"
 import * as PgErrors from "./PgErrors.ts"
 import { fence } from "./PgOwnership.ts"
 import * as PgRows from "./PgRows.ts"
@@ -103,7 +103,7 @@ export const make = (sql: PgClient.PgClient): Pick<Dispatching, Verbs> => ({
           ${array(routing.messages.map((message) => message.matched))}::int[],
           ${array(routing.messages.map((message) => message.filtered))}::int[],
           ${array(routing.messages.map((message) => message.transformedJson ?? null))}::text[],
-          ${array(routing.messages.map((message) => message.error ?? null))}::text[]
+          ${array(routing.messages.map((message) => storable(message.error)))}::text[]
         ) as g(message_id, worker_group, matched, filtered, transformed, error)
       ), aside as (
         update hookline.inbox i set set_aside_at = clock_timestamp(), error = g.error
@@ -204,6 +204,10 @@ const distinct = <A extends { readonly workerGroup: string }>(owners: ReadonlyAr
   ...new Map(owners.map((owner) => [owner.workerGroup, owner])).values()
 ]
 
+/** A number from outside that fits its column: one too large would have the whole batch refused. */
+const atMost = (value: number | undefined, limit: number): number | null =>
+  value === undefined || Number.isNaN(value) ? null : Math.max(-limit, Math.min(Math.round(value), limit))
+
 interface DueRow {
   readonly worker_group: string
   readonly found: "unrouted" | "orphaned" | "lane"
@@ -211,46 +215,57 @@ interface DueRow {
   readonly due_at: number | null
 }
 
+/** The groups in a table, from index entry to index entry whatever they hold; or the named ones. */
+const groupsOf = (
+  sql: PgClient.PgClient,
+  table: "inbox" | "work",
+  condition: string,
+  named: ReadonlyArray<string> | undefined
+) => {
+  if (named) return sql`select unnest(${array(named)}::text[]) as worker_group`
+  const rows = sql`${sql("hookline")}.${sql(table)} t where ${sql.literal(condition)}`
+  return sql`(with recursive g(worker_group) as (
+    (select t.worker_group from ${rows} order by t.worker_group limit 1)
+    union all
+    select (select t.worker_group from ${rows} and t.worker_group > g.worker_group order by t.worker_group limit 1)
+    from g where g.worker_group is not null
+  ) select worker_group from g where worker_group is not null)`
+}
+
 /**
- * Walks the groups and lanes from index entry to index entry, whatever they hold. A group whose claims are those of a runner
- * that is gone is found without lanes: it has to be taken over before they can be claimed again.
+ * Finds groups and lanes by index, one step each. A group whose claims are those of a runner that is gone is found without
+ * lanes: it has to be taken over before they can be claimed again.
  */
 const due = (
   sql: PgClient.PgClient,
-  options: { readonly aheadMs: number; readonly workerGroups?: ReadonlyArray<string> }
+  { aheadMs, workerGroups }: { readonly aheadMs: number; readonly workerGroups?: ReadonlyArray<string> }
 ) =>
-  sql<DueRow>`with recursive unrouted as (
-    (select worker_group from hookline.inbox where set_aside_at is null order by worker_group limit 1)
-    union all
-    select (select i.worker_group from hookline.inbox i
-      where i.set_aside_at is null and i.worker_group > u.worker_group order by i.worker_group limit 1)
-    from unrouted u where u.worker_group is not null
-  ), lanes as (
-    (select worker_group, subscription_id from hookline.work where epoch is null
-      order by worker_group, subscription_id limit 1)
+  sql<DueRow>`with recursive lanes as (
+    select n.worker_group, n.subscription_id from (${groupsOf(sql, "work", "t.epoch is null", workerGroups)}) g
+    cross join lateral (
+      select w.worker_group, w.subscription_id from hookline.work w
+      where w.epoch is null and w.worker_group = g.worker_group order by w.subscription_id limit 1
+    ) n
     union all
     select n.worker_group, n.subscription_id from lanes l cross join lateral (
       select w.worker_group, w.subscription_id from hookline.work w
-      where w.epoch is null and (w.worker_group, w.subscription_id) > (l.worker_group, l.subscription_id)
-      order by w.worker_group, w.subscription_id limit 1
-    ) n
-  ), held as (
-    (select worker_group, epoch from hookline.work where epoch is not null order by worker_group, epoch limit 1)
-    union all
-    select n.worker_group, n.epoch from held h cross join lateral (
-      select w.worker_group, w.epoch from hookline.work w
-      where w.epoch is not null and w.worker_group > h.worker_group order by w.worker_group, w.epoch limit 1
+      where w.epoch is null and w.worker_group = l.worker_group and w.subscription_id > l.subscription_id
+      order by w.subscription_id limit 1
     ) n
   )
-  select worker_group, 'unrouted' as found, null::text as subscription_id, null::float8 as due_at from unrouted
-  where worker_group is not null
-    and (${options.workerGroups === undefined} or worker_group = any(${array(options.workerGroups ?? [])}::text[]))
+  select g.worker_group, 'unrouted' as found, null::text as subscription_id, null::float8 as due_at
+  from (${groupsOf(sql, "inbox", "t.set_aside_at is null", workerGroups)}) g
+  where exists (select 1 from hookline.inbox i where i.worker_group = g.worker_group and i.set_aside_at is null)
   union all
-  select h.worker_group, 'orphaned', null, null from held h
-  left join hookline.owners o on o.worker_group = h.worker_group and o.epoch = h.epoch
+  select g.worker_group, 'orphaned', null, null
+  from (${groupsOf(sql, "work", "t.epoch is not null", workerGroups)}) g
+  cross join lateral (
+    select w.epoch from hookline.work w where w.worker_group = g.worker_group and w.epoch is not null
+    order by w.epoch limit 1
+  ) h
+  left join hookline.owners o on o.worker_group = g.worker_group and o.epoch = h.epoch
   left join hookline.runners r on r.id = o.runner_id
   where coalesce(r.lease_until <= clock_timestamp(), true)
-    and (${options.workerGroups === undefined} or h.worker_group = any(${array(options.workerGroups ?? [])}::text[]))
   union all
   select l.worker_group, 'lane', l.subscription_id::text, ${sql.literal(PgRows.ms("first.due_at"))} from lanes l
   join hookline.subscriptions s on s.id = l.subscription_id and s.enabled and s.deleted_at is null
@@ -258,8 +273,7 @@ const due = (
     select due_at from hookline.work w where w.epoch is null and w.worker_group = l.worker_group
       and w.subscription_id = l.subscription_id order by due_at limit 1
   ) first
-  where first.due_at <= clock_timestamp() + make_interval(secs => ${options.aheadMs / 1000})
-    and (${options.workerGroups === undefined} or l.worker_group = any(${array(options.workerGroups ?? [])}::text[]))`
+  where first.due_at <= clock_timestamp() + make_interval(secs => ${aheadMs / 1000})`
 
 const gather = (rows: ReadonlyArray<DueRow>): ReadonlyArray<Due> =>
   [...Map.groupBy(rows, (row) => row.worker_group)].map(([workerGroup, found]) => ({
@@ -329,18 +343,18 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
       ${array(outcomes.map((outcome) => outcome.attemptCount))}::int[],
       ${array(outcomes.map((outcome) => final(outcome)?.status ?? null))}::text[],
       ${array(outcomes.map((outcome) => final(outcome)?.reason ?? null))}::text[],
-      ${array(outcomes.map((outcome) => final(outcome)?.externalId ?? null))}::text[],
-      ${array(outcomes.map((outcome) => outcome.transition.lastError ?? null))}::text[],
+      ${array(outcomes.map((outcome) => storable(final(outcome)?.externalId)))}::text[],
+      ${array(outcomes.map((outcome) => storable(outcome.transition.lastError)))}::text[],
       ${
     array(outcomes.map((outcome) => outcome.transition._tag === "Retry" ? outcome.transition.dueAtMs : null))
   }::float8[],
       ${array(outcomes.map((outcome) => outcome.attempt.startedAtMs))}::float8[],
-      ${array(outcomes.map((outcome) => Math.min(Math.round(outcome.attempt.durationMs), 2 ** 31 - 1)))}::int[],
+      ${array(outcomes.map((outcome) => atMost(outcome.attempt.durationMs, 2 ** 31 - 1)))}::int[],
       ${array(outcomes.map((outcome) => outcome.attempt.outcome))}::text[],
-      ${array(outcomes.map((outcome) => outcome.attempt.statusCode ?? null))}::int[],
-      ${array(outcomes.map((outcome) => outcome.attempt.error?.tag ?? null))}::text[],
-      ${array(outcomes.map((outcome) => outcome.attempt.error?.message ?? null))}::text[],
-      ${array(outcomes.map((outcome) => outcome.attempt.retryAfterMs ?? null))}::float8[],
+      ${array(outcomes.map((outcome) => atMost(outcome.attempt.statusCode, 2 ** 31 - 1)))}::int[],
+      ${array(outcomes.map((outcome) => storable(outcome.attempt.error?.tag)))}::text[],
+      ${array(outcomes.map((outcome) => storable(outcome.attempt.error?.message)))}::text[],
+      ${array(outcomes.map((outcome) => atMost(outcome.attempt.retryAfterMs, Number.MAX_SAFE_INTEGER)))}::float8[],
       ${
     array(outcomes.map((outcome) => outcome.attempt.response ? JSON.stringify(outcome.attempt.response) : null))
   }::text[]

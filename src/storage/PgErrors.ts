@@ -2,7 +2,7 @@
  * PostgreSQL's errors in the words of the persistence seam. Messages never hold parameters: those are payloads and secrets.
  */
 import { Effect } from "effect"
-import type { SqlError } from "effect/sql"
+import { SqlError } from "effect/sql"
 import { type AppendError, OutcomeUnknown, RowRefused, StorageUnavailable } from "../Storage.ts"
 
 /**
@@ -17,13 +17,16 @@ export const unavailable = (error: SqlError.SqlError): StorageUnavailable =>
   })
 
 /**
- * Runs a query of the engine.
+ * Runs a query of the engine, or a transaction, whose rollback is a defect where its session is gone.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const engine = <A, R>(effect: Effect.Effect<A, SqlError.SqlError, R>): Effect.Effect<A, StorageUnavailable, R> =>
-  Effect.mapError(effect, unavailable)
+  effect.pipe(
+    Effect.catchDefect((defect) => SqlError.isSqlError(defect) ? Effect.fail(defect) : Effect.die(defect)),
+    Effect.mapError(unavailable)
+  )
 
 /**
  * An append's failure: refused for what is in the row, away, or, where the statement commits by itself, unknown.

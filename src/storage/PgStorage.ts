@@ -14,6 +14,7 @@ import * as PgAppend from "./PgAppend.ts"
 import * as PgDispatching from "./PgDispatching.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgOwnership from "./PgOwnership.ts"
+import { ms } from "./PgRows.ts"
 
 /**
  * The database's layout can't be brought up to date, or is newer than this code.
@@ -47,14 +48,10 @@ export const migrate: Effect.Effect<number, MigrationFailed | StorageUnavailable
         SqlError: (error) => Effect.fail(PgErrors.unavailable(error))
       })
     )
-    const [latest] = yield* PgErrors.engine(sql<{ readonly id: number }>`
-      select max(migration_id)::int as id from hookline_migrations`)
-    const known = Object.keys(migrations).length
-    if (latest && latest.id > known) {
-      return yield* new MigrationFailed({
-        message: `The database's layout is version ${latest.id}, this program knows ${known}: run a newer Hookline.`
-      })
-    }
+    yield* checkLayout
+    // A start after a long stop finds no partition for today.
+    const { partitionsAheadDays } = yield* Limits
+    yield* PgErrors.engine(sql`select hookline.make_partitions(${partitionsAheadDays}::int)`)
     return done.length
   }
 )
@@ -82,28 +79,33 @@ export const layer = (options?: {
         ...client.config,
         maxConnections: 8,
         applicationName: "hookline",
+        ...options?.engine,
         startupParameters: {
           ...client.config.startupParameters,
+          // The fence relies on a statement's seeing what was committed while it waited.
+          default_transaction_isolation: "read committed",
           lock_timeout: String(limits.statementTimeoutMs),
           statement_timeout: String(limits.statementTimeoutMs),
-          idle_in_transaction_session_timeout: String(limits.takeOverPatienceMs)
-        },
-        ...options?.engine
+          idle_in_transaction_session_timeout: String(limits.takeOverPatienceMs),
+          ...options?.engine?.startupParameters
+        }
       })).pipe(Effect.provide(Reactivity.layer))
-      if (options?.migrate !== false) {
-        yield* migrate.pipe(
-          Effect.provideService(PgClient.PgClient, sql),
-          Effect.retry({
-            schedule: Schedule.spaced("500 millis"),
-            times: 30,
-            while: (error) => error._tag === "StorageUnavailable"
-          })
-        )
-      }
+      yield* (options?.migrate === false ? checkLayout : migrate).pipe(
+        Effect.provideService(PgClient.PgClient, sql),
+        Effect.retry({
+          schedule: Schedule.spaced("500 millis"),
+          times: options?.migrate === false ? 4 : 30,
+          while: (error) => error._tag === "StorageUnavailable"
+        })
+      )
       const offset = yield* Ref.make(0)
-      const now = Effect.flatMap(Clock.currentTimeMillis, (time) => Effect.map(Ref.get(offset), (ms) => time + ms))
+      const now = Effect.flatMap(Clock.currentTimeMillis, (time) => Effect.map(Ref.get(offset), (by) => time + by))
       const measured = (sentAtMs: number, databaseMs: number, receivedAtMs: number) =>
         Ref.set(offset, Math.round(databaseMs - (sentAtMs + receivedAtMs) / 2))
+      const sentAtMs = yield* Clock.currentTimeMillis
+      const [database] = yield* PgErrors.engine(sql<{ readonly now: number }>`
+        select ${sql.literal(ms("clock_timestamp()"))} as now`)
+      if (database) yield* measured(sentAtMs, database.now, yield* Clock.currentTimeMillis)
       return Storage.of({
         ...PgAppend.make(client, now),
         ...PgOwnership.make(sql, measured, Clock.currentTimeMillis),
@@ -114,6 +116,31 @@ export const layer = (options?: {
   )
 
 // --- internal ---
+
+/** Refuses a layout that this program doesn't know, or that is behind it. */
+const checkLayout: Effect.Effect<void, MigrationFailed | StorageUnavailable, PgClient.PgClient> = Effect.gen(
+  function*() {
+    const sql = yield* PgClient.PgClient
+    const known = Object.keys(migrations).length
+    const [table] = yield* PgErrors.engine(sql<{ readonly there: boolean }>`
+    select to_regclass('hookline_migrations') is not null as there`)
+    const [latest] = table?.there === true
+      ? yield* PgErrors.engine(sql<{ readonly id: number | null }>`
+        select max(migration_id)::int as id from hookline_migrations`)
+      : []
+    const version = latest?.id ?? 0
+    if (version > known) {
+      return yield* new MigrationFailed({
+        message: `The database's layout is version ${version}, this program knows ${known}: run a newer Hookline.`
+      })
+    }
+    if (version < known) {
+      return yield* new MigrationFailed({
+        message: `The database's layout is version ${version}, this program needs ${known}: run \`hookline migrate\`.`
+      })
+    }
+  }
+)
 
 /** The server's own words: migrations have no parameters that could leak. */
 const reason = (cause: unknown): string =>

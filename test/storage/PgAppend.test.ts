@@ -1,12 +1,49 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Ref } from "effect"
+import { Deferred, Effect, Exit, Layer, Redacted, Ref } from "effect"
+import * as Net from "node:net"
 import { Storage, StorageUnavailable } from "../../src/Storage.ts"
 import * as PgStorage from "../../src/storage/PgStorage.ts"
 import * as Postgres from "../support/postgres.ts"
-import { eventually, message, storage as layer } from "./support.ts"
+import { eventually, message, storage as layer, waits } from "./support.ts"
 
 const page = { cursor: undefined, limit: 100 }
+
+/** A wire to the database that can be cut under those who use it. */
+const cuttable = (url: string) =>
+  Effect.acquireRelease(
+    Effect.callback<{ readonly url: Redacted.Redacted; readonly cut: () => void; readonly close: () => void }>(
+      (resume) => {
+        const target = new URL(url)
+        const sockets = new Set<Net.Socket>()
+        const server = Net.createServer((near) => {
+          const far = Net.connect(Number(target.port), target.hostname)
+          for (const socket of [near, far]) {
+            sockets.add(socket)
+            socket.on("error", () => socket.destroy()).on("close", () => sockets.delete(socket))
+          }
+          near.pipe(far).pipe(near)
+        })
+        const cut = () => {
+          for (const socket of sockets) socket.destroy()
+        }
+        server.listen(0, "127.0.0.1", () => {
+          const address = server.address()
+          const through = new URL(url)
+          through.port = String(typeof address === "object" && address !== null ? address.port : 0)
+          resume(Effect.succeed({
+            url: Redacted.make(through.href),
+            cut,
+            close: () => {
+              server.close()
+              cut()
+            }
+          }))
+        })
+      }
+    ),
+    (wire) => Effect.sync(wire.close)
+  )
 
 describe("appending on PostgreSQL", () => {
   it.live("what is appended in a transaction of the caller that rolls back leaves nothing, keys included", () =>
@@ -77,15 +114,55 @@ describe("appending on PostgreSQL", () => {
       assert.strictEqual((yield* storage.listMessages({}, page)).length, 3)
     }).pipe(Effect.provide(layer)))
 
+  it.live("an append whose connection is cut before its answer is of unknown outcome, in a transaction it is undone", () =>
+    Effect.gen(function*() {
+      const { url } = yield* Postgres.testDatabase
+      const wire = yield* cuttable(Redacted.value(url))
+      yield* Effect.gen(function*() {
+        const storage = yield* Storage
+        const sql = yield* PgClient.PgClient
+        const appended = yield* message()
+        const cutWhile = (append: typeof storage.append) =>
+          Effect.gen(function*() {
+            const locked = yield* Deferred.make<void>()
+            const release = yield* Deferred.make<void>()
+            yield* Effect.gen(function*() {
+              const other = yield* PgClient.PgClient
+              yield* other.withTransaction(Effect.gen(function*() {
+                yield* other`lock table hookline.inbox in share mode`
+                yield* Deferred.succeed(locked, undefined)
+                yield* eventually("the append waits", waits("hookline.inbox"))
+                wire.cut()
+                yield* Deferred.await(release)
+              }))
+            }).pipe(Effect.provide(Layer.fresh(PgClient.layer({ url }))), Effect.forkScoped)
+            yield* Deferred.await(locked)
+            const error = yield* Effect.flip(append([appended]))
+            yield* Deferred.succeed(release, undefined)
+            return error._tag
+          }).pipe(Effect.scoped)
+        assert.strictEqual(yield* cutWhile(storage.append), "OutcomeUnknown")
+        const inside = yield* Deferred.make<string>()
+        yield* Effect.exit(sql.withTransaction(
+          Effect.andThen(
+            Effect.flatMap(cutWhile(storage.append), (tag) => Deferred.succeed(inside, tag)),
+            Effect.fail("abort")
+          )
+        ))
+        assert.strictEqual(yield* Deferred.await(inside), "StorageUnavailable")
+        wire.close()
+        assert.strictEqual((yield* Effect.flip(storage.append([appended])))._tag, "StorageUnavailable")
+      }).pipe(Effect.provide(
+        PgStorage.layer({ engine: { url } }).pipe(Layer.provideMerge(PgClient.layer({ url: wire.url })))
+      ))
+    }))
+
   it.live("killed sessions are a typed error at most, and the next append is stored", () =>
     Effect.gen(function*() {
       const sql = yield* PgClient.PgClient
       const storage = yield* Storage
-      yield* Effect.ignore(sql.withTransaction(Effect.gen(function*() {
-        yield* sql`select pg_terminate_backend(pid) from pg_stat_activity
-          where datname = current_database() and pid <> pg_backend_pid()`
-        yield* sql`select pg_terminate_backend(pg_backend_pid())`
-      })))
+      yield* Effect.exit(sql`select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() order by pid = pg_backend_pid()`)
       const first = yield* Effect.exit(storage.subscriptions)
       if (Exit.isFailure(first)) assert.instanceOf(yield* Effect.flip(first), StorageUnavailable)
       yield* eventually(

@@ -2,7 +2,7 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber } from "effect"
 import * as Id from "../../src/Id.ts"
-import { Storage } from "../../src/Storage.ts"
+import { Storage, StorageUnavailable } from "../../src/Storage.ts"
 import {
   claim,
   deliver,
@@ -149,6 +149,30 @@ describe("ownership on PostgreSQL", () => {
       yield* Deferred.succeed(release, undefined)
       assert.isTrue(Exit.isFailure(yield* Fiber.await(frozen)))
       assert.isTrue(Exit.isSuccess(yield* Fiber.await(bystander)))
+    }).pipe(Effect.scoped, Effect.provide(layer)))
+
+  it.live("a take-over whose session is lost under way is a typed error", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      yield* storage.takeOver(yield* Id.runnerId, group, 1000)
+      const [held, release] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      yield* sql.withTransaction(Effect.gen(function*() {
+        yield* sql`select 1 from hookline.owners for update`
+        yield* Deferred.succeed(held, undefined)
+        yield* Deferred.await(release)
+      })).pipe(Effect.forkScoped)
+      yield* Deferred.await(held)
+      const taking = yield* Effect.forkScoped(storage.takeOver(yield* Id.runnerId, group, 20_000))
+      yield* eventually("the take-over waits", waits("hookline.owners"))
+      yield* sql`select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'`
+      const exit = yield* Fiber.await(taking)
+      assert.isTrue(
+        Exit.isFailure(exit) &&
+          exit.cause.reasons.every((reason) => reason._tag === "Fail" && reason.error instanceof StorageUnavailable)
+      )
+      yield* Deferred.succeed(release, undefined)
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
   it.live("giving back does not shorten the lease of an earlier owner", () =>

@@ -120,7 +120,7 @@ export const record = (
       transition
     }]))
 
-export const success: Transition = {
+export const success: Extract<Transition, { readonly _tag: "Final" }> = {
   _tag: "Final",
   status: "success",
   reason: undefined,
