@@ -1,6 +1,6 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Layer, Redacted, Ref } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Redacted, Ref } from "effect"
 import * as Net from "node:net"
 import { Storage, StorageUnavailable } from "../../src/Storage.ts"
 import * as PgStorage from "../../src/storage/PgStorage.ts"
@@ -126,16 +126,19 @@ describe("appending on PostgreSQL", () => {
           Effect.gen(function*() {
             const locked = yield* Deferred.make<void>()
             const release = yield* Deferred.make<void>()
-            yield* Effect.gen(function*() {
-              const other = yield* PgClient.PgClient
-              yield* other.withTransaction(Effect.gen(function*() {
-                yield* other`lock table hookline.inbox in share mode`
-                yield* Deferred.succeed(locked, undefined)
-                yield* eventually("the append waits", waits("hookline.inbox"))
-                wire.cut()
-                yield* Deferred.await(release)
-              }))
-            }).pipe(Effect.provide(Layer.fresh(PgClient.layer({ url }))), Effect.forkScoped)
+            const direct = yield* Layer.build(Layer.fresh(PgClient.layer({ url })))
+            const other = Context.get(direct, PgClient.PgClient)
+            yield* other.withTransaction(Effect.gen(function*() {
+              yield* other`lock table hookline.inbox in share mode`
+              yield* Deferred.succeed(locked, undefined)
+              yield* Deferred.await(release)
+            })).pipe(Effect.forkScoped)
+            // Seen from outside the transaction, within which the activity would stay as it was first read.
+            yield* eventually("the append waits", waits("message_seq")).pipe(
+              Effect.provideContext(direct),
+              Effect.andThen(Effect.sync(() => wire.cut())),
+              Effect.forkScoped
+            )
             yield* Deferred.await(locked)
             const error = yield* Effect.flip(append([appended]))
             yield* Deferred.succeed(release, undefined)

@@ -207,4 +207,42 @@ describe("ownership on PostgreSQL", () => {
       const { claimed } = yield* claim(successor.owner, subscriptionId)
       assert.deepStrictEqual(claimed.map((found) => found.deliveryId), [id])
     }).pipe(Effect.scoped, Effect.provide(layer)))
+
+  it.live("work that is due is found in every group and lane, and alike in the named groups", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      const runner = yield* Id.runnerId
+      yield* storage.renewLease(runner, 60_000)
+      const subscriptions = [yield* subscribe(), yield* subscribe(), yield* subscribe()].toSorted()
+      const { owner } = yield* storage.takeOver(runner, group, 1000)
+      for (const id of subscriptions) {
+        yield* deliver(owner, id)
+        yield* deliver(owner, id)
+      }
+      yield* storage.append([yield* message({ eventId: "b.one" }), yield* message({ eventId: "a.two" })])
+      const found = yield* storage.due({ aheadMs: 0 })
+      const summary = found.map((due) => ({
+        workerGroup: due.workerGroup,
+        unrouted: due.unrouted,
+        lanes: due.lanes.map((lane) => lane.subscriptionId).toSorted()
+      })).toSorted((a, b) => a.workerGroup < b.workerGroup ? -1 : 1)
+      assert.deepStrictEqual(summary, [
+        { workerGroup: "integration.a.two", unrouted: true, lanes: [] },
+        { workerGroup: "integration.b.one", unrouted: true, lanes: [] },
+        { workerGroup: group.workerGroup, unrouted: false, lanes: subscriptions }
+      ])
+      for (const due of found) {
+        assert.deepStrictEqual(yield* storage.due({ aheadMs: 0, workerGroups: [due.workerGroup] }), [due])
+      }
+      assert.deepStrictEqual(yield* storage.due({ aheadMs: 0, workerGroups: ["integration.no.such"] }), [])
+      yield* sql`update hookline.work set due_at = clock_timestamp() + interval '1 hour'`
+      assert.deepStrictEqual(yield* storage.due({ aheadMs: 1000, workerGroups: [group.workerGroup] }), [])
+      yield* storage.updateSubscription(subscriptions[0] ?? (yield* Id.subscriptionId(1)), (current) => ({
+        ...current,
+        enabled: false
+      }))
+      const [left] = yield* storage.due({ aheadMs: 7_200_000, workerGroups: [group.workerGroup] })
+      assert.deepStrictEqual(left?.lanes.map((lane) => lane.subscriptionId).toSorted(), subscriptions.slice(1))
+    }).pipe(Effect.scoped, Effect.provide(layer)))
 })
