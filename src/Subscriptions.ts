@@ -33,7 +33,10 @@ export interface NewSubscription {
   readonly tenantId?: string
 }
 
-/** What may be changed; the keys of `config` are merged into the stored ones, and `retry: null` takes the default. */
+/**
+ * What may be changed: the keys of `config` are merged into the stored ones, where a blank secret keeps its stored value;
+ * `retry: null` takes the default.
+ */
 export interface SubscriptionChange {
   readonly name?: string
   readonly description?: string
@@ -123,8 +126,8 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
       })
 
       const checkText = (path: string, text: string, length: number) =>
-        text.includes("\0")
-          ? refuse(path, "Expected a text without NUL characters")
+        !isStorable(text)
+          ? refuse(path, storable)
           : text.length > length || (path !== "description" && text.trim().length === 0)
           ? refuse(path, `Expected a text of 1 to ${length} characters`)
           : Effect.void
@@ -153,11 +156,11 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
       })
 
       const checkConfig = Effect.fnUntraced(function*(providerId: string, config: Schema.Json) {
-        const text = JSON.stringify(config)
-        if (text.length > limits.configBytes) {
+        if (new TextEncoder().encode(JSON.stringify(config)).length > limits.configBytes) {
           return yield* refuse("config", `Expected at most ${limits.configBytes} bytes of JSON`)
         }
-        if (text.includes("\\u0000")) return yield* refuse("config", "Expected texts without NUL characters")
+        const unstorable = pathOfUnstorable(config, ["config"])
+        if (unstorable) return yield* refuse(SchemaErrors.formatPath(unstorable), storable)
         const found = yield* provider(providerId)
         yield* found.bind(config).pipe(
           Effect.flatMap((bound) => bound.check),
@@ -248,13 +251,14 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         ).pipe(
           Effect.mapError((error) => refuse("config", error.message))
         )
-        const config = isRecord(opened) && isRecord(change.config) ? { ...opened, ...change.config } : change.config
+        const config = isRecord(opened) && isRecord(change.config)
+          ? { ...opened, ...(yield* withoutBlankSecrets(found.config, change.config)) }
+          : change.config
         yield* checkConfig(current.providerId, config)
         return yield* sealConfig(found.config, config, current.id)
       })
 
-      const update = Effect.fn("Subscriptions.update")(function*(id: SubscriptionId, change: SubscriptionChange) {
-        const current = yield* existing(id)
+      const checkChange = Effect.fnUntraced(function*(current: Subscription, change: SubscriptionChange) {
         if (change.name !== undefined) yield* checkText("name", change.name, limits.nameLength)
         if (change.description !== undefined) {
           yield* checkText("description", change.description, limits.descriptionLength)
@@ -262,21 +266,32 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         if (change.events !== undefined) {
           yield* checkEvents(change.events, (yield* registry.provider(current.providerId))?.supportedEvents)
         }
-        const retry = yield* checkRetry(change.retry)
-        const config = yield* merged(current, change)
+        return { retry: yield* checkRetry(change.retry), config: yield* merged(current, change) }
+      })
+
+      const update: Subscriptions["Service"]["update"] = Effect.fn("Subscriptions.update")(function*(id, change) {
+        const current = yield* existing(id)
+        const { config, retry } = yield* checkChange(current, change)
         const now = yield* storage.now
-        const updated = yield* storage.updateSubscription(id, (stored) => ({
-          ...stored,
-          name: change.name ?? stored.name,
-          description: change.description ?? stored.description,
-          events: change.events ?? stored.events,
-          config: change.config === undefined ? stored.config : config,
-          retry: change.retry === undefined ? stored.retry : retry,
-          enabled: change.enabled ?? stored.enabled,
-          disabledReason: change.enabled === undefined ? stored.disabledReason : undefined,
-          updatedAtMs: now
-        }))
+        let overtaken = false
+        const updated = yield* storage.updateSubscription(id, (stored) => {
+          // What was merged and checked is a configuration that another change has replaced meanwhile.
+          overtaken = change.config !== undefined && stored.version !== current.version
+          return overtaken ? stored : {
+            ...stored,
+            name: change.name ?? stored.name,
+            description: change.description ?? stored.description,
+            events: change.events ?? stored.events,
+            config: change.config === undefined ? stored.config : config,
+            retry: change.retry === undefined ? stored.retry : retry,
+            enabled: change.enabled ?? stored.enabled,
+            disabledReason: change.enabled === undefined ? stored.disabledReason : undefined,
+            updatedAtMs: now
+          }
+        })
         if (Option.isNone(updated)) return yield* new SubscriptionNotFound({ id })
+        // Ends: each further turn means that another change was written.
+        if (overtaken) return yield* update(id, change)
         yield* dispatchers.confirm({ id, version: updated.value.version })
         return yield* view(updated.value)
       })
@@ -298,3 +313,36 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
 
 const isRecord = (value: Schema.Json): value is { readonly [key: string]: Schema.Json } =>
   typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** PostgreSQL's texts and JSON hold neither NUL characters nor halves of a surrogate pair. */
+const isStorable = (text: string): boolean => !text.includes("\0") && text.isWellFormed()
+
+const storable = "Expected a text without NUL characters and lone surrogates"
+
+/** Where a JSON value has a text or a name that can't be stored. */
+const pathOfUnstorable = (
+  value: Schema.Json,
+  path: ReadonlyArray<PropertyKey>
+): ReadonlyArray<PropertyKey> | undefined => {
+  if (typeof value === "string") return isStorable(value) ? undefined : path
+  if (typeof value !== "object" || value === null) return undefined
+  for (const [name, item] of Object.entries(value)) {
+    if (!isStorable(name)) return path
+    const found = pathOfUnstorable(item, [...path, Array.isArray(value) ? Number(name) : name])
+    if (found) return found
+  }
+  return undefined
+}
+
+/** A change of a configuration without the secrets that it leaves blank: those keep their stored value. */
+const withoutBlankSecrets = Effect.fnUntraced(function*(
+  schema: Schema.Constraint,
+  change: { readonly [key: string]: Schema.Json }
+) {
+  const kept: Record<string, Schema.Json> = {}
+  for (const [name, value] of Object.entries(change)) {
+    const shown = value === "" ? yield* Secrets.withoutSecrets(schema, { [name]: value }) : change
+    if (isRecord(shown) && name in shown) kept[name] = value
+  }
+  return kept
+})

@@ -9,7 +9,7 @@ import { defaults } from "../Limits.ts"
 import { PayloadProperty } from "../PayloadProperties.ts"
 import { ResponseExcerpt } from "../Provider.ts"
 import { RetryJson } from "../RetrySchedule.ts"
-import { Auth } from "./Auth.ts"
+import { Auth } from "./Bearer.ts"
 import { Conflict, NotFound, Problems, Refused, Unavailable } from "./Problem.ts"
 
 // -- shapes
@@ -25,7 +25,12 @@ export const EventView = Schema.Struct({
   payloadSchema: JsonObject
 }).annotate({ identifier: "Event" })
 
-const text = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(defaults.keyLength))
+const text = Schema.String.check(
+  Schema.isMinLength(1),
+  Schema.isMaxLength(defaults.keyLength),
+  // Two keys that differ there alone would be one in the database.
+  Schema.makeFilter((text: string) => text.isWellFormed() ? undefined : "a text without lone surrogates")
+)
 
 export const Emission = Schema.Struct({
   eventId: Schema.String,
@@ -60,7 +65,8 @@ const later = {
 
 export const laterFields = ["filter", "ordered", "rateLimit", "maxConcurrency"] as const
 
-const closed = { parseOptions: { onExcessProperty: "error" } } as const
+/** For bodies in which a misspelt property must not pass for one that was left out. */
+const closed = { onExcessProperty: "error" } as const
 
 export const SubscriptionInput = Schema.Struct({
   name: Schema.String,
@@ -73,7 +79,7 @@ export const SubscriptionInput = Schema.Struct({
   enabled: Schema.optionalKey(Schema.Boolean),
   tenantId: Schema.optionalKey(Schema.String),
   ...later
-}).annotate({ identifier: "SubscriptionInput", ...closed })
+}).annotate({ identifier: "SubscriptionInput" })
 
 export const SubscriptionPatch = Schema.Struct({
   name: Schema.optionalKey(Schema.String),
@@ -83,7 +89,7 @@ export const SubscriptionPatch = Schema.Struct({
   retry: Schema.optionalKey(Schema.Json),
   enabled: Schema.optionalKey(Schema.Boolean),
   ...later
-}).annotate({ identifier: "SubscriptionPatch", ...closed })
+}).annotate({ identifier: "SubscriptionPatch" })
 
 const subscriptionFields = {
   id: SubscriptionId,
@@ -150,7 +156,14 @@ const page = {
 const time = Schema.String.check(
   Schema.isPattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/u, {
     message: "a time in ISO 8601, such as 2026-01-31T12:00:00Z"
-  })
+  }),
+  Schema.makeFilter((text: string) => Number.isNaN(Date.parse(text)) ? "a time that exists" : undefined)
+)
+
+/** A name to filter by: PostgreSQL's texts hold no NUL. */
+const name = Schema.String.check(
+  Schema.isMaxLength(defaults.keyLength),
+  Schema.isPattern(/^[^\0]*$/u, { message: "a text without NUL characters" })
 )
 
 const id = { params: { id: Schema.String } }
@@ -182,7 +195,7 @@ export class Messages extends HttpApiGroup.make("messages").add(
     error: [Refused, Conflict, Unavailable]
   }),
   HttpApiEndpoint.get("list", "/messages", {
-    query: { ...page, eventId: Schema.optionalKey(Schema.String), tenantId: Schema.optionalKey(Schema.String) },
+    query: { ...page, eventId: Schema.optionalKey(name), tenantId: Schema.optionalKey(name) },
     success: list(MessageView),
     error: [Refused, Unavailable]
   }),
@@ -201,11 +214,11 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
     payload: SubscriptionInput,
     success: SubscriptionCreated.pipe(HttpApiSchema.status(201)),
     error: [Refused, Unavailable]
-  }),
+  }).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.get("list", "/subscriptions", {
     query: {
       ...page,
-      tenantId: Schema.optionalKey(Schema.String),
+      tenantId: Schema.optionalKey(name),
       enabled: Schema.optionalKey(Schema.Literals(["true", "false"]))
     },
     success: list(SubscriptionView),
@@ -221,7 +234,7 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
     payload: SubscriptionPatch,
     success: SubscriptionView,
     error: changing
-  }),
+  }).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.delete("remove", "/subscriptions/:id", {
     ...id,
     success: HttpApiSchema.NoContent,
@@ -235,9 +248,9 @@ export class Deliveries extends HttpApiGroup.make("deliveries").add(
   HttpApiEndpoint.get("list", "/deliveries", {
     query: {
       ...page,
-      tenantId: Schema.optionalKey(Schema.String),
+      tenantId: Schema.optionalKey(name),
       subscriptionId: Schema.optionalKey(SubscriptionId),
-      eventId: Schema.optionalKey(Schema.String),
+      eventId: Schema.optionalKey(name),
       messageId: Schema.optionalKey(MessageId),
       status: Schema.optionalKey(DeliveryStatus),
       from: Schema.optionalKey(time),

@@ -84,10 +84,10 @@ const messages = HttpApiBuilder.group(
           return { id }
         }))
       .handle("list", ({ query }) =>
-        Effect.gen(function*() {
-          const page = yield* Views.page(query, Schema.is(MessageId))
-          const items = yield* stored(storage.listMessages(query, page))
-          return Views.list(items.map(Views.message), page)
+        Views.list(query, {
+          isId: Schema.is(MessageId),
+          read: (page) => stored(storage.listMessages(query, page)),
+          view: Views.message
         }))
       .handle("get", ({ params }) =>
         Effect.gen(function*() {
@@ -163,13 +163,14 @@ const subscriptions = HttpApiBuilder.group(
           }
         }))
       .handle("list", ({ query }) =>
-        Effect.gen(function*() {
-          const page = yield* Views.page(query, Schema.is(SubscriptionId))
-          const items = yield* stored(service.list({
-            ...(query.tenantId === undefined ? {} : { tenantId: query.tenantId }),
-            ...(query.enabled === undefined ? {} : { enabled: query.enabled === "true" })
-          }, page))
-          return Views.list(items.map(Views.subscription), page)
+        Views.list(query, {
+          isId: Schema.is(SubscriptionId),
+          read: (page) =>
+            stored(service.list({
+              ...(query.tenantId === undefined ? {} : { tenantId: query.tenantId }),
+              ...(query.enabled === undefined ? {} : { enabled: query.enabled === "true" })
+            }, page)),
+          view: Views.subscription
         }))
       .handle(
         "get",
@@ -195,6 +196,9 @@ const subscriptions = HttpApiBuilder.group(
   })
 )
 
+/** A time of a query; nothing is older than 1970. */
+const timeMs = (text: string) => Math.max(0, Date.parse(text))
+
 const deliveries = HttpApiBuilder.group(
   Api,
   "deliveries",
@@ -202,17 +206,20 @@ const deliveries = HttpApiBuilder.group(
     const storage = yield* Storage
     const dispatchers = yield* Dispatchers
     return handlers
-      .handle("list", ({ query }) =>
-        Effect.gen(function*() {
-          const page = yield* Views.page(query, Schema.is(DeliveryId))
-          const { cursor: _, from, limit: __, to, ...filter } = query
-          const items = yield* stored(storage.listDeliveries({
-            ...filter,
-            ...(from === undefined ? {} : { fromMs: Date.parse(from) }),
-            ...(to === undefined ? {} : { toMs: Date.parse(to) })
-          }, page))
-          return Views.list(items.map(Views.delivery), page)
-        }))
+      .handle(
+        "list",
+        ({ query: { cursor, from, limit, to, ...filter } }) =>
+          Views.list({ ...(cursor === undefined ? {} : { cursor }), ...(limit === undefined ? {} : { limit }) }, {
+            isId: Schema.is(DeliveryId),
+            read: (page) =>
+              stored(storage.listDeliveries({
+                ...filter,
+                ...(from === undefined ? {} : { fromMs: timeMs(from) }),
+                ...(to === undefined ? {} : { toMs: timeMs(to) })
+              }, page)),
+            view: Views.delivery
+          })
+      )
       .handle("get", ({ params }) =>
         Effect.gen(function*() {
           const found = yield* stored(storage.getDelivery(yield* deliveryIdOf(params.id)))

@@ -1,11 +1,13 @@
 /**
  * Errors over HTTP: problem details (RFC 9457) with a stable `type`, the path of the field and what to do.
  */
-import { Effect, Schema } from "effect"
+import { Effect, Layer, Schema } from "effect"
+import type { HttpServerRequest } from "effect/http"
 import { HttpApiError, HttpApiMiddleware } from "effect/http-api"
 import type { EmitError } from "../Hook.ts"
 import * as SchemaErrors from "../SchemaErrors.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
+import * as Body from "./Body.ts"
 
 const type = (name: string) => `https://hookline.dev/problems/${name}`
 
@@ -56,17 +58,15 @@ export class Problems extends HttpApiMiddleware.Service<Problems>()("hookline/ht
   error: [MalformedRequest, Refused]
 }) {}
 
-/** Layer of the middleware. */
-export const layer = HttpApiMiddleware.layerSchemaErrorTransform(
+/**
+ * Layer of the middleware.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Problems> = Layer.succeed(
   Problems,
-  (error): Effect.Effect<never, MalformedRequest | Refused | HttpApiError.HttpApiSchemaError> => {
-    if (error.kind === "Body" || error.kind === "ResponseHeaders") return Effect.fail(error)
-    const { message, path } = SchemaErrors.first(error.cause, [])
-    if (message === "Expected a valid JSON body") {
-      return Effect.fail(new MalformedRequest({ detail: "The body is no JSON: send one JSON value in UTF-8." }))
-    }
-    return Effect.fail(new Refused({ detail: `${path === "" ? "The body" : path}: ${message}`, path }))
-  }
+  (handled, { endpoint }) => explained(endpoint.payload.size > 0 ? Effect.andThen(shallow, handled) : handled)
 )
 
 /** The database's absence. */
@@ -96,3 +96,35 @@ export const body = (name: string, status: number, title: string, detail: string
   title,
   detail
 })
+
+// --- internal ---
+
+// What goes wrong while a body is read is the server's to answer: 413, or 400 for one that ended too early.
+const sentBody = Effect.orDie(Body.text)
+
+const shallow = Effect.flatMap(
+  sentBody,
+  (text) =>
+    Body.isTooDeep(text)
+      ? Effect.fail(new Refused({ detail: `The body: Expected at most ${Body.maxDepth} levels of nesting`, path: "" }))
+      : Effect.void
+)
+
+const ofSchema = Effect.fnUntraced(function*(error: HttpApiError.HttpApiSchemaError) {
+  // Hookline's own answer does not fit its contract.
+  if (error.kind === "Body" || error.kind === "ResponseHeaders") return yield* Effect.die(error)
+  if (error.kind === "Payload" && !Body.isJson(yield* sentBody)) {
+    return yield* new MalformedRequest({ detail: "The body is no JSON: send one JSON value in UTF-8." })
+  }
+  const { message, path } = SchemaErrors.first(error.cause, [])
+  return yield* new Refused({ detail: `${path === "" ? "The body" : path}: ${message}`, path })
+})
+
+const explained = <A, E, R>(
+  handled: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | MalformedRequest | Refused, R | HttpServerRequest.HttpServerRequest> =>
+  Effect.catch(
+    handled,
+    (error): Effect.Effect<never, E | MalformedRequest | Refused, HttpServerRequest.HttpServerRequest> =>
+      HttpApiError.HttpApiSchemaError.is(error) ? ofSchema(error) : Effect.fail(error)
+  )

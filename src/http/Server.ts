@@ -3,7 +3,7 @@
  */
 import { NodeHttpServer } from "@effect/platform-node"
 import { ByteSize, Cause, Effect, Layer, Schema } from "effect"
-import { HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpIncomingMessage, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { createServer } from "node:http"
 import { Dispatcher } from "../Dispatcher.ts"
@@ -11,6 +11,7 @@ import { Limits } from "../Limits.ts"
 import { Storage } from "../Storage.ts"
 import { Api } from "./Api.ts"
 import * as Handlers from "./Handlers.ts"
+import * as Methods from "./Methods.ts"
 import * as Problem from "./Problem.ts"
 
 /**
@@ -58,6 +59,29 @@ const ofStatus = (status: number, tooLarge: HttpServerResponse.HttpServerRespons
     ? problem("unsupported-media-type", 415, "The body's type is not supported", "Send application/json.")
     : problem("refused", status, "The request is refused", `The server answered ${status}.`)
 
+const cutOff = problem(
+  "malformed-request",
+  400,
+  "The request can't be read",
+  "The body ended too early: send it again."
+)
+
+/** What a client needs besides a problem to act on it. */
+const advice = (status: number): Readonly<Record<string, string>> =>
+  status === 401 ? { "www-authenticate": "Bearer realm=\"hookline\"" } : status === 503 ? { "retry-after": "1" } : {}
+
+/** 404, or 405 for a path that has other methods. */
+const unrouted = ({ method, url }: HttpServerRequest.HttpServerRequest) => {
+  const methods = Methods.of(url)
+  if (methods.length === 0 || methods.includes(method)) return noRoute
+  const allow = methods.join(", ")
+  return HttpServerResponse.setHeader(
+    problem("method-not-allowed", 405, "The route has no such method", `Send ${allow} instead of ${method}.`),
+    "allow",
+    allow
+  )
+}
+
 /** Whatever has no answer of its own becomes a problem; bodies are bounded before they are read. */
 const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
   Effect.gen(function*() {
@@ -79,15 +103,15 @@ const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
           : ofStatus(response.status, tooLarge)
       ),
       Effect.catchCause((cause) => {
-        const error = Cause.squash(cause)
-        const text = String(error instanceof Error ? `${error.name} ${error.message} ${String(error.cause)}` : error)
-        if (/RouteNotFound/u.test(text)) {
-          return Effect.succeed(
-            problem("not-found", 404, "There is no such route", "See /openapi.json for the routes.")
-          )
-        }
-        if (/MaxBodySize|maxBytes|too large|exceed/iu.test(text)) return Effect.succeed(tooLarge)
         if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
+        const error = Cause.squash(cause)
+        if (HttpServerError.isHttpServerError(error)) {
+          const { reason } = error
+          if (reason._tag === "RouteNotFound") return Effect.succeed(unrouted(request))
+          if (reason._tag === "RequestParseError") {
+            return Effect.succeed(reason.reason === "BodyTooLarge" ? tooLarge : cutOff)
+          }
+        }
         return Effect.as(
           Effect.logError("A request failed", cause),
           problem("internal", 500, "Hookline failed", "This is Hookline's fault; its log says more.")
@@ -96,7 +120,11 @@ const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
     )
   }).pipe(
     Effect.map((response) =>
-      HttpServerResponse.setHeaders(response, { "x-content-type-options": "nosniff", "cache-control": "no-store" })
+      HttpServerResponse.setHeaders(response, {
+        "x-content-type-options": "nosniff",
+        "cache-control": "no-store",
+        ...advice(response.status)
+      })
     )
   )
 
@@ -107,7 +135,6 @@ const routes = Layer.mergeAll(
   ),
   live,
   ready,
-  HttpRouter.add("*", "/*", Effect.succeed(noRoute)),
   HttpRouter.middleware(guarded, { global: true })
 )
 

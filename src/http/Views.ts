@@ -91,17 +91,27 @@ export const attempt = (item: AttemptRecord) => ({
   ...some("response", item.response)
 })
 
-/** The page that a query asks for; a cursor is the id of the last item before it. */
-export const page = (
+/**
+ * The page of a list that a query asks for; a cursor is the id of the last item before it. One item more is read, to know
+ * whether there is a next page.
+ */
+export const list = <A extends { readonly id: string }, B, E, R>(
   query: { readonly limit?: number; readonly cursor?: string },
-  isId: (text: string) => boolean
-): Effect.Effect<Page, Refused> =>
-  query.cursor !== undefined && !isId(query.cursor)
-    ? Effect.fail(new Refused({ path: "cursor", detail: "cursor: Expected the nextCursor of an earlier answer" }))
-    : Effect.succeed({ cursor: query.cursor, limit: query.limit ?? defaults.pageSizeDefault })
-
-/** A page of items; there may be more where it is full. */
-export const list = <A extends { readonly id: string }>(items: ReadonlyArray<A>, { limit }: Page) => ({
-  items,
-  nextCursor: items.length === limit ? items.at(-1)?.id ?? null : null
-})
+  options: {
+    readonly isId: (text: string) => boolean
+    readonly read: (page: Page) => Effect.Effect<ReadonlyArray<A>, E, R>
+    readonly view: (item: A) => B
+  }
+): Effect.Effect<{ readonly items: ReadonlyArray<B>; readonly nextCursor: string | null }, E | Refused, R> => {
+  const { cursor, limit = defaults.pageSizeDefault } = query
+  if (cursor !== undefined && !options.isId(cursor)) {
+    return Effect.fail(new Refused({ path: "cursor", detail: "cursor: Expected the nextCursor of an earlier answer" }))
+  }
+  return Effect.map(options.read({ cursor, limit: limit + 1 }), (found) => {
+    const items = found.slice(0, limit)
+    return {
+      items: items.map((item) => options.view(item)),
+      nextCursor: found.length > limit ? items.at(-1)?.id ?? null : null
+    }
+  })
+}

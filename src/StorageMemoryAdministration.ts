@@ -1,0 +1,181 @@
+/**
+ * Administration and reading in memory.
+ */
+import { Clock, Effect, Option } from "effect"
+import type { Delivery } from "./Delivery.ts"
+import { type DeliveryId, timeOf } from "./Id.ts"
+import type { Administration, DeliveryFilter, Owner, Page, RetryAnswer } from "./Storage.ts"
+import type { Work } from "./StorageMemoryLane.ts"
+import { cancelled, type Tables } from "./StorageMemoryTables.ts"
+
+/**
+ * Makes the verbs of administration.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (tables: Tables): Administration => ({ ...subscriptions(tables), ...reading(tables) })
+
+// --- internal ---
+
+type OfSubscriptions =
+  | "createSubscription"
+  | "updateSubscription"
+  | "deleteSubscription"
+  | "getSubscription"
+  | "listSubscriptions"
+  | "claimants"
+
+const subscriptions = (tables: Tables): Pick<Administration, OfSubscriptions> => ({
+  createSubscription: (subscription) =>
+    Effect.sync(() => {
+      const version = ++tables.version
+      tables.subscriptions.set(subscription.id, { ...subscription, version })
+      return version
+    }),
+  updateSubscription: (id, change) =>
+    Effect.sync(() => {
+      const current = tables.subscriptions.get(id)
+      if (!current) return Option.none()
+      const changed = change(current)
+      if (changed === current) return Option.some(current)
+      const next = { ...changed, version: ++tables.version }
+      tables.subscriptions.set(id, next)
+      return Option.some(next)
+    }),
+  deleteSubscription: (id) =>
+    Effect.sync(() => {
+      const current = tables.subscriptions.get(id)
+      if (!current) return false
+      tables.subscriptions.delete(id)
+      tables.deleted.set(id, current)
+      tables.version++
+      return true
+    }),
+  getSubscription: (id) => Effect.sync(() => Option.fromNullishOr(tables.subscriptions.get(id))),
+  listSubscriptions: ({ enabled, tenantId }, by) =>
+    Effect.sync(() =>
+      page(
+        [...tables.subscriptions.values()].filter((subscription) =>
+          (tenantId === undefined || subscription.tenantId === tenantId) &&
+          (enabled === undefined || subscription.enabled === enabled)
+        ),
+        by
+      )
+    ),
+  claimants: (id) =>
+    Effect.sync(() => {
+      const epochs = new Map<string, number>()
+      for (const lane of tables.lanesOf.get(id)?.values() ?? []) {
+        for (const { epoch } of lane.claimed) {
+          if (epoch !== undefined) epochs.set(lane.workerGroup, Math.max(epoch, epochs.get(lane.workerGroup) ?? 0))
+        }
+      }
+      return [...epochs].map(([workerGroup, epoch]): Owner => ({ workerGroup, partition: 0, epoch }))
+    })
+})
+
+const reading = (tables: Tables): Omit<Administration, OfSubscriptions> => ({
+  getMessage: (id) =>
+    Effect.sync(() => Option.map(Option.fromNullishOr(tables.messages.get(id)), (stored) => tables.message(stored))),
+  listMessages: ({ eventId, tenantId }, by) =>
+    Effect.sync(() =>
+      page(
+        [...tables.messages.values()].map((stored) => tables.message(stored)).filter((message) =>
+          (tenantId === undefined || message.tenantId === tenantId) &&
+          (eventId === undefined || message.eventId === eventId)
+        ),
+        by
+      )
+    ),
+  retryMessage: (id) =>
+    Effect.sync(() => {
+      const stored = tables.messages.get(id)
+      if (!stored) return "NotFound"
+      if (stored.state._tag !== "SetAside") return "NotRetryable"
+      stored.state = { _tag: "Unrouted" }
+      tables.enqueue(stored)
+      return "Retried"
+    }),
+  getDelivery: (id) =>
+    Effect.sync(() =>
+      Option.map(Option.fromNullishOr(tables.delivery(id)), (delivery) => ({
+        delivery,
+        attempts: [...tables.attempts.get(id) ?? []]
+      }))
+    ),
+  listDeliveries: (filter, by) =>
+    Effect.sync(() =>
+      page(
+        [...tables.work.keys(), ...tables.finished.keys()].flatMap((id) => {
+          const delivery = tables.delivery(id)
+          return delivery && fits(delivery, filter) ? [delivery] : []
+        }),
+        by
+      )
+    ),
+  retryDelivery: (id) => Effect.map(Clock.currentTimeMillis, (nowMs) => retryDelivery(tables, id, nowMs)),
+  maintain: (options) => Effect.map(Clock.currentTimeMillis, (nowMs) => maintain(tables, options, nowMs))
+})
+
+const page = <A extends { readonly id: string }>(items: ReadonlyArray<A>, { cursor, limit }: Page): ReadonlyArray<A> =>
+  items
+    .filter((item) => cursor === undefined || item.id < cursor)
+    .sort((a, b) => a.id < b.id ? 1 : -1)
+    .slice(0, limit)
+
+const fits = (delivery: Delivery, filter: DeliveryFilter): boolean =>
+  (filter.tenantId === undefined || delivery.tenantId === filter.tenantId) &&
+  (filter.subscriptionId === undefined || delivery.subscriptionId === filter.subscriptionId) &&
+  (filter.eventId === undefined || delivery.eventId === filter.eventId) &&
+  (filter.messageId === undefined || delivery.messageId === filter.messageId) &&
+  (filter.status === undefined || delivery.status === filter.status) &&
+  (filter.reason === undefined || delivery.reason === filter.reason) &&
+  (filter.fromMs === undefined || delivery.createdAtMs >= filter.fromMs) &&
+  (filter.toMs === undefined || delivery.createdAtMs <= filter.toMs)
+
+const retryDelivery = (tables: Tables, id: DeliveryId, nowMs: number): RetryAnswer => {
+  const finished = tables.finished.get(id)
+  if (!finished) return tables.work.has(id) ? "NotRetryable" : "NotFound"
+  const { end, work } = finished
+  if (end.status === "success" || tables.deleted.has(work.subscriptionId)) return "NotRetryable"
+  tables.finished.delete(id)
+  tables.add({
+    ...work,
+    retryBase: work.attempts,
+    claims: 0,
+    epoch: undefined,
+    dueAtMs: nowMs,
+    lastError: undefined
+  })
+  return "Retried"
+}
+
+const maintain = (
+  tables: Tables,
+  { heldMaxAgeMs, rows }: { readonly heldMaxAgeMs: number; readonly rows: number },
+  nowMs: number
+): boolean => {
+  let left = rows
+  for (const [id, lanes] of tables.lanesOf) {
+    if (tables.isActive(id)) continue
+    const deleted = tables.deleted.has(id)
+    const ends = (work: Work) => deleted || nowMs - timeOf(work.id) > heldMaxAgeMs
+    for (const lane of lanes.values()) {
+      const works = lane.waiting.filter(ends).slice(0, left)
+      left -= works.length
+      tables.finish(lane, works, (work) =>
+        deleted
+          ? cancelled(work.lastError, nowMs)
+          : { ...cancelled(work.lastError, nowMs), status: "failed", reason: "expired" })
+    }
+  }
+  let keys = rows
+  for (const [key, { expiresAtMs, pending }] of tables.keys) {
+    if (keys === 0) break
+    if (pending || expiresAtMs > nowMs) continue
+    tables.keys.delete(key)
+    keys--
+  }
+  return left === 0 || keys === 0
+}

@@ -1,0 +1,214 @@
+/**
+ * Dispatching in memory: each verb is one synchronous step, fenced by the owners' epochs.
+ */
+import { Clock, Effect } from "effect"
+import type { MessageId } from "./Id.ts"
+import type { Claimed, Claims, Dispatching, Due, Loaded, Outcome, Owner, Routed, Routing, Unrouted } from "./Storage.ts"
+import type { Stored } from "./StorageMemoryInbox.ts"
+import { byDue, type Lane, type Work } from "./StorageMemoryLane.ts"
+import { cancelled, type End, type Tables } from "./StorageMemoryTables.ts"
+
+type Verbs = "subscriptions" | "due" | "unrouted" | "route" | "claim" | "load" | "held" | "release" | "record"
+type Options<Verb extends "due" | "claim"> = Parameters<Dispatching[Verb]>[0]
+
+/**
+ * Makes the verbs of dispatching.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (tables: Tables): Pick<Dispatching, Verbs> => {
+  const atNow = <A>(verb: (nowMs: number) => A) => Effect.map(Clock.currentTimeMillis, verb)
+  return {
+    subscriptions: Effect.sync(() => ({ version: tables.version, items: [...tables.subscriptions.values()] })),
+    due: (options) => atNow((nowMs) => due(tables, options, nowMs)),
+    unrouted: (owners, limits) => Effect.sync(() => unrouted(tables, owners, limits)),
+    route: (routing) => atNow((nowMs) => route(tables, routing, nowMs)),
+    claim: (options) => atNow((nowMs) => claim(tables, options, nowMs)),
+    load: (claims) => Effect.sync(() => load(tables, claims)),
+    held: (owners) => Effect.sync(() => held(tables, owners)),
+    release: (owner, ids) =>
+      Effect.sync(() => {
+        for (const id of ids) {
+          const found = claimedBy(tables, owner, id)
+          if (!found) continue
+          found.work.claims--
+          found.lane.wait(found.work)
+        }
+      }),
+    record: (outcomes) =>
+      atNow((nowMs) =>
+        outcomes.filter((outcome) => record(tables, outcome, nowMs)).map((outcome) => outcome.deliveryId)
+      )
+  }
+}
+
+// --- internal ---
+
+const due = (tables: Tables, { aheadMs, workerGroups }: Options<"due">, nowMs: number): ReadonlyArray<Due> =>
+  [...new Set(workerGroups ?? [...tables.inboxes.keys(), ...tables.lanes.keys()])].flatMap((workerGroup) => {
+    const unrouted = tables.inboxes.has(workerGroup)
+    const lanes: Array<Due["lanes"][number]> = []
+    let orphaned = false
+    for (const lane of tables.lanesIn(workerGroup)) {
+      const { dueAtMs, subscriptionId } = lane
+      if (dueAtMs !== undefined && dueAtMs <= nowMs + aheadMs && tables.isActive(subscriptionId)) {
+        lanes.push({ subscriptionId, dueAtMs })
+      }
+      // It has to be taken over before these can be claimed again.
+      for (const { epoch } of lane.claimed) {
+        orphaned ||= epoch !== undefined && tables.isOrphaned(workerGroup, epoch, nowMs)
+      }
+    }
+    return unrouted || orphaned || lanes.length > 0 ? [{ workerGroup, unrouted, lanes }] : []
+  })
+
+const unrouted = (
+  tables: Tables,
+  owners: ReadonlyArray<Owner>,
+  limits: { readonly messages: number; readonly bytes: number }
+): ReadonlyArray<Unrouted> => {
+  const waiting = tables.fenced(owners)
+    .flatMap(({ workerGroup }) =>
+      (tables.inboxes.get(workerGroup)?.first(limits.messages) ?? []).map((stored) => ({ stored, workerGroup }))
+    )
+    .sort((a, b) => a.stored.seq - b.stored.seq)
+    .slice(0, limits.messages)
+  let bytes = 0
+  const over = waiting.findIndex(({ stored }, i) => (bytes += stored.size) > limits.bytes && i > 0)
+  return waiting.slice(0, over < 0 ? waiting.length : over)
+    .map(({ stored, workerGroup }) => ({ ...stored.message, seq: stored.seq, workerGroup }))
+}
+
+const route = (tables: Tables, routing: Routing, nowMs: number): Routed => {
+  if (routing.version !== tables.version) return { _tag: "Stale" }
+  const routed = new Map<MessageId, { readonly stored: Stored; readonly owner: Owner }>()
+  for (const { error, filtered, matched, messageId, owner, transformedJson } of routing.messages) {
+    const stored = tables.messages.get(messageId)
+    if (stored?.state._tag !== "Unrouted" || !tables.isFenced(owner)) continue
+    tables.dequeue(stored)
+    stored.transformedJson = error === undefined ? transformedJson : undefined
+    stored.state = error === undefined
+      ? { _tag: "Routed", atMs: nowMs, matched, filtered }
+      : { _tag: "SetAside", atMs: nowMs, error }
+    routed.set(messageId, { stored, owner })
+  }
+  for (const { claimed, id, messageId, subscriptionId } of routing.deliveries) {
+    const found = routed.get(messageId)
+    if (found?.stored.state._tag !== "Routed") continue
+    tables.add({
+      id,
+      message: found.stored,
+      subscriptionId,
+      workerGroup: found.owner.workerGroup,
+      attempts: 0,
+      retryBase: 0,
+      claims: claimed ? 1 : 0,
+      epoch: claimed ? found.owner.epoch : undefined,
+      dueAtMs: nowMs,
+      lastError: undefined
+    })
+  }
+  return { _tag: "Routed", messageIds: [...routed.keys()] }
+}
+
+const claim = (
+  tables: Tables,
+  { lanes, limit, owners, suspect, suspectClaims }: Options<"claim">,
+  nowMs: number
+): Claims => {
+  const fenced = new Map(tables.fenced(owners).map((owner) => [owner.workerGroup, owner]))
+  const claimed: Array<Claimed> = []
+  const next: Array<Claims["next"][number]> = []
+  for (const { free, subscriptionId, workerGroup } of lanes) {
+    const owner = fenced.get(workerGroup)
+    const lane = tables.lane(workerGroup, subscriptionId)
+    if (!owner || !lane || !tables.isActive(subscriptionId)) continue
+    const { nextDueAtMs, taken } = lane.claim({
+      free: Math.min(free, limit - claimed.length),
+      nowMs,
+      suspectClaims,
+      epoch: owner.epoch
+    })
+    for (const work of taken) claimed.push(tables.claimed(work))
+    if (nextDueAtMs !== undefined) next.push({ workerGroup, subscriptionId, dueAtMs: nextDueAtMs })
+  }
+  if (suspect && claimed.length < limit) {
+    const found = firstSuspect(tables, [...fenced.values()], suspectClaims, nowMs)
+    if (found) {
+      found.lane.claimSuspect(found.work, found.owner.epoch)
+      claimed.push(tables.claimed(found.work))
+    }
+  }
+  return { claimed, next }
+}
+
+const firstSuspect = (tables: Tables, owners: ReadonlyArray<Owner>, suspectClaims: number, nowMs: number) => {
+  let first: { readonly owner: Owner; readonly lane: Lane; readonly work: Work } | undefined
+  for (const owner of owners) {
+    for (const lane of tables.lanesIn(owner.workerGroup)) {
+      if (!tables.isActive(lane.subscriptionId)) continue
+      const work = lane.suspect(nowMs, suspectClaims)
+      if (work && (!first || byDue(work, first.work) < 0)) first = { owner, lane, work }
+    }
+  }
+  return first
+}
+
+const load = (tables: Tables, claims: Parameters<Dispatching["load"]>[0]): Loaded => ({
+  messages: [...new Set(claims.map((claim) => claim.messageId))].flatMap((id) => {
+    const stored = tables.messages.get(id)
+    return stored
+      ? [{ ...stored.message, payloadJson: stored.transformedJson ?? stored.message.payloadJson }]
+      : []
+  }),
+  attempts: claims.flatMap(({ deliveryId }) =>
+    (tables.attempts.get(deliveryId) ?? []).map((attempt) => ({ deliveryId, attempt }))
+  )
+})
+
+const held = (tables: Tables, owners: ReadonlyArray<Owner>): ReadonlyArray<Claimed> =>
+  tables.fenced(owners).flatMap((owner) =>
+    [...tables.lanesIn(owner.workerGroup)].flatMap((lane) =>
+      [...lane.claimed].filter((work) => work.epoch === owner.epoch).map((work) => tables.claimed(work))
+    )
+  )
+
+const claimedBy = (tables: Tables, owner: Owner, id: Outcome["deliveryId"]) => {
+  const work = tables.work.get(id)
+  const lane = work && tables.lane(work.workerGroup, work.subscriptionId)
+  if (!work || !lane || !tables.isFenced(owner)) return undefined
+  return work.epoch === owner.epoch && work.workerGroup === owner.workerGroup ? { work, lane } : undefined
+}
+
+/** Records one outcome; false where it is not its owner's to record, or was recorded. */
+const record = (
+  tables: Tables,
+  { attempt, attemptCount, deliveryId, owner, transition }: Outcome,
+  nowMs: number
+): boolean => {
+  const found = claimedBy(tables, owner, deliveryId)
+  if (!found || found.work.attempts !== attemptCount) return false
+  const { lane, work } = found
+  const attempts = tables.attempts.get(deliveryId) ?? []
+  tables.attempts.set(deliveryId, attempts)
+  attempts.push(attempt)
+  work.attempts++
+  work.claims = 0
+  work.lastError = transition.lastError
+  if (transition._tag === "Retry" && !tables.deleted.has(work.subscriptionId)) {
+    work.dueAtMs = transition.dueAtMs
+    lane.wait(work)
+    return true
+  }
+  const end: End = transition._tag === "Final"
+    ? final(transition, nowMs)
+    : cancelled(transition.lastError, nowMs)
+  tables.finish(lane, [work], () => end)
+  return true
+}
+
+const final = (
+  { externalId, lastError, reason, status }: Extract<Outcome["transition"], { readonly _tag: "Final" }>,
+  completedAtMs: number
+): End => ({ status, reason, externalId, lastError, completedAtMs })

@@ -1,0 +1,174 @@
+/**
+ * A lane of the memory storage: the unfinished deliveries of one subscription in one worker group. Those that wait are in
+ * the order they are due, so that a claim costs what it takes, however long the backlog.
+ */
+import type { DeliveryId, SubscriptionId } from "./Id.ts"
+import type { Stored } from "./StorageMemoryInbox.ts"
+
+/**
+ * An unfinished delivery. Its due time, claims and epoch change through its lane alone, which keeps it where they say.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Work {
+  readonly id: DeliveryId
+  readonly message: Stored
+  readonly subscriptionId: SubscriptionId
+  readonly workerGroup: string
+  attempts: number
+  retryBase: number
+  /** Claims without an outcome. */
+  claims: number
+  /** The epoch of the owner that claimed it; none while it waits. */
+  epoch: number | undefined
+  dueAtMs: number
+  lastError: string | undefined
+}
+
+/**
+ * Orders deliveries: the first due first, then in the order of their messages.
+ *
+ * @category ordering
+ * @since 0.1.0
+ */
+export const byDue = (a: Work, b: Work): number => a.dueAtMs - b.dueAtMs || a.message.seq - b.message.seq
+
+/**
+ * A lane.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Lane {
+  readonly workerGroup: string
+  readonly subscriptionId: SubscriptionId
+  readonly claimed = new Set<Work>()
+  /** Waiting and never claimed since their last outcome: a binary heap. */
+  readonly #fresh: Array<Work> = []
+  /** Waiting, claimed before without an outcome: a few, even after a crash. */
+  readonly #doubted = new Set<Work>()
+
+  constructor(workerGroup: string, subscriptionId: SubscriptionId) {
+    this.workerGroup = workerGroup
+    this.subscriptionId = subscriptionId
+  }
+
+  get isEmpty(): boolean {
+    return this.claimed.size === 0 && this.#fresh.length === 0 && this.#doubted.size === 0
+  }
+
+  /** All that wait, in no order. */
+  get waiting(): ReadonlyArray<Work> {
+    return [...this.#fresh, ...this.#doubted]
+  }
+
+  /** When the first that waits is due. */
+  get dueAtMs(): number | undefined {
+    let first = this.#fresh[0]
+    for (const work of this.#doubted) if (first === undefined || byDue(work, first) < 0) first = work
+    return first?.dueAtMs
+  }
+
+  /** Lets a delivery wait. */
+  wait(work: Work): void {
+    this.claimed.delete(work)
+    work.epoch = undefined
+    if (work.claims > 0) this.#doubted.add(work)
+    else push(this.#fresh, work)
+  }
+
+  /** Marks a delivery that is in none of the lane's places as claimed. */
+  hold(work: Work, epoch: number): void {
+    work.epoch = epoch
+    this.claimed.add(work)
+  }
+
+  /** Claims what is due, up to `free`, suspects left out; tells when the next of the others is due. */
+  claim(options: {
+    readonly free: number
+    readonly nowMs: number
+    readonly suspectClaims: number
+    readonly epoch: number
+  }): { readonly taken: ReadonlyArray<Work>; readonly nextDueAtMs: number | undefined } {
+    const doubted = [...this.#doubted].filter((work) => work.claims < options.suspectClaims).sort(byDue)
+    const fresh = options.suspectClaims > 0 ? this.#fresh : []
+    const taken: Array<Work> = []
+    while (true) {
+      const first = earlier(fresh[0], doubted[0])
+      if (!first || first.dueAtMs > options.nowMs || taken.length >= options.free) {
+        return { taken, nextDueAtMs: first?.dueAtMs }
+      }
+      if (first === fresh[0]) {
+        pop(fresh)
+      } else {
+        doubted.shift()
+        this.#doubted.delete(first)
+      }
+      first.claims++
+      this.hold(first, options.epoch)
+      taken.push(first)
+    }
+  }
+
+  /** The first due suspect. */
+  suspect(nowMs: number, suspectClaims: number): Work | undefined {
+    let first: Work | undefined
+    for (const work of this.#doubted) {
+      if (work.claims >= suspectClaims && work.dueAtMs <= nowMs) first = earlier(first, work)
+    }
+    return first
+  }
+
+  /** Claims a suspect. */
+  claimSuspect(work: Work, epoch: number): void {
+    this.#doubted.delete(work)
+    work.claims++
+    this.hold(work, epoch)
+  }
+
+  /** Takes deliveries out, wherever they are. */
+  remove(gone: ReadonlySet<Work>): void {
+    let left = gone.size
+    for (const work of gone) if (this.claimed.delete(work) || this.#doubted.delete(work)) left--
+    if (left === 0) return
+    const kept = this.#fresh.filter((work) => !gone.has(work))
+    this.#fresh.length = 0
+    for (const work of kept) push(this.#fresh, work)
+  }
+}
+
+// --- internal ---
+
+const earlier = (a: Work | undefined, b: Work | undefined): Work | undefined =>
+  a === undefined || (b !== undefined && byDue(b, a) < 0) ? b : a
+
+/** Puts a delivery into a heap. */
+const push = (heap: Array<Work>, work: Work): void => {
+  let at = heap.length
+  heap.push(work)
+  while (at > 0) {
+    const up = (at - 1) >> 1
+    const parent = heap[up]
+    if (parent === undefined || byDue(parent, work) <= 0) break
+    heap[at] = parent
+    at = up
+  }
+  heap[at] = work
+}
+
+/** Takes the first of a heap out. */
+const pop = (heap: Array<Work>): void => {
+  const work = heap.pop()
+  if (work === undefined || heap.length === 0) return
+  let at = 0
+  while (true) {
+    const left = heap[2 * at + 1]
+    const right = heap[2 * at + 2]
+    const child = earlier(left, right)
+    if (child === undefined || byDue(work, child) <= 0) break
+    heap[at] = child
+    at = child === left ? 2 * at + 1 : 2 * at + 2
+  }
+  heap[at] = work
+}

@@ -1,0 +1,270 @@
+/**
+ * The tables of the memory storage: what is stored, and the indexes that its verbs find it by. Every change is one
+ * synchronous step, so that no verb sees half of another.
+ */
+import type { AttemptRecord, Delivery, DeliveryReason, DeliveryStatus } from "./Delivery.ts"
+import { type DeliveryId, type MessageId, type RunnerId, type SubscriptionId, timeOf } from "./Id.ts"
+import { type Message, workerGroup } from "./Message.ts"
+import type { Claimed, Owner, StoredMessage } from "./Storage.ts"
+import { Inbox, type Stored } from "./StorageMemoryInbox.ts"
+import { Lane, type Work } from "./StorageMemoryLane.ts"
+import type { Key } from "./StorageMemoryTransaction.ts"
+import type { Subscription } from "./Subscription.ts"
+
+/**
+ * How a delivery ended.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface End {
+  readonly status: DeliveryStatus
+  readonly reason: DeliveryReason | undefined
+  readonly externalId: string | undefined
+  readonly lastError: string | undefined
+  readonly completedAtMs: number
+}
+
+/**
+ * How a delivery of a deleted subscription ends.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const cancelled = (lastError: string | undefined, completedAtMs: number): End => ({
+  status: "cancelled",
+  reason: "deleted",
+  externalId: undefined,
+  lastError,
+  completedAtMs
+})
+
+/** @category models @since 0.1.0 */
+export interface Owned {
+  readonly workerGroup: string
+  readonly partition: number
+  epoch: number
+  runnerId: RunnerId | undefined
+  claimableAtMs: number
+}
+
+/**
+ * The tables.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Tables {
+  /** The last epoch, and the version of the subscriptions. */
+  epoch = 0
+  version = 0
+  readonly messages = new Map<MessageId, Stored>()
+  /** Inboxes that are not empty, by worker group. */
+  readonly inboxes = new Map<string, Inbox>()
+  readonly work = new Map<DeliveryId, Work>()
+  /** Lanes that are not empty, by worker group, and the same by subscription. */
+  readonly lanes = new Map<string, Map<SubscriptionId, Lane>>()
+  readonly lanesOf = new Map<SubscriptionId, Map<string, Lane>>()
+  readonly finished = new Map<DeliveryId, { readonly work: Work; readonly end: End }>()
+  readonly attempts = new Map<DeliveryId, Array<AttemptRecord>>()
+  readonly subscriptions = new Map<SubscriptionId, Subscription>()
+  readonly deleted = new Map<SubscriptionId, Subscription>()
+  readonly keys = new Map<string, Key>()
+  readonly leases = new Map<RunnerId, number>()
+  readonly #owners = new Map<string, Owned>()
+  readonly #ownedBy = new Map<RunnerId, Set<Owned>>()
+  #seq = 0
+
+  // -- messages
+
+  /** A message with the next `seq`, stored by `insert` when its transaction commits. */
+  prepare(message: Message): Stored {
+    return {
+      message,
+      seq: ++this.#seq,
+      size: new TextEncoder().encode(message.payloadJson).length,
+      state: { _tag: "Unrouted" },
+      transformedJson: undefined
+    }
+  }
+
+  insert(stored: Stored): void {
+    this.messages.set(stored.message.id, stored)
+    this.enqueue(stored)
+  }
+
+  enqueue(stored: Stored): void {
+    const group = workerGroup(stored.message.eventId)
+    const inbox = this.inboxes.get(group) ?? new Inbox()
+    this.inboxes.set(group, inbox)
+    inbox.add(stored)
+  }
+
+  dequeue(stored: Stored): void {
+    const group = workerGroup(stored.message.eventId)
+    const inbox = this.inboxes.get(group)
+    inbox?.remove(stored)
+    if (inbox?.isEmpty === true) this.inboxes.delete(group)
+  }
+
+  // -- owners
+
+  owned(group: { readonly workerGroup: string; readonly partition: number }): Owned {
+    const key = `${group.workerGroup}#${group.partition}`
+    const known = this.#owners.get(key)
+    if (known) return known
+    const { partition, workerGroup } = group
+    const owned: Owned = { workerGroup, partition, epoch: 0, runnerId: undefined, claimableAtMs: 0 }
+    this.#owners.set(key, owned)
+    return owned
+  }
+
+  ownedBy(runnerId: RunnerId): ReadonlySet<Owned> {
+    return this.#ownedBy.get(runnerId) ?? new Set()
+  }
+
+  own(owned: Owned, runnerId: RunnerId | undefined): void {
+    if (owned.runnerId !== undefined) {
+      const before = this.#ownedBy.get(owned.runnerId)
+      before?.delete(owned)
+      if (before?.size === 0) this.#ownedBy.delete(owned.runnerId)
+    }
+    owned.runnerId = runnerId
+    if (runnerId === undefined) return
+    const after = this.#ownedBy.get(runnerId) ?? new Set()
+    this.#ownedBy.set(runnerId, after)
+    after.add(owned)
+  }
+
+  /** Those of the owners that were not superseded. */
+  fenced(owners: ReadonlyArray<Owner>): ReadonlyArray<Owner> {
+    return owners.filter((owner) => this.isFenced(owner))
+  }
+
+  isFenced(owner: Owner): boolean {
+    return this.#owners.get(`${owner.workerGroup}#${owner.partition}`)?.epoch === owner.epoch
+  }
+
+  /** Whether a claim's owner can't finish it any more: it was superseded, or its runner's lease ran out. */
+  isOrphaned(group: string, epoch: number, nowMs: number): boolean {
+    const owned = this.#owners.get(`${group}#0`)
+    if (owned === undefined || owned.epoch !== epoch || owned.runnerId === undefined) return true
+    return (this.leases.get(owned.runnerId) ?? 0) <= nowMs
+  }
+
+  // -- deliveries
+
+  lane(group: string, id: SubscriptionId): Lane | undefined {
+    return this.lanes.get(group)?.get(id)
+  }
+
+  lanesIn(group: string): Iterable<Lane> {
+    return this.lanes.get(group)?.values() ?? []
+  }
+
+  /** Takes an unfinished delivery in, to wait in its lane or as claimed. */
+  add(work: Work): void {
+    this.work.set(work.id, work)
+    const { subscriptionId, workerGroup } = work
+    const known = this.lane(workerGroup, subscriptionId)
+    const lane = known ?? new Lane(workerGroup, subscriptionId)
+    if (!known) {
+      put(this.lanes, workerGroup, subscriptionId, lane)
+      put(this.lanesOf, subscriptionId, workerGroup, lane)
+    }
+    if (work.epoch === undefined) lane.wait(work)
+    else lane.hold(work, work.epoch)
+  }
+
+  /** Ends deliveries of one lane. */
+  finish(lane: Lane, works: ReadonlyArray<Work>, end: (work: Work) => End): void {
+    if (works.length === 0) return
+    lane.remove(new Set(works))
+    for (const work of works) {
+      this.work.delete(work.id)
+      this.finished.set(work.id, { work, end: end(work) })
+    }
+    if (!lane.isEmpty) return
+    drop(this.lanes, lane.workerGroup, lane.subscriptionId)
+    drop(this.lanesOf, lane.subscriptionId, lane.workerGroup)
+  }
+
+  isActive(id: SubscriptionId): boolean {
+    return this.subscriptions.get(id)?.enabled === true
+  }
+
+  // -- views
+
+  message(stored: Stored): StoredMessage {
+    return { ...stored.message, seq: stored.seq, state: stored.state }
+  }
+
+  claimed(work: Work): Claimed {
+    const subscription = this.subscriptions.get(work.subscriptionId) ?? this.deleted.get(work.subscriptionId)
+    return {
+      workerGroup: work.workerGroup,
+      deliveryId: work.id,
+      messageId: work.message.message.id,
+      subscriptionId: work.subscriptionId,
+      subscriptionVersion: subscription?.version ?? 0,
+      seq: work.message.seq,
+      attemptCount: work.attempts,
+      retryBase: work.retryBase,
+      claims: work.claims
+    }
+  }
+
+  delivery(id: DeliveryId): Delivery | undefined {
+    const finished = this.finished.get(id)
+    const work = finished?.work ?? this.work.get(id)
+    if (!work) return undefined
+    const { eventId, id: messageId, tenantId } = work.message.message
+    const { completedAtMs, externalId, lastError, nextAttemptAtMs, reason, status } = finished
+      ? { ...finished.end, nextAttemptAtMs: undefined }
+      : this.#waiting(work)
+    return {
+      id,
+      messageId,
+      eventId,
+      subscriptionId: work.subscriptionId,
+      tenantId,
+      status,
+      ...(reason === undefined ? {} : { reason }),
+      attemptCount: work.attempts,
+      ...(nextAttemptAtMs === undefined ? {} : { nextAttemptAtMs }),
+      ...(externalId === undefined ? {} : { externalId }),
+      ...(lastError === undefined ? {} : { lastError }),
+      createdAtMs: timeOf(id),
+      ...(completedAtMs === undefined ? {} : { completedAtMs })
+    }
+  }
+
+  /** How an unfinished delivery shows: what it waits for is derived. */
+  #waiting(work: Work) {
+    const { lastError } = work
+    const none = { externalId: undefined, completedAtMs: undefined, lastError }
+    if (this.deleted.has(work.subscriptionId)) {
+      return { ...none, status: "cancelled", reason: "deleted", nextAttemptAtMs: undefined } as const
+    }
+    return {
+      ...none,
+      status: work.attempts > work.retryBase ? "retrying" : "pending",
+      reason: this.isActive(work.subscriptionId) ? undefined : "held",
+      nextAttemptAtMs: work.dueAtMs
+    } as const
+  }
+}
+
+// --- internal ---
+
+const put = <A, B, C>(index: Map<A, Map<B, C>>, a: A, b: B, value: C): void => {
+  const inner = index.get(a) ?? new Map<B, C>()
+  index.set(a, inner)
+  inner.set(b, value)
+}
+
+const drop = <A, B, C>(index: Map<A, Map<B, C>>, a: A, b: B): void => {
+  const inner = index.get(a)
+  inner?.delete(b)
+  if (inner?.size === 0) index.delete(a)
+}
