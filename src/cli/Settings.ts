@@ -19,7 +19,9 @@ export class SettingsRefused extends Schema.TaggedError<SettingsRefused>()("Sett
   message: Schema.String
 }) {}
 
-const optional = (name: string) => Config.option(Config.Redacted(name))
+/** An empty value is as good as none: an empty key must not open anything. */
+const optional = (name: string) =>
+  Config.map(Config.option(Config.Redacted(name)), Option.filter((value) => Redacted.value(value).trim() !== ""))
 
 const environment = Config.all({
   databaseUrl: optional("DATABASE_URL"),

@@ -1,0 +1,140 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import { createServer, type ServerResponse } from "node:http"
+import { exited, folder, hookline, kill, until } from "../support/process.ts"
+
+const adminKey = "hk_runner_test"
+const config = "examples/status-page/hookline.config.ts"
+
+const freePort = Effect.callback<number>((resume) => {
+  const server = createServer()
+  server.listen(0, "127.0.0.1", () => {
+    const address = server.address()
+    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
+  })
+})
+
+const Json = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Json))
+
+const post = (url: string, body: unknown) =>
+  Effect.tryPromise(() =>
+    fetch(url, {
+      method: "POST",
+      headers: { authorization: `Bearer ${adminKey}`, "content-type": "application/json" },
+      body: JSON.stringify(body)
+    }).then(async (response) => ({ status: response.status, text: await response.text() }))
+  ).pipe(Effect.map(({ status, text }) => ({ status, json: Schema.decodeUnknownSync(Json)(text) })))
+
+const ready = (port: number) =>
+  Effect.tryPromise(() => fetch(`http://127.0.0.1:${port}/health/ready`).then((response) => response.ok))
+
+/** A receiver that may hold its answers; it tells which messages came how often. */
+const receiver = Effect.acquireRelease(
+  Effect.callback<{
+    readonly port: number
+    readonly seen: Map<string, number>
+    readonly held: Array<ServerResponse>
+    hold: boolean
+    readonly close: () => void
+  }>((resume) => {
+    const seen = new Map<string, number>()
+    const state = { port: 0, seen, held: new Array<ServerResponse>(), hold: false, close: () => {} }
+    const server = createServer((request, response) => {
+      request.resume().on("end", () => {
+        const id = String(request.headers["webhook-id"])
+        seen.set(id, (seen.get(id) ?? 0) + 1)
+        if (state.hold) state.held.push(response)
+        else response.writeHead(204).end()
+      })
+    })
+    state.close = () => {
+      server.closeAllConnections()
+      server.close()
+    }
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address()
+      state.port = typeof address === "object" && address !== null ? address.port : 0
+      resume(Effect.succeed(state))
+    })
+  }),
+  ({ close }) => Effect.sync(close)
+)
+
+const emission = (n: number) => ({
+  eventId: "incident.incident.created",
+  payload: {
+    incidentId: `i${n}`,
+    systemIds: ["web"],
+    title: "t",
+    severity: "s",
+    status: "open",
+    createdAt: "2026-01-31"
+  }
+})
+
+describe("the runner", () => {
+  it.live(
+    "killed with its whole process group in mid-delivery and started again, it delivers everything",
+    () =>
+      Effect.gen(function*() {
+        const dataDir = `${yield* folder}/data`
+        const port = yield* freePort
+        const endpoint = yield* receiver
+        const args = ["start", "--dev", "--config", config, "--port", String(port), "--data-dir", dataDir]
+        const env = { HOOKLINE_ADMIN_KEY: adminKey }
+        const first = yield* hookline(args, env)
+        yield* until("the runner is ready", ready(port))
+        const url = `http://127.0.0.1:${port}/api/v1`
+        const created = yield* post(`${url}/subscriptions`, {
+          name: "a",
+          events: ["incident.*"],
+          providerId: "webhook.webhook",
+          config: { url: `http://127.0.0.1:${endpoint.port}/` }
+        })
+        assert.strictEqual(created.status, 201)
+        endpoint.hold = true
+        const ids = new Set<string>()
+        for (let n = 0; n < 100; n++) ids.add(String((yield* post(`${url}/messages`, emission(n))).json["id"]))
+        yield* until("some are in flight", Effect.sync(() => endpoint.held.length > 10))
+        yield* kill(first.child, "SIGKILL")
+        yield* exited(first.child)
+        endpoint.hold = false
+        const inFlight = new Set(endpoint.seen.keys())
+        const second = yield* hookline(args, env)
+        yield* until("the runner is ready again", ready(port))
+        yield* until("every message came", Effect.sync(() => [...ids].every((id) => endpoint.seen.has(id))))
+        yield* until(
+          "those in flight came again",
+          Effect.sync(() => [...inFlight].every((id) => (endpoint.seen.get(id) ?? 0) >= 2))
+        )
+        for (const [id, times] of endpoint.seen) assert.isAtMost(times, inFlight.has(id) ? 2 : 1, id)
+        yield* kill(second.child, "SIGTERM")
+        yield* exited(second.child)
+      }),
+    90_000
+  )
+
+  it.live(
+    "says what to set where something is missing, and what to do where a port or file can't be used",
+    () =>
+      Effect.gen(function*() {
+        const bare = yield* hookline(["start", "--config", config])
+        assert.notStrictEqual(yield* exited(bare.child), 0)
+        for (const name of ["DATABASE_URL", "HOOKLINE_MASTER_KEY", "HOOKLINE_ADMIN_KEY"]) {
+          assert.include(bare.output.text, name)
+        }
+        const noFile = yield* hookline(["start", "--dev", "--config", "nowhere.ts"])
+        assert.notStrictEqual(yield* exited(noFile.child), 0)
+        assert.include(noFile.output.text, "--config")
+        const unknown = yield* hookline(["no-such-command"])
+        assert.notStrictEqual(yield* exited(unknown.child), 0)
+        const endpoint = yield* receiver
+        const taken = yield* hookline(
+          ["start", "--dev", "--config", config, "--port", String(endpoint.port), "--data-dir", `${yield* folder}/data`]
+        )
+        assert.notStrictEqual(yield* exited(taken.child), 0)
+        assert.include(taken.output.text, "--port")
+      }),
+    90_000
+  )
+})

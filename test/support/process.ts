@@ -1,0 +1,70 @@
+/**
+ * Runners as real processes, ended by pid, their folders removed.
+ */
+import { Effect, Schedule } from "effect"
+import { type ChildProcess, spawn } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+
+const root = Path.resolve(import.meta.dirname, "../..")
+
+/** A folder for a runner, removed with whatever PostgreSQL still runs there. */
+export const folder = Effect.acquireRelease(
+  Effect.sync(() => {
+    const made = Fs.mkdtempSync(Path.join(Os.tmpdir(), "hookline-runner-"))
+    Fs.chmodSync(made, 0o711)
+    return made
+  }),
+  (made) =>
+    Effect.gen(function*() {
+      const lock = Path.join(made, "data", "postgres", "postmaster.pid")
+      const pid = Fs.existsSync(lock) ? Number(Fs.readFileSync(lock, "utf8").split("\n")[0]) : 0
+      if (pid > 0) {
+        yield* Effect.ignore(Effect.try(() => process.kill(pid, "SIGINT")))
+        yield* until("PostgreSQL has ended", Effect.sync(() => !Fs.existsSync(lock))).pipe(Effect.ignore)
+      }
+      Fs.rmSync(made, { recursive: true, force: true })
+    })
+)
+
+/** Waits for a condition, at most 30 seconds. */
+export const until = <E, R>(what: string, condition: Effect.Effect<boolean, E, R>) =>
+  condition.pipe(
+    Effect.catch(() => Effect.succeed(false)),
+    Effect.flatMap((met) => met ? Effect.void : Effect.fail(new Error(`it did not come to pass: ${what}`))),
+    Effect.retry({ schedule: Schedule.spaced("50 millis"), times: 600 })
+  )
+
+/** The command line as a process of its own group. */
+export const hookline = (args: ReadonlyArray<string>, env: Record<string, string> = {}) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const child = spawn(process.execPath, ["--conditions=hookline-source", "src/cli/main.ts", ...args], {
+        cwd: root,
+        detached: true,
+        env: { PATH: process.env["PATH"], ...env },
+        stdio: ["ignore", "pipe", "pipe"]
+      })
+      const output = { text: "" }
+      child.stdout.on("data", (chunk: Buffer) => {
+        output.text += chunk.toString()
+      })
+      child.stderr.on("data", (chunk: Buffer) => {
+        output.text += chunk.toString()
+      })
+      return { child, output }
+    }),
+    ({ child }) => Effect.andThen(kill(child, "SIGKILL"), Effect.ignore(exited(child)))
+  )
+
+/** Sends a signal to the process's whole group. */
+export const kill = (child: ChildProcess, signal: NodeJS.Signals) =>
+  Effect.ignore(Effect.try(() => child.pid === undefined ? false : process.kill(-child.pid, signal)))
+
+/** Waits for the end of a process and tells its exit code. */
+export const exited = (child: ChildProcess) =>
+  Effect.as(
+    until("the process has ended", Effect.sync(() => child.exitCode !== null || child.signalCode !== null)),
+    child
+  ).pipe(Effect.map((ended) => ended.exitCode))
