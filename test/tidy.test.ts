@@ -1,0 +1,145 @@
+/**
+ * The house, as a test: which way imports go, how large a file may be, and what no module below the edges does.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+
+const root = Path.resolve(import.meta.dirname, "..")
+
+const filesIn = (folder: string): ReadonlyArray<string> =>
+  Fs.readdirSync(Path.join(root, folder), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => Path.join(folder, file))
+
+const sources = filesIn("src").map((file) => ({ file, text: Fs.readFileSync(Path.join(root, file), "utf8") }))
+
+const levels: ReadonlyArray<readonly [RegExp, number]> = [
+  [/^src\/(Id|Message|Subscription|Connection|Limits|SchemaErrors|StorageError|PayloadProperties|Nearest)\.ts$/u, 0],
+  [/^src\/(Hook|IntegrationEvent|RetrySchedule|Delivery|Filter|Template|Provider|Signature)\.ts$/u, 1],
+  [
+    /^src\/(Storage|StorageMemory\w*|Registry|Plugin|Hooks|Secrets|Egress|Dispatcher|Dispatchers|Bindings|Subscriptions)\.ts$/u,
+    2
+  ],
+  [/^src\/dispatcher\//u, 2],
+  [/^src\/(storage|plugins|egress)\//u, 3],
+  [/^src\/(Cluster|Maintenance|Hookline)\.ts$/u, 4],
+  [/^src\/(http|cli|testing)\//u, 5],
+  [/^src\/(Runner|index)\.ts$/u, 5]
+]
+
+const levelOf = (file: string) => levels.find(([pattern]) => pattern.test(file))?.[1]
+
+interface Import {
+  readonly from: string
+  readonly typeOnly: boolean
+}
+
+const importsOf = (text: string): ReadonlyArray<Import> =>
+  [...text.matchAll(/^(?:import|export)\s+(type\s+)?(?:[^"']*?from\s+)?["']([^"']+)["']/gmu)].map((match) => ({
+    typeOnly: match[1] !== undefined,
+    from: match[2] ?? ""
+  }))
+
+const resolve = (file: string, from: string) => Path.join(Path.dirname(file), from)
+
+const code = (text: string) => text.replace(/\/\*[\s\S]*?\*\//gu, "").replace(/(^|\s)\/\/.*$/gmu, "")
+
+const offenders = (pattern: RegExp, allowed: ReadonlyArray<string> = []) =>
+  sources.filter(({ file, text }) => !allowed.includes(file) && pattern.test(code(text))).map(({ file }) => file)
+
+describe("the house", () => {
+  it("has a level for every module", () => {
+    assert.deepStrictEqual(sources.filter(({ file }) => levelOf(file) === undefined).map(({ file }) => file), [])
+  })
+
+  it("imports its own level or lower; a type may come from one above to be named", () => {
+    const wrong = sources.flatMap(({ file, text }) =>
+      importsOf(text)
+        .filter(({ from, typeOnly }) => from.startsWith(".") && !typeOnly)
+        .map(({ from }) => resolve(file, from))
+        .filter((target) => file !== "src/index.ts" && (levelOf(target) ?? 9) > (levelOf(file) ?? 0))
+        .map((target) => `${file} -> ${target}`)
+    )
+    assert.deepStrictEqual(wrong, [])
+  })
+
+  it("imports neither its own front door nor what is for tests", () => {
+    const wrong = sources.flatMap(({ file, text }) =>
+      importsOf(text)
+        .map(({ from }) => from.startsWith(".") ? resolve(file, from) : from)
+        .filter((target) =>
+          target === "src/index.ts" || (target.startsWith("src/testing/") && !file.startsWith("src/testing/"))
+        )
+        .map((target) => `${file} -> ${target}`)
+    )
+    assert.deepStrictEqual(wrong, [])
+  })
+
+  it("keeps each library in its room", () => {
+    const rooms: ReadonlyArray<readonly [RegExp, RegExp]> = [
+      [/^effect\/sql$/u, /^src\/(storage\/|Runner\.ts)/u],
+      [/^effect\/cluster$/u, /^src\/(Cluster|Maintenance|Hookline|Runner)\.ts$|^src\/testing\//u],
+      [/^@effect\/sql-pg$/u, /^src\/(storage\/|Runner\.ts)/u],
+      [/^@effect\/platform-node/u, /^src\/(http|cli|egress|storage)\/|^src\/Runner\.ts$/u],
+      [/^undici$|^ipaddr\.js$/u, /^src\/egress\//u],
+      [/^node:(?!crypto$)/u, /^src\/(http|cli|egress|storage)\//u]
+    ]
+    const wrong = sources.flatMap(({ file, text }) =>
+      importsOf(text).flatMap(({ from }) =>
+        rooms.filter(([library, room]) => library.test(from) && !room.test(file)).map(() => `${file} -> ${from}`)
+      )
+    )
+    assert.deepStrictEqual(wrong, [])
+  })
+
+  it("runs no effect below the edge", () => {
+    assert.deepStrictEqual(offenders(/\bEffect\.run(Promise|Sync|Fork|Callback)/u), [])
+  })
+
+  it("takes time and randomness from Effect; keys and nonces from the system's generator", () => {
+    assert.deepStrictEqual(
+      offenders(/\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(|\bperformance\.now\(|\bset(Timeout|Interval)\(/u),
+      []
+    )
+    assert.deepStrictEqual(
+      offenders(/\brandom(Bytes|UUID)\(/u, [
+        "src/Secrets.ts",
+        "src/Signature.ts",
+        "src/cli/Settings.ts",
+        "src/storage/EmbeddedPostgres.ts"
+      ]),
+      []
+    )
+  })
+
+  it("has no any, no non-null assertion, nothing unfinished", () => {
+    assert.deepStrictEqual(offenders(/:\s*any\b|\bas any\b|<any>|@ts-(ignore|nocheck|expect-error)/u), [])
+    assert.deepStrictEqual(sources.filter(({ text }) => /\b(TODO|FIXME|XXX)\b/u.test(text)).map(({ file }) => file), [])
+  })
+
+  it("opens each module with a paragraph that says what it owns", () => {
+    const wrong = sources.filter(({ text }) => !text.replace(/^#!.*\n/u, "").startsWith("/**\n * ")).map(({ file }) =>
+      file
+    )
+    assert.deepStrictEqual(wrong, [])
+  })
+
+  it("keeps files small", () => {
+    const wrong = sources
+      .filter(({ text }) => code(text).split("\n").filter((line) => line.trim() !== "").length > 500)
+      .map(({ file }) => file)
+    assert.deepStrictEqual(wrong, [])
+  })
+
+  it("has no test that is left out or waits for time to pass", () => {
+    const wrong = filesIn("test")
+      .filter((file) => file !== "test/tidy.test.ts")
+      .filter((file) =>
+        /\b(it|describe)(\.\w+)*\.(only|skip|todo)\b|\bsetTimeout\(/u.test(
+          Fs.readFileSync(Path.join(root, file), "utf8")
+        )
+      )
+    assert.deepStrictEqual(wrong, [])
+  })
+})
