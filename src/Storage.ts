@@ -117,7 +117,7 @@ export interface Claimed {
 /** @category models @since 0.1.0 */
 export interface Claims {
   readonly claimed: ReadonlyArray<Claimed>
-  /** For each lane that was asked for and has unclaimed deliveries left: when the first of them is due. */
+  /** For each lane that was asked for and has unclaimed deliveries left, suspects aside: when the first of them is due. */
   readonly next: ReadonlyArray<{
     readonly workerGroup: string
     readonly subscriptionId: SubscriptionId

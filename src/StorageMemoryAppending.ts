@@ -3,7 +3,7 @@
  */
 import { Clock, Effect, Latch } from "effect"
 import type { Message } from "./Message.ts"
-import { type Appending, type AppendOnce, StorageUnavailable } from "./Storage.ts"
+import { type Appending, type AppendOnce, RowRefused, StorageUnavailable } from "./Storage.ts"
 import type { Tables } from "./StorageMemoryTables.ts"
 import * as Transaction from "./StorageMemoryTransaction.ts"
 
@@ -16,7 +16,7 @@ import * as Transaction from "./StorageMemoryTransaction.ts"
 export const make = (tables: Tables): Appending => ({
   now: Clock.currentTimeMillis,
   inTransaction: Effect.map(Transaction.Current, (transaction) => transaction !== undefined),
-  append: (messages) => Effect.map(joined, (transaction) => add(tables, messages, transaction)),
+  append: (messages) => Effect.flatMap(joined, (transaction) => add(tables, messages, transaction)),
   appendOnce: (message, options) => appendOnce(tables, message, options),
   afterCommit: (effect) =>
     Effect.gen(function*() {
@@ -45,10 +45,19 @@ const add = (
   tables: Tables,
   messages: ReadonlyArray<Message>,
   transaction: Transaction.Transaction | undefined
-): void => {
+): Effect.Effect<void, RowRefused> => {
+  const ids = new Set(messages.map((message) => message.id))
+  if (ids.size < messages.length || messages.some(({ id }) => tables.messages.has(id) || tables.pending.has(id))) {
+    return Effect.fail(new RowRefused({ message: "A message with this id is stored already." }))
+  }
   const stored = messages.map((message) => tables.prepare(message))
-  if (transaction) transaction.appends.push(...stored)
-  else for (const one of stored) tables.insert(one)
+  if (transaction) {
+    for (const id of ids) tables.pending.add(id)
+    transaction.appends.push(...stored)
+  } else {
+    for (const one of stored) tables.insert(one)
+  }
+  return Effect.void
 }
 
 const appendOnce = Effect.fnUntraced(function*(
@@ -72,9 +81,9 @@ const appendOnce = Effect.fnUntraced(function*(
         ? { _tag: "Repeated", messageId } satisfies AppendOnce
         : { _tag: "Conflict", messageId } satisfies AppendOnce
     }
+    yield* add(tables, [message], transaction)
     tables.keys.set(id, { messageId: message.id, contentHash, expiresAtMs: nowMs + ttlMs, pending: transaction })
     transaction?.keys.push(id)
-    add(tables, [message], transaction)
     return { _tag: "Appended" } satisfies AppendOnce
   }
 })

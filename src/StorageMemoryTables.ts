@@ -59,6 +59,8 @@ export class Tables {
   epoch = 0
   version = 0
   readonly messages = new Map<MessageId, Stored>()
+  /** Of messages that transactions have yet to commit. */
+  readonly pending = new Set<MessageId>()
   /** Inboxes that are not empty, by worker group. */
   readonly inboxes = new Map<string, Inbox>()
   readonly work = new Map<DeliveryId, Work>()
@@ -89,6 +91,7 @@ export class Tables {
   }
 
   insert(stored: Stored): void {
+    this.pending.delete(stored.message.id)
     this.messages.set(stored.message.id, stored)
     this.enqueue(stored)
   }

@@ -45,6 +45,7 @@ export interface Key {
  */
 export interface Target {
   readonly keys: Map<string, Key>
+  readonly pending: Set<MessageId>
   readonly insert: (stored: Stored) => void
 }
 
@@ -106,6 +107,7 @@ const end = (
   inner.over.openUnsafe()
   if (!commits) {
     for (const key of inner.keys) target.keys.delete(key)
+    for (const { message } of inner.appends) target.pending.delete(message.id)
     return []
   }
   for (const key of inner.keys) {

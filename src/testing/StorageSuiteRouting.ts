@@ -1,0 +1,218 @@
+/**
+ * The storage's contract on routing: what waits, and what a batch's routing writes.
+ */
+import { assert } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Id from "../Id.ts"
+import { workerGroup } from "../Message.ts"
+import { type Cases, idsOf, make, only, routed, routing as routingOf } from "./StorageSuiteWorld.ts"
+
+const all = { messages: 100, bytes: 1_000_000 }
+
+/** @category constants @since 0.1.0 */
+export const routing: Cases = {
+  "unrouted messages are read up to a count and a size of payloads, at least one": Effect.gen(function*() {
+    const { append, own, storage } = yield* make
+    // 12 bytes each, though 7 characters.
+    const messages = yield* append(4, { payloadJson: `"äöüßé"` })
+    const { owner } = yield* own()
+    const read = (count: number, bytes: number) =>
+      Effect.map(storage.unrouted([owner], { messages: count, bytes }), (found) => found.map((one) => one.id))
+    const first = (count: number) => messages.slice(0, count).map((message) => message.id)
+    assert.deepStrictEqual(yield* read(3, 1000), first(3))
+    assert.deepStrictEqual(yield* read(10, 1000), first(4))
+    assert.deepStrictEqual(yield* read(10, 24), first(2))
+    assert.deepStrictEqual(yield* read(10, 35), first(2))
+    assert.deepStrictEqual(yield* read(10, 1), first(1))
+  }),
+  "the messages of several groups are read in the order of all": Effect.gen(function*() {
+    const { append1, eventId, own, storage } = yield* make
+    const other = `${eventId}-b`
+    const sent = [
+      yield* append1(),
+      yield* append1({ eventId: other }),
+      yield* append1(),
+      yield* append1({ eventId: other })
+    ]
+    const owners = [(yield* own({ eventId: other })).owner, (yield* own()).owner]
+    const ids = sent.map((message) => message.id)
+    assert.deepStrictEqual((yield* storage.unrouted(owners, all)).map((one) => one.id), ids)
+    const limited = yield* storage.unrouted(owners, { ...all, messages: 3 })
+    assert.deepStrictEqual(limited.map((one) => one.id), ids.slice(0, 3))
+    const one = yield* storage.unrouted(owners.slice(0, 1), all)
+    assert.deepStrictEqual(one.map((message) => message.workerGroup), [workerGroup(other), workerGroup(other)])
+  }),
+  "routing takes messages from before the router, keeps their counts and makes their deliveries": Effect.gen(
+    function*() {
+      const { append, claim, deliveries, delivery, own, route, storage, subscription, tenantId } = yield* make
+      const subscribed = yield* subscription()
+      yield* storage.createSubscription(subscribed)
+      const { owner } = yield* own()
+      const [claimedOnes, waitingOnes] = [yield* append(1), yield* append(1)]
+      const made = [
+        ...yield* deliveries(claimedOnes, subscribed.id, true),
+        ...yield* deliveries(waitingOnes, subscribed.id, false)
+      ]
+      const messages = [...claimedOnes, ...waitingOnes]
+      const before = yield* storage.unrouted([owner], all)
+      const answer = yield* route(owner, messages, made, { matched: 3, filtered: 2 })
+      assert.deepStrictEqual([...answer].sort(), messages.map((message) => message.id).sort())
+      assert.deepStrictEqual(yield* storage.unrouted([owner], all), [])
+      for (const message of messages) {
+        const { state } = yield* Effect.fromOption(yield* storage.getMessage(message.id))
+        assert.deepInclude(state, { _tag: "Routed", matched: 3, filtered: 2 })
+      }
+      const [first, second] = made
+      if (!first || !second) return assert.fail("two deliveries were made")
+      const view = yield* delivery(first.id)
+      assert.deepInclude(view.delivery, {
+        id: first.id,
+        messageId: first.messageId,
+        subscriptionId: subscribed.id,
+        tenantId,
+        status: "pending",
+        attemptCount: 0
+      })
+      assert.deepStrictEqual(view.attempts, [])
+      assert.deepStrictEqual(yield* storage.held([owner]), [{
+        workerGroup: owner.workerGroup,
+        deliveryId: first.id,
+        messageId: first.messageId,
+        subscriptionId: subscribed.id,
+        subscriptionVersion: (yield* Effect.fromOption(yield* storage.getSubscription(subscribed.id))).version,
+        seq: before[0]?.seq ?? 0,
+        attemptCount: 0,
+        retryBase: 0,
+        claims: 1
+      }])
+      assert.deepStrictEqual(idsOf((yield* claim(owner, subscribed.id)).claimed), [second.id])
+    }
+  ),
+  "what the event's transform made of a payload is what is sent, the message keeps its own": Effect.gen(function*() {
+    const { append1, own, route, storage } = yield* make
+    const { owner } = yield* own()
+    const [plain, transformed] = [yield* append1({ orderingKey: "k" }), yield* append1()]
+    yield* route(owner, [plain], [])
+    yield* route(owner, [transformed], [], { transformedJson: `{"b":1}` })
+    const deliveryId = yield* Id.deliveryId(yield* storage.now)
+    const claims = [plain, transformed, plain].map(({ id: messageId }) => ({ deliveryId, messageId, attemptCount: 0 }))
+    const loaded = yield* storage.load(claims)
+    assert.deepStrictEqual(
+      [...loaded.messages].sort((a, b) => a.id < b.id ? -1 : 1),
+      [plain, { ...transformed, payloadJson: `{"b":1}` }].sort((a, b) => a.id < b.id ? -1 : 1)
+    )
+    assert.deepStrictEqual(loaded.attempts, [])
+    const stored = yield* Effect.fromOption(yield* storage.getMessage(transformed.id))
+    assert.strictEqual(stored.payloadJson, "{}")
+  }),
+  "a routing that was matched by an older version of the subscriptions is stale and writes nothing": Effect.gen(
+    function*() {
+      const { append, deliveries, own, storage, subscription } = yield* make
+      const { owner } = yield* own()
+      const messages = yield* append(1)
+      const changes: ReadonlyArray<(id: Id.SubscriptionId) => Effect.Effect<unknown, unknown>> = [
+        (id) => storage.updateSubscription(id, (current) => ({ ...current, enabled: false })),
+        (id) => storage.deleteSubscription(id)
+      ]
+      const subscribed = yield* subscription()
+      const first = yield* storage.subscriptions
+      yield* storage.createSubscription(subscribed)
+      const stale = Effect.fnUntraced(function*(version: number) {
+        const made = yield* deliveries(messages, subscribed.id, true)
+        assert.deepStrictEqual(yield* storage.route(routingOf(version, owner, messages, made)), { _tag: "Stale" })
+      })
+      yield* stale(first.version)
+      for (const change of changes) {
+        const { version } = yield* storage.subscriptions
+        yield* change(subscribed.id)
+        yield* stale(version)
+      }
+      assert.deepStrictEqual(
+        (yield* storage.unrouted([owner], all)).map((one) => one.id),
+        messages.map((one) => one.id)
+      )
+      assert.deepStrictEqual(yield* storage.held([owner]), [])
+    }
+  ),
+  "a superseded owner reads nothing and routes nothing; the messages of the others in its batch are routed": Effect.gen(
+    function*() {
+      const { append, deliveries, eventId, own, route, storage, subscription } = yield* make
+      const other = `${eventId}-b`
+      const subscribed = yield* subscription()
+      yield* storage.createSubscription(subscribed)
+      const superseded = (yield* own()).owner
+      const present = (yield* own()).owner
+      const neighbour = (yield* own({ eventId: other })).owner
+      const [mine, theirs] = [yield* append(1), yield* append(1, { eventId: other })]
+      assert.deepStrictEqual(yield* storage.unrouted([superseded], all), [])
+      const made = yield* deliveries([...mine, ...theirs], subscribed.id, true)
+      assert.deepStrictEqual(yield* route(superseded, mine, made.slice(0, 1)), [])
+      const { version } = yield* storage.subscriptions
+      const answer = yield* storage.route({
+        version,
+        messages: [superseded, neighbour].flatMap((owner, i) =>
+          routingOf(version, owner, i === 0 ? mine : theirs, []).messages
+        ),
+        deliveries: made
+      })
+      assert.deepStrictEqual(answer, { _tag: "Routed", messageIds: theirs.map((one) => one.id) })
+      assert.deepStrictEqual((yield* storage.unrouted([present], all)).map((one) => one.id), mine.map((one) => one.id))
+      assert.deepStrictEqual(idsOf(yield* storage.held([neighbour])), made.slice(1).map((one) => one.id))
+      assert.deepStrictEqual(yield* storage.held([present]), [])
+    }
+  ),
+  "a message is routed once": Effect.gen(function*() {
+    const { deliveries, ids, messages, owner, route, storage, subscription, tenantId } = yield* routed(1)
+    const again = yield* deliveries(messages, subscription.id, false)
+    assert.deepStrictEqual(yield* route(owner, messages, again), [])
+    const found = yield* storage.listDeliveries({ tenantId }, { cursor: undefined, limit: 10 })
+    assert.deepStrictEqual(found.map((delivery) => delivery.id), ids)
+  }),
+  "a message that is set aside can be seen, has no deliveries and holds up no other": Effect.gen(function*() {
+    const { append, deliveries, own, route, storage, subscription } = yield* make
+    const subscribed = yield* subscription()
+    yield* storage.createSubscription(subscribed)
+    const { owner } = yield* own()
+    const [bad, good] = yield* append(2)
+    if (!bad || !good) return assert.fail("two messages were appended")
+    const made = yield* deliveries([bad], subscribed.id, true)
+    assert.deepStrictEqual(yield* route(owner, [bad], made, { error: "thrown" }), [bad.id])
+    const { state } = yield* Effect.fromOption(yield* storage.getMessage(bad.id))
+    assert.deepInclude(state, { _tag: "SetAside", error: "thrown" })
+    assert.deepStrictEqual(yield* storage.held([owner]), [])
+    assert.deepStrictEqual((yield* storage.unrouted([owner], all)).map((one) => one.id), [good.id])
+  }),
+  "a message that was set aside goes back to its place before the router": Effect.gen(function*() {
+    const { append, own, route, storage } = yield* make
+    const { owner } = yield* own()
+    const messages = yield* append(3)
+    const [first, second] = messages
+    if (!first || !second) return assert.fail("messages were appended")
+    yield* route(owner, [first, second], [], { error: "thrown" })
+    assert.strictEqual(yield* storage.retryMessage(second.id), "Retried")
+    assert.strictEqual(yield* storage.retryMessage(first.id), "Retried")
+    const found = yield* storage.unrouted([owner], all)
+    assert.deepStrictEqual(found.map((one) => one.id), messages.map((one) => one.id))
+    assert.strictEqual((yield* only(yield* storage.unrouted([owner], { ...all, messages: 1 }))).id, first.id)
+    const { state } = yield* Effect.fromOption(yield* storage.getMessage(first.id))
+    assert.deepStrictEqual(state, { _tag: "Unrouted" })
+    assert.deepStrictEqual(yield* route(owner, [first], []), [first.id])
+  }),
+  "only a message that is set aside can be routed anew": Effect.gen(function*() {
+    const { append, own, route, storage } = yield* make
+    const { owner } = yield* own()
+    const waiting = yield* only(yield* append(1))
+    assert.strictEqual(yield* storage.retryMessage(waiting.id), "NotRetryable")
+    yield* route(owner, [waiting], [])
+    assert.strictEqual(yield* storage.retryMessage(waiting.id), "NotRetryable")
+    assert.strictEqual(yield* storage.retryMessage(yield* Id.messageId(yield* storage.now)), "NotFound")
+  }),
+  "a message that nothing matches is routed without deliveries": Effect.gen(function*() {
+    const { append, own, route, storage } = yield* make
+    const { owner } = yield* own()
+    const message = yield* only(yield* append(1))
+    assert.deepStrictEqual(yield* route(owner, [message], [], { matched: 0, filtered: 0 }), [message.id])
+    const { state } = yield* Effect.fromOption(yield* storage.getMessage(message.id))
+    assert.deepInclude(state, { _tag: "Routed", matched: 0, filtered: 0 })
+  })
+}

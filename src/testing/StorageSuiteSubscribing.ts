@@ -1,0 +1,124 @@
+/**
+ * The storage's contract on subscriptions: what is kept of them, their versions, and who holds claims of them.
+ */
+import { assert } from "@effect/vitest"
+import { Effect, Option } from "effect"
+import type { Subscription } from "../Subscription.ts"
+import { type Cases, make, routed } from "./StorageSuiteWorld.ts"
+
+/** @category constants @since 0.1.0 */
+export const subscribing: Cases = {
+  "a subscription is kept as it was created": Effect.gen(function*() {
+    const { storage, subscription } = yield* make
+    const plain = yield* subscription()
+    const rich = yield* subscription({
+      name: "ä\"b",
+      description: "d",
+      events: ["a.b", "c.*", "*"],
+      config: { url: "https://example.com", nested: [1, null, { a: "é" }] },
+      signingSecrets: [{ sealed: "s2", createdAtMs: 2 }, { sealed: "s1", createdAtMs: 1, expiresAtMs: 3 }],
+      retry: { type: "delays", delaysMs: [1000, 5000] },
+      enabled: false,
+      disabledReason: "gone"
+    })
+    for (const created of [plain, rich]) {
+      const version = yield* storage.createSubscription(created)
+      assert.deepStrictEqual(yield* storage.getSubscription(created.id), Option.some({ ...created, version }))
+    }
+  }),
+  "every change of a subscription raises the version that routing must find": Effect.gen(function*() {
+    const { storage, subscription } = yield* make
+    const created = yield* subscription()
+    const version = Effect.map(storage.subscriptions, (all) => all.version)
+    const before = yield* version
+    const first = yield* storage.createSubscription(created)
+    assert.isAbove(first, before)
+    assert.isAtLeast(yield* version, first)
+    const updated = yield* storage.updateSubscription(created.id, (current) => ({ ...current, name: "b" }))
+    const second = Option.map(updated, (found) => found.version).pipe(Option.getOrElse(() => 0))
+    assert.isAbove(second, first)
+    const between = yield* version
+    assert.isAtLeast(between, second)
+    yield* storage.deleteSubscription(created.id)
+    assert.isAbove(yield* version, between)
+  }),
+  "an update applies to the current state and answers with what came of it": Effect.gen(function*() {
+    const { storage, subscription } = yield* make
+    const created = yield* subscription()
+    const version = yield* storage.createSubscription(created)
+    const rename = (suffix: string) =>
+      storage.updateSubscription(created.id, (current) => ({ ...current, name: current.name + suffix }))
+    yield* Effect.all([rename("x"), rename("x"), rename("x")], { concurrency: "unbounded" })
+    const found = yield* Effect.fromOption(yield* storage.getSubscription(created.id))
+    assert.deepStrictEqual(found, { ...created, name: "axxx", version: found.version })
+    assert.isAbove(found.version, version)
+  }),
+  "an update that changes nothing leaves the version": Effect.gen(function*() {
+    const { storage, subscription } = yield* make
+    const created = yield* subscription()
+    const version = yield* storage.createSubscription(created)
+    const same = yield* storage.updateSubscription(created.id, (current) => current)
+    assert.deepStrictEqual(same, Option.some({ ...created, version }))
+  }),
+  "what is deleted, or never was, is neither found nor changed nor deleted again": Effect.gen(function*() {
+    const { storage, subscription, tenantId } = yield* make
+    const created = yield* subscription()
+    const unknown = yield* subscription()
+    yield* storage.createSubscription(created)
+    assert.isTrue(yield* storage.deleteSubscription(created.id))
+    for (const { id } of [created, unknown]) {
+      assert.deepStrictEqual(yield* storage.getSubscription(id), Option.none())
+      assert.isFalse(yield* storage.deleteSubscription(id))
+      const change = (): Subscription => assert.fail("there is nothing to change")
+      assert.deepStrictEqual(yield* storage.updateSubscription(id, change), Option.none())
+    }
+    assert.deepStrictEqual(yield* storage.listSubscriptions({ tenantId }, { cursor: undefined, limit: 10 }), [])
+    assert.isFalse((yield* storage.subscriptions).items.some((item) => item.id === created.id))
+  }),
+  "all subscriptions that are not deleted are matched, disabled ones too": Effect.gen(function*() {
+    const { storage, subscription, tenantId } = yield* make
+    const [on, off] = [yield* subscription(), yield* subscription({ enabled: false })]
+    for (const created of [on, off]) yield* storage.createSubscription(created)
+    const { items } = yield* storage.subscriptions
+    const mine = items.filter((item) => item.tenantId === tenantId).map((item) => item.id)
+    assert.deepStrictEqual(mine.sort(), [on.id, off.id].sort())
+  }),
+  "subscriptions are listed newest first, by tenant and state, in pages": Effect.gen(function*() {
+    const { storage, subscription, tenantId } = yield* make
+    const created = yield* Effect.forEach([true, false, true, false, true], (enabled) => subscription({ enabled }))
+    for (const one of created) yield* storage.createSubscription(one)
+    const newest = (items: ReadonlyArray<{ readonly id: string }>) =>
+      items.map((item) => item.id).sort((a, b) => a < b ? 1 : -1)
+    const list = (filter: { readonly enabled?: boolean }, cursor: string | undefined, limit: number) =>
+      Effect.map(
+        storage.listSubscriptions({ tenantId, ...filter }, { cursor, limit }),
+        (found) => found.map((item) => item.id)
+      )
+    const all = newest(created)
+    assert.deepStrictEqual(yield* list({}, undefined, 10), all)
+    assert.deepStrictEqual(yield* list({}, undefined, 2), all.slice(0, 2))
+    assert.deepStrictEqual(yield* list({}, all[1], 2), all.slice(2, 4))
+    assert.deepStrictEqual(yield* list({}, all[4], 2), [])
+    assert.deepStrictEqual(
+      yield* list({ enabled: false }, undefined, 10),
+      newest(created.filter((one) => !one.enabled))
+    )
+    assert.deepStrictEqual(
+      yield* storage.listSubscriptions({ tenantId: `${tenantId}x` }, { cursor: undefined, limit: 9 }),
+      []
+    )
+  }),
+  "the owners that hold claims of a subscription are known": Effect.gen(function*() {
+    const { append, claim, deliveries, eventId, ids, own, owner, route, storage, subscription } = yield* routed(2)
+    assert.deepStrictEqual(yield* storage.claimants(subscription.id), [])
+    yield* claim(owner, subscription.id, { free: 1 })
+    assert.deepStrictEqual(yield* storage.claimants(subscription.id), [owner])
+    const other = (yield* own({ eventId: `${eventId}-b` })).owner
+    const messages = yield* append(1, { eventId: `${eventId}-b` })
+    yield* route(other, messages, yield* deliveries(messages, subscription.id, true))
+    const found = yield* storage.claimants(subscription.id)
+    assert.deepStrictEqual([...found].sort((a, b) => a.epoch - b.epoch), [owner, other])
+    yield* storage.release(owner, ids)
+    assert.deepStrictEqual(yield* storage.claimants(subscription.id), [other])
+  })
+}

@@ -1,0 +1,105 @@
+/**
+ * The storage's contract on housekeeping. Other cases' rows share the database: nothing here expires what they just made.
+ */
+import { assert } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Id from "../Id.ts"
+import { Storage } from "../Storage.ts"
+import { type Cases, hourMs, make, only, retryAt, routed, success } from "./StorageSuiteWorld.ts"
+
+const maintain = (rows = 1000) =>
+  Effect.flatMap(
+    Storage,
+    (storage) =>
+      storage.maintain({ partitionsAheadDays: 2, heldMaxAgeMs: 6 * hourMs, rows }).pipe(
+        Effect.repeat({ while: (more) => more })
+      )
+  )
+
+/** A world with a subscription that holds one delivery made 12 hours ago, and one made now. */
+const aged = Effect.gen(function*() {
+  const world = yield* make
+  const { append, own, route, storage } = world
+  const subscription = yield* world.subscription()
+  yield* storage.createSubscription(subscription)
+  const { owner } = yield* own()
+  const now = yield* storage.now
+  const messages = yield* append(2)
+  const made = yield* Effect.forEach(messages, ({ id: messageId }, i) =>
+    Effect.map(
+      Id.deliveryId(i === 0 ? now - 12 * hourMs : now),
+      (id) => ({ id, messageId, subscriptionId: subscription.id, claimed: false })
+    ))
+  yield* route(owner, messages, made)
+  const statuses = Effect.forEach(made, ({ id }) => Effect.map(world.delivery(id), (found) => found.delivery.status))
+  return { ...world, owner, subscription, made, statuses }
+})
+
+/** @category constants @since 0.1.0 */
+export const upkeep: Cases = {
+  "the unfinished deliveries of a deleted subscription end as cancelled, in as many rounds as it takes": Effect.gen(
+    function*() {
+      const { delivery, ids, owner, storage, subscription } = yield* routed(5)
+      yield* storage.deleteSubscription(subscription.id)
+      yield* maintain(2)
+      for (const id of ids) {
+        const { delivery: found } = yield* delivery(id)
+        assert.deepInclude(found, { status: "cancelled", reason: "deleted", attemptCount: 0 })
+        assert.isDefined(found.completedAtMs)
+      }
+      assert.deepStrictEqual(yield* storage.due({ aheadMs: hourMs, workerGroups: [owner.workerGroup] }), [])
+    }
+  ),
+  "an attempt that is under way when its subscription is deleted can still be recorded": Effect.gen(function*() {
+    const { delivery, ids, owner, record, storage, subscription } = yield* routed(1, { claimed: true })
+    const id = yield* only(ids)
+    yield* storage.deleteSubscription(subscription.id)
+    yield* maintain()
+    assert.deepStrictEqual(yield* record(owner, id, success), [id])
+    assert.strictEqual((yield* delivery(id)).delivery.status, "success")
+  }),
+  "deliveries that were held for too long fail as expired, younger ones are held on": Effect.gen(function*() {
+    const { delivery, made, statuses, storage, subscription } = yield* aged
+    yield* storage.updateSubscription(subscription.id, (current) => ({ ...current, enabled: false }))
+    yield* maintain()
+    assert.deepStrictEqual(yield* statuses, ["failed", "pending"])
+    const { delivery: expired } = yield* delivery(made[0]?.id ?? assert.fail("a delivery was made"))
+    assert.strictEqual(expired.reason, "expired")
+    assert.isDefined(expired.completedAtMs)
+  }),
+  "deliveries of an enabled subscription never expire": Effect.gen(function*() {
+    const { statuses } = yield* aged
+    yield* maintain()
+    assert.deepStrictEqual(yield* statuses, ["pending", "pending"])
+  }),
+  "an expired delivery can be retried by hand": Effect.gen(function*() {
+    const { claim, made, owner, storage, subscription } = yield* aged
+    const enable = (enabled: boolean) =>
+      storage.updateSubscription(subscription.id, (current) => ({ ...current, enabled }))
+    yield* enable(false)
+    yield* maintain()
+    yield* enable(true)
+    const [expired] = made
+    assert.strictEqual(yield* storage.retryDelivery(expired?.id ?? assert.fail("a delivery was made")), "Retried")
+    assert.strictEqual((yield* claim(owner, subscription.id)).claimed.length, 2)
+  }),
+  "a delivery ends with the attempts and the last error it had": Effect.gen(function*() {
+    const { delivery, ids, owner, record, storage, subscription } = yield* routed(1, { claimed: true })
+    const id = yield* only(ids)
+    yield* record(owner, id, retryAt((yield* storage.now) + hourMs))
+    yield* storage.deleteSubscription(subscription.id)
+    yield* maintain()
+    const { attempts, delivery: found } = yield* delivery(id)
+    assert.deepInclude(found, { status: "cancelled", attemptCount: 1, lastError: "away" })
+    assert.strictEqual(attempts.length, 1)
+  }),
+  "a key that is in force survives": Effect.gen(function*() {
+    const { message, storage } = yield* make
+    const first = yield* message()
+    const options = { key: "k", contentHash: "a", ttlMs: hourMs }
+    yield* storage.appendOnce(first, options)
+    yield* maintain()
+    const answer = yield* storage.appendOnce(yield* message(), options)
+    assert.deepStrictEqual(answer, { _tag: "Repeated", messageId: first.id })
+  })
+}

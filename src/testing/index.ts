@@ -1,0 +1,4 @@
+/**
+ * `hookline/testing`: what proves that a backend keeps the contract. Needs `@effect/vitest`.
+ */
+export * as StorageSuite from "./StorageSuite.ts"

@@ -1,0 +1,11 @@
+import { PgClient } from "@effect/sql-pg"
+import { Effect } from "effect"
+import { StorageSuite } from "../../src/testing/index.ts"
+import { storage } from "./support.ts"
+
+StorageSuite.suite("PgStorage", {
+  layer: storage,
+  transact: Effect.map(PgClient.PgClient, (sql) => (effect) => sql.withTransaction(effect)),
+  virtualTime: false,
+  advance: (ms) => Effect.sleep(ms)
+})
