@@ -30,6 +30,25 @@ const environment = Config.all({
   egressAllow: Config.withDefault(Config.String("HOOKLINE_EGRESS_ALLOW"), "")
 })
 
+/**
+ * The database's URL alone, for commands that need nothing else.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const databaseUrl = Effect.flatMap(
+  optional("DATABASE_URL"),
+  Option.match({
+    onNone: () =>
+      Effect.fail(
+        new SettingsRefused({
+          message: "The environment lacks DATABASE_URL: set it, as in postgres://user:password@host:5432/database."
+        })
+      ),
+    onSome: Effect.succeed
+  })
+)
+
 /** What `hookline start` is told by its flags. */
 export interface Flags {
   readonly dev: boolean
@@ -91,14 +110,21 @@ const development = Effect.fnUntraced(function*(
   return { ...flags, databaseUrl, masterKey, adminKey, egressAllow: [...loopback, ...egressAllow] } satisfies Settings
 })
 
-/** Keeps a key for its owner alone; the first that was made stays. */
+/**
+ * Keeps a key for its owner alone; the first that was made stays. An empty file is what a start leaves that was cut off while
+ * it wrote: it is refused, as sealing with another key would lose what is sealed.
+ */
 const keep = (folder: string, name: string, made: string) =>
   Effect.try({
     try: () => {
       Fs.mkdirSync(folder, { recursive: true })
       const file = Path.join(folder, name)
       if (!Fs.existsSync(file)) Fs.writeFileSync(file, `${made}\n`, { mode: 0o600, flag: "wx" })
-      return Redacted.make(Fs.readFileSync(file, "utf8").trim())
+      const kept = Fs.readFileSync(file, "utf8").trim()
+      if (kept === "") {
+        throw new TypeError(`${file} is empty: put the key back, or remove the file to have a new one made`)
+      }
+      return Redacted.make(kept)
     },
     catch: (error) =>
       new SettingsRefused({

@@ -7,14 +7,38 @@ import { HttpIncomingMessage, HttpServer, HttpServerRequest, HttpServerResponse 
 import { defaults } from "../Limits.ts"
 import * as Signature from "../Signature.ts"
 
+/**
+ * The receiver can't listen; the message says what to do.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ReceiverRefused extends Schema.TaggedError<ReceiverRefused>()("ReceiverRefused", {
+  message: Schema.String
+}) {}
+
+const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
 const flags = {
-  port: Flag.Int("port").pipe(Flag.withDescription("The port to listen on"), Flag.withDefault(4690)),
+  port: Flag.Int("port").pipe(
+    Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))),
+    Flag.withDescription("The port to listen on"),
+    Flag.withDefault(4690)
+  ),
   secret: Flag.String("secret").pipe(
     Flag.withDescription("The subscription's signing secret (HOOKLINE_SECRET), to verify with"),
     Flag.optional
   ),
-  fail: Flag.Int("fail").pipe(Flag.withDescription("Answers 500 to the first requests"), Flag.withDefault(0)),
-  delay: Flag.Int("delay").pipe(Flag.withDescription("Milliseconds to wait before each answer"), Flag.withDefault(0)),
+  fail: Flag.Int("fail").pipe(
+    Flag.withSchema(count),
+    Flag.withDescription("Answers 500 to the first requests"),
+    Flag.withDefault(0)
+  ),
+  delay: Flag.Int("delay").pipe(
+    Flag.withSchema(count),
+    Flag.withDescription("Milliseconds to wait before each answer"),
+    Flag.withDefault(0)
+  ),
   json: Flag.Boolean("json").pipe(
     Flag.withDescription("Prints one line of JSON for each request"),
     Flag.withDefault(false)
@@ -43,9 +67,10 @@ export const listen = Command.make("listen", flags, (given) =>
       const body = yield* request.text
       const nowMs = yield* Clock.currentTimeMillis
       const signature = yield* verdict(request.headers, body, secret, nowMs)
-      yield* Effect.sleep(given.delay)
+      // Counted on arrival: with a delay, later requests may overtake.
       const status = left > 0 ? 500 : 200
       if (left > 0) left--
+      yield* Effect.sleep(given.delay)
       const seen = {
         at: DateTime.formatIso(DateTime.makeUnsafe(nowMs)),
         messageId: request.headers["webhook-id"] ?? null,
@@ -62,18 +87,25 @@ export const listen = Command.make("listen", flags, (given) =>
       Effect.catch(() => Effect.succeed(HttpServerResponse.empty({ status: 413 })))
     )
 
-    yield* Console.error(
+    const listening = Console.error(
       `Listening on http://127.0.0.1:${given.port}/` +
         (Option.isSome(secret) ? "" : " (signatures are not verified: pass --secret whsec_…)")
     )
     yield* Layer.launch(
       HttpServer.serve(receive).pipe(
-        Layer.provide(NodeHttpServer.layer(createServer, { port: given.port, host: "127.0.0.1" }))
+        Layer.tap(() => listening),
+        Layer.provide(NodeHttpServer.layer(createServer, { port: given.port, host: "127.0.0.1" })),
+        Layer.catchTag("ServeError", () => Layer.effectDiscard(Effect.fail(portTaken(given.port))))
       )
     )
   })).pipe(Command.withDescription("Receives deliveries on this machine, verifies and prints them"))
 
 // --- internal ---
+
+const portTaken = (port: number) =>
+  new ReceiverRefused({
+    message: `Port ${port} on 127.0.0.1 can't be used: is another process listening there? Choose another with --port.`
+  })
 
 const decodeJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Json))
 

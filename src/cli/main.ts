@@ -2,10 +2,12 @@
 /**
  * The command line: one subcommand a file, loaded as far as it is used; an error is a sentence on stderr.
  */
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Cause, Console, Effect, Logger, References } from "effect"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Cause, Config, Console, Effect, Logger, References, Schema } from "effect"
 import { CliError, Command } from "effect/cli"
 import { createRequire } from "node:module"
+import * as SchemaErrors from "../SchemaErrors.ts"
 import { listen } from "./listen.ts"
 import { migrate } from "./migrate.ts"
 import { start } from "./start.ts"
@@ -21,6 +23,10 @@ const hookline = Command.make("hookline").pipe(
 const explain = (cause: Cause.Cause<unknown>): string =>
   cause.reasons.map((reason) => {
     const error = reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : "interrupted"
+    if (error instanceof Config.ConfigError && Schema.isSchemaError(error.cause)) {
+      const { message, path } = SchemaErrors.first(error.cause, [])
+      return `The environment's ${path} can't be used: ${message}.`
+    }
     return error instanceof Error ? error.message : String(error)
   }).join("\n")
 

@@ -1,7 +1,7 @@
 /**
  * `hookline migrate`: brings the database's layout up to date.
  */
-import { Config, Console, Effect } from "effect"
+import { Console, Effect } from "effect"
 import { Command } from "effect/cli"
 
 /**
@@ -12,10 +12,10 @@ import { Command } from "effect/cli"
  */
 export const migrate = Command.make("migrate", {}, () =>
   Effect.gen(function*() {
-    const [{ PgClient }, PgStorage] = yield* Effect.promise(() =>
-      Promise.all([import("@effect/sql-pg"), import("../storage/PgStorage.ts")])
+    const [{ PgClient }, PgStorage, Settings] = yield* Effect.promise(() =>
+      Promise.all([import("@effect/sql-pg"), import("../storage/PgStorage.ts"), import("./Settings.ts")])
     )
-    const url = yield* Config.Redacted("DATABASE_URL")
+    const url = yield* Settings.databaseUrl
     const done = yield* Effect.provide(PgStorage.migrate, PgClient.layer({ url, maxConnections: 1 }))
     yield* Console.log(
       done === 0 ? "The database is up to date." : `${done} migration${done === 1 ? "" : "s"} applied.`

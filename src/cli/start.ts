@@ -1,7 +1,7 @@
 /**
  * `hookline start`: a runner with the plugins of a configuration file.
  */
-import { Config, Console, Effect, Layer, Option, Redacted } from "effect"
+import { Config, Console, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import type { Settings } from "../Runner.ts"
 
@@ -19,6 +19,7 @@ const flags = {
     Flag.withDefault("127.0.0.1")
   ),
   port: Flag.Int("port").pipe(
+    Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))),
     Flag.withDescription("The port to listen on (HOOKLINE_PORT, 4680)"),
     Flag.optional
   ),
@@ -51,15 +52,18 @@ export const start = Command.make("start", flags, (given) =>
     yield* Effect.scoped(Effect.gen(function*() {
       const settings = yield* Settings.make({ dev: given.dev, host: given.host, port, dataDir })
       yield* Layer.build(Runner.layer(settings, plugins))
-      yield* Console.log(given.dev ? welcome(settings) : `Hookline listens on http://${settings.host}:${settings.port}`)
+      yield* Console.log(given.dev ? welcome(settings) : `Hookline listens on ${urlOf(settings)}`)
       yield* Effect.never
     }))
   })).pipe(Command.withDescription("Starts a runner"))
 
 // --- internal ---
 
+/** An IPv6 address stands in brackets. */
+const urlOf = ({ host, port }: Settings): string => `http://${host.includes(":") ? `[${host}]` : host}:${port}`
+
 const welcome = (settings: Settings): string => {
-  const url = `http://${settings.host}:${settings.port}`
+  const url = urlOf(settings)
   const key = Redacted.value(settings.adminKey)
   return `
 Hookline listens on ${url}

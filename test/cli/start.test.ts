@@ -1,0 +1,207 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import * as Fs from "node:fs"
+import { createServer } from "node:http"
+import * as Path from "node:path"
+import { exited, folder, hookline, kill, until } from "../support/process.ts"
+
+const config = "examples/status-page/hookline.config.ts"
+
+const freePort = Effect.callback<number>((resume) => {
+  const server = createServer()
+  server.listen(0, "127.0.0.1", () => {
+    const address = server.address()
+    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
+  })
+})
+
+const Created = Schema.fromJsonString(
+  Schema.Struct({ id: Schema.String, signingSecret: Schema.optionalKey(Schema.String) })
+)
+
+const Seen = Schema.fromJsonString(
+  Schema.Struct({ messageId: Schema.String, eventId: Schema.String, signature: Schema.String, status: Schema.Int })
+)
+
+const post = (url: string, key: string, body: unknown) =>
+  Effect.tryPromise(() =>
+    fetch(url, {
+      method: "POST",
+      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+      body: JSON.stringify(body)
+    }).then((response) => response.text())
+  ).pipe(Effect.flatMap((text) => Schema.decodeEffect(Created)(text)))
+
+const ready = (port: number) =>
+  Effect.tryPromise(() => fetch(`http://127.0.0.1:${port}/health/ready`).then((response) => response.ok))
+
+/** The lines of JSON that a receiver has printed. */
+const seenBy = (output: { readonly text: string }) =>
+  Effect.suspend(() =>
+    Effect.forEach(
+      output.text.split("\n").filter((line) => line.startsWith("{") && line.endsWith("}")),
+      (line) => Schema.decodeEffect(Seen)(line)
+    )
+  )
+
+const postmaster = (dataDir: string): string | undefined => {
+  const file = Path.join(dataDir, "postgres", "postmaster.pid")
+  return Fs.existsSync(file) ? Fs.readFileSync(file, "utf8").split("\n")[0] : undefined
+}
+
+const incident = {
+  eventId: "incident.incident.created",
+  payload: {
+    incidentId: "i-1",
+    systemIds: ["web"],
+    title: "Checkout is down",
+    severity: "major",
+    status: "open",
+    createdAt: "2026-01-31T12:00:00Z"
+  }
+}
+
+describe("hookline start and listen", () => {
+  it.live(
+    "a message that is emitted arrives at the receiver signed, again after a 500, and a signal ends everything in order",
+    () =>
+      Effect.gen(function*() {
+        const dataDir = Path.join(yield* folder, "data")
+        const [port, receiverPort] = [yield* freePort, yield* freePort]
+        const runner = yield* hookline([
+          "start",
+          "--dev",
+          "--config",
+          config,
+          "--port",
+          String(port),
+          "--data-dir",
+          dataDir
+        ])
+        yield* until("the runner serves", ready(port)).pipe(Effect.timeout("20 seconds"))
+        yield* until("it says what to try", Effect.sync(() => runner.output.text.includes("3. Emit:")))
+        const key = Fs.readFileSync(Path.join(dataDir, "admin-key"), "utf8").trim()
+        assert.include(runner.output.text, key)
+        for (const name of ["admin-key", "master-key", "postgres-password"]) {
+          assert.strictEqual(Fs.statSync(Path.join(dataDir, name)).mode & 0o777, 0o600, name)
+        }
+
+        const url = `http://127.0.0.1:${port}/api/v1`
+        const subscription = yield* post(`${url}/subscriptions`, key, {
+          name: "try",
+          events: ["incident.*"],
+          providerId: "webhook.webhook",
+          config: { url: `http://127.0.0.1:${receiverPort}/` },
+          retry: { type: "delays", delaysMs: [100] }
+        })
+        const receiver = yield* hookline(
+          ["listen", "--port", String(receiverPort), "--fail", "1", "--json"],
+          { HOOKLINE_SECRET: subscription.signingSecret ?? "" }
+        )
+        yield* until("the receiver listens", Effect.sync(() => receiver.output.text.includes("Listening")))
+        const message = yield* post(`${url}/messages`, key, incident)
+        yield* until("it came twice", Effect.map(seenBy(receiver.output), (seen) => seen.length >= 2))
+        const expected = { messageId: message.id, eventId: incident.eventId, signature: "verified" }
+        assert.deepStrictEqual(yield* seenBy(receiver.output), [{ ...expected, status: 500 }, {
+          ...expected,
+          status: 200
+        }])
+
+        yield* kill(receiver.child, "SIGTERM")
+        assert.include([0, 130], yield* exited(receiver.child))
+        yield* kill(runner.child, "SIGTERM")
+        assert.include([0, 130], yield* exited(runner.child).pipe(Effect.timeout("10 seconds")))
+        assert.isUndefined(postmaster(dataDir), "PostgreSQL has been stopped")
+      }),
+    90_000
+  )
+
+  it.live(
+    "a killed runner leaves its PostgreSQL running, and the next one on the folder adopts it and keeps the keys",
+    () =>
+      Effect.gen(function*() {
+        const dataDir = Path.join(yield* folder, "data")
+        const port = yield* freePort
+        const args = ["start", "--dev", "--config", config, "--port", String(port), "--data-dir", dataDir]
+        const first = yield* hookline(args)
+        yield* until("the runner serves", ready(port))
+        const [server, key] = [postmaster(dataDir), Fs.readFileSync(Path.join(dataDir, "admin-key"), "utf8")]
+        assert.isDefined(server)
+        yield* kill(first.child, "SIGKILL")
+        yield* exited(first.child)
+        const second = yield* hookline(args)
+        yield* until("the runner serves again", ready(port))
+        assert.strictEqual(postmaster(dataDir), server)
+        assert.strictEqual(Fs.readFileSync(Path.join(dataDir, "admin-key"), "utf8"), key)
+        yield* kill(second.child, "SIGTERM")
+        yield* exited(second.child)
+        assert.isUndefined(postmaster(dataDir))
+      }),
+    90_000
+  )
+})
+
+describe("what can't be used is told in a sentence, without a stack", () => {
+  const refused = (args: ReadonlyArray<string>, env: Record<string, string>, ...expected: ReadonlyArray<string>) =>
+    Effect.gen(function*() {
+      const { child, output } = yield* hookline(args, env)
+      assert.strictEqual(yield* exited(child), 1, output.text)
+      for (const text of expected) assert.include(output.text, text)
+      assert.notMatch(output.text, /\n\s+at .*:\d+:\d+|ConfigError|SchemaError/u)
+      assert.notInclude(output.text, "Listening on")
+    })
+
+  it.live("a port that is no port, before anything is started", () =>
+    Effect.gen(function*() {
+      const made = yield* folder
+      const start = ["start", "--dev", "--config", config, "--data-dir", Path.join(made, "data")]
+      yield* refused([...start, "--port", "70000"], {}, "port")
+      yield* refused(start, { HOOKLINE_PORT: "abc" }, "HOOKLINE_PORT")
+      yield* refused(["listen", "--port", "99999"], {}, "port")
+      assert.isFalse(Fs.existsSync(Path.join(made, "data")))
+    }), 60_000)
+
+  it.live("a receiver's port that another process has", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const first = yield* hookline(["listen", "--port", String(port)])
+      yield* until("it listens", Effect.sync(() => first.output.text.includes("Listening")))
+      yield* refused(["listen", "--port", String(port)], {}, String(port), "--port")
+    }), 60_000)
+
+  it.live("a migration without a database, a malformed secret, a malformed network", () =>
+    Effect.gen(function*() {
+      yield* refused(["migrate"], {}, "DATABASE_URL")
+      yield* refused(["listen", "--secret", "whsec_x"], {}, "whsec_")
+      const keys = {
+        HOOKLINE_MASTER_KEY: "ab".repeat(32),
+        HOOKLINE_ADMIN_KEY: "hk_a",
+        DATABASE_URL: "postgres://127.0.0.1:1/x"
+      }
+      yield* refused(["start", "--config", config], { ...keys, HOOKLINE_EGRESS_ALLOW: "10.0.0.0/8,bogus" }, "bogus")
+    }), 60_000)
+
+  it.live("a kept key's file that is empty", () =>
+    Effect.gen(function*() {
+      const made = yield* folder
+      Fs.writeFileSync(Path.join(made, "master-key"), "")
+      yield* refused(
+        ["start", "--dev", "--config", config, "--data-dir", made],
+        { DATABASE_URL: "postgres://127.0.0.1:1/x" },
+        "master-key",
+        "empty"
+      )
+    }), 60_000)
+
+  it.live("a database that is away, after it was waited for, without its password", () =>
+    Effect.gen(function*() {
+      const { child, output } = yield* hookline(["start", "--config", config, "--port", String(yield* freePort)], {
+        HOOKLINE_MASTER_KEY: "ab".repeat(32),
+        HOOKLINE_ADMIN_KEY: "hk_very_secret",
+        DATABASE_URL: "postgres://hookline:very_secret@127.0.0.1:1/x"
+      })
+      assert.strictEqual(yield* exited(child), 1)
+      assert.include(output.text, "DATABASE_URL")
+      assert.notInclude(output.text, "very_secret")
+    }), 60_000)
+})
