@@ -6,13 +6,23 @@ import ipaddr from "ipaddr.js"
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6
 
-/** A network that is allowed although it is not public. */
+/**
+ * Networks that are allowed although they are not public.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Allowed {
   readonly cidrs: ReadonlyArray<readonly [Address, number]>
 }
 
 /**
  * Parses CIDRs such as `10.0.0.0/8`; a text that is none comes back as `refused`.
+ *
+ * **Details**
+ *
+ * Strict, as a misread network opens another one: four decimal parts, so neither `10/8` (it would be 0.0.0.10/8) nor
+ * `010.0.0.0/8` (it would be 8.0.0.0/8).
  *
  * @category constructors
  * @since 0.1.0
@@ -23,11 +33,8 @@ export const parseAllowed = (
   const cidrs: Array<readonly [Address, number]> = []
   const refused: Array<string> = []
   for (const text of texts) {
-    try {
-      cidrs.push(ipaddr.parseCIDR(text))
-    } catch {
-      refused.push(text)
-    }
+    if (isCidr(text)) cidrs.push(ipaddr.parseCIDR(text))
+    else refused.push(text)
   }
   return { allowed: { cidrs }, refused }
 }
@@ -76,6 +83,11 @@ export const hostOf = (url: { readonly hostname: string }): string => url.hostna
 
 // --- internal ---
 
+const isCidr = (text: string): boolean =>
+  text.includes(":")
+    ? !text.includes("%") && ipaddr.IPv6.isValidCIDR(text)
+    : ipaddr.IPv4.isValidCIDRFourPartDecimal(text)
+
 const isAllowed = (address: Address, allowed: Allowed): boolean =>
   allowed.cidrs.some(([network, bits]) => network.kind() === address.kind() && address.match(network, bits)) ||
   (address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() && isAllowed(address.toIPv4Address(), allowed))
@@ -89,6 +101,8 @@ const special: ReadonlyArray<readonly [string, string]> = [
   ["203.0.113.0/24", "documentation"],
   ["198.18.0.0/15", "benchmarking"],
   ["240.0.0.0/4", "reserved"],
+  // Where the IPv4 address is in it depends on the prefix length that its network chose (RFC 8215).
+  ["64:ff9b:1::/48", "local-use NAT64"],
   ["2001:db8::/32", "documentation"],
   ["3fff::/20", "documentation"],
   ["2001:2::/48", "benchmarking"],
@@ -127,7 +141,7 @@ const embeddedIPv4 = (address: ipaddr.IPv6): ipaddr.IPv4 | undefined => {
   if (zeros(0, 5) && parts[5] === 0xffff) return at(6)
   if (zeros(0, 4) && parts[4] === 0xffff && parts[5] === 0) return at(6)
   if (zeros(0, 6) && !(parts[6] === 0 && (parts[7] ?? 0) < 2)) return at(6)
-  if (parts[0] === 0x64 && parts[1] === 0xff9b) return at(6)
+  if (parts[0] === 0x64 && parts[1] === 0xff9b && zeros(2, 6)) return at(6)
   if (parts[0] === 0x2002) return at(1)
   if (parts[0] === 0x2001 && parts[1] === 0) return at(6, 0xffff)
   return undefined

@@ -28,7 +28,12 @@ export class AllowListRefused extends Schema.TaggedError<AllowListRefused>()("Al
   message: Schema.String
 }) {}
 
-/** Resolves a name to all of its addresses. */
+/**
+ * Resolves a name to all of its addresses.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type Resolve = (
   hostname: string,
   callback: (error: NodeJS.ErrnoException | null, addresses: ReadonlyArray<LookupAddress>) => void
@@ -61,7 +66,7 @@ export const layer = (options?: {
       const pools = yield* makePools(limits, connector(allowed, resolve, limits))
       return Egress.of({
         send: (request) => send(pools, allowed, limits, request),
-        check: (url) => check(allowed, resolve, url)
+        check: (url) => check(allowed, resolve, limits, url)
       })
     })
   )
@@ -100,7 +105,7 @@ const connector = (
       } else if (lookupOptions.all === true) callback(null, [...addresses])
       else callback(null, first.address, first.family)
     })
-  const connect = buildConnector({ timeout: limits.connectTimeoutMs, lookup: judged })
+  const connect = buildConnector({ timeout: limits.connectTimeoutMs, lookup: judged, allowH2: false })
   return (target, callback) => {
     const host = AddressPolicy.hostOf(target)
     // A literal address is never looked up.
@@ -114,7 +119,10 @@ interface Pools {
   readonly of: (origin: string) => Pool
 }
 
-/** Pools by origin, in the order of their use; the least recently used that is idle closes when there are too many. */
+/**
+ * Pools by origin, in the order of their use; the least recently used that are idle close when there are too many. Those that
+ * are busy stay: there are never more of them than requests in flight.
+ */
 const makePools = Effect.fnUntraced(function*(limits: Limits, connect: buildConnector.connector) {
   const pools = new Map<string, Pool>()
   yield* Effect.addFinalizer(() => Effect.promise(() => Promise.all([...pools.values()].map((pool) => pool.destroy()))))
@@ -122,6 +130,8 @@ const makePools = Effect.fnUntraced(function*(limits: Limits, connect: buildConn
     of: (origin) => {
       const pool = pools.get(origin) ?? new Pool(origin, {
         connect,
+        // A pool that may speak HTTP/2 holds back all requests but one until it knows whether the origin does.
+        allowH2: false,
         connections: limits.connectionsPerOrigin,
         pipelining: 1,
         keepAliveTimeout: limits.keepAliveMs,
@@ -136,7 +146,7 @@ const makePools = Effect.fnUntraced(function*(limits: Limits, connect: buildConn
           if (idle.stats.running + idle.stats.pending + idle.stats.queued > 0 || key === origin) continue
           pools.delete(key)
           void idle.close()
-          break
+          if (pools.size <= limits.origins) break
         }
       }
       return pool
@@ -171,7 +181,8 @@ const dispatch = (
     let abort: (() => void) | undefined
     let aborted = false
     let done = false
-    const answer = { statusCode: 0, headers: {} as Record<string, string> }
+    let statusCode = 0
+    let headers: Record<string, string> = {}
     const chunks: Array<Buffer> = []
     let size = 0
     const end = (result: Effect.Effect<EgressResponse, EgressError>) => {
@@ -180,11 +191,15 @@ const dispatch = (
       resume(result)
     }
     const succeed = () =>
-      end(Effect.succeed({ ...answer, body: Buffer.concat(chunks).subarray(0, limits.responseBytes).toString("utf8") }))
+      end(Effect.succeed({
+        statusCode,
+        headers,
+        body: Buffer.concat(chunks).subarray(0, limits.responseBytes).toString("utf8")
+      }))
     try {
       pools.of(url.origin).dispatch({
         path: url.pathname + url.search,
-        method: asMethod(request.method),
+        method: request.method,
         headers: [...request.headers],
         body: request.body
       }, {
@@ -192,14 +207,12 @@ const dispatch = (
           abort = () => controller.abort(new Error("aborted"))
           if (aborted) abort()
         },
-        onResponseStart: (_controller, statusCode, headers) => {
-          answer.statusCode = statusCode
-          for (const [name, value] of Object.entries(headers)) {
-            if (value !== undefined) {
-              answer.headers[name.toLowerCase()] = Array.isArray(value)
-                ? value.join(", ")
-                : value
-            }
+        // Interim answers (1xx) come first, and are no part of the answer.
+        onResponseStart: (_controller, status, received) => {
+          statusCode = status
+          headers = {}
+          for (const [name, value] of Object.entries(received)) {
+            if (value !== undefined) headers[name.toLowerCase()] = Array.isArray(value) ? value.join(", ") : value
           }
         },
         onResponseData: (controller, chunk) => {
@@ -221,10 +234,6 @@ const dispatch = (
     })
   })
 
-const methods = ["POST", "PUT", "PATCH", "GET", "DELETE"] as const
-
-const asMethod = (method: string) => methods.find((known) => known === method) ?? "POST"
-
 const mapError = (error: unknown): EgressError => {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if (cause instanceof Forbidden) return new ForbiddenTarget({ message: cause.message })
@@ -239,6 +248,7 @@ const mapError = (error: unknown): EgressError => {
 const check = (
   allowed: AddressPolicy.Allowed,
   resolve: Resolve,
+  limits: Limits,
   text: string
 ): Effect.Effect<void, ForbiddenTarget> => {
   const refusal = AddressPolicy.refusalOfUrl(text, allowed)
@@ -251,5 +261,5 @@ const check = (
       const found = error ? undefined : refusalOfAll(host, addresses, allowed)
       resume(found ? Effect.fail(new ForbiddenTarget({ message: found })) : Effect.void)
     })
-  )
+  ).pipe(Effect.timeoutOrElse({ duration: limits.connectTimeoutMs, orElse: () => Effect.void }))
 }

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { createServer, type RequestListener } from "node:http"
 import { Egress } from "../../src/Egress.ts"
 import * as AddressPolicy from "../../src/egress/AddressPolicy.ts"
 import * as EgressNode from "../../src/egress/EgressNode.ts"
+import { served } from "../support/served.ts"
 
 const none = { cidrs: [] }
 const byte = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 }))
@@ -76,24 +76,6 @@ describe("the address policy", () => {
     assert.isUndefined(AddressPolicy.refusalOfUrl("https://example.com/hook", none))
   })
 })
-
-const served = (listener: RequestListener) =>
-  Effect.acquireRelease(
-    Effect.callback<{ readonly port: number; readonly close: () => void }>((resume) => {
-      const server = createServer(listener)
-      server.listen(0, "127.0.0.1", () => {
-        const address = server.address()
-        resume(Effect.succeed({
-          port: typeof address === "object" && address !== null ? address.port : 0,
-          close: () => {
-            server.closeAllConnections()
-            server.close()
-          }
-        }))
-      })
-    }),
-    ({ close }) => Effect.sync(close)
-  )
 
 const request = { method: "POST", headers: [], body: "{}" }
 const loopback = EgressNode.layer({ allow: ["127.0.0.0/8"] })

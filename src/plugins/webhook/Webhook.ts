@@ -75,8 +75,14 @@ export const provider: Provider.Provider<Egress> = Provider.make({
 
 // --- internal ---
 
+/** The package's version, held to it by a test: importing package.json would tie the provider to where it is installed. */
+const userAgent = "Hookline/0.1.0"
+
 const fixedHeaders = (config: WebhookConfig): ReadonlyArray<string> => {
-  const headers = ["content-type", config.contentType ?? "application/json", "user-agent", "Hookline"]
+  const headers = ["content-type", config.contentType ?? "application/json"]
+  if (!config.customHeaders?.some(({ name }) => name.toLowerCase() === "user-agent")) {
+    headers.push("user-agent", userAgent)
+  }
   if (config.authType === "bearer") headers.push("authorization", `Bearer ${config.bearerToken ?? ""}`)
   if (config.authType === "basic") {
     const credentials = Buffer.from(`${config.basicUsername ?? ""}:${config.basicPassword ?? ""}`).toString("base64")
@@ -124,7 +130,7 @@ const judge = (
   }
   const failure = {
     code: "HttpStatus",
-    message: `HTTP ${statusCode}: ${answer.body.slice(0, 200)}`.trimEnd(),
+    message: clean(`HTTP ${statusCode}: ${answer.body.slice(0, 200)}`.trimEnd()),
     statusCode,
     response
   }
@@ -152,13 +158,13 @@ const excerpt = (answer: EgressResponse, limits: Limits): Provider.ResponseExcer
   body: clean(Buffer.from(answer.body).subarray(0, limits.responseExcerptBytes).toString("utf8"))
 })
 
-/** Databases keep no NUL characters. */
-const clean = (text: string) => text.replaceAll("\0", "\u{fffd}")
+/** Databases keep neither NUL characters nor half a surrogate pair, which a cut or an escape may leave. */
+const clean = (text: string) => text.replaceAll("\0", "\u{fffd}").toWellFormed()
 
 const decodeAnswer = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown)))
 
 const externalIdOf = (answer: EgressResponse): string | undefined => {
-  if (!answer.body.startsWith("{")) return undefined
+  if (!answer.body.trimStart().startsWith("{")) return undefined
   const json = decodeAnswer(answer.body)
   if (json._tag === "None") return undefined
   const id = json.value["id"] ?? json.value["externalId"] ?? json.value["messageId"]

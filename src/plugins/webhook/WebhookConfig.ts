@@ -23,17 +23,16 @@ const reserved = new Set([
   "transfer-encoding",
   "upgrade",
   "expect",
-  "webhook-id",
-  "webhook-timestamp",
-  "webhook-signature",
   "x-delivery-id",
   "x-event-type"
 ])
 
 const headerName = Schema.String.check(
   Schema.isPattern(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/u, { message: "a header name" }),
-  Schema.makeFilter((name: string) => reserved.has(name.toLowerCase()) ? "this header is Hookline's own" : undefined)
+  Schema.makeFilter((name: string) => isReserved(name.toLowerCase()) ? "this header is Hookline's own" : undefined)
 )
+
+const isReserved = (name: string) => reserved.has(name) || name.startsWith("webhook-")
 
 /**
  * The configuration.
@@ -86,14 +85,30 @@ export const problem = (config: WebhookConfig): { readonly path: string; readonl
     /[^\t\x20-\x7e\x80-\xff]/u.test(config[field] ?? "")
       ? { path: `config.${field}`, message: "Expected a header value without line breaks and control characters" }
       : undefined
+  // The header would be on the wire twice, and the endpoint free to take either.
+  const twice = (header: string) => {
+    const index = config.customHeaders?.findIndex(({ name }) => name.toLowerCase() === header.toLowerCase()) ?? -1
+    return index < 0
+      ? undefined
+      : { path: `config.customHeaders[${index}].name`, message: `authType "${config.authType}" sends this header` }
+  }
   switch (config.authType) {
     case "bearer":
-      return needs("bearerToken") ?? clean("bearerToken")
+      return needs("bearerToken") ?? clean("bearerToken") ?? twice("authorization")
     case "basic":
-      return needs("basicUsername") ?? needs("basicPassword")
+      return needs("basicUsername") ?? needs("basicPassword") ?? colon(config) ?? twice("authorization")
     case "header":
-      return needs("authHeaderName") ?? needs("authHeaderValue") ?? clean("authHeaderValue")
+      return needs("authHeaderName") ?? needs("authHeaderValue") ?? clean("authHeaderValue") ??
+        twice(config.authHeaderName ?? "")
     default:
       return undefined
   }
 }
+
+// --- internal ---
+
+/** RFC 7617: what follows the first colon is the password. */
+const colon = (config: WebhookConfig) =>
+  config.basicUsername?.includes(":")
+    ? { path: "config.basicUsername", message: "Expected a user name without a colon" }
+    : undefined
