@@ -44,6 +44,22 @@ export class Dispatcher extends Context.Service<Dispatcher, {
   readonly leased: Effect.Effect<boolean>
 }>()("hookline/Dispatcher") {}
 
+const patient = <A, E extends StorageUnavailable, R>(what: string, effect: Effect.Effect<A, E, R>) =>
+  effect.pipe(
+    Effect.tapError((error) => Effect.logWarning(`${what}: ${error.message}`)),
+    Effect.retry(Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("1 second")])),
+    // The schedule has no end.
+    Effect.orDie
+  )
+
+/** A loop of the engine goes on after a defect: one that ended would stop every delivery without a word. */
+const kept = <A, E, R>(loop: Effect.Effect<A, E, R>) =>
+  loop.pipe(
+    Effect.tapDefect((defect) => Effect.logError("A loop of the engine failed and begins again", defect)),
+    Effect.catchDefect(() => Effect.sleep("1 second")),
+    Effect.forever
+  )
+
 const make = Effect.gen(function*() {
   const storage = yield* Storage
   const registry = yield* Registry
@@ -74,10 +90,8 @@ const make = Effect.gen(function*() {
       current.version === finished.ready.claimed.subscriptionVersion
         ? { ...current, enabled: false, disabledReason: "gone", updatedAtMs: now }
         : current).pipe(
-        Effect.flatMap((updated) => updated._tag === "Some" ? drop(id, updated.value.version) : Effect.void),
-        Effect.catch((error) =>
-          Effect.logWarning(`The subscription ${id} is gone, but can't be disabled: ${error.message}`)
-        )
+        (update) => patient(`The subscription ${id}, which is gone, can't be disabled yet`, update),
+        Effect.flatMap((updated) => updated._tag === "Some" ? drop(id, updated.value.version) : Effect.void)
       )
   })
 
@@ -105,12 +119,6 @@ const make = Effect.gen(function*() {
       }
     }
   })
-
-  const patient = <A, E extends StorageUnavailable, R>(what: string, effect: Effect.Effect<A, E, R>) =>
-    effect.pipe(
-      Effect.tapError((error) => Effect.logWarning(`${what}: ${error.message}`)),
-      Effect.retry(Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("1 second")]))
-    )
 
   const routing = State.take(state.route).pipe(
     Effect.andThen(patient("Messages can't be routed yet", statements.withPermits(1)(routeOnce))),
@@ -169,6 +177,7 @@ const make = Effect.gen(function*() {
         if (ready.group === group) State.dismiss(state, ready)
         else lane.waiting.push(ready)
       }
+      State.forget(state, lane)
     }
   }
 
@@ -179,7 +188,7 @@ const make = Effect.gen(function*() {
   )
 
   for (const loop of [routing, claiming, sending, releases, leasing, recorder.loop, recorder.loop]) {
-    yield* Effect.forkScoped(loop)
+    yield* Effect.forkScoped(kept(loop))
   }
   yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeout(storage.returnLease(runnerId), "1 second")))
 
@@ -278,7 +287,20 @@ const make = Effect.gen(function*() {
       [...state.groups.values()]
         .filter((group) => group.held > 0 || now - group.activeAtMs < limits.groupIdleMs)
         .map((group) => group.workerGroup)),
-    drop: (id, version) => Effect.andThen(drop(id, version), Effect.ignore(subscribed.reload)),
+    drop: (id, version) =>
+      Effect.andThen(
+        drop(id, version),
+        Effect.ignore(Effect.andThen(
+          subscribed.reload,
+          // The copy knows better now.
+          Effect.sync(() => {
+            const lane = State.laneOf(state, id)
+            lane.minVersion = 0
+            if (!subscribed.get(id)) lane.timedOut = false
+            State.forget(state, lane)
+          })
+        ))
+      ),
     leased: Effect.map(State.monotonicMs, (now) => now < state.leaseEndMs)
   })
 })

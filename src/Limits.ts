@@ -52,6 +52,8 @@ export const defaults = {
   recordOutcomes: 500,
   /** Attempts in flight on a runner. */
   slots: 1024,
+  /** Further attempts in flight, of lanes that have no other. */
+  firstSlots: 256,
   /** Attempts in flight of one subscription on a runner. */
   laneSlots: 64,
   /** Deliveries of one subscription in memory, waiting or in flight. */

@@ -169,7 +169,7 @@ export interface Failure {
  * **Details**
  *
  * `history` holds the failures since the first attempt or the last manual retry, oldest first. A schedule that throws counts
- * as exhausted, with a logged error.
+ * as exhausted, with a logged error; a delay is at most `retryDelayMs`.
  *
  * @category combinators
  * @since 0.1.0
@@ -187,7 +187,7 @@ export const next = (self: RetrySchedule, options: {
     let delay = 0
     for (const { atMs, error } of history) {
       const [, duration] = yield* step(atMs, error)
-      delay = Math.ceil(Duration.toMillis(duration))
+      delay = Math.min(defaults.retryDelayMs, Math.ceil(Duration.toMillis(duration)))
     }
     const tooOld = self.maxAgeMs !== undefined && last.atMs + delay - first.atMs > self.maxAgeMs
     return tooOld ? Option.none<number>() : Option.some(delay)

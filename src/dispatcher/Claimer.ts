@@ -4,7 +4,7 @@
  */
 import { Effect } from "effect"
 import type { DeliveryId } from "../Id.ts"
-import { type Claimed, type LaneRoom, Storage } from "../Storage.ts"
+import { type Claimed, type Claims, type LaneRoom, Storage } from "../Storage.ts"
 import * as Lane from "./Lane.ts"
 import * as State from "./State.ts"
 import type { Subscribed } from "./Subscribed.ts"
@@ -38,17 +38,21 @@ export const make = Effect.fnUntraced(function*(state: State.State, subscribed: 
     const asked: Array<LaneRoom> = []
     const window = limits.window - state.deliveries.size
     if (window <= 0 || state.windowBytes >= limits.windowBytes) return asked
+    let slowRoom = State.slowRoom(state, monotonic)
     for (const lane of state.lanes.values()) {
       if (asked.length >= limits.claimLanes) break
       if (lane.backlog.size === 0) continue
       const subscription = subscribed.get(lane.subscriptionId)
       if (subscription && (!subscription.enabled || !subscribed.hasProvider(subscription))) continue
-      let free = Lane.room(lane, Lane.isSlow(lane, monotonic, limits), limits)
+      let free = Lane.room(lane, monotonic, slowRoom, limits)
       for (const [group, dueAtMs] of lane.backlog) {
         if (free <= 0) break
         if (group.phase !== "open") lane.backlog.delete(group)
         else if (dueAtMs <= now) {
           asked.push({ workerGroup: group.workerGroup, subscriptionId: lane.subscriptionId, free })
+          if (Lane.isSlow(lane, monotonic, limits)) slowRoom -= free
+          // What is added from here on came after the statement's snapshot, and stays.
+          lane.backlog.delete(group)
           // The next group of this lane is asked when this one has answered.
           free = 0
         }
@@ -75,9 +79,10 @@ export const make = Effect.fnUntraced(function*(state: State.State, subscribed: 
         () =>
           Effect.sync(() => {
             state.answerLost = true
+            settle(state, asked.map((lane) => ({ ...lane, dueAtMs: now })))
           })
       )
-      settle(state, asked, answer)
+      settle(state, answer.next)
       yield* Effect.onError(take(answer.claimed), () =>
         Effect.sync(() => {
           state.answerLost = true
@@ -110,25 +115,15 @@ export const make = Effect.fnUntraced(function*(state: State.State, subscribed: 
 
 // --- internal ---
 
-/** Takes over what a claim says of each lane's backlog: the first that is left, or nothing. */
-const settle = (
-  state: State.State,
-  asked: ReadonlyArray<LaneRoom>,
-  answer: { readonly next: ReadonlyArray<{ workerGroup: string; subscriptionId: string; dueAtMs: number }> }
-): void => {
-  const next = new Map(answer.next.map((lane) => [`${lane.workerGroup}\0${lane.subscriptionId}`, lane.dueAtMs]))
-  for (const { subscriptionId, workerGroup } of asked) {
+/** Takes over what a claim says of the lanes' backlogs; those with more to claim go to the end, so that all take turns. */
+const settle = (state: State.State, next: Claims["next"]): void => {
+  for (const { dueAtMs, subscriptionId, workerGroup } of next) {
     const group = state.groups.get(workerGroup)
-    const lane = state.lanes.get(subscriptionId)
-    if (!lane || !group) continue
-    const dueAtMs = next.get(`${workerGroup}\0${subscriptionId}`)
-    // Moves the group to the end, so that a lane's groups take turns.
-    lane.backlog.delete(group)
-    if (dueAtMs !== undefined) lane.backlog.set(group, dueAtMs)
-    // Lanes take turns as well.
+    if (group?.phase !== "open") continue
+    const lane = State.laneOf(state, subscriptionId)
     state.lanes.delete(subscriptionId)
     state.lanes.set(subscriptionId, lane)
-    State.forget(state, lane)
+    State.backlog(state, group, subscriptionId, dueAtMs)
   }
 }
 
@@ -136,11 +131,12 @@ const settle = (
 const nextDue = (state: State.State, subscribed: Subscribed, monotonic: number): number => {
   let next = Number.POSITIVE_INFINITY
   if (state.deliveries.size >= state.limits.window || state.windowBytes >= state.limits.windowBytes) return next
+  const slowRoom = State.slowRoom(state, monotonic)
   for (const lane of state.lanes.values()) {
     if (lane.backlog.size === 0) continue
     const subscription = subscribed.get(lane.subscriptionId)
     if (subscription && (!subscription.enabled || !subscribed.hasProvider(subscription))) continue
-    if (Lane.room(lane, Lane.isSlow(lane, monotonic, state.limits), state.limits) <= 0) continue
+    if (Lane.room(lane, monotonic, slowRoom, state.limits) <= 0) continue
     for (const dueAtMs of lane.backlog.values()) next = Math.min(next, dueAtMs)
   }
   return next

@@ -60,6 +60,14 @@ export const isSlow = (self: Lane, monotonicMs: number, limits: Limits): boolean
 export const slots = (activeLanes: number, limits: Limits): number =>
   Math.max(1, Math.min(limits.laneSlots, Math.floor(limits.slots / Math.max(1, activeLanes))))
 
-/** How many more deliveries a lane may take into memory. A slow lane takes no more than it has slots for. */
-export const room = (self: Lane, slow: boolean, limits: Limits): number =>
-  Math.max(0, (slow ? limits.laneSlots : limits.laneWindow) - self.held)
+/**
+ * How many more deliveries a lane may take into memory. A slow lane takes no more than it has slots for, and the slow ones
+ * together no more than `slowRoom`.
+ */
+export const room = (self: Lane, monotonicMs: number, slowRoom: number, limits: Limits): number =>
+  Math.max(
+    0,
+    isSlow(self, monotonicMs, limits)
+      ? Math.min(limits.laneSlots - self.held, slowRoom)
+      : limits.laneWindow - self.held
+  )

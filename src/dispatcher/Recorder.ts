@@ -4,6 +4,7 @@
  */
 import { Effect, Schedule } from "effect"
 import { Storage } from "../Storage.ts"
+import { StorageUnavailable } from "../StorageError.ts"
 import type { Finished } from "./Sender.ts"
 import * as State from "./State.ts"
 
@@ -20,6 +21,8 @@ export const make = Effect.fnUntraced(function*(
     const live = batch.filter((finished) => finished.ready.group.phase !== "lost")
     // Repeating is safe: an outcome is recorded once. Until it is, the delivery stays in memory and cannot be claimed.
     const recorded = live.length === 0 ? [] : yield* storage.record(live.map((finished) => finished.outcome)).pipe(
+      // An outcome that was let go would never be recorded: a defect is tried again as well.
+      Effect.catchDefect((defect) => Effect.fail(new StorageUnavailable({ message: String(defect) }))),
       Effect.tapError((error) => Effect.logWarning(`Outcomes can't be recorded yet: ${error.message}`)),
       Effect.retry({
         schedule: Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("1 second")]),

@@ -135,18 +135,20 @@ const roomOf = (state: State.State, now: number, monotonicMs: number) => {
   const { limits } = state
   const left = new Map<SubscriptionId, number>()
   let window = limits.window - state.deliveries.size
+  let slowRoom = State.slowRoom(state, monotonicMs)
   let bytes = limits.windowBytes - state.windowBytes
   return (id: SubscriptionId, size: number): boolean => {
     if (window <= 0 || bytes <= 0) return false
+    const lane = state.lanes.get(id)
     let free = left.get(id)
     if (free === undefined) {
-      const lane = state.lanes.get(id)
       // Older deliveries that wait in the database go first.
       const behind = lane !== undefined && [...lane.backlog.values()].some((dueAtMs) => dueAtMs <= now)
-      free = behind ? 0 : lane ? Lane.room(lane, Lane.isSlow(lane, monotonicMs, limits), limits) : limits.laneWindow
+      free = behind ? 0 : lane ? Lane.room(lane, monotonicMs, slowRoom, limits) : limits.laneWindow
     }
     left.set(id, free - 1)
     if (free <= 0) return false
+    if (lane && Lane.isSlow(lane, monotonicMs, limits) && slowRoom-- <= 0) return false
     window--
     bytes -= size
     return true

@@ -174,11 +174,22 @@ export const make = Effect.fnUntraced(function*(
     }
     const laneSlots = Lane.slots(active, limits)
     const slowSlots = Math.floor(limits.slots * limits.slowShare)
+    let slowRoom = State.slowRoom(state, monotonic)
+    for (const lane of waiting) {
+      if (!Lane.isSlow(lane, monotonic, limits)) continue
+      // What a hanging endpoint can't take soon makes room for others.
+      const kept = Math.max(0, Math.min(limits.laneSlots - lane.inFlight.size, lane.waiting.length + slowRoom))
+      const surplus = lane.waiting.splice(kept)
+      slowRoom += surplus.length
+      for (const ready of surplus) giveBack(ready)
+    }
     let turn = waiting
     while (turn.length > 0) {
       const next: Array<Lane.Lane> = []
       for (const lane of turn) {
-        if (state.inFlight >= limits.slots || (yield* State.monotonicMs) >= state.leaseEndMs) return
+        if ((yield* State.monotonicMs) >= state.leaseEndMs) return
+        // A lane with nothing under way gets a first slot even where hanging ones took all before they were known as such.
+        if (state.inFlight >= limits.slots + (lane.inFlight.size === 0 ? limits.firstSlots : 0)) continue
         const begun = yield* begin(lane, laneSlots, slowSlots - slowInFlight, monotonic)
         if (begun === 2) slowInFlight++
         if (begun > 0 && lane.waiting.length > 0) next.push(lane)

@@ -119,6 +119,13 @@ export const dismiss = (self: State, ready: Lane.Ready): void => {
   if (lane.backlog.size > 0) self.claim.openUnsafe()
 }
 
+/** How many more deliveries the lanes whose endpoints hang may take into memory together. */
+export const slowRoom = (self: State, monotonicMs: number): number => {
+  let left = Math.floor(self.limits.window * self.limits.slowShare)
+  for (const lane of self.lanes.values()) if (Lane.isSlow(lane, monotonicMs, self.limits)) left -= lane.held
+  return left
+}
+
 /** Says when a lane's first unclaimed delivery in a group is due. */
 export const backlog = (self: State, group: Group, id: SubscriptionId, dueAtMs: number): void => {
   const lane = laneOf(self, id)

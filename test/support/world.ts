@@ -9,6 +9,7 @@ import * as IntegrationEvent from "../../src/IntegrationEvent.ts"
 import * as Plugin from "../../src/Plugin.ts"
 import * as Provider from "../../src/Provider.ts"
 import * as Secrets from "../../src/Secrets.ts"
+import { Storage } from "../../src/Storage.ts"
 import * as StorageMemory from "../../src/StorageMemory.ts"
 
 export const Created = Hook.make("incident.created", {
@@ -72,14 +73,27 @@ export const TestPlugin = (endpoints: Endpoints) =>
 
 export const SecretsTest = Secrets.layer({ masterKey: Redacted.make("ab".repeat(32)) })
 
-export const layer = (endpoints: Endpoints) =>
+export const layer = (endpoints: Endpoints) => layerOn(endpoints, StorageMemory.layer)
+
+/** The same world on a storage of the test's. */
+export const layerOn = <R, E, RIn>(endpoints: Endpoints, storage: Layer.Layer<R | Storage, E, RIn>) =>
   Hookline.layer({ plugins: Layer.mergeAll(IncidentPlugin, TestPlugin(endpoints)) }).pipe(
-    Layer.provideMerge(StorageMemory.layer),
+    Layer.provideMerge(storage),
     Layer.provide(SecretsTest)
   )
 
+/** A memory storage that a test interferes with. */
+export const interfered = (change: (storage: Storage["Service"]) => Partial<Storage["Service"]>) =>
+  Layer.effect(Storage, Effect.map(Storage, (storage) => ({ ...storage, ...change(storage) }))).pipe(
+    Layer.provide(StorageMemory.layer)
+  )
+
 /** Lets virtual time pass in small steps until a condition holds. */
-export const until = (what: string, condition: () => boolean | Effect.Effect<boolean>, limitMs = 120_000) =>
+export const until = <R = never>(
+  what: string,
+  condition: () => boolean | Effect.Effect<boolean, never, R>,
+  limitMs = 120_000
+) =>
   Effect.gen(function*() {
     for (let passed = 0; passed <= limitMs; passed += 50) {
       const met = condition()
