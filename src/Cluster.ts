@@ -17,6 +17,7 @@ import {
 } from "effect/cluster"
 import { Rpc } from "effect/rpc"
 import { Dispatcher } from "./Dispatcher.ts"
+import { patient } from "./dispatcher/Patience.ts"
 import { Dispatchers } from "./Dispatchers.ts"
 import { SubscriptionId } from "./Id.ts"
 import { defaults, Limits } from "./Limits.ts"
@@ -58,9 +59,7 @@ export const entity: Layer.Layer<never, never, Dispatcher | Sharding.Sharding> =
       Effect.suspend(() =>
         dispatcher.poke(entityId) ? Effect.void : dispatcher.attach(entityId).pipe(
           Scope.provide(scope),
-          Effect.tapError((error) => Effect.logWarning(`${entityId} can't be taken over yet: ${error.message}`)),
-          Effect.retry(Schedule.spaced("500 millis")),
-          Effect.orDie
+          (attach) => patient(`${entityId} can't be taken over`, attach)
         )
       )
     )
@@ -152,8 +151,8 @@ export const sweep: Layer.Layer<never, never, Dispatcher | Storage | Sharding.Sh
       )
     })
 
-    yield* pass.pipe(
-      Effect.catchCause((cause) => Effect.logWarning("The sweep found the database away", cause)),
+    yield* patient("The sweep can't read", pass).pipe(
+      Effect.catchDefect((defect) => Effect.logError("The sweep failed and goes on", defect)),
       Effect.repeat(Schedule.spaced(limits.sweepIntervalMs)),
       Effect.forkScoped
     )

@@ -6,6 +6,7 @@ import { Context, Effect, Layer, Schedule, type Scope, Semaphore } from "effect"
 import type { Bindings } from "./Bindings.ts"
 import * as Claimer from "./dispatcher/Claimer.ts"
 import type * as Lane from "./dispatcher/Lane.ts"
+import { patient } from "./dispatcher/Patience.ts"
 import * as Recorder from "./dispatcher/Recorder.ts"
 import * as Router from "./dispatcher/Router.ts"
 import * as Sender from "./dispatcher/Sender.ts"
@@ -15,7 +16,7 @@ import * as Id from "./Id.ts"
 import type { RunnerId, SubscriptionId } from "./Id.ts"
 import { Registry } from "./Registry.ts"
 import { type Due, type Owner, Storage } from "./Storage.ts"
-import type { StorageUnavailable } from "./StorageError.ts"
+import { StorageUnavailable } from "./StorageError.ts"
 
 /**
  * The engine.
@@ -43,14 +44,6 @@ export class Dispatcher extends Context.Service<Dispatcher, {
   /** Whether this runner's lease is in force: the database answers. */
   readonly leased: Effect.Effect<boolean>
 }>()("hookline/Dispatcher") {}
-
-const patient = <A, E extends StorageUnavailable, R>(what: string, effect: Effect.Effect<A, E, R>) =>
-  effect.pipe(
-    Effect.tapError((error) => Effect.logWarning(`${what}: ${error.message}`)),
-    Effect.retry(Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("1 second")])),
-    // The schedule has no end.
-    Effect.orDie
-  )
 
 /** A loop of the engine goes on after a defect: one that ended would stop every delivery without a word. */
 const kept = <A, E, R>(loop: Effect.Effect<A, E, R>) =>
@@ -90,7 +83,7 @@ const make = Effect.gen(function*() {
       current.version === finished.ready.claimed.subscriptionVersion
         ? { ...current, enabled: false, disabledReason: "gone", updatedAtMs: now }
         : current).pipe(
-        (update) => patient(`The subscription ${id}, which is gone, can't be disabled yet`, update),
+        (update) => patient(`The subscription ${id}, which is gone, can't be disabled`, update),
         Effect.flatMap((updated) => updated._tag === "Some" ? drop(id, updated.value.version) : Effect.void)
       )
   })
@@ -121,13 +114,13 @@ const make = Effect.gen(function*() {
   })
 
   const routing = State.take(state.route).pipe(
-    Effect.andThen(patient("Messages can't be routed yet", statements.withPermits(1)(routeOnce))),
+    Effect.andThen(patient("Messages can't be routed", statements.withPermits(1)(routeOnce))),
     Effect.tap((more) => Effect.sync(() => more && state.route.openUnsafe())),
     Effect.forever
   )
 
   const claiming = patient(
-    "Deliveries can't be claimed yet",
+    "Deliveries can't be claimed",
     Effect.andThen(
       Effect.suspend(() => state.answerLost ? statements.withPermits(2)(claimer.takeUpLost) : Effect.void),
       statements.withPermits(1)(claimer.claim)
@@ -144,7 +137,7 @@ const make = Effect.gen(function*() {
   // Lanes become slow as time passes, and a lease may come back: a pass a second finds what no event would tell.
   const sending = State.take(state.send).pipe(
     Effect.timeoutOption(limits.slowAfterMs),
-    Effect.andThen(patient("Subscriptions can't be read yet", sender.pass)),
+    Effect.andThen(patient("Subscriptions can't be read", sender.pass)),
     Effect.forever
   )
 
@@ -181,11 +174,13 @@ const make = Effect.gen(function*() {
     }
   }
 
-  const leasing = renew.pipe(
-    Effect.timeout(limits.leaseMs),
-    Effect.catch((error) => Effect.logWarning(`The lease can't be renewed yet: ${error.message}`)),
-    Effect.repeat(Schedule.spaced(limits.leaseRenewMs))
-  )
+  const leasing = patient(
+    "The lease can't be renewed",
+    Effect.timeoutOrElse(renew, {
+      duration: limits.leaseMs,
+      orElse: () => Effect.fail(new StorageUnavailable({ message: `No answer within ${limits.leaseMs} ms` }))
+    })
+  ).pipe(Effect.repeat(Schedule.spaced(limits.leaseRenewMs)))
 
   for (const loop of [routing, claiming, sending, releases, leasing, recorder.loop, recorder.loop]) {
     yield* Effect.forkScoped(kept(loop))
@@ -208,12 +203,12 @@ const make = Effect.gen(function*() {
     const now = yield* storage.now
     yield* Effect.sleep(Math.max(0, claimableAtMs - now))
     yield* patient(
-      `${group.workerGroup} can't be recovered yet`,
+      `${group.workerGroup} can't be recovered`,
       Effect.suspend(() => group.phase === "open" ? storage.recover([group.owner], limits.crashedClaims) : Effect.void)
     )
     take(
       yield* patient(
-        `${group.workerGroup} can't be read yet`,
+        `${group.workerGroup} can't be read`,
         storage.due({ aheadMs: limits.sweepAheadMs, workerGroups: [group.workerGroup] })
       )
     )

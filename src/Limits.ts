@@ -90,6 +90,9 @@ export const defaults = {
   confirmTimeoutMs: 1000,
   /** Time the engine gives one statement before it counts as lost. */
   statementTimeoutMs: 30_000,
+  /** Connections to the database of a process's engine, and those of its administration. */
+  engineConnections: 8,
+  adminConnections: 4,
 
   // -- sending
   connectTimeoutMs: 5000,

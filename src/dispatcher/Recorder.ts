@@ -2,9 +2,10 @@
  * Recording: outcomes are written in bulk, fenced, and again until the database has taken them; only then do their
  * deliveries leave memory.
  */
-import { Effect, Schedule } from "effect"
+import { Effect } from "effect"
 import { Storage } from "../Storage.ts"
 import { StorageUnavailable } from "../StorageError.ts"
+import { rhythm, told } from "./Patience.ts"
 import type { Finished } from "./Sender.ts"
 import * as State from "./State.ts"
 
@@ -20,14 +21,18 @@ export const make = Effect.fnUntraced(function*(
   const write = Effect.fnUntraced(function*(batch: ReadonlyArray<Finished>) {
     const live = batch.filter((finished) => finished.ready.group.phase !== "lost")
     // Repeating is safe: an outcome is recorded once. Until it is, the delivery stays in memory and cannot be claimed.
-    const recorded = live.length === 0 ? [] : yield* storage.record(live.map((finished) => finished.outcome)).pipe(
+    const record = storage.record(live.map((finished) => finished.outcome)).pipe(
       // An outcome that was let go would never be recorded: a defect is tried again as well.
-      Effect.catchDefect((defect) => Effect.fail(new StorageUnavailable({ message: String(defect) }))),
-      Effect.tapError((error) => Effect.logWarning(`Outcomes can't be recorded yet: ${error.message}`)),
+      Effect.catchDefect((defect) => Effect.fail(new StorageUnavailable({ message: String(defect) })))
+    )
+    const recorded = live.length === 0 ? [] : yield* told(
+      "Outcomes can't be recorded",
+      record,
       Effect.retry({
-        schedule: Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("1 second")]),
+        schedule: rhythm,
         while: () => live.some((finished) => finished.ready.group.phase !== "lost")
-      }),
+      })
+    ).pipe(
       Effect.catch(() => Effect.succeed([]))
     )
     const ids = new Set(recorded)

@@ -75,21 +75,25 @@ export const layer = (options?: {
     Effect.gen(function*() {
       const client = yield* PgClient.PgClient
       const limits = yield* Limits
-      const sql = yield* PgErrors.engine(PgClient.make({
-        ...client.config,
-        maxConnections: 8,
-        applicationName: "hookline",
-        ...options?.engine,
-        startupParameters: {
-          ...client.config.startupParameters,
-          // The fence relies on a statement's seeing what was committed while it waited.
-          default_transaction_isolation: "read committed",
-          lock_timeout: String(limits.statementTimeoutMs),
-          statement_timeout: String(limits.statementTimeoutMs),
-          idle_in_transaction_session_timeout: String(limits.takeOverPatienceMs),
-          ...options?.engine?.startupParameters
-        }
-      })).pipe(Effect.provide(Reactivity.layer))
+      const pool = (applicationName: string, maxConnections: number) =>
+        PgErrors.engine(PgClient.make({
+          ...client.config,
+          maxConnections,
+          applicationName,
+          ...options?.engine,
+          startupParameters: {
+            ...client.config.startupParameters,
+            // The fence relies on a statement's seeing what was committed while it waited.
+            default_transaction_isolation: "read committed",
+            lock_timeout: String(limits.statementTimeoutMs),
+            statement_timeout: String(limits.statementTimeoutMs),
+            idle_in_transaction_session_timeout: String(limits.takeOverPatienceMs),
+            ...options?.engine?.startupParameters
+          }
+        })).pipe(Effect.provide(Reactivity.layer))
+      const sql = yield* pool("hookline", limits.engineConnections)
+      // Apart, so that many or long readings delay neither leases nor deliveries.
+      const reading = yield* pool("hookline-admin", limits.adminConnections)
       yield* (options?.migrate === false ? checkLayout : migrate).pipe(
         Effect.provideService(PgClient.PgClient, sql),
         Effect.retry({
@@ -110,7 +114,7 @@ export const layer = (options?: {
         ...PgAppend.make(client, now),
         ...PgOwnership.make(sql, measured, Clock.currentTimeMillis),
         ...PgDispatching.make(sql),
-        ...PgAdministration.make(sql)
+        ...PgAdministration.make(reading)
       })
     })
   )
