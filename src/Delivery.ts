@@ -87,14 +87,24 @@ export const Delivery = Schema.Struct({
 /** @category models @since 0.1.0 */
 export type Delivery = typeof Delivery.Type
 
-/** How an attempt ended. */
+/**
+ * How an attempt ended.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type Outcome =
   | { readonly _tag: "Delivered"; readonly delivered: Delivered }
   | { readonly _tag: "Failed"; readonly error: ProviderError }
   /** Aborted by a stopping runner: the endpoint may have accepted it. */
   | { readonly _tag: "Interrupted" }
 
-/** What becomes of the delivery. */
+/**
+ * What becomes of the delivery.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type Transition =
   | {
     readonly _tag: "Final"
@@ -105,7 +115,12 @@ export type Transition =
   }
   | { readonly _tag: "Retry"; readonly dueAtMs: number; readonly lastError: string }
 
-/** What the state machine needs to know of a delivery. */
+/**
+ * What the state machine needs to know of a delivery.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface State {
   readonly id: DeliveryId
   /** Attempts recorded before this one. */

@@ -54,3 +54,21 @@ export const timestampMs = (self: { readonly id: MessageId }): number => timeOf(
  * @since 0.1.0
  */
 export const workerGroup = (eventId: string): string => `integration.${eventId}`
+
+/** Dispatcher partitions are ranges of slots. */
+const slots = 1024
+
+/**
+ * The slot of a message, 0 to 1023: messages of one ordering key share it. FNV-1a over the UTF-16 units, the same for ever
+ * and on every database.
+ *
+ * @see https://datatracker.ietf.org/doc/html/rfc9923
+ * @category conversions
+ * @since 0.1.0
+ */
+export const slotOf = (self: Pick<Message, "id" | "tenantId" | "orderingKey">): number => {
+  const text = self.orderingKey === undefined ? self.id : `${self.tenantId}\0${self.orderingKey}`
+  let hash = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  return (hash >>> 0) % slots
+}

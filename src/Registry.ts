@@ -11,7 +11,12 @@ import type { RetrySchedule } from "./RetrySchedule.ts"
 
 // -- models
 
-/** A hook with where it belongs. */
+/**
+ * A hook with where it belongs.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface RegisteredHook {
   readonly pluginId: string
   readonly eventId: string
@@ -27,7 +32,12 @@ export interface RegisteredEvent extends IntegrationEvent {
   readonly availableProperties: ReadonlyArray<PayloadProperties.PayloadProperty>
 }
 
-/** A provider whose services are provided. */
+/**
+ * A provider whose services are provided.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface RegisteredProvider {
   /** Qualified: `pluginId.providerId`. */
   readonly providerId: string
@@ -40,7 +50,12 @@ export interface RegisteredProvider {
   readonly bind: (config: unknown) => Effect.Effect<Bound<never>, ConfigRefused>
 }
 
-/** What one plugin brings. */
+/**
+ * What one plugin brings.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Registration {
   readonly pluginId: string
   readonly hooks: ReadonlyArray<AnyHook>

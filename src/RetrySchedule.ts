@@ -157,7 +157,12 @@ export const fromJson = (json: RetryJson): RetrySchedule => {
 
 // -- replaying
 
-/** A failed attempt: when it ended, in milliseconds since 1970, and with what. */
+/**
+ * A failed attempt: when it ended, in milliseconds since 1970, and with what.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Failure {
   readonly atMs: number
   readonly error: RetryableError

@@ -51,13 +51,23 @@ export interface TakeOver {
   readonly claimableAtMs: number
 }
 
-/** A message to route. */
+/**
+ * A message to route.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Unrouted extends Message {
   readonly seq: number
   readonly workerGroup: string
 }
 
-/** A delivery that routing makes. */
+/**
+ * A delivery that routing makes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface NewDelivery {
   readonly id: DeliveryId
   readonly messageId: MessageId
@@ -66,7 +76,12 @@ export interface NewDelivery {
   readonly claimed: boolean
 }
 
-/** The result of routing a batch, as it is written. */
+/**
+ * The result of routing a batch, as it is written.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Routing {
   /** The version of the subscriptions that were matched. */
   readonly version: number
@@ -91,14 +106,24 @@ export type Routed =
   /** The messages that were routed or set aside; those of superseded owners are not among them. */
   | { readonly _tag: "Routed"; readonly messageIds: ReadonlyArray<MessageId> }
 
-/** A lane that has room: up to `free` deliveries of the subscription in the owner's group. */
+/**
+ * A lane that has room: up to `free` deliveries of the subscription in the owner's group.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface LaneRoom {
   readonly workerGroup: string
   readonly subscriptionId: SubscriptionId
   readonly free: number
 }
 
-/** A claimed delivery. */
+/**
+ * A claimed delivery.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Claimed {
   readonly workerGroup: string
   readonly deliveryId: DeliveryId
@@ -125,7 +150,12 @@ export interface Claims {
   }>
 }
 
-/** What an attempt needs besides its claim. */
+/**
+ * What an attempt needs besides its claim.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Loaded {
   /** With the payload after the event's transform. */
   readonly messages: ReadonlyArray<Message>
@@ -133,7 +163,12 @@ export interface Loaded {
   readonly attempts: ReadonlyArray<{ readonly deliveryId: DeliveryId; readonly attempt: AttemptRecord }>
 }
 
-/** An outcome to record. */
+/**
+ * An outcome to record.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Outcome {
   readonly owner: Owner
   readonly deliveryId: DeliveryId
@@ -143,7 +178,12 @@ export interface Outcome {
   readonly transition: Transition
 }
 
-/** Work that is due, or will be. */
+/**
+ * Work that is due, or will be.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Due {
   readonly workerGroup: string
   /** Messages wait to be routed. */
@@ -152,7 +192,12 @@ export interface Due {
   readonly lanes: ReadonlyArray<{ readonly subscriptionId: SubscriptionId; readonly dueAtMs: number }>
 }
 
-/** A page: `cursor` is the id of the last item of the page before; newest first. */
+/**
+ * A page: `cursor` is the id of the last item of the page before; newest first.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Page {
   readonly cursor: string | undefined
   readonly limit: number
@@ -170,7 +215,12 @@ export interface DeliveryFilter {
   readonly toMs?: number
 }
 
-/** A stored message with where it is on its way. */
+/**
+ * A stored message with where it is on its way.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface StoredMessage extends Message {
   readonly seq: number
   readonly state: MessageState
@@ -181,7 +231,12 @@ export type RetryAnswer = "Retried" | "NotFound" | "NotRetryable"
 
 // -- the seam
 
-/** Emitting. */
+/**
+ * Emitting.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Appending {
   /** The engine's clock: Effect's clock plus the measured offset to the database's, in milliseconds since 1970. */
   readonly now: Effect.Effect<number>
@@ -198,7 +253,12 @@ export interface Appending {
   readonly afterCommit: (effect: Effect.Effect<void>) => Effect.Effect<void>
 }
 
-/** Dispatching. */
+/**
+ * Dispatching.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Dispatching {
   /** All subscriptions that are not deleted, with the version that routing must still find. */
   readonly subscriptions: Effect.Effect<
@@ -266,7 +326,12 @@ export interface Dispatching {
   readonly record: (outcomes: ReadonlyArray<Outcome>) => Effect.Effect<ReadonlyArray<DeliveryId>, StorageUnavailable>
 }
 
-/** Administration and reading. */
+/**
+ * Administration and reading.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Administration {
   /** Stores a new subscription; returns the version it got. Every message appended afterwards is matched against it. */
   readonly createSubscription: (

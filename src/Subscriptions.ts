@@ -20,7 +20,12 @@ import { isEventPattern, type Subscription } from "./Subscription.ts"
 
 // -- models
 
-/** A subscription to be made; `config`, `retry` and `signingSecret` as they came, to be checked. */
+/**
+ * A subscription to be made; `config`, `retry` and `signingSecret` as they came, to be checked.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface NewSubscription {
   readonly name: string
   readonly description?: string
@@ -36,6 +41,9 @@ export interface NewSubscription {
 /**
  * What may be changed: the keys of `config` are merged into the stored ones, where a blank secret keeps its stored value;
  * `retry: null` takes the default.
+ *
+ * @category models
+ * @since 0.1.0
  */
 export interface SubscriptionChange {
   readonly name?: string
@@ -46,7 +54,12 @@ export interface SubscriptionChange {
   readonly enabled?: boolean
 }
 
-/** A subscription as it is shown: without secrets. */
+/**
+ * A subscription as it is shown: without secrets.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface SubscriptionView extends Omit<Subscription, "signingSecrets"> {}
 
 // -- errors

@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option, Random, Redacted, Schedule, Schema } from "effect"
+import { Duration, Effect, Option, Random, Redacted, Schedule, Schema } from "effect"
 import * as Delivery from "../src/Delivery.ts"
 import * as Id from "../src/Id.ts"
+import { defaults } from "../src/Limits.ts"
+import * as Message from "../src/Message.ts"
 import * as Provider from "../src/Provider.ts"
 import * as RetrySchedule from "../src/RetrySchedule.ts"
 import * as Secrets from "../src/Secrets.ts"
@@ -31,6 +33,31 @@ describe("ids", () => {
     }))
 })
 
+describe("slots", () => {
+  it.effect.prop(
+    "are 1024, one for each ordering key of a tenant",
+    [Schema.String, time],
+    ([key, at]) =>
+      Effect.gen(function*() {
+        const [id, other] = [yield* Id.messageId(at), yield* Id.messageId(at)]
+        const slot = Message.slotOf({ id, tenantId: "t", orderingKey: key })
+        assert.isTrue(Number.isInteger(slot) && slot >= 0 && slot < 1024)
+        assert.strictEqual(Message.slotOf({ id: other, tenantId: "t", orderingKey: key }), slot)
+      })
+  )
+
+  it.effect("of messages without a key are spread evenly", () =>
+    Effect.gen(function*() {
+      const counts = new Map<number, number>()
+      for (let n = 0; n < 102_400; n++) {
+        const slot = Message.slotOf({ id: yield* Id.messageId(n), tenantId: "t", orderingKey: undefined })
+        counts.set(slot, (counts.get(slot) ?? 0) + 1)
+      }
+      assert.strictEqual(counts.size, 1024)
+      assert.isBelow(Math.max(...counts.values()), 200)
+    }))
+})
+
 describe("retry schedules", () => {
   it.effect.prop(
     "of delays give each delay once, then none",
@@ -42,6 +69,17 @@ describe("retry schedules", () => {
         assert.deepStrictEqual(found, delaysMs)
       })
   )
+
+  it.effect("whose delay is endless or no number wait for the longest delay there is, or not at all", () =>
+    Effect.gen(function*() {
+      const of = (delay: Duration.Duration) =>
+        RetrySchedule.next(
+          RetrySchedule.fromSchedule(Schedule.recurs(3).pipe(Schedule.modifyDelay(() => Effect.succeed(delay)))),
+          { history: failures([0]), seed: "s" }
+        )
+      assert.deepStrictEqual(yield* of(Duration.infinity), Option.some(defaults.retryDelayMs))
+      assert.deepStrictEqual(yield* of(Duration.millis(Number.NaN)), Option.some(0))
+    }))
 
   it.effect.prop(
     "give the same answer for the same history, before and after a restart",

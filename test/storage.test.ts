@@ -160,11 +160,11 @@ describe("on PostgreSQL", () => {
       assert.strictEqual(delivery?.status, "pending")
     }).pipe(Effect.provide(PgStorage.layer().pipe(Layer.provideMerge(Postgres.layer)))))
 
-  it.live("a message emitted right after a subscription's creation was answered reaches it, 100 times in a row", () => {
+  it.live("a message emitted right after a subscription's creation was answered reaches it, 500 times in a row", () => {
     const endpoints = new Endpoints()
     return Effect.gen(function*() {
       const subscriptions = yield* Subscriptions
-      for (let n = 0; n < 100; n++) {
+      for (let n = 0; n < 500; n++) {
         const name = `s${n}`
         const { subscription } = yield* subscriptions.create({
           name,

@@ -125,6 +125,23 @@ describe("the house", () => {
     assert.deepStrictEqual(wrong, [])
   })
 
+  it("says of each export what it is, and of each public one since when", () => {
+    const exported = /^export (?:abstract )?(?:const|class|interface|type|function) (\w+)/u
+    const wrong = sources.filter(({ file }) => !file.endsWith("index.ts")).flatMap(({ file, text }) => {
+      const isPublic = !/^src\/(dispatcher\/|storage\/Pg(?!Storage))/u.test(file)
+      const lines = text.split("\n")
+      return lines.flatMap((line, n) => {
+        const name = exported.exec(line)?.[1]
+        if (name === undefined) return []
+        let first = n - 1
+        while (first > 0 && !lines[first]?.startsWith("/**")) first--
+        const doc = lines[n - 1]?.endsWith("*/") === true ? lines.slice(first, n).join("\n") : ""
+        return doc !== "" && (!isPublic || /@category [\s\S]*@since /u.test(doc)) ? [] : [`${file}: ${name}`]
+      })
+    })
+    assert.deepStrictEqual(wrong, [])
+  })
+
   it("keeps files small", () => {
     const wrong = sources
       .filter(({ text }) => code(text).split("\n").filter((line) => line.trim() !== "").length > 500)

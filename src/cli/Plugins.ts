@@ -18,7 +18,12 @@ export class ConfigFileRefused extends Schema.TaggedError<ConfigFileRefused>()("
   message: Schema.String
 }) {}
 
-/** Plugins from a file: what goes wrong while they are built is told as one error. */
+/**
+ * Plugins from a file: what goes wrong while they are built is told as one error.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type Plugins = Layer.Layer<never, ConfigFileRefused | PluginError, Registry | Egress>
 
 const names = ["hookline.config.ts", "hookline.config.js", "hookline.config.mjs"]

@@ -49,7 +49,12 @@ export const databaseUrl = Effect.flatMap(
   })
 )
 
-/** What `hookline start` is told by its flags. */
+/**
+ * What `hookline start` is told by its flags.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Flags {
   readonly dev: boolean
   readonly host: string

@@ -114,6 +114,8 @@ export const dismiss = (self: State, ready: Lane.Ready): void => {
   ready.group.held--
   const lane = laneOf(self, subscriptionId)
   lane.held--
+  // One suspect at a time, and claims don't tell of further ones: the next is looked for when this one is through.
+  if (ready.suspect && ready.group.phase === "open") backlog(self, ready.group, subscriptionId, 0)
   forget(self, lane)
   self.gone.openUnsafe()
   if (lane.backlog.size > 0) self.claim.openUnsafe()

@@ -16,6 +16,7 @@ import { Conflict, NotFound, Problems, Refused, Unavailable } from "./Problem.ts
 
 const JsonObject = Schema.Record(Schema.String, Schema.Json)
 
+/** @category schemas @since 0.1.0 */
 export const EventView = Schema.Struct({
   id: Schema.String,
   pluginId: Schema.String,
@@ -32,6 +33,7 @@ const text = Schema.String.check(
   Schema.makeFilter((text: string) => text.isWellFormed() ? undefined : "a text without lone surrogates")
 )
 
+/** @category schemas @since 0.1.0 */
 export const Emission = Schema.Struct({
   eventId: Schema.String,
   payload: Schema.Json,
@@ -40,6 +42,7 @@ export const Emission = Schema.Struct({
   tenantId: Schema.optionalKey(text)
 }).annotate({ identifier: "Emission" })
 
+/** @category schemas @since 0.1.0 */
 export const MessageView = Schema.Struct({
   id: MessageId,
   eventId: Schema.String,
@@ -63,11 +66,13 @@ const later = {
   maxConcurrency: Schema.optionalKey(Schema.Json)
 }
 
+/** @category schemas @since 0.1.0 */
 export const laterFields = ["filter", "ordered", "rateLimit", "maxConcurrency"] as const
 
 /** For bodies in which a misspelt property must not pass for one that was left out. */
 const closed = { onExcessProperty: "error" } as const
 
+/** @category schemas @since 0.1.0 */
 export const SubscriptionInput = Schema.Struct({
   name: Schema.String,
   description: Schema.optionalKey(Schema.String),
@@ -81,6 +86,7 @@ export const SubscriptionInput = Schema.Struct({
   ...later
 }).annotate({ identifier: "SubscriptionInput" })
 
+/** @category schemas @since 0.1.0 */
 export const SubscriptionPatch = Schema.Struct({
   name: Schema.optionalKey(Schema.String),
   description: Schema.optionalKey(Schema.String),
@@ -107,8 +113,10 @@ const subscriptionFields = {
   updatedAt: Schema.String
 }
 
+/** @category schemas @since 0.1.0 */
 export const SubscriptionView = Schema.Struct(subscriptionFields).annotate({ identifier: "Subscription" })
 
+/** @category schemas @since 0.1.0 */
 export const SubscriptionCreated = Schema.Struct({ ...subscriptionFields, signingSecret: Schema.String })
   .annotate({ identifier: "SubscriptionCreated" })
 
@@ -128,8 +136,10 @@ const deliveryFields = {
   completedAt: Schema.optionalKey(Schema.String)
 }
 
+/** @category schemas @since 0.1.0 */
 export const DeliveryView = Schema.Struct(deliveryFields).annotate({ identifier: "Delivery" })
 
+/** @category schemas @since 0.1.0 */
 export const AttemptView = Schema.Struct({
   number: Schema.Int,
   startedAt: Schema.String,
@@ -140,6 +150,7 @@ export const AttemptView = Schema.Struct({
   response: Schema.optionalKey(ResponseExcerpt)
 }).annotate({ identifier: "Attempt" })
 
+/** @category schemas @since 0.1.0 */
 export const DeliveryDetail = Schema.Struct({ ...deliveryFields, attempts: Schema.Array(AttemptView) })
   .annotate({ identifier: "DeliveryDetail" })
 
@@ -170,6 +181,7 @@ const id = { params: { id: Schema.String } }
 
 // -- groups
 
+/** @category groups @since 0.1.0 */
 export class Events extends HttpApiGroup.make("events").add(
   HttpApiEndpoint.get("list", "/events", {
     query: { groupBy: Schema.optionalKey(Schema.Literal("category")) },
@@ -188,6 +200,7 @@ export class Events extends HttpApiGroup.make("events").add(
   })
 ) {}
 
+/** @category groups @since 0.1.0 */
 export class Messages extends HttpApiGroup.make("messages").add(
   HttpApiEndpoint.post("emit", "/messages", {
     payload: Emission,
@@ -209,6 +222,7 @@ export class Messages extends HttpApiGroup.make("messages").add(
 
 const changing = [NotFound, Refused, Unavailable] as const
 
+/** @category groups @since 0.1.0 */
 export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
   HttpApiEndpoint.post("create", "/subscriptions", {
     payload: SubscriptionInput,
@@ -244,6 +258,7 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
   HttpApiEndpoint.post("disable", "/subscriptions/:id/disable", { ...id, success: SubscriptionView, error: changing })
 ) {}
 
+/** @category groups @since 0.1.0 */
 export class Deliveries extends HttpApiGroup.make("deliveries").add(
   HttpApiEndpoint.get("list", "/deliveries", {
     query: {

@@ -243,5 +243,10 @@ const deliveries = HttpApiBuilder.group(
   })
 )
 
-/** Layer of all handlers. */
+/**
+ * Layer of all handlers.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
 export const layer = Layer.mergeAll(events, messages, subscriptions, deliveries)

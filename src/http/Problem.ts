@@ -11,49 +11,84 @@ import * as Body from "./Body.ts"
 
 const type = (name: string) => `https://hookline.dev/problems/${name}`
 
-/** 400: the body is no JSON. */
+/**
+ * 400: the body is no JSON.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class MalformedRequest extends HttpApiError.Problem<MalformedRequest>()("MalformedRequest", {
   type: "https://hookline.dev/problems/malformed-request",
   status: 400,
   title: "The request can't be read"
 }) {}
 
-/** 401: no key, or a wrong one. */
+/**
+ * 401: no key, or a wrong one.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class Unauthorized extends HttpApiError.Problem<Unauthorized>()("Unauthorized", {
   type: "https://hookline.dev/problems/unauthorized",
   status: 401,
   title: "A valid key is needed"
 }) {}
 
-/** 404: there is no such thing. */
+/**
+ * 404: there is no such thing.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class NotFound extends HttpApiError.Problem<NotFound>()("NotFound", {
   type: "https://hookline.dev/problems/not-found",
   status: 404,
   title: "There is no such thing"
 }) {}
 
-/** 409: the request contradicts what is stored. */
+/**
+ * 409: the request contradicts what is stored.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class Conflict extends HttpApiError.Problem<Conflict>()("Conflict", {
   type: "https://hookline.dev/problems/conflict",
   status: 409,
   title: "The request contradicts what is stored"
 }, { messageId: Schema.optionalKey(Schema.String) }) {}
 
-/** 422: a schema or a policy refuses a field. */
+/**
+ * 422: a schema or a policy refuses a field.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class Refused extends HttpApiError.Problem<Refused>()("Refused", {
   type: "https://hookline.dev/problems/refused",
   status: 422,
   title: "The request is refused"
 }, { path: Schema.optionalKey(Schema.String) }) {}
 
-/** 503: the database is away; nothing was done, or the detail says what may have been. */
+/**
+ * 503: the database is away; nothing was done, or the detail says what may have been.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class Unavailable extends HttpApiError.Problem<Unavailable>()("Unavailable", {
   type: "https://hookline.dev/problems/unavailable",
   status: 503,
   title: "Hookline can't do this now"
 }) {}
 
-/** Makes problems of what request schemas refuse. */
+/**
+ * Makes problems of what request schemas refuse.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class Problems extends HttpApiMiddleware.Service<Problems>()("hookline/http/Problems", {
   error: [MalformedRequest, Refused]
 }) {}
@@ -69,11 +104,21 @@ export const layer: Layer.Layer<Problems> = Layer.succeed(
   (handled, { endpoint }) => explained(endpoint.payload.size > 0 ? Effect.andThen(shallow, handled) : handled)
 )
 
-/** The database's absence. */
+/**
+ * The database's absence.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
 export const unavailable = (error: StorageUnavailable): Unavailable =>
   new Unavailable({ detail: `${error.message} Nothing was done: try again.` })
 
-/** What an emit's failure is over HTTP. */
+/**
+ * What an emit's failure is over HTTP.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
 export const ofEmit = (error: EmitError): Refused | Conflict | Unavailable => {
   switch (error._tag) {
     case "PayloadRefused":
@@ -89,7 +134,12 @@ export const ofEmit = (error: EmitError): Refused | Conflict | Unavailable => {
   }
 }
 
-/** The body of a problem that no endpoint declares. */
+/**
+ * The body of a problem that no endpoint declares.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
 export const body = (name: string, status: number, title: string, detail: string) => ({
   type: type(name),
   status,

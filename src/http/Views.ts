@@ -22,6 +22,7 @@ const decodeJson = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Json))
 
 const toObject = Schema.decodeUnknownSync(Schema.Record(Schema.String, Schema.Json))
 
+/** @category conversions @since 0.1.0 */
 export const event = (item: RegisteredEvent) => ({
   id: item.eventId,
   pluginId: item.pluginId,
@@ -31,6 +32,7 @@ export const event = (item: RegisteredEvent) => ({
   payloadSchema: toObject(item.payloadSchema)
 })
 
+/** @category conversions @since 0.1.0 */
 export const schema = (item: RegisteredEvent) => ({
   payloadSchema: toObject(item.payloadSchema),
   availableProperties: item.availableProperties
@@ -38,6 +40,7 @@ export const schema = (item: RegisteredEvent) => ({
 
 const states = { Unrouted: "unrouted", Routed: "routed", SetAside: "set-aside" } as const
 
+/** @category conversions @since 0.1.0 */
 export const message = (item: StoredMessage) => ({
   id: item.id,
   eventId: item.eventId,
@@ -50,6 +53,7 @@ export const message = (item: StoredMessage) => ({
   createdAt: iso(timestampMs(item))
 })
 
+/** @category conversions @since 0.1.0 */
 export const subscription = (item: Subscriptions.SubscriptionView) => ({
   id: item.id,
   tenantId: item.tenantId,
@@ -65,6 +69,7 @@ export const subscription = (item: Subscriptions.SubscriptionView) => ({
   updatedAt: iso(item.updatedAtMs)
 })
 
+/** @category conversions @since 0.1.0 */
 export const delivery = (item: Delivery) => ({
   id: item.id,
   messageId: item.messageId,
@@ -81,6 +86,7 @@ export const delivery = (item: Delivery) => ({
   ...some("completedAt", item.completedAtMs === undefined ? undefined : iso(item.completedAtMs))
 })
 
+/** @category conversions @since 0.1.0 */
 export const attempt = (item: AttemptRecord) => ({
   number: item.number,
   startedAt: iso(item.startedAtMs),
@@ -94,6 +100,9 @@ export const attempt = (item: AttemptRecord) => ({
 /**
  * The page of a list that a query asks for; a cursor is the id of the last item before it. One item more is read, to know
  * whether there is a next page.
+ *
+ * @category conversions
+ * @since 0.1.0
  */
 export const list = <A extends { readonly id: string }, B, E, R>(
   query: { readonly limit?: number; readonly cursor?: string },

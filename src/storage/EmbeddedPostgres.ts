@@ -21,7 +21,12 @@ export class EmbeddedPostgresError extends Schema.TaggedError<EmbeddedPostgresEr
   message: Schema.String
 }) {}
 
-/** A running server. */
+/**
+ * A running server.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface EmbeddedPostgres {
   readonly url: Redacted.Redacted<string>
   readonly port: number

@@ -5,7 +5,7 @@
 import type { PgClient } from "@effect/sql-pg"
 import { Effect, Option } from "effect"
 import * as Id from "../Id.ts"
-import { type Message, workerGroup } from "../Message.ts"
+import { type Message, slotOf, workerGroup } from "../Message.ts"
 import type { Appending, AppendOnce } from "../Storage.ts"
 import { array } from "./PgArray.ts"
 import * as PgErrors from "./PgErrors.ts"
@@ -22,8 +22,9 @@ export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>): Append
         ${array(messages.map((message) => workerGroup(message.eventId)))}::text[],
         ${array(messages.map((message) => message.tenantId))}::text[],
         ${array(messages.map((message) => message.orderingKey ?? null))}::text[],
-        ${array(messages.map((message) => message.payloadJson))}::text[]
-      ) with ordinality as u(id, event_id, worker_group, tenant_id, ordering_key, payload, n) order by n
+        ${array(messages.map((message) => message.payloadJson))}::text[],
+        ${array(messages.map(slotOf))}::int[]
+      ) with ordinality as u(id, event_id, worker_group, tenant_id, ordering_key, payload, slot, n) order by n
     ) u`
 
   const inserts = (from: "m") =>
@@ -32,8 +33,7 @@ export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>): Append
       select id, seq, event_id, tenant_id, ordering_key, payload from ${sql(from)}
     ), waiting as (
       insert into hookline.inbox (seq, message_id, worker_group, slot, tenant_id, ordering_key, size)
-      select seq, id, worker_group, abs(hashtext(coalesce(tenant_id || ordering_key, id::text)) % 1024),
-        tenant_id, ordering_key, octet_length(payload)
+      select seq, id, worker_group, slot, tenant_id, ordering_key, octet_length(payload)
       from ${sql(from)}
     )`
 

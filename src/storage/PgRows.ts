@@ -10,14 +10,18 @@ import type { Subscription } from "../Subscription.ts"
 /** Milliseconds since 1970 of a timestamp column, as SQL. */
 export const ms = (column: string): string => `(extract(epoch from ${column}) * 1000)::float8`
 
+/** The message id of a UUID. */
 export const messageId = (uuid: string) => Id.MessageId.make(`msg_${Id.fromUuid(uuid)}`)
+/** The delivery id of a UUID. */
 export const deliveryId = (uuid: string) => Id.DeliveryId.make(`dlv_${Id.fromUuid(uuid)}`)
+/** The subscription id of a UUID. */
 export const subscriptionId = (uuid: string) => Id.SubscriptionId.make(`sub_${Id.fromUuid(uuid)}`)
 
 /** The columns of an attempt, without its delivery. */
 export const attemptColumns = `number::int as number, ${ms("started_at")} as started_at, duration_ms, outcome,
   status_code::int as status_code, error_tag, error_message, retry_after_ms::float8 as retry_after_ms, response`
 
+/** An attempt as it is stored. */
 export interface AttemptRow {
   readonly number: number
   readonly started_at: number
@@ -32,6 +36,7 @@ export interface AttemptRow {
 
 const decodeAttempt = Schema.decodeUnknownSync(AttemptRecordSchema)
 
+/** Reads an attempt. */
 export const attempt = (row: AttemptRow): AttemptRecord =>
   decodeAttempt({
     number: row.number,
@@ -44,6 +49,7 @@ export const attempt = (row: AttemptRow): AttemptRecord =>
     ...(row.response === null ? {} : { response: JSON.parse(row.response) })
   })
 
+/** A delivery as it is stored, finished or not. */
 export interface DeliveryRow {
   readonly id: string
   readonly message_id: string
@@ -61,6 +67,7 @@ export interface DeliveryRow {
 
 const decodeDelivery = Schema.decodeUnknownSync(Delivery)
 
+/** Reads a delivery. */
 export const delivery = (row: DeliveryRow): Delivery => {
   const id = deliveryId(row.id)
   return decodeDelivery({
@@ -80,6 +87,7 @@ export const delivery = (row: DeliveryRow): Delivery => {
   })
 }
 
+/** A message as it is stored. */
 export interface MessageRow {
   readonly id: string
   readonly seq: number
@@ -94,6 +102,7 @@ export interface MessageRow {
   readonly error: string | null
 }
 
+/** Reads a message. */
 export const message = (row: MessageRow): StoredMessage => ({
   id: messageId(row.id),
   seq: row.seq,
@@ -114,6 +123,7 @@ export const subscriptionColumns =
   retry, enabled, disabled_reason, version::float8 as version, ${ms("created_at")} as created_at,
   ${ms("updated_at")} as updated_at`
 
+/** A subscription as it is stored. */
 export interface SubscriptionRow {
   readonly id: string
   readonly tenant_id: string
@@ -131,6 +141,7 @@ export interface SubscriptionRow {
   readonly updated_at: number
 }
 
+/** Reads a subscription. */
 export const subscription = (row: SubscriptionRow): Subscription => ({
   id: subscriptionId(row.id),
   tenantId: row.tenant_id,

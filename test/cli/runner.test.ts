@@ -1,64 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
-import { createServer, type ServerResponse } from "node:http"
+import { Effect } from "effect"
 import { exited, folder, hookline, kill, until } from "../support/process.ts"
-
-const adminKey = "hk_runner_test"
-const config = "examples/status-page/hookline.config.ts"
-
-const freePort = Effect.callback<number>((resume) => {
-  const server = createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
-})
-
-const Json = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Json))
-
-const post = (url: string, body: unknown) =>
-  Effect.tryPromise(() =>
-    fetch(url, {
-      method: "POST",
-      headers: { authorization: `Bearer ${adminKey}`, "content-type": "application/json" },
-      body: JSON.stringify(body)
-    }).then(async (response) => ({ status: response.status, text: await response.text() }))
-  ).pipe(Effect.map(({ status, text }) => ({ status, json: Schema.decodeUnknownSync(Json)(text) })))
-
-const ready = (port: number) =>
-  Effect.tryPromise(() => fetch(`http://127.0.0.1:${port}/health/ready`).then((response) => response.ok))
-
-/** A receiver that may hold its answers; it tells which messages came how often. */
-const receiver = Effect.acquireRelease(
-  Effect.callback<{
-    readonly port: number
-    readonly seen: Map<string, number>
-    readonly held: Array<ServerResponse>
-    hold: boolean
-    readonly close: () => void
-  }>((resume) => {
-    const seen = new Map<string, number>()
-    const state = { port: 0, seen, held: new Array<ServerResponse>(), hold: false, close: () => {} }
-    const server = createServer((request, response) => {
-      request.resume().on("end", () => {
-        const id = String(request.headers["webhook-id"])
-        seen.set(id, (seen.get(id) ?? 0) + 1)
-        if (state.hold) state.held.push(response)
-        else response.writeHead(204).end()
-      })
-    })
-    state.close = () => {
-      server.closeAllConnections()
-      server.close()
-    }
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      state.port = typeof address === "object" && address !== null ? address.port : 0
-      resume(Effect.succeed(state))
-    })
-  }),
-  ({ close }) => Effect.sync(close)
-)
+import { adminKey, config, freePort, post, ready, receiver } from "../support/runner.ts"
 
 const emission = (n: number) => ({
   eventId: "incident.incident.created",
@@ -126,6 +69,11 @@ describe("the runner", () => {
         const noFile = yield* hookline(["start", "--dev", "--config", "nowhere.ts"])
         assert.notStrictEqual(yield* exited(noFile.child), 0)
         assert.include(noFile.output.text, "--config")
+        const throwing = yield* hookline(
+          ["start", "--dev", "--config", "test/cli/configs/throws.ts", "--data-dir", `${yield* folder}/data`]
+        )
+        assert.notStrictEqual(yield* exited(throwing.child), 0)
+        assert.include(throwing.output.text, "throws.ts: no connection to the incident database")
         const unknown = yield* hookline(["no-such-command"])
         assert.notStrictEqual(yield* exited(unknown.child), 0)
         const endpoint = yield* receiver

@@ -1,19 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import * as Fs from "node:fs"
-import { createServer } from "node:http"
 import * as Path from "node:path"
 import { exited, folder, hookline, kill, until } from "../support/process.ts"
-
-const config = "examples/status-page/hookline.config.ts"
-
-const freePort = Effect.callback<number>((resume) => {
-  const server = createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
-})
+import { config, freePort, ready } from "../support/runner.ts"
 
 const Created = Schema.fromJsonString(
   Schema.Struct({ id: Schema.String, signingSecret: Schema.optionalKey(Schema.String) })
@@ -31,9 +21,6 @@ const post = (url: string, key: string, body: unknown) =>
       body: JSON.stringify(body)
     }).then((response) => response.text())
   ).pipe(Effect.flatMap((text) => Schema.decodeEffect(Created)(text)))
-
-const ready = (port: number) =>
-  Effect.tryPromise(() => fetch(`http://127.0.0.1:${port}/health/ready`).then((response) => response.ok))
 
 /** The lines of JSON that a receiver has printed. */
 const seenBy = (output: { readonly text: string }) =>
