@@ -54,16 +54,25 @@ export const entity: Layer.Layer<never, never, Dispatcher | Sharding.Sharding> =
     const { entityId } = yield* Entity.CurrentAddress
     const scope = yield* Effect.scope
     const attaching = yield* Semaphore.make(1)
+    let closing = false
     // A group that was superseded while this runner holds its shard is taken over again.
     const attached = attaching.withPermits(1)(
       Effect.suspend(() =>
-        dispatcher.poke(entityId) ? Effect.void : dispatcher.attach(entityId).pipe(
+        closing || dispatcher.poke(entityId) ? Effect.void : dispatcher.attach(entityId).pipe(
           Scope.provide(scope),
-          (attach) => patient(`${entityId} can't be taken over`, attach)
+          (attach) => patient(`${entityId} can't be taken over`, attach),
+          // Runs before the group is detached: a late hint must not take over what is being given back.
+          Effect.andThen(Scope.addFinalizer(
+            scope,
+            Effect.sync(() => {
+              closing = true
+            })
+          ))
         )
       )
     )
-    yield* attached
+    // Not awaited: entities are made one after the other, and a take-over may have to wait.
+    yield* Effect.forkIn(attached, scope)
     return DispatcherEntity.of({
       Wake: () => attached,
       Drop: ({ payload }) => dispatcher.drop(payload.subscriptionId, payload.version)
@@ -145,9 +154,12 @@ export const sweep: Layer.Layer<never, never, Dispatcher | Storage | Sharding.Sh
         groups,
         (workerGroup) =>
           sharding.hasShardId(sharding.getShardId(EntityId.make(workerGroup), shardGroup))
-            ? Effect.ignore(client(workerGroup).Wake(undefined, { discard: true }))
+            ? Effect.ignore(
+              Effect.timeout(client(workerGroup).Wake(undefined, { discard: true }), limits.confirmTimeoutMs)
+            )
             : Effect.void,
-        { discard: true }
+        // One group's take-over that has to wait must not keep the others asleep.
+        { concurrency: 64, discard: true }
       )
     })
 

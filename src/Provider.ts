@@ -104,15 +104,17 @@ export interface Attempt {
 /**
  * What a successful attempt tells.
  *
- * @category models
+ * @category schemas
  * @since 0.1.0
  */
-export interface Delivered {
-  readonly statusCode?: number
+export const Delivered = Schema.Struct({
+  statusCode: Schema.optionalKey(Schema.Int),
   /** The id that the other system gave to what was delivered. */
-  readonly externalId?: string
-  readonly response?: ResponseExcerpt
-}
+  externalId: Schema.optionalKey(Schema.String),
+  response: Schema.optionalKey(ResponseExcerpt)
+})
+/** @category models @since 0.1.0 */
+export type Delivered = typeof Delivered.Type
 
 /**
  * A provider bound to one subscription's configuration: decoded and compiled once, used for every attempt.

@@ -8,7 +8,7 @@ import * as Provider from "../src/Provider.ts"
 import { OutcomeUnknown, Storage, StorageUnavailable } from "../src/Storage.ts"
 import * as StorageMemory from "../src/StorageMemory.ts"
 import { Subscriptions } from "../src/Subscriptions.ts"
-import { Created, Endpoints, interfered, layerOn, until } from "./support/world.ts"
+import { Broken, Created, Endpoints, interfered, layerOn, Throwing, until } from "./support/world.ts"
 
 const payload = { incidentId: "i1", systemIds: ["s1"] }
 
@@ -365,5 +365,75 @@ describe("guarantee 10, nothing disappears, nothing poisons", () => {
         "permanent"
       ])
     }).pipe(Effect.provide(layerOn(endpoints, StorageMemory.layer)))
+  })
+
+  it.effect("a message whose schema throws while it is read is set aside, and others go on", () => {
+    const endpoints = new Endpoints()
+    return Effect.gen(function*() {
+      yield* subscribe("a")
+      const id = yield* Hook.emit(Throwing, -1n)
+      yield* Hook.emit(Created, payload)
+      yield* until("the other one is delivered", () => endpoints.seen.length === 1, 3000)
+      const storage = yield* Storage
+      const setAside = Effect.map(
+        Effect.orDie(storage.getMessage(id)),
+        (found) => found._tag === "Some" && found.value.state._tag === "SetAside"
+      )
+      yield* until("it is set aside", () => setAside, 3000)
+    }).pipe(Effect.provide(layerOn(endpoints, StorageMemory.layer)))
+  })
+
+  it.effect("a provider that throws outside of its effect fails its own delivery, and holds nothing back", () => {
+    const endpoints = new Endpoints()
+    return Effect.gen(function*() {
+      endpoints.behaviours.set("a", () => {
+        throw new Error("oops")
+      })
+      yield* subscribe("a", { retry: { type: "delays", delaysMs: [1000] } })
+      yield* Hook.emit(Created, payload)
+      yield* until("it failed", () => Effect.map(deliveries({ status: "failed" }), (all) => all.length === 1))
+      const [delivery] = yield* deliveries()
+      assert.deepInclude(delivery, { reason: "exhausted", attemptCount: 2, lastError: "oops" })
+    }).pipe(Effect.provide(layerOn(endpoints, StorageMemory.layer)))
+  })
+
+  it.effect("a subscription that another runner enabled is served here, though nobody told", () => {
+    const endpoints = new Endpoints()
+    return Effect.gen(function*() {
+      const storage = yield* Storage
+      const { id } = yield* subscribe("a", { enabled: false })
+      yield* emitMany(3)
+      yield* until("all are held", () => Effect.map(deliveries({ reason: "held" }), (held) => held.length === 3))
+      yield* storage.updateSubscription(id, (current) => ({ ...current, enabled: true }))
+      yield* until("each is delivered", () => endpoints.seen.length === 3, 5000)
+    }).pipe(Effect.provide(layerOn(endpoints, StorageMemory.layer)))
+  })
+
+  it.effect("a group whose take-over does not come to an end keeps no other asleep", () => {
+    const endpoints = new Endpoints()
+    const blocked = Latch.makeUnsafe()
+    const storage = interfered((storage) => ({
+      takeOver: (runner, group, patience) =>
+        Effect.andThen(
+          group.workerGroup.endsWith("broken") ? blocked.await : Effect.void,
+          storage.takeOver(runner, group, patience)
+        )
+    }))
+    return Effect.gen(function*() {
+      const storage = yield* Storage
+      yield* subscribe("a")
+      yield* Hook.emit(Broken, { n: 1 })
+      yield* TestClock.adjust("3 seconds")
+      const id = yield* Id.messageId(yield* storage.now)
+      // Without a hint: what another process stored.
+      yield* storage.append([{
+        id,
+        eventId: "incident.incident.created",
+        tenantId: "default",
+        orderingKey: undefined,
+        payloadJson: JSON.stringify(payload)
+      }])
+      yield* until("the sweep finds it", () => endpoints.seen.length === 1, 10_000)
+    }).pipe(Effect.ensuring(blocked.open), Effect.provide(layerOn(endpoints, storage)))
   })
 })

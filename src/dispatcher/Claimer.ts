@@ -43,7 +43,8 @@ export const make = Effect.fnUntraced(function*(state: State.State, subscribed: 
       if (asked.length >= limits.claimLanes) break
       if (lane.backlog.size === 0) continue
       const subscription = subscribed.get(lane.subscriptionId)
-      if (subscription && (!subscription.enabled || !subscribed.hasProvider(subscription))) continue
+      // Whether it is enabled is the statement's to say: this copy may be behind.
+      if (subscription && !subscribed.hasProvider(subscription)) continue
       let free = Lane.room(lane, monotonic, slowRoom, limits)
       for (const [group, dueAtMs] of lane.backlog) {
         if (free <= 0) break
@@ -135,7 +136,7 @@ const nextDue = (state: State.State, subscribed: Subscribed, monotonic: number):
   for (const lane of state.lanes.values()) {
     if (lane.backlog.size === 0) continue
     const subscription = subscribed.get(lane.subscriptionId)
-    if (subscription && (!subscription.enabled || !subscribed.hasProvider(subscription))) continue
+    if (subscription && !subscribed.hasProvider(subscription)) continue
     if (Lane.room(lane, monotonic, slowRoom, state.limits) <= 0) continue
     for (const dueAtMs of lane.backlog.values()) next = Math.min(next, dueAtMs)
   }

@@ -2,12 +2,11 @@
  * Sending: attempts begin lane by lane in turn, as far as slots, lease and the subscription's version allow, and end as
  * outcomes for the recorder.
  */
-import { Cause, Effect, Exit, FiberMap, Option } from "effect"
+import { Cause, Effect, Exit, FiberMap, Option, Schema } from "effect"
 import type { Binding } from "../Bindings.ts"
 import * as Delivery from "../Delivery.ts"
 import { type DeliveryId, timeOf } from "../Id.ts"
-import type { Delivered, ProviderError } from "../Provider.ts"
-import { RetryableError } from "../Provider.ts"
+import { Delivered, ProviderError, RetryableError } from "../Provider.ts"
 import { Registry } from "../Registry.ts"
 import * as RetrySchedule from "../RetrySchedule.ts"
 import { type Outcome, Storage } from "../Storage.ts"
@@ -93,24 +92,29 @@ export const make = Effect.fnUntraced(function*(
       Effect.gen(function*() {
         const { claimed, message } = ready
         const startedAtMs = yield* storage.now
-        const bound = yield* Effect.result(subscribed.bind(subscription))
+        const bound = yield* Effect.suspend(() => subscribed.bind(subscription)).pipe(
+          Effect.catchDefect((defect) => Effect.fail({ message: messageOf(defect) })),
+          Effect.result
+        )
         const exit = bound._tag === "Success"
-          ? yield* Effect.exit(restore(bound.success.bound.deliver({
-            deliveryId: claimed.deliveryId,
-            number: claimed.attemptCount + 1,
-            nowMs: startedAtMs,
-            message: {
-              id: message.id,
-              eventId: message.eventId,
-              tenantId: message.tenantId,
-              timestampMs: timestampMs(message),
-              payloadJson: message.payloadJson
-            },
-            subscription: { id: subscription.id, name: subscription.name },
-            signingSecrets: bound.success.signingSecrets
-              .filter((secret) => secret.expiresAtMs === undefined || secret.expiresAtMs > startedAtMs)
-              .map((secret) => secret.secret)
-          })))
+          ? yield* Effect.exit(restore(Effect.suspend(() =>
+            bound.success.bound.deliver({
+              deliveryId: claimed.deliveryId,
+              number: claimed.attemptCount + 1,
+              nowMs: startedAtMs,
+              message: {
+                id: message.id,
+                eventId: message.eventId,
+                tenantId: message.tenantId,
+                timestampMs: timestampMs(message),
+                payloadJson: message.payloadJson
+              },
+              subscription: { id: subscription.id, name: subscription.name },
+              signingSecrets: bound.success.signingSecrets
+                .filter((secret) => secret.expiresAtMs === undefined || secret.expiresAtMs > startedAtMs)
+                .map((secret) => secret.secret)
+            })
+          )))
           : Exit.fail(
             new RetryableError({
               code: "Misconfigured",
@@ -212,18 +216,26 @@ export const make = Effect.fnUntraced(function*(
 
 const timestampMs = (message: { readonly id: string }) => timeOf(message.id)
 
-const outcomeOf = (exit: Exit.Exit<Delivered, ProviderError>): Delivery.Outcome => {
-  if (Exit.isSuccess(exit)) return { _tag: "Delivered", delivered: exit.value }
-  if (Cause.hasInterruptsOnly(exit.cause)) return { _tag: "Interrupted" }
-  const error = Cause.findErrorOption(exit.cause)
-  if (Option.isSome(error)) return { _tag: "Failed", error: error.value }
-  // A defect is the provider's fault: it may be mended while the schedule runs.
-  const defect = Cause.squash(exit.cause)
-  return {
-    _tag: "Failed",
-    error: new RetryableError({
-      code: "ProviderDefect",
-      message: defect instanceof Error ? defect.message : "the provider threw"
-    })
+const messageOf = (thrown: unknown): string => thrown instanceof Error ? thrown.message : String(thrown)
+
+const isDelivered = Schema.is(Delivered)
+
+const isProviderError = Schema.is(ProviderError)
+
+/** Plugins may be JavaScript: what they answer is looked at, and what makes no sense is the provider's fault. */
+const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Delivery.Outcome => {
+  if (Exit.isSuccess(exit)) {
+    return isDelivered(exit.value)
+      ? { _tag: "Delivered", delivered: exit.value }
+      : defective("the provider's answer is not what a delivery answers")
   }
+  if (Cause.hasInterruptsOnly(exit.cause)) return { _tag: "Interrupted" }
+  const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+  return isProviderError(error) ? { _tag: "Failed", error } : defective(messageOf(Cause.squash(exit.cause)))
 }
+
+/** It may be mended while the schedule runs. */
+const defective = (message: string): Delivery.Outcome => ({
+  _tag: "Failed",
+  error: new RetryableError({ code: "ProviderDefect", message })
+})

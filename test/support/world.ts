@@ -1,7 +1,7 @@
 /**
  * A small world for tests of the engine: a plugin with a hook, a provider whose endpoints are scripted, the memory storage.
  */
-import { Clock, Effect, Layer, Redacted, Schema } from "effect"
+import { Clock, Effect, Layer, Redacted, Schema, SchemaTransformation } from "effect"
 import { TestClock } from "effect/testing"
 import * as Hook from "../../src/Hook.ts"
 import * as Hookline from "../../src/Hookline.ts"
@@ -19,10 +19,22 @@ export const Created = Hook.make("incident.created", {
 
 export const Broken = Hook.make("broken", { payload: Schema.Struct({ n: Schema.Int }) })
 
+/** Its schema's own transformation throws on what it can't read. */
+export const Throwing = Hook.make("throwing", {
+  payload: Schema.String.pipe(Schema.decodeTo(
+    Schema.BigInt,
+    SchemaTransformation.transform({
+      decode: (text: string) => BigInt(text),
+      encode: (n: bigint) => n < 0n ? "x" : String(n)
+    })
+  ))
+})
+
 export const IncidentPlugin = Plugin.make("incident", {
-  hooks: [Created, Broken],
+  hooks: [Created, Broken, Throwing],
   events: [
     IntegrationEvent.make(Created, { displayName: "Incident Created", category: "Incidents" }),
+    IntegrationEvent.make(Throwing, { displayName: "Throwing", transformPayload: () => ({}) }),
     IntegrationEvent.make(Broken, {
       displayName: "Broken",
       transformPayload: ({ n }) => {
