@@ -31,10 +31,9 @@ export const Throwing = Hook.make("throwing", {
 })
 
 export const IncidentPlugin = Plugin.make("incident", {
-  hooks: [Created, Broken, Throwing],
+  hooks: [Created, Broken],
   events: [
     IntegrationEvent.make(Created, { displayName: "Incident Created", category: "Incidents" }),
-    IntegrationEvent.make(Throwing, { displayName: "Throwing", transformPayload: () => ({}) }),
     IntegrationEvent.make(Broken, {
       displayName: "Broken",
       transformPayload: ({ n }) => {
@@ -43,6 +42,11 @@ export const IncidentPlugin = Plugin.make("incident", {
       }
     })
   ]
+})
+
+const OddPlugin = Plugin.make("odd", {
+  hooks: [Throwing],
+  events: [IntegrationEvent.make(Throwing, { displayName: "Throwing", transformPayload: () => ({}) })]
 })
 
 /** An attempt that an endpoint saw. */
@@ -89,7 +93,7 @@ export const layer = (endpoints: Endpoints) => layerOn(endpoints, StorageMemory.
 
 /** The same world on a storage of the test's. */
 export const layerOn = <R, E, RIn>(endpoints: Endpoints, storage: Layer.Layer<R | Storage, E, RIn>) =>
-  Hookline.layer({ plugins: Layer.mergeAll(IncidentPlugin, TestPlugin(endpoints)) }).pipe(
+  Hookline.layer({ plugins: Layer.mergeAll(IncidentPlugin, OddPlugin, TestPlugin(endpoints)) }).pipe(
     Layer.provideMerge(storage),
     Layer.provide(SecretsTest)
   )
