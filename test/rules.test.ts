@@ -216,7 +216,10 @@ describe("signatures", () => {
         yield* Signature.verify({ headers, body, secrets: [secret], nowMs })
         const verify = (changed: string, at: number) =>
           Effect.flip(Signature.verify({ headers, body: changed, secrets: [secret], nowMs: at }))
-        if (other !== body) assert.deepInclude(yield* verify(other, nowMs), { reason: "no-match" })
+        // Halves of a surrogate pair are the same bytes on the wire.
+        if (other.toWellFormed() !== body.toWellFormed()) {
+          assert.deepInclude(yield* verify(other, nowMs), { reason: "no-match" })
+        }
         assert.deepInclude(yield* verify(body, nowMs + 301_000), { reason: "too-old" })
         assert.deepInclude(yield* verify(body, nowMs - 301_000), { reason: "too-new" })
       })
