@@ -54,21 +54,13 @@ export const entity: Layer.Layer<never, never, Dispatcher | Sharding.Sharding> =
     const { entityId } = yield* Entity.CurrentAddress
     const scope = yield* Effect.scope
     const attaching = yield* Semaphore.make(1)
-    let closing = false
     // A group that was superseded while this runner holds its shard is taken over again.
     const attached = attaching.withPermits(1)(
       Effect.suspend(() =>
-        closing || dispatcher.poke(entityId) ? Effect.void : dispatcher.attach(entityId).pipe(
-          Scope.provide(scope),
-          (attach) => patient(`${entityId} can't be taken over`, attach),
-          // Runs before the group is detached: a late hint must not take over what is being given back.
-          Effect.andThen(Scope.addFinalizer(
-            scope,
-            Effect.sync(() => {
-              closing = true
-            })
-          ))
-        )
+        // A late hint must not take over what is being given back.
+        scope.state._tag === "Closed" || dispatcher.poke(entityId)
+          ? Effect.void
+          : patient(`Taking over ${entityId}`, Scope.provide(dispatcher.attach(entityId), scope))
       )
     )
     // Not awaited: entities are made one after the other, and a take-over may have to wait.
@@ -158,13 +150,11 @@ export const sweep: Layer.Layer<never, never, Dispatcher | Storage | Sharding.Sh
               Effect.timeout(client(workerGroup).Wake(undefined, { discard: true }), limits.confirmTimeoutMs)
             )
             : Effect.void,
-        // One group's take-over that has to wait must not keep the others asleep.
-        { concurrency: 64, discard: true }
+        { discard: true }
       )
     })
 
-    yield* patient("The sweep can't read", pass).pipe(
-      Effect.catchDefect((defect) => Effect.logError("The sweep failed and goes on", defect)),
+    yield* patient("The sweep", pass).pipe(
       Effect.repeat(Schedule.spaced(limits.sweepIntervalMs)),
       Effect.forkScoped
     )

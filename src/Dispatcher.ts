@@ -45,14 +45,6 @@ export class Dispatcher extends Context.Service<Dispatcher, {
   readonly leased: Effect.Effect<boolean>
 }>()("hookline/Dispatcher") {}
 
-/** A loop of the engine goes on after a defect: one that ended would stop every delivery without a word. */
-const kept = <A, E, R>(loop: Effect.Effect<A, E, R>) =>
-  loop.pipe(
-    Effect.tapDefect((defect) => Effect.logError("A loop of the engine failed and begins again", defect)),
-    Effect.catchDefect(() => Effect.sleep("1 second")),
-    Effect.forever
-  )
-
 const make = Effect.gen(function*() {
   const storage = yield* Storage
   const registry = yield* Registry
@@ -83,7 +75,7 @@ const make = Effect.gen(function*() {
       current.version === finished.ready.claimed.subscriptionVersion
         ? { ...current, enabled: false, disabledReason: "gone", updatedAtMs: now }
         : current).pipe(
-        (update) => patient(`The subscription ${id}, which is gone, can't be disabled`, update),
+        (update) => patient(`Disabling ${id}, whose endpoint is gone,`, update),
         Effect.flatMap((updated) => updated._tag === "Some" ? drop(id, updated.value.version) : Effect.void)
       )
   })
@@ -100,12 +92,14 @@ const make = Effect.gen(function*() {
     if (batch.length === 0) return
     const now = yield* storage.now
     for (const [group, items] of Map.groupBy(batch, (ready) => ready.group)) {
-      if (group.phase !== "lost") {
-        yield* storage.release(group.owner, items.map((ready) => ready.claimed.deliveryId)).pipe(
-          Effect.retry({ schedule: Schedule.spaced("200 millis"), while: () => group.phase !== "lost" }),
-          Effect.ignore
+      yield* patient(
+        `Giving back claims of ${group.workerGroup}`,
+        Effect.suspend(() =>
+          group.phase === "lost"
+            ? Effect.void
+            : storage.release(group.owner, items.map((ready) => ready.claimed.deliveryId))
         )
-      }
+      )
       for (const ready of items) {
         State.dismiss(state, ready)
         if (group.phase === "open") State.backlog(state, group, ready.claimed.subscriptionId, now)
@@ -114,13 +108,13 @@ const make = Effect.gen(function*() {
   })
 
   const routing = State.take(state.route).pipe(
-    Effect.andThen(patient("Messages can't be routed", statements.withPermits(1)(routeOnce))),
+    Effect.andThen(patient("Routing", statements.withPermits(1)(routeOnce))),
     Effect.tap((more) => Effect.sync(() => more && state.route.openUnsafe())),
     Effect.forever
   )
 
   const claiming = patient(
-    "Deliveries can't be claimed",
+    "Claiming",
     Effect.andThen(
       Effect.suspend(() => state.answerLost ? statements.withPermits(2)(claimer.takeUpLost) : Effect.void),
       statements.withPermits(1)(claimer.claim)
@@ -137,7 +131,7 @@ const make = Effect.gen(function*() {
   // Lanes become slow as time passes, and a lease may come back: a pass a second finds what no event would tell.
   const sending = State.take(state.send).pipe(
     Effect.timeoutOption(limits.slowAfterMs),
-    Effect.andThen(patient("Subscriptions can't be read", sender.pass)),
+    Effect.andThen(patient("Sending", sender.pass)),
     Effect.forever
   )
 
@@ -175,7 +169,7 @@ const make = Effect.gen(function*() {
   }
 
   const leasing = patient(
-    "The lease can't be renewed",
+    "Renewing the lease",
     Effect.timeoutOrElse(renew, {
       duration: limits.leaseMs,
       orElse: () => Effect.fail(new StorageUnavailable({ message: `No answer within ${limits.leaseMs} ms` }))
@@ -183,7 +177,7 @@ const make = Effect.gen(function*() {
   ).pipe(Effect.repeat(Schedule.spaced(limits.leaseRenewMs)))
 
   for (const loop of [routing, claiming, sending, releases, leasing, recorder.loop, recorder.loop]) {
-    yield* Effect.forkScoped(kept(loop))
+    yield* Effect.forkScoped(loop)
   }
   yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeout(storage.returnLease(runnerId), "1 second")))
 
@@ -203,12 +197,12 @@ const make = Effect.gen(function*() {
     const now = yield* storage.now
     yield* Effect.sleep(Math.max(0, claimableAtMs - now))
     yield* patient(
-      `${group.workerGroup} can't be recovered`,
+      `Recovering ${group.workerGroup}`,
       Effect.suspend(() => group.phase === "open" ? storage.recover([group.owner], limits.crashedClaims) : Effect.void)
     )
     take(
       yield* patient(
-        `${group.workerGroup} can't be read`,
+        `Reading ${group.workerGroup}`,
         storage.due({ aheadMs: limits.sweepAheadMs, workerGroups: [group.workerGroup] })
       )
     )
@@ -287,10 +281,10 @@ const make = Effect.gen(function*() {
         drop(id, version),
         Effect.ignore(Effect.andThen(
           subscribed.reload,
-          // The copy knows better now.
+          // The copy knows of this change now; a later one may be on its way.
           Effect.sync(() => {
             const lane = State.laneOf(state, id)
-            lane.minVersion = 0
+            if (lane.minVersion <= version) lane.minVersion = 0
             if (!subscribed.get(id)) lane.timedOut = false
             State.forget(state, lane)
           })

@@ -72,11 +72,16 @@ export const make = <A>(hook: Hook<A>, options: {
 
 // --- internal ---
 
+const failed = (thrown: unknown) =>
+  new TransformFailed({ message: thrown instanceof Error ? thrown.message : String(thrown) })
+
 const compile = <A>(hook: Hook<A>, transformPayload: (payload: A) => Schema.Json) => {
   const decode = Schema.decodeEffect(Schema.fromJsonString(hook.payload))
   return (payloadJson: string): Effect.Effect<string, TransformFailed> =>
     decode(payloadJson).pipe(
       Effect.mapError((error) => new TransformFailed({ message: `the stored payload: ${error.message}` })),
+      // A schema's own transformation may throw.
+      Effect.catchDefect((defect) => Effect.fail(failed(defect))),
       Effect.flatMap((payload) =>
         Effect.try({
           try: () => {
@@ -84,7 +89,7 @@ const compile = <A>(hook: Hook<A>, transformPayload: (payload: A) => Schema.Json
             if (json === undefined) throw new TypeError("transformPayload returned nothing that JSON can hold")
             return json
           },
-          catch: (error) => new TransformFailed({ message: error instanceof Error ? error.message : String(error) })
+          catch: failed
         })
       )
     )

@@ -59,8 +59,8 @@ export const workerGroup = (eventId: string): string => `integration.${eventId}`
 const slots = 1024
 
 /**
- * The slot of a message, 0 to 1023: messages of one ordering key share it. FNV-1a over the UTF-16 units, the same for ever
- * and on every database.
+ * The slot of a message, 0 to 1023: messages of one ordering key share it. FNV-1a over the UTF-16 units: slots are
+ * stored, and neither a database's hash nor Effect's is promised to stay the same.
  *
  * @see https://datatracker.ietf.org/doc/html/rfc9923
  * @category conversions

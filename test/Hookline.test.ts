@@ -5,14 +5,9 @@ import * as Provider from "../src/Provider.ts"
 import { Storage } from "../src/Storage.ts"
 import { MemoryTransactions } from "../src/StorageMemory.ts"
 import { Subscriptions } from "../src/Subscriptions.ts"
-import { Broken, Created, Endpoints, layer, until } from "./support/world.ts"
+import { Broken, Created, Endpoints, layer, subscribe, until } from "./support/world.ts"
 
 const payload = { incidentId: "i1", systemIds: ["s1"] }
-
-const subscribe = (name: string, events: ReadonlyArray<string> = ["incident.incident.created"], extra = {}) =>
-  Subscriptions.use((subscriptions) =>
-    subscriptions.create({ name, events, providerId: "test.endpoint", config: { name }, ...extra })
-  ).pipe(Effect.map(({ subscription }) => subscription))
 
 const world = <A, E>(body: (endpoints: Endpoints) => Effect.Effect<A, E, LayerSuccess>) => {
   const endpoints = new Endpoints()

@@ -1,6 +1,6 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Latch, Layer, Schedule } from "effect"
+import { Effect, Latch, Layer } from "effect"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import * as Hook from "../src/Hook.ts"
@@ -8,15 +8,9 @@ import * as Id from "../src/Id.ts"
 import { defaults } from "../src/Limits.ts"
 import { Storage } from "../src/Storage.ts"
 import * as PgStorage from "../src/storage/PgStorage.ts"
-import { Subscriptions } from "../src/Subscriptions.ts"
 import * as Postgres from "./support/postgres.ts"
-import { Created, Endpoints, layerOn } from "./support/world.ts"
-
-const eventually = <E, R>(what: string, condition: Effect.Effect<boolean, E, R>) =>
-  condition.pipe(
-    Effect.flatMap((met) => met ? Effect.void : Effect.fail(new Error(`it did not come to pass: ${what}`))),
-    Effect.retry({ schedule: Schedule.spaced("20 millis"), times: 1500 })
-  )
+import { until } from "./support/process.ts"
+import { Created, Endpoints, layerOn, subscribe } from "./support/world.ts"
 
 setFlagsFromString("--expose-gc")
 const collect: () => void = runInNewContext("gc")
@@ -41,20 +35,11 @@ describe("guarantee 7, bounded, on PostgreSQL", () => {
       yield* Effect.gen(function*() {
         const sql = yield* PgClient.PgClient
         const storage = yield* Storage
-        const subscriptions = yield* Subscriptions
         const ids = yield* Effect.forEach(Array.from({ length: hanging }, (_, n) => `hangs ${n}`), (name) => {
           endpoints.behaviours.set(name, () => Effect.as(hangs.await, {}))
-          return Effect.map(
-            subscriptions.create({ name, events: ["other.*"], providerId: "test.endpoint", config: { name } }),
-            ({ subscription }) => Id.toUuid(subscription.id)
-          )
+          return Effect.map(subscribe(name, ["other.*"]), ({ id }) => Id.toUuid(id))
         })
-        yield* subscriptions.create({
-          name: "healthy",
-          events: ["incident.*"],
-          providerId: "test.endpoint",
-          config: { name: "healthy" }
-        })
+        yield* subscribe("healthy")
         const before = yield* heldBytes
         const now = yield* storage.now
         const uuid = (middle: string) =>
@@ -70,17 +55,17 @@ describe("guarantee 7, bounded, on PostgreSQL", () => {
             (string_to_array(${ids.join(",")}, ','))[1 + g % ${hanging}::int]::uuid,
             'integration.incident.incident.created', 'default', 'incident.incident.created'
           from generate_series(1, ${waiting}::int) g`
-        yield* eventually("the hanging endpoints have their fill", Effect.sync(() => endpoints.seen.length >= 900))
+        yield* until("the hanging endpoints have their fill", Effect.sync(() => endpoints.seen.length >= 900))
         // Attempts that the test remembers are the test's.
         endpoints.seen.length = 0
         yield* Effect.forEach(Array.from({ length: 20 }), () =>
           Effect.gen(function*() {
             const seen = endpoints.of("healthy").length
             yield* Hook.emit(Created, { incidentId: "i1", systemIds: [] })
-            yield* eventually("the healthy one gets it", Effect.sync(() => endpoints.of("healthy").length > seen))
+            yield* until("the healthy one gets it", Effect.sync(() => endpoints.of("healthy").length > seen))
           }))
         const grown = (yield* heldBytes) - before
-        yield* eventually(
+        yield* until(
           "the hanging ones hold half of the window",
           Effect.map(
             sql<{ readonly n: number }>`select count(*)::int as n from hookline.work where epoch is not null`,
@@ -89,6 +74,7 @@ describe("guarantee 7, bounded, on PostgreSQL", () => {
         )
         // All payloads would take 200 MB.
         assert.isBelow(grown, 64 * 1024 * 1024)
+        // The hanging ones are let go for the end of the test, which is not to deliver the rest.
         yield* sql`truncate hookline.work`
       }).pipe(Effect.ensuring(hangs.open), Effect.provide(world), Effect.provide(database))
     }))

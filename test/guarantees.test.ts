@@ -8,20 +8,9 @@ import * as Provider from "../src/Provider.ts"
 import { OutcomeUnknown, Storage, StorageUnavailable } from "../src/Storage.ts"
 import * as StorageMemory from "../src/StorageMemory.ts"
 import { Subscriptions } from "../src/Subscriptions.ts"
-import { Broken, Created, Endpoints, interfered, layerOn, Throwing, until } from "./support/world.ts"
+import { Broken, Created, Endpoints, interfered, layerOn, subscribe, Throwing, until } from "./support/world.ts"
 
 const payload = { incidentId: "i1", systemIds: ["s1"] }
-
-const subscribe = (name: string, extra = {}) =>
-  Subscriptions.use((subscriptions) =>
-    subscriptions.create({
-      name,
-      events: ["incident.incident.created"],
-      providerId: "test.endpoint",
-      config: { name },
-      ...extra
-    })
-  ).pipe(Effect.map(({ subscription }) => subscription))
 
 const emitMany = (count: number) =>
   Effect.forEach(Array.from({ length: count }), () => Hook.emit(Created, payload), { concurrency: 200 })
@@ -92,7 +81,7 @@ describe("guarantee 2, at least once", () => {
     return Effect.gen(function*() {
       const subscriptions = yield* Subscriptions
       // What waited for a disabled subscription is claimed, not sent as it is routed.
-      const { id } = yield* subscribe("a", { enabled: false })
+      const { id } = yield* subscribe("a", undefined, { enabled: false })
       yield* emitMany(20)
       yield* until("all are held", () => Effect.map(deliveries({ reason: "held" }), (held) => held.length === 20))
       yield* subscriptions.update(id, { enabled: true })
@@ -327,7 +316,7 @@ describe("guarantee 9, restart-proof", () => {
           ? Effect.fail(new Provider.RetryableError({ code: "HttpStatus", message: "HTTP 500", statusCode: 500 }))
           : Effect.succeed({}))
       const first = yield* runtime(endpoints, storage)
-      yield* subscribe("a", { retry: { type: "delays", delaysMs: [60_000, 3_600_000] } }).pipe(
+      yield* subscribe("a", undefined, { retry: { type: "delays", delaysMs: [60_000, 3_600_000] } }).pipe(
         Effect.provide(first.context)
       )
       yield* Hook.emit(Created, payload).pipe(Effect.provide(first.context))
@@ -356,7 +345,7 @@ describe("guarantee 10, nothing disappears, nothing poisons", () => {
         "refuses",
         () => Effect.fail(new Provider.PermanentError({ code: "\0", message: "\0\ud800" }))
       )
-      yield* subscribe("throws", { retry: { type: "delays", delaysMs: [] } })
+      yield* subscribe("throws", undefined, { retry: { type: "delays", delaysMs: [] } })
       yield* subscribe("refuses")
       yield* Hook.emit(Created, payload)
       yield* until("both failed", () => Effect.map(deliveries({ status: "failed" }), (all) => all.length === 2))
@@ -389,7 +378,7 @@ describe("guarantee 10, nothing disappears, nothing poisons", () => {
       endpoints.behaviours.set("a", () => {
         throw new Error("oops")
       })
-      yield* subscribe("a", { retry: { type: "delays", delaysMs: [1000] } })
+      yield* subscribe("a", undefined, { retry: { type: "delays", delaysMs: [1000] } })
       yield* Hook.emit(Created, payload)
       yield* until("it failed", () => Effect.map(deliveries({ status: "failed" }), (all) => all.length === 1))
       const [delivery] = yield* deliveries()
@@ -401,7 +390,7 @@ describe("guarantee 10, nothing disappears, nothing poisons", () => {
     const endpoints = new Endpoints()
     return Effect.gen(function*() {
       const storage = yield* Storage
-      const { id } = yield* subscribe("a", { enabled: false })
+      const { id } = yield* subscribe("a", undefined, { enabled: false })
       yield* emitMany(3)
       yield* until("all are held", () => Effect.map(deliveries({ reason: "held" }), (held) => held.length === 3))
       yield* storage.updateSubscription(id, (current) => ({ ...current, enabled: true }))

@@ -1,22 +1,15 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted, Schedule } from "effect"
+import { Effect, Fiber, Layer, Redacted, Schedule } from "effect"
 import * as Hook from "../src/Hook.ts"
 import { Storage } from "../src/Storage.ts"
 import * as PgStorage from "../src/storage/PgStorage.ts"
-import { Subscriptions } from "../src/Subscriptions.ts"
 import * as Postgres from "./support/postgres.ts"
+import { until } from "./support/process.ts"
 import { proxy } from "./support/proxy.ts"
-import { Created, Endpoints, layerOn } from "./support/world.ts"
+import { Created, Endpoints, layerOn, subscribe } from "./support/world.ts"
 
 const payload = { incidentId: "i1", systemIds: ["s1"] }
-
-const eventually = <E, R>(what: string, condition: Effect.Effect<boolean, E, R>) =>
-  condition.pipe(
-    Effect.catch(() => Effect.succeed(false)),
-    Effect.flatMap((met) => met ? Effect.void : Effect.fail(new Error(`it did not come to pass: ${what}`))),
-    Effect.retry({ schedule: Schedule.spaced("20 millis"), times: 1500 })
-  )
 
 /** A world whose database is behind a proxy. */
 const world = (endpoints: Endpoints) =>
@@ -38,14 +31,8 @@ describe("the database goes away", () => {
     return Effect.scoped(Effect.gen(function*() {
       const { between, context } = yield* world(endpoints)
       yield* Effect.gen(function*() {
-        const subscriptions = yield* Subscriptions
         const storage = yield* Storage
-        yield* subscriptions.create({
-          name: "a",
-          events: ["incident.*"],
-          providerId: "test.endpoint",
-          config: { name: "a" }
-        })
+        yield* subscribe("a")
         const stored = new Set<string>()
         const failures = new Set<string>()
         let stop = false
@@ -53,26 +40,30 @@ describe("the database goes away", () => {
           const emitted = yield* Effect.result(Hook.emit(Created, payload))
           if (emitted._tag === "Success") stored.add(emitted.success)
           else failures.add(emitted.failure._tag)
-          yield* Effect.sleep("1 millis")
-        }).pipe(Effect.repeat({ until: () => stop }), Effect.replicateEffect(8), Effect.forkChild)
-        void emitting
-        yield* eventually("deliveries flow", Effect.sync(() => endpoints.seen.length > 200))
+        }).pipe(
+          Effect.repeat({ schedule: Schedule.spaced("1 millis"), until: () => stop }),
+          Effect.replicateEffect(8, { concurrency: "unbounded" }),
+          Effect.forkChild
+        )
+        yield* until("deliveries flow", Effect.sync(() => endpoints.seen.length > 200))
         yield* between.leave
         const before = stored.size
+        // The outage itself: nothing is waited for.
         yield* Effect.sleep("10 seconds")
         assert.isAtMost(stored.size - before, 8, "nothing is stored while the database is away")
         yield* between.comeBack
         const seen = endpoints.seen.length
-        yield* eventually("deliveries flow again", Effect.sync(() => endpoints.seen.length > seen + 200))
+        yield* until("deliveries flow again", Effect.sync(() => endpoints.seen.length > seen + 200))
         stop = true
-        yield* eventually(
+        yield* Fiber.join(emitting)
+        yield* until(
           "all that was stored is delivered",
           Effect.sync(() => {
             const received = new Set<string>(endpoints.seen.map((seen) => seen.attempt.message.id))
             return [...stored].every((id) => received.has(id))
           })
         )
-        yield* eventually(
+        yield* until(
           "every outcome is recorded",
           Effect.map(
             storage.listDeliveries({ status: "pending" }, { cursor: undefined, limit: 1 }),
@@ -98,14 +89,8 @@ describe("the database goes away", () => {
           where datname = current_database() and application_name like 'hookline%'`
       ).pipe(Effect.provide(admin))
       yield* Effect.gen(function*() {
-        const subscriptions = yield* Subscriptions
         const storage = yield* Storage
-        yield* subscriptions.create({
-          name: "a",
-          events: ["incident.*"],
-          providerId: "test.endpoint",
-          config: { name: "a" }
-        })
+        yield* subscribe("a")
         const stored = new Set<string>()
         for (let round = 0; round < 10; round++) {
           yield* Effect.forEach(
@@ -125,7 +110,7 @@ describe("the database goes away", () => {
           ),
           ([pending, success]) => pending.length === 0 && success.length >= stored.size
         )
-        yield* eventually("all that was stored is delivered and recorded", finished)
+        yield* until("all that was stored is delivered and recorded", finished)
         const received = endpoints.seen.map((seen) => seen.attempt.message.id)
         assert.isAbove(stored.size, 500)
         for (const id of stored) assert.include(received, id)

@@ -1,27 +1,16 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Schedule } from "effect"
+import { Deferred, Effect, Fiber, Layer } from "effect"
 import * as Hook from "../src/Hook.ts"
-import * as Hookline from "../src/Hookline.ts"
 import * as Id from "../src/Id.ts"
 import { Storage } from "../src/Storage.ts"
 import * as PgStorage from "../src/storage/PgStorage.ts"
 import { Subscriptions } from "../src/Subscriptions.ts"
 import * as Postgres from "./support/postgres.ts"
-import { Created, Endpoints, IncidentPlugin, SecretsTest, TestPlugin } from "./support/world.ts"
+import { until } from "./support/process.ts"
+import { Created, Endpoints, layerOn, subscribe } from "./support/world.ts"
 
-const world = (endpoints: Endpoints) =>
-  Hookline.layer({ plugins: Layer.mergeAll(IncidentPlugin, TestPlugin(endpoints)) }).pipe(
-    Layer.provideMerge(PgStorage.layer()),
-    Layer.provide(SecretsTest),
-    Layer.provideMerge(Postgres.layer)
-  )
-
-const eventually = <E, R>(what: string, condition: Effect.Effect<boolean, E, R>) =>
-  condition.pipe(
-    Effect.flatMap((met) => met ? Effect.void : Effect.fail(new Error(`it did not come to pass: ${what}`))),
-    Effect.retry({ schedule: Schedule.spaced("20 millis"), times: 500 })
-  )
+const world = (endpoints: Endpoints) => layerOn(endpoints, PgStorage.layer().pipe(Layer.provideMerge(Postgres.layer)))
 
 const payload = { incidentId: "i1", systemIds: ["s1"] }
 
@@ -29,18 +18,12 @@ describe("on PostgreSQL", () => {
   it.live("a message is delivered, and its delivery and attempts are kept", () => {
     const endpoints = new Endpoints()
     return Effect.gen(function*() {
-      const subscriptions = yield* Subscriptions
       const storage = yield* Storage
-      yield* subscriptions.create({
-        name: "a",
-        events: ["incident.*"],
-        providerId: "test.endpoint",
-        config: { name: "a" }
-      })
+      yield* subscribe("a")
       const ids = yield* Effect.forEach(Array.from({ length: 300 }), () => Hook.emit(Created, payload), {
         concurrency: 50
       })
-      yield* eventually(
+      yield* until(
         "all are recorded",
         Effect.map(
           storage.listDeliveries({ status: "success" }, { cursor: undefined, limit: 1000 }),
@@ -137,7 +120,7 @@ describe("on PostgreSQL", () => {
       })).pipe(Effect.forkChild)
       yield* Deferred.await(taken)
       const claiming = yield* Effect.forkChild(claim)
-      yield* eventually(
+      yield* until(
         "the claim waits for the take-over",
         Effect.map(
           sql<{ readonly n: number }>`select count(*)::int as n from pg_stat_activity
@@ -166,15 +149,10 @@ describe("on PostgreSQL", () => {
       const subscriptions = yield* Subscriptions
       for (let n = 0; n < 500; n++) {
         const name = `s${n}`
-        const { subscription } = yield* subscriptions.create({
-          name,
-          events: ["incident.incident.created"],
-          providerId: "test.endpoint",
-          config: { name }
-        })
+        const { id } = yield* subscribe(name)
         yield* Hook.emit(Created, payload)
-        yield* eventually(`${name} got it`, Effect.sync(() => endpoints.of(name).length === 1))
-        yield* subscriptions.remove(subscription.id)
+        yield* until(`${name} got it`, Effect.sync(() => endpoints.of(name).length === 1))
+        yield* subscriptions.remove(id)
       }
     }).pipe(Effect.provide(world(endpoints)))
   })

@@ -4,8 +4,7 @@
  */
 import { Effect } from "effect"
 import { Storage } from "../Storage.ts"
-import { StorageUnavailable } from "../StorageError.ts"
-import { rhythm, told } from "./Patience.ts"
+import { patient } from "./Patience.ts"
 import type { Finished } from "./Sender.ts"
 import * as State from "./State.ts"
 
@@ -19,21 +18,13 @@ export const make = Effect.fnUntraced(function*(
   const queue: Array<Finished> = []
 
   const write = Effect.fnUntraced(function*(batch: ReadonlyArray<Finished>) {
-    const live = batch.filter((finished) => finished.ready.group.phase !== "lost")
     // Repeating is safe: an outcome is recorded once. Until it is, the delivery stays in memory and cannot be claimed.
-    const record = storage.record(live.map((finished) => finished.outcome)).pipe(
-      // An outcome that was let go would never be recorded: a defect is tried again as well.
-      Effect.catchDefect((defect) => Effect.fail(new StorageUnavailable({ message: String(defect) })))
-    )
-    const recorded = live.length === 0 ? [] : yield* told(
-      "Outcomes can't be recorded",
-      record,
-      Effect.retry({
-        schedule: rhythm,
-        while: () => live.some((finished) => finished.ready.group.phase !== "lost")
+    const recorded = yield* patient(
+      "Recording",
+      Effect.suspend(() => {
+        const live = batch.filter((finished) => finished.ready.group.phase !== "lost")
+        return live.length === 0 ? Effect.succeed([]) : storage.record(live.map((finished) => finished.outcome))
       })
-    ).pipe(
-      Effect.catch(() => Effect.succeed([]))
     )
     const ids = new Set(recorded)
     for (const { outcome, ready } of batch) {

@@ -34,14 +34,17 @@ export const make = Effect.fnUntraced(function*(state: State.State, subscribed: 
     const event = yield* registry.event(message.eventId)
     const base = { message, group, exposed: event !== undefined, payloadJson: message.payloadJson, error: undefined }
     if (event?.transform === undefined) return { ...base, transformed: false } satisfies Transformed
-    const setAside = (reason: string): Effect.Effect<Transformed> =>
-      Effect.succeed({ ...base, transformed: false, error: reason.slice(0, limits.errorLength) })
-    const { transform } = event
-    return yield* Effect.suspend(() => transform(message.payloadJson)).pipe(
+    return yield* event.transform(message.payloadJson).pipe(
       Effect.map((payloadJson): Transformed => ({ ...base, payloadJson, transformed: true })),
-      Effect.catchTag("TransformFailed", (error) => setAside(error.message)),
-      // A schema's own transformation may throw: it must not stop the other messages.
-      Effect.catchDefect((defect) => setAside(defect instanceof Error ? defect.message : String(defect)))
+      Effect.catchTag(
+        "TransformFailed",
+        (error) =>
+          Effect.succeed<Transformed>({
+            ...base,
+            transformed: false,
+            error: error.message.slice(0, limits.errorLength)
+          })
+      )
     )
   })
 

@@ -178,9 +178,9 @@ export const make = Effect.fnUntraced(function*(
     }
     const laneSlots = Lane.slots(active, limits)
     const slowSlots = Math.floor(limits.slots * limits.slowShare)
-    let slowRoom = State.slowRoom(state, monotonic)
-    for (const lane of waiting) {
-      if (!Lane.isSlow(lane, monotonic, limits)) continue
+    const slow = waiting.filter((lane) => Lane.isSlow(lane, monotonic, limits))
+    let slowRoom = slow.length === 0 ? 0 : State.slowRoom(state, monotonic)
+    for (const lane of slow) {
       // What a hanging endpoint can't take soon makes room for others.
       const kept = Math.max(0, Math.min(limits.laneSlots - lane.inFlight.size, lane.waiting.length + slowRoom))
       const surplus = lane.waiting.splice(kept)

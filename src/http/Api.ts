@@ -66,7 +66,7 @@ const later = {
   maxConcurrency: Schema.optionalKey(Schema.Json)
 }
 
-/** @category schemas @since 0.1.0 */
+/** @category constants @since 0.1.0 */
 export const laterFields = ["filter", "ordered", "rateLimit", "maxConcurrency"] as const
 
 /** For bodies in which a misspelt property must not pass for one that was left out. */

@@ -86,7 +86,7 @@ export class Unavailable extends HttpApiError.Problem<Unavailable>()("Unavailabl
 /**
  * Makes problems of what request schemas refuse.
  *
- * @category errors
+ * @category middleware
  * @since 0.1.0
  */
 export class Problems extends HttpApiMiddleware.Service<Problems>()("hookline/http/Problems", {

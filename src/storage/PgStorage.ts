@@ -61,7 +61,8 @@ export const migrate: Effect.Effect<number, MigrationFailed | StorageUnavailable
  *
  * **Details**
  *
- * `engine` overrides settings of the engine's own pool; `migrate: false` leaves the layout to `hookline migrate`.
+ * `engine` overrides settings of the engine's own pools, that of deliveries and that of administration; `migrate: false`
+ * leaves the layout to `hookline migrate`.
  *
  * @category layers
  * @since 0.1.0

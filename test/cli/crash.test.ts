@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { exited, folder, hookline, kill, until } from "../support/process.ts"
-import { adminKey, freePort, get, post, ready, receiver } from "../support/runner.ts"
+import { adminKey, freePort, get, post, ready, receiver, startArgs } from "../support/runner.ts"
 
 describe("guarantee 10, nothing poisons", () => {
   it.live(
@@ -11,16 +11,7 @@ describe("guarantee 10, nothing poisons", () => {
         const dataDir = `${yield* folder}/data`
         const port = yield* freePort
         const endpoint = yield* receiver
-        const args = [
-          "start",
-          "--dev",
-          "--config",
-          "test/cli/configs/poison.ts",
-          "--port",
-          String(port),
-          "--data-dir",
-          dataDir
-        ]
+        const args = startArgs({ config: "test/cli/configs/poison.ts", port, dataDir })
         const env = { HOOKLINE_ADMIN_KEY: adminKey, POISON_URL: `http://127.0.0.1:${endpoint.port}/` }
         const url = `http://127.0.0.1:${port}/api/v1`
         let runner = yield* hookline(args, env)
@@ -44,6 +35,7 @@ describe("guarantee 10, nothing poisons", () => {
           }
           neighbours.push(yield* emit(false))
         }
+        // The poison may be quicker than the answer.
         yield* post(`${url}/subscriptions/${created.json["id"]}/enable`, {}).pipe(Effect.ignore)
         let crashes = 0
         const done = Effect.sync(() =>

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { exited, folder, hookline, kill, until } from "../support/process.ts"
-import { adminKey, config, freePort, post, ready, receiver } from "../support/runner.ts"
+import { adminKey, config, freePort, post, ready, receiver, startArgs } from "../support/runner.ts"
 
 const emission = (n: number) => ({
   eventId: "incident.incident.created",
@@ -23,7 +23,7 @@ describe("the runner", () => {
         const dataDir = `${yield* folder}/data`
         const port = yield* freePort
         const endpoint = yield* receiver
-        const args = ["start", "--dev", "--config", config, "--port", String(port), "--data-dir", dataDir]
+        const args = startArgs({ port, dataDir })
         const env = { HOOKLINE_ADMIN_KEY: adminKey }
         const first = yield* hookline(args, env)
         yield* until("the runner is ready", ready(port))
@@ -78,7 +78,7 @@ describe("the runner", () => {
         assert.notStrictEqual(yield* exited(unknown.child), 0)
         const endpoint = yield* receiver
         const taken = yield* hookline(
-          ["start", "--dev", "--config", config, "--port", String(endpoint.port), "--data-dir", `${yield* folder}/data`]
+          startArgs({ port: endpoint.port, dataDir: `${yield* folder}/data` })
         )
         assert.notStrictEqual(yield* exited(taken.child), 0)
         assert.include(taken.output.text, "--port")

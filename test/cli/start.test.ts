@@ -3,7 +3,7 @@ import { Effect, Schema } from "effect"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { exited, folder, hookline, kill, until } from "../support/process.ts"
-import { config, freePort, ready } from "../support/runner.ts"
+import { config, freePort, ready, startArgs } from "../support/runner.ts"
 
 const Created = Schema.fromJsonString(
   Schema.Struct({ id: Schema.String, signingSecret: Schema.optionalKey(Schema.String) })
@@ -55,16 +55,7 @@ describe("hookline start and listen", () => {
       Effect.gen(function*() {
         const dataDir = Path.join(yield* folder, "data")
         const [port, receiverPort] = [yield* freePort, yield* freePort]
-        const runner = yield* hookline([
-          "start",
-          "--dev",
-          "--config",
-          config,
-          "--port",
-          String(port),
-          "--data-dir",
-          dataDir
-        ])
+        const runner = yield* hookline(startArgs({ port, dataDir }))
         yield* until("the runner serves", ready(port)).pipe(Effect.timeout("20 seconds"))
         yield* until("it says what to try", Effect.sync(() => runner.output.text.includes("3. Emit:")))
         const key = Fs.readFileSync(Path.join(dataDir, "admin-key"), "utf8").trim()

@@ -33,7 +33,7 @@ export const until = <E, R>(what: string, condition: Effect.Effect<boolean, E, R
   condition.pipe(
     Effect.catch(() => Effect.succeed(false)),
     Effect.flatMap((met) => met ? Effect.void : Effect.fail(new Error(`it did not come to pass: ${what}`))),
-    Effect.retry({ schedule: Schedule.spaced("50 millis"), times: 600 })
+    Effect.retry({ schedule: Schedule.spaced("20 millis"), times: 1500 })
   )
 
 /** The command line as a process of its own group. */

@@ -7,6 +7,18 @@ import { createServer, type ServerResponse } from "node:http"
 export const adminKey = "hk_runner_test"
 export const config = "examples/status-page/hookline.config.ts"
 
+/** The arguments of a runner in development. */
+export const startArgs = (options: { readonly config?: string; readonly port: number; readonly dataDir: string }) => [
+  "start",
+  "--dev",
+  "--config",
+  options.config ?? config,
+  "--port",
+  String(options.port),
+  "--data-dir",
+  options.dataDir
+]
+
 export const freePort = Effect.callback<number>((resume) => {
   const server = createServer()
   server.listen(0, "127.0.0.1", () => {

@@ -11,6 +11,7 @@ import * as Provider from "../../src/Provider.ts"
 import * as Secrets from "../../src/Secrets.ts"
 import { Storage } from "../../src/Storage.ts"
 import * as StorageMemory from "../../src/StorageMemory.ts"
+import { Subscriptions } from "../../src/Subscriptions.ts"
 
 export const Created = Hook.make("incident.created", {
   payload: Schema.Struct({ incidentId: Schema.String, systemIds: Schema.Array(Schema.String) }),
@@ -103,6 +104,12 @@ export const interfered = (change: (storage: Storage["Service"]) => Partial<Stor
   Layer.effect(Storage, Effect.map(Storage, (storage) => ({ ...storage, ...change(storage) }))).pipe(
     Layer.provide(StorageMemory.layer)
   )
+
+/** Subscribes the endpoint of a name. */
+export const subscribe = (name: string, events: ReadonlyArray<string> = ["incident.incident.created"], extra = {}) =>
+  Subscriptions.use((subscriptions) =>
+    subscriptions.create({ name, events, providerId: "test.endpoint", config: { name }, ...extra })
+  ).pipe(Effect.map(({ subscription }) => subscription))
 
 /** Lets virtual time pass in small steps until a condition holds. */
 export const until = <R = never>(

@@ -1,7 +1,7 @@
 /**
  * Plugins of a test: an endpoint that ends the process when it is to deliver poison, and else posts to POISON_URL.
  */
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Schema } from "effect"
 import * as Hook from "../../../src/Hook.ts"
 import * as IntegrationEvent from "../../../src/IntegrationEvent.ts"
 import * as Plugin from "../../../src/Plugin.ts"
@@ -26,10 +26,8 @@ const endpoint = Provider.make({
   })
 })
 
-export default Layer.mergeAll(
-  Plugin.make("test", {
-    hooks: [Happened],
-    events: [IntegrationEvent.make(Happened, { displayName: "Happened" })],
-    providers: [endpoint]
-  })
-)
+export default Plugin.make("test", {
+  hooks: [Happened],
+  events: [IntegrationEvent.make(Happened, { displayName: "Happened" })],
+  providers: [endpoint]
+})
