@@ -6,6 +6,7 @@ import { Context, Effect, Layer, Redacted, Schema } from "effect"
 import type { Bound, ConfigRefused } from "./Provider.ts"
 import { Registry } from "./Registry.ts"
 import * as RetrySchedule from "./RetrySchedule.ts"
+import * as SecretFields from "./SecretFields.ts"
 import * as Secrets from "./Secrets.ts"
 import type { Subscription } from "./Subscription.ts"
 
@@ -67,7 +68,7 @@ export const layer: Layer.Layer<Bindings, never, Registry | Secrets.Secrets> = L
             message: `This runner has no provider "${subscription.providerId}".`
           })
         }
-        const config = yield* Secrets.mapFields(
+        const config = yield* SecretFields.map(
           provider.config,
           subscription.config,
           (sealed) => Effect.map(secrets.open(sealed, subscription.id), Redacted.value)

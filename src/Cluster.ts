@@ -20,16 +20,16 @@ import { Dispatcher } from "./Dispatcher.ts"
 import { patient } from "./dispatcher/Patience.ts"
 import { Dispatchers } from "./Dispatchers.ts"
 import { SubscriptionId } from "./Id.ts"
-import { defaults, Limits } from "./Limits.ts"
+import { Limits } from "./Limits.ts"
 import { Storage } from "./Storage.ts"
 
 /** Says that the group may have work; answered once its dispatcher is attached. */
 const Wake = Rpc.make("Wake", { success: Schema.Void })
 
-/** Drops claims of a subscription that are older than a version and not begun. */
+/** Drops claims of a subscription that are older than a version and not begun; false where another epoch is in force. */
 const Drop = Rpc.make("Drop", {
-  payload: { subscriptionId: SubscriptionId, version: Schema.Int },
-  success: Schema.Void
+  payload: { subscriptionId: SubscriptionId, version: Schema.Int, epoch: Schema.Int },
+  success: Schema.Boolean
 })
 
 /**
@@ -42,36 +42,45 @@ export const DispatcherEntity = Entity.make("HooklineDispatcher", [Wake, Drop])
 
 const shardGroup = "default"
 
+const handlers = Effect.gen(function*() {
+  const dispatcher = yield* Dispatcher
+  const { entityId } = yield* Entity.CurrentAddress
+  const scope = yield* Effect.scope
+  const attaching = yield* Semaphore.make(1)
+  // A group that was superseded while this runner holds its shard is taken over again.
+  const attached = attaching.withPermits(1)(
+    Effect.suspend(() =>
+      // A late hint must not take over what is being given back.
+      scope.state._tag === "Closed" || dispatcher.poke(entityId)
+        ? Effect.void
+        : patient(`Taking over ${entityId}`, Scope.provide(dispatcher.attach(entityId), scope))
+    )
+  )
+  // Not awaited: entities are made one after the other, and a take-over may have to wait.
+  yield* Effect.forkIn(attached, scope)
+  return DispatcherEntity.of({
+    Wake: () => attached,
+    Drop: ({ payload }) =>
+      Effect.map(
+        dispatcher.drop(payload.subscriptionId, payload.version),
+        () => dispatcher.owns({ workerGroup: entityId, partition: 0, epoch: payload.epoch })
+      )
+  })
+})
+
 /**
  * Layer of the entity: an activation attaches its group to the engine of this runner and detaches it when it ends.
  *
  * @category layers
  * @since 0.1.0
  */
-export const entity: Layer.Layer<never, never, Dispatcher | Sharding.Sharding> = DispatcherEntity.toLayer(
-  Effect.gen(function*() {
-    const dispatcher = yield* Dispatcher
-    const { entityId } = yield* Entity.CurrentAddress
-    const scope = yield* Effect.scope
-    const attaching = yield* Semaphore.make(1)
-    // A group that was superseded while this runner holds its shard is taken over again.
-    const attached = attaching.withPermits(1)(
-      Effect.suspend(() =>
-        // A late hint must not take over what is being given back.
-        scope.state._tag === "Closed" || dispatcher.poke(entityId)
-          ? Effect.void
-          : patient(`Taking over ${entityId}`, Scope.provide(dispatcher.attach(entityId), scope))
-      )
-    )
-    // Not awaited: entities are made one after the other, and a take-over may have to wait.
-    yield* Effect.forkIn(attached, scope)
-    return DispatcherEntity.of({
-      Wake: () => attached,
-      Drop: ({ payload }) => dispatcher.drop(payload.subscriptionId, payload.version)
-    })
-  }),
-  // A dispatcher with work is kept by the sweep's wakes.
-  { maxIdleTime: defaults.groupIdleMs, concurrency: 4 }
+export const entity: Layer.Layer<never, never, Dispatcher | Sharding.Sharding> = Layer.unwrap(
+  Effect.map(Limits, ({ groupIdleMs }) =>
+    DispatcherEntity.toLayer(
+      handlers,
+      // A dispatcher with work is kept by the sweep's wakes.
+      { maxIdleTime: groupIdleMs, concurrency: 4 }
+    ))
 )
 
 /**
@@ -110,9 +119,8 @@ export const dispatchers: Layer.Layer<Dispatchers, never, Dispatcher | Storage |
         const unconfirmed = owners._tag === "Failure" || (yield* Effect.forEach(
           owners.success.filter((owner) => !dispatcher.owns(owner)),
           (owner) =>
-            client(owner.workerGroup).Drop({ subscriptionId: id, version }).pipe(
+            client(owner.workerGroup).Drop({ subscriptionId: id, version, epoch: owner.epoch }).pipe(
               Effect.timeout(limits.confirmTimeoutMs),
-              Effect.as(true),
               Effect.catch(() => Effect.succeed(false))
             ),
           { concurrency: 16 }
@@ -182,11 +190,12 @@ export const single: Layer.Layer<Sharding.Sharding> = Sharding.layer.pipe(
   Layer.provide(Runners.layerNoop),
   Layer.provideMerge(MessageStorage.layerNoop),
   Layer.provide([RunnerStorage.layerMemory, RunnerHealth.layerNoop]),
-  Layer.provide(ShardingConfig.layer({
-    simulateRemoteSerialization: false,
-    maxResidentEntities: defaults.residentGroups,
-    entityTerminationTimeout: defaults.drainTimeoutMs + 3000
-  }))
+  Layer.provide(Layer.unwrap(Effect.map(Limits, (limits) =>
+    ShardingConfig.layer({
+      simulateRemoteSerialization: false,
+      maxResidentEntities: limits.residentGroups,
+      entityTerminationTimeout: limits.drainTimeoutMs + 3000
+    }))))
 )
 
 /**

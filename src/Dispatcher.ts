@@ -2,7 +2,7 @@
  * The engine of a runner: it owns worker groups, routes their messages, attempts their deliveries and records the outcomes.
  * It knows neither SQL nor the cluster: `Cluster.ts` says which groups to attach, `Storage` keeps the truth.
  */
-import { Context, Effect, Layer, Schedule, type Scope, Semaphore } from "effect"
+import { Context, Effect, FiberMap, Layer, Schedule, type Scope, Semaphore } from "effect"
 import type { Bindings } from "./Bindings.ts"
 import * as Claimer from "./dispatcher/Claimer.ts"
 import type * as Lane from "./dispatcher/Lane.ts"
@@ -17,6 +17,7 @@ import type { RunnerId, SubscriptionId } from "./Id.ts"
 import { Registry } from "./Registry.ts"
 import { type Due, type Owner, Storage } from "./Storage.ts"
 import { StorageUnavailable } from "./StorageError.ts"
+import { withEnabled } from "./Subscription.ts"
 
 /**
  * The engine.
@@ -73,17 +74,23 @@ const make = Effect.gen(function*() {
     const now = yield* storage.now
     yield* storage.updateSubscription(id, (current) =>
       current.version === finished.ready.claimed.subscriptionVersion
-        ? { ...current, enabled: false, disabledReason: "gone", updatedAtMs: now }
+        ? withEnabled(current, false, now, "gone")
         : current).pipe(
         (update) => patient(`Disabling ${id}, whose endpoint is gone,`, update),
         Effect.flatMap((updated) => updated._tag === "Some" ? drop(id, updated.value.version) : Effect.void)
       )
   })
 
-  const recorder = yield* Recorder.make(state, disable)
+  // Apart from the recorder, which others wait for; one at a time for a subscription.
+  const disabling: FiberMap.FiberMap<SubscriptionId> = yield* FiberMap.make<SubscriptionId>()
+  const recorder = yield* Recorder.make(
+    state,
+    (finished) =>
+      FiberMap.run(disabling, finished.ready.claimed.subscriptionId, disable(finished), { onlyIfMissing: true })
+  )
   const sender = yield* Sender.make(state, subscribed, recorder.finish, giveBack)
-  const routeOnce = yield* Router.make(state, subscribed)
-  const claimer = yield* Claimer.make(state, subscribed)
+  const routeOnce = yield* Router.make(state, subscribed, giveBack)
+  const claimer = yield* Claimer.make(state, subscribed, giveBack)
   // Routing and claiming may overlap; taking up lost claims must see neither under way.
   const statements = yield* Semaphore.make(2)
 
@@ -176,10 +183,17 @@ const make = Effect.gen(function*() {
     })
   ).pipe(Effect.repeat(Schedule.spaced(limits.leaseRenewMs)))
 
-  for (const loop of [routing, claiming, sending, releases, leasing, recorder.loop, recorder.loop]) {
+  // Whatever was lost without a word is found by a look now and then.
+  const looking = Effect.sync(() => {
+    state.answerLost = true
+    state.claim.openUnsafe()
+  }).pipe(Effect.delay(limits.takeUpIntervalMs), Effect.forever)
+
+  // Runs after the loops have ended, so that none renews what was returned.
+  yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeout(storage.returnLease(runnerId), "1 second")))
+  for (const loop of [routing, claiming, sending, releases, leasing, looking, recorder.loop, recorder.loop]) {
     yield* Effect.forkScoped(loop)
   }
-  yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeout(storage.returnLease(runnerId), "1 second")))
 
   const take = (found: ReadonlyArray<Due>) => {
     for (const { lanes, unrouted, workerGroup } of found) {
@@ -218,6 +232,8 @@ const make = Effect.gen(function*() {
         else lane.waiting.push(ready)
       }
     }
+    // A claim or route that is under way may yet bring some in.
+    yield* Effect.timeoutOption(statements.withPermits(2)(Effect.void), limits.drainTimeoutMs)
     const empty = State.take(state.gone).pipe(
       Effect.timeoutOption("20 millis"),
       Effect.repeat({ until: () => group.held === 0 }),
@@ -225,7 +241,7 @@ const make = Effect.gen(function*() {
     )
     yield* Effect.timeoutOption(empty, limits.drainTimeoutMs)
     if (group.held > 0) {
-      yield* sender.abort(group)
+      sender.abort(group)
       yield* Effect.timeoutOption(empty, "1 second")
     }
     yield* Effect.ignore(Effect.timeout(storage.giveBack([group.owner]), "1 second"))

@@ -236,7 +236,8 @@ const makeGroupCommit = Effect.fnUntraced(function*(storage: Storage["Service"])
 
   const settle = (pending: Pending, append: Effect.Effect<void, AppendError>) =>
     Effect.exit(append).pipe(
-      Effect.tap((exit) => exit._tag === "Success" ? pending.published : Effect.void),
+      // What a listener's hook does must not end the loop.
+      Effect.tap((exit) => exit._tag === "Success" ? Effect.catchCause(pending.published, logged) : Effect.void),
       Effect.flatMap((exit) => Deferred.done(pending.done, exit))
     )
 
@@ -283,6 +284,9 @@ const makeGroupCommit = Effect.fnUntraced(function*(storage: Storage["Service"])
     )
   })
 })
+
+const logged = (cause: Cause.Cause<unknown>) =>
+  Effect.logError("A stored message could not be told to listeners", cause)
 
 const unanswered = (taken: boolean, timeoutMs: number): AppendError =>
   taken

@@ -60,10 +60,12 @@ export const defaults = {
   laneWindow: 256,
   /** Deliveries in memory on a runner, waiting or in flight. */
   window: 4096,
-  /** Payload bytes in memory on a runner beyond which nothing more is claimed. */
+  /** Payload bytes in memory on a runner, beyond one payload. */
   windowBytes: 64 * 1024 * 1024,
   /** Share of the slots that lanes may hold together whose endpoints are slow or timed out last. */
   slowShare: 0.5,
+  /** The longest an attempt may take, whatever its provider allows it. */
+  attemptTimeoutMs: 10 * 60_000,
   /** An attempt in flight for longer makes its lane count as slow. */
   slowAfterMs: 1000,
   /** Claims of one delivery without an outcome after which its next claim is a suspect's, alone on its runner. */
@@ -77,6 +79,8 @@ export const defaults = {
   /** The sweep's interval, and how far ahead of now it looks for work. */
   sweepIntervalMs: 1000,
   sweepAheadMs: 2000,
+  /** How often a runner looks for claims of its own that it does not hold. */
+  takeUpIntervalMs: 30_000,
 
   // -- ownership
   /** How long a runner may begin attempts after it sent the last renewal that succeeded. */
@@ -88,8 +92,10 @@ export const defaults = {
   takeOverPatienceMs: 2000,
   /** How long a disable waits for an owner to confirm that it dropped its un-begun claims. */
   confirmTimeoutMs: 1000,
-  /** Time the engine gives one statement before it counts as lost. */
+  /** Time the server gives one statement, and a reader waits for its answer. */
   statementTimeoutMs: 30_000,
+  /** Time the engine waits for a statement's answer before it counts as lost. */
+  answerTimeoutMs: 10_000,
   /** Connections to the database of a process's engine, and those of its administration. */
   engineConnections: 8,
   adminConnections: 4,

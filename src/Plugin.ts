@@ -43,8 +43,8 @@ const provide = <R>(provider: Provider<R>, context: Context.Context<R>) => ({
   config: provider.config,
   supportedEvents: provider.supportedEvents,
   retry: provider.retry,
-  bind: (config: unknown) =>
-    Effect.map(provider.bind(config), (bound) => ({
+  bind: (config: unknown, options?: { readonly closed?: boolean }) =>
+    Effect.map(provider.bind(config, options), (bound) => ({
       deliver: (attempt: Parameters<typeof bound.deliver>[0]) => Effect.provideContext(bound.deliver(attempt), context),
       check: Effect.provideContext(bound.check, context)
     }))

@@ -145,12 +145,20 @@ export interface Provider<R> {
   readonly supportedEvents: ReadonlyArray<string> | undefined
   /** The retry schedule where neither subscription nor event name one. */
   readonly retry: RetrySchedule | undefined
-  /** Decodes a configuration. The error's path begins with `config`. */
-  readonly bind: (config: unknown) => Effect.Effect<Bound<R>, ConfigRefused>
+  /**
+   * Decodes a configuration; `closed` refuses fields that the schema does not know, as one that is to be saved may have a
+   * misspelt one. The error's path begins with `config`.
+   */
+  readonly bind: (config: unknown, options?: { readonly closed?: boolean }) => Effect.Effect<Bound<R>, ConfigRefused>
 }
 
 /**
  * Makes a provider from its configuration's schema and what to do with a decoded configuration.
+ *
+ * **Details**
+ *
+ * A configuration is JSON: the schema is turned into its JSON codec. A text field annotated with `secret`, or `Redacted`, is
+ * sealed at rest.
  *
  * @category constructors
  * @since 0.1.0
@@ -164,16 +172,17 @@ export const make = <Config extends Schema.Codec<unknown, unknown>, R>(options: 
   readonly retry?: RetrySchedule
   readonly bind: (config: Config["Type"]) => Bound<R>
 }): Provider<R> => {
-  const decode = Schema.decodeUnknownEffect(options.config)
+  const schema = Schema.toCodecJson(options.config)
+  const decode = Schema.decodeUnknownEffect(schema)
   return {
     id: options.id,
     displayName: options.displayName,
     description: options.description,
-    config: options.config,
+    config: schema,
     supportedEvents: options.supportedEvents,
     retry: options.retry,
-    bind: (config) =>
-      decode(config).pipe(
+    bind: (config, bindOptions) =>
+      decode(config, bindOptions?.closed === true ? { onExcessProperty: "error" } : undefined).pipe(
         Effect.mapError((error) => {
           const { message, path } = SchemaErrors.first(error, ["config"])
           return new ConfigRefused({ path, message })

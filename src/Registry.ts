@@ -6,8 +6,9 @@ import { Context, Effect, JsonSchema, Layer, Schema } from "effect"
 import type { AnyHook } from "./Hook.ts"
 import type { IntegrationEvent } from "./IntegrationEvent.ts"
 import * as PayloadProperties from "./PayloadProperties.ts"
-import type { Bound, ConfigRefused } from "./Provider.ts"
+import type { Provider } from "./Provider.ts"
 import type { RetrySchedule } from "./RetrySchedule.ts"
+import * as SecretFields from "./SecretFields.ts"
 
 // -- models
 
@@ -47,7 +48,7 @@ export interface RegisteredProvider {
   readonly config: Schema.Constraint
   readonly supportedEvents: ReadonlyArray<string> | undefined
   readonly retry: RetrySchedule | undefined
-  readonly bind: (config: unknown) => Effect.Effect<Bound<never>, ConfigRefused>
+  readonly bind: Provider<never>["bind"]
 }
 
 /**
@@ -135,6 +136,13 @@ export const layer: Layer.Layer<Registry> = Layer.sync(Registry, () => {
       checkLocalId(pluginId, "provider", id)
       const providerId = `${pluginId}.${id}`
       if (providers.has(providerId)) throw problem(pluginId, `brings two providers with the id "${id}".`)
+      const unsealable = SecretFields.problem(provider.config)
+      if (unsealable !== undefined) {
+        throw problem(
+          pluginId,
+          `brings the provider "${id}", whose ${unsealable} is secret but no text: only texts are sealed.`
+        )
+      }
       providers.set(providerId, { ...provider, providerId, pluginId })
     }
     registrations.set(pluginId, registration)

@@ -19,7 +19,7 @@ export interface RetrySchedule {
   readonly schedule: Schedule.Schedule<unknown, RetryableError>
   /** Attempts in all, the first included. */
   readonly maxAttempts: number
-  /** Age of a delivery, since its first attempt, beyond which no attempt is due any more. */
+  /** Age of a delivery, since its first attempt, beyond which no attempt is due any more, also where an endpoint asks to wait. */
   readonly maxAgeMs: number | undefined
 }
 
@@ -194,7 +194,8 @@ export const next = (self: RetrySchedule, options: {
       const [, duration] = yield* step(atMs, error)
       delay = Math.min(defaults.retryDelayMs, Math.ceil(Duration.toMillis(duration)))
     }
-    const tooOld = self.maxAgeMs !== undefined && last.atMs + delay - first.atMs > self.maxAgeMs
+    const waitMs = Math.max(delay, Math.min(last.error.retryAfterMs ?? 0, defaults.retryAfterCapMs))
+    const tooOld = self.maxAgeMs !== undefined && last.atMs + waitMs - first.atMs > self.maxAgeMs
     return tooOld ? Option.none<number>() : Option.some(delay)
   }).pipe(
     Random.withSeed(options.seed),

@@ -1,8 +1,8 @@
 /**
- * Secrets at rest: sealed with AES-256-GCM under the master key, bound to what they belong to, and told apart by schema
- * annotation, so that a configuration's secret fields are sealed before storage and missing from every view.
+ * Secrets at rest: sealed with AES-256-GCM under the master key and bound to what they belong to. Which fields of a
+ * configuration are secret, `SecretFields` tells by its schema.
  */
-import { Context, Effect, Layer, Redacted, Schema, type SchemaAST } from "effect"
+import { Context, Effect, Layer, Redacted, Schema } from "effect"
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto"
 
 // -- errors
@@ -77,29 +77,6 @@ export const generateMasterKey: Effect.Effect<Redacted.Redacted<string>> = Effec
   Redacted.make(randomBytes(32).toString("hex"))
 )
 
-// -- fields
-
-/**
- * Applies an effect to every field of a JSON value that its schema annotates with `secret`.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const mapFields = <E, R>(
-  schema: Schema.Constraint,
-  value: Schema.Json,
-  f: (secret: string) => Effect.Effect<string, E, R>
-): Effect.Effect<Schema.Json, E, R> => walk(schema.ast, value, (secret) => f(secret))
-
-/**
- * A JSON value without the fields that its schema annotates with `secret`.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const withoutSecrets = (schema: Schema.Constraint, value: Schema.Json): Effect.Effect<Schema.Json> =>
-  walk(schema.ast, value, () => Effect.succeed(undefined))
-
 // --- internal ---
 
 const version = "v1"
@@ -136,44 +113,3 @@ const make = (key: Buffer): Secrets["Service"] => {
       })
   }
 }
-
-type Change<E, R> = (secret: string) => Effect.Effect<string | undefined, E, R>
-
-const isRecord = (value: unknown): value is { readonly [key: string]: Schema.Json } =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-const isSecret = (ast: SchemaAST.AST): boolean =>
-  ast.annotations?.["secret"] === true ||
-  (ast.checks ?? []).some((check) => check.annotations?.["secret"] === true) ||
-  ast.context?.annotations?.["secret"] === true ||
-  (ast._tag === "Union" && ast.types.some(isSecret))
-
-const walk = <E, R>(ast: SchemaAST.AST, value: Schema.Json, change: Change<E, R>): Effect.Effect<Schema.Json, E, R> =>
-  Effect.gen(function*() {
-    if (ast._tag === "Union") {
-      let result = value
-      for (const type of ast.types) result = yield* walk(type, result, change)
-      return result
-    }
-    if (ast._tag === "Objects" && isRecord(value)) {
-      const copy: Record<string, Schema.Json> = { ...value }
-      for (const property of ast.propertySignatures) {
-        const name = String(property.name)
-        const found = copy[name]
-        if (found === undefined) continue
-        if (!isSecret(property.type)) {
-          copy[name] = yield* walk(property.type, found, change)
-          continue
-        }
-        const changed = typeof found === "string" ? yield* change(found) : undefined
-        if (changed === undefined) delete copy[name]
-        else copy[name] = changed
-      }
-      return copy
-    }
-    if (ast._tag === "Arrays" && Array.isArray(value)) {
-      const element = ast.rest[0]
-      if (element) return yield* Effect.forEach(value, (item: Schema.Json) => walk(element, item, change))
-    }
-    return value
-  })

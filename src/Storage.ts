@@ -137,6 +137,8 @@ export interface Claimed {
   readonly retryBase: number
   /** Claims without an outcome, this one included. */
   readonly claims: number
+  /** Bytes of the payload as it is delivered. */
+  readonly size: number
 }
 
 /** @category models @since 0.1.0 */
@@ -295,16 +297,21 @@ export interface Dispatching {
     owners: ReadonlyArray<Owner>,
     options: { readonly messages: number; readonly bytes: number }
   ) => Effect.Effect<ReadonlyArray<Unrouted>, StorageUnavailable>
-  /** Writes a batch's routing: fenced, and only if the subscriptions are still of the version that was matched. */
-  readonly route: (routing: Routing) => Effect.Effect<Routed, StorageUnavailable>
   /**
-   * Claims due deliveries of enabled subscriptions, oldest due first in each lane, up to `limit`; deliveries that were claimed `suspectClaims` times
-   * without an outcome are left out, but for one of any lane of the owners if `suspect` is set.
+   * Writes a batch's routing: fenced, and only if the subscriptions are still of the version that was matched. Refused whole,
+   * and nothing written, where a row of it can't be stored.
+   */
+  readonly route: (routing: Routing) => Effect.Effect<Routed, StorageUnavailable | RowRefused>
+  /**
+   * Claims due deliveries of enabled subscriptions, oldest due first in each lane, up to `limit` and to `bytes` of payloads
+   * (at least one); deliveries that were claimed `suspectClaims` times without an outcome are left out, but for one of any
+   * lane of the owners if `suspect` is set.
    */
   readonly claim: (options: {
     readonly owners: ReadonlyArray<Owner>
     readonly lanes: ReadonlyArray<LaneRoom>
     readonly limit: number
+    readonly bytes: number
     readonly suspectClaims: number
     readonly suspect: boolean
   }) => Effect.Effect<Claims, StorageUnavailable>
@@ -321,9 +328,11 @@ export interface Dispatching {
   ) => Effect.Effect<void, StorageUnavailable>
   /**
    * Records outcomes: fenced, each once. A delivery to be retried whose subscription was deleted ends as `cancelled`.
-   * Returns those that were recorded.
+   * Returns those that were recorded. Refused whole, and nothing recorded, where a row can't be stored.
    */
-  readonly record: (outcomes: ReadonlyArray<Outcome>) => Effect.Effect<ReadonlyArray<DeliveryId>, StorageUnavailable>
+  readonly record: (
+    outcomes: ReadonlyArray<Outcome>
+  ) => Effect.Effect<ReadonlyArray<DeliveryId>, StorageUnavailable | RowRefused>
 }
 
 /**
@@ -349,7 +358,10 @@ export interface Administration {
     filter: { readonly tenantId?: string; readonly enabled?: boolean },
     page: Page
   ) => Effect.Effect<ReadonlyArray<Subscription>, StorageUnavailable>
-  /** The owners that hold claims of a subscription, as seen after a change of it was committed. */
+  /**
+   * The owners that hold claims of a subscription, superseded ones too, as seen after a change of it was committed. One that
+   * was superseded may begin attempts until its lease has run out.
+   */
   readonly claimants: (id: SubscriptionId) => Effect.Effect<ReadonlyArray<Owner>, StorageUnavailable>
   readonly getMessage: (id: MessageId) => Effect.Effect<Option.Option<StoredMessage>, StorageUnavailable>
   readonly listMessages: (
@@ -374,7 +386,8 @@ export interface Administration {
   readonly retryDelivery: (id: DeliveryId) => Effect.Effect<RetryAnswer, StorageUnavailable>
   /**
    * One round of housekeeping: coming partitions are made, deliveries of deleted subscriptions cancelled, deliveries held
-   * for longer than `heldMaxAgeMs` expired, idempotency keys purged. Returns whether there may be more to do.
+   * for longer than `heldMaxAgeMs` expired, idempotency keys purged. Returns whether there may be more to do. A delivery is
+   * held from when it was made or its subscription disabled, whichever came later.
    */
   readonly maintain: (options: {
     readonly partitionsAheadDays: number

@@ -65,13 +65,13 @@ const subscriptions = (tables: Tables): Pick<Administration, OfSubscriptions> =>
     ),
   claimants: (id) =>
     Effect.sync(() => {
-      const epochs = new Map<string, number>()
-      for (const lane of tables.lanesOf.get(id)?.values() ?? []) {
-        for (const { epoch } of lane.claimed) {
-          if (epoch !== undefined) epochs.set(lane.workerGroup, Math.max(epoch, epochs.get(lane.workerGroup) ?? 0))
-        }
-      }
-      return [...epochs].map(([workerGroup, epoch]): Owner => ({ workerGroup, partition: 0, epoch }))
+      return [...tables.lanesOf.get(id)?.values() ?? []].flatMap(({ claimed, workerGroup }) =>
+        [...new Set([...claimed].map((work) => work.epoch ?? 0))].map((epoch): Owner => ({
+          workerGroup,
+          partition: 0,
+          epoch
+        }))
+      )
     })
 })
 
@@ -160,7 +160,8 @@ const maintain = (
   for (const [id, lanes] of tables.lanesOf) {
     if (tables.isActive(id)) continue
     const deleted = tables.deleted.has(id)
-    const ends = (work: Work) => deleted || nowMs - timeOf(work.id) > heldMaxAgeMs
+    const disabledAtMs = tables.subscriptions.get(id)?.disabledAtMs ?? Number.POSITIVE_INFINITY
+    const ends = (work: Work) => deleted || nowMs - Math.max(timeOf(work.id), disabledAtMs) > heldMaxAgeMs
     for (const lane of lanes.values()) {
       const works = lane.waiting.filter(ends).slice(0, left)
       left -= works.length

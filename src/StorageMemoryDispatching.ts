@@ -4,7 +4,7 @@
 import { Clock, Effect } from "effect"
 import type { MessageId } from "./Id.ts"
 import type { Claimed, Claims, Dispatching, Due, Loaded, Outcome, Owner, Routed, Routing, Unrouted } from "./Storage.ts"
-import type { Stored } from "./StorageMemoryInbox.ts"
+import { deliveredSize, type Stored } from "./StorageMemoryInbox.ts"
 import { byDue, type Lane, type Work } from "./StorageMemoryLane.ts"
 import { cancelled, type End, type Tables } from "./StorageMemoryTables.ts"
 
@@ -114,23 +114,30 @@ const route = (tables: Tables, routing: Routing, nowMs: number): Routed => {
 
 const claim = (
   tables: Tables,
-  { lanes, limit, owners, suspect, suspectClaims }: Options<"claim">,
+  { bytes, lanes, limit, owners, suspect, suspectClaims }: Options<"claim">,
   nowMs: number
 ): Claims => {
   const fenced = new Map(tables.fenced(owners).map((owner) => [owner.workerGroup, owner]))
   const claimed: Array<Claimed> = []
   const next: Array<Claims["next"][number]> = []
+  let left = bytes
   for (const { free, subscriptionId, workerGroup } of lanes) {
     const owner = fenced.get(workerGroup)
     const lane = tables.lane(workerGroup, subscriptionId)
     if (!owner || !lane || !tables.isActive(subscriptionId)) continue
     const { nextDueAtMs, taken } = lane.claim({
       free: Math.min(free, limit - claimed.length),
+      bytes: left,
+      // One is claimed whatever its size.
+      first: claimed.length === 0,
       nowMs,
       suspectClaims,
       epoch: owner.epoch
     })
-    for (const work of taken) claimed.push(tables.claimed(work))
+    for (const work of taken) {
+      claimed.push(tables.claimed(work))
+      left -= deliveredSize(work.message)
+    }
     if (nextDueAtMs !== undefined) next.push({ workerGroup, subscriptionId, dueAtMs: nextDueAtMs })
   }
   if (suspect && claimed.length < limit) {

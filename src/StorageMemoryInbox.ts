@@ -20,6 +20,15 @@ export interface Stored {
 }
 
 /**
+ * Bytes of the payload as it is delivered.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const deliveredSize = (self: Stored): number =>
+  self.transformedJson === undefined ? self.size : new TextEncoder().encode(self.transformedJson).length
+
+/**
  * An inbox.
  *
  * @category models

@@ -3,7 +3,7 @@
  * the order they are due, so that a claim costs what it takes, however long the backlog.
  */
 import type { DeliveryId, SubscriptionId } from "./Id.ts"
-import type { Stored } from "./StorageMemoryInbox.ts"
+import { deliveredSize, type Stored } from "./StorageMemoryInbox.ts"
 
 /**
  * An unfinished delivery. Its due time, claims and epoch change through its lane alone, which keeps it where they say.
@@ -87,6 +87,9 @@ export class Lane {
   /** Claims what is due, up to `free`, suspects left out; tells when the next of the others is due. */
   claim(options: {
     readonly free: number
+    readonly bytes: number
+    /** Whether the first is taken whatever its size. */
+    readonly first: boolean
     readonly nowMs: number
     readonly suspectClaims: number
     readonly epoch: number
@@ -94,11 +97,15 @@ export class Lane {
     const doubted = [...this.#doubted].filter((work) => work.claims < options.suspectClaims).sort(byDue)
     const fresh = options.suspectClaims > 0 ? this.#fresh : []
     const taken: Array<Work> = []
+    let left = options.bytes
     while (true) {
       const first = earlier(fresh[0], doubted[0])
-      if (!first || first.dueAtMs > options.nowMs || taken.length >= options.free) {
+      const size = first ? deliveredSize(first.message) : 0
+      const fits = size <= left || (options.first && taken.length === 0)
+      if (!first || first.dueAtMs > options.nowMs || taken.length >= options.free || !fits) {
         return { taken, nextDueAtMs: first?.dueAtMs }
       }
+      left -= size
       if (first === fresh[0]) {
         pop(fresh)
       } else {

@@ -6,7 +6,7 @@ import type { AttemptRecord, Delivery, DeliveryReason, DeliveryStatus } from "./
 import { type DeliveryId, type MessageId, type RunnerId, type SubscriptionId, timeOf } from "./Id.ts"
 import { type Message, workerGroup } from "./Message.ts"
 import type { Claimed, Owner, StoredMessage } from "./Storage.ts"
-import { Inbox, type Stored } from "./StorageMemoryInbox.ts"
+import { deliveredSize, Inbox, type Stored } from "./StorageMemoryInbox.ts"
 import { Lane, type Work } from "./StorageMemoryLane.ts"
 import type { Key } from "./StorageMemoryTransaction.ts"
 import type { Subscription } from "./Subscription.ts"
@@ -213,7 +213,8 @@ export class Tables {
       seq: work.message.seq,
       attemptCount: work.attempts,
       retryBase: work.retryBase,
-      claims: work.claims
+      claims: work.claims,
+      size: deliveredSize(work.message)
     }
   }
 

@@ -36,11 +36,27 @@ export interface Subscription {
   readonly enabled: boolean
   /** Why it is disabled, where Hookline did it: `gone`. */
   readonly disabledReason: string | undefined
+  /** Since when it is disabled. */
+  readonly disabledAtMs: number | undefined
   /** Grows with every change of any subscription: two states of one subscription never share a version. */
   readonly version: number
   readonly createdAtMs: number
   readonly updatedAtMs: number
 }
+
+/**
+ * The subscription enabled or disabled at a time; `reason` says why, where Hookline does it.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withEnabled = (self: Subscription, enabled: boolean, atMs: number, reason?: string): Subscription => ({
+  ...self,
+  enabled,
+  disabledReason: enabled ? undefined : reason,
+  disabledAtMs: enabled ? undefined : self.disabledAtMs ?? atMs,
+  updatedAtMs: atMs
+})
 
 const patternSyntax = /^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$/u
 

@@ -12,11 +12,12 @@ import * as Nearest from "./Nearest.ts"
 import { Registry } from "./Registry.ts"
 import { RetryJson } from "./RetrySchedule.ts"
 import * as SchemaErrors from "./SchemaErrors.ts"
+import * as SecretFields from "./SecretFields.ts"
 import * as Secrets from "./Secrets.ts"
 import * as Signature from "./Signature.ts"
 import { Storage } from "./Storage.ts"
 import type { StorageUnavailable } from "./StorageError.ts"
-import { isEventPattern, type Subscription } from "./Subscription.ts"
+import { isEventPattern, type Subscription, withEnabled } from "./Subscription.ts"
 
 // -- models
 
@@ -175,7 +176,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         const unstorable = pathOfUnstorable(config, ["config"])
         if (unstorable) return yield* refuse(SchemaErrors.formatPath(unstorable), storable)
         const found = yield* provider(providerId)
-        yield* found.bind(config).pipe(
+        yield* found.bind(config, { closed: true }).pipe(
           Effect.flatMap((bound) => bound.check),
           Effect.mapError((error) => refuse(error.path, error.message))
         )
@@ -191,12 +192,12 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           }))
 
       const sealConfig = (schema: Schema.Constraint, config: Schema.Json, id: SubscriptionId) =>
-        Secrets.mapFields(schema, config, (secret) => secrets.seal(Redacted.make(secret), id))
+        SecretFields.map(schema, config, (secret) => secrets.seal(Redacted.make(secret), id))
 
       const view = Effect.fnUntraced(function*(subscription: Subscription): Effect.fn.Return<SubscriptionView> {
         const found = yield* registry.provider(subscription.providerId)
         // Without the provider's schema nobody knows which fields are secret.
-        const config = found ? yield* Secrets.withoutSecrets(found.config, subscription.config) : {}
+        const config = found ? yield* SecretFields.without(found.config, subscription.config) : {}
         return {
           id: subscription.id,
           tenantId: subscription.tenantId,
@@ -208,6 +209,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           retry: subscription.retry,
           enabled: subscription.enabled,
           disabledReason: subscription.disabledReason,
+          disabledAtMs: subscription.disabledAtMs,
           version: subscription.version,
           createdAtMs: subscription.createdAtMs,
           updatedAtMs: subscription.updatedAtMs
@@ -241,6 +243,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           retry,
           enabled: input.enabled ?? true,
           disabledReason: undefined,
+          disabledAtMs: input.enabled === false ? now : undefined,
           createdAtMs: now,
           updatedAtMs: now
         }
@@ -257,7 +260,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
       const merged = Effect.fnUntraced(function*(current: Subscription, change: SubscriptionChange) {
         if (change.config === undefined) return current.config
         const found = yield* provider(current.providerId)
-        const opened = yield* Secrets.mapFields(
+        const opened = yield* SecretFields.map(
           found.config,
           current.config,
           (sealed) => Effect.map(secrets.open(sealed, current.id), Redacted.value)
@@ -290,15 +293,14 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         const updated = yield* storage.updateSubscription(id, (stored) => {
           // What was merged and checked is a configuration that another change has replaced meanwhile.
           overtaken = change.config !== undefined && stored.version !== current.version
-          return overtaken ? stored : {
-            ...stored,
+          if (overtaken) return stored
+          return {
+            ...(change.enabled === undefined ? stored : withEnabled(stored, change.enabled, now)),
             name: change.name ?? stored.name,
             description: change.description ?? stored.description,
             events: change.events ?? stored.events,
             config: change.config === undefined ? stored.config : config,
             retry: change.retry === undefined ? stored.retry : retry,
-            enabled: change.enabled ?? stored.enabled,
-            disabledReason: change.enabled === undefined ? stored.disabledReason : undefined,
             updatedAtMs: now
           }
         })
@@ -354,7 +356,7 @@ const withoutBlankSecrets = Effect.fnUntraced(function*(
 ) {
   const kept: Record<string, Schema.Json> = {}
   for (const [name, value] of Object.entries(change)) {
-    const shown = value === "" ? yield* Secrets.withoutSecrets(schema, { [name]: value }) : change
+    const shown = value === "" ? yield* SecretFields.without(schema, { [name]: value }) : change
     if (isRecord(shown) && name in shown) kept[name] = value
   }
   return kept

@@ -57,7 +57,14 @@ describe("a lane of the memory storage", () => {
             waiting = waiting.filter((one) => !gone.has(one))
           } else if (step === "claim") {
             const expected = waiting.filter((one) => one.dueAtMs <= at).slice(0, 2)
-            const { nextDueAtMs, taken } = lane.claim({ free: 2, nowMs: at, suspectClaims: 100, epoch: 1 })
+            const { nextDueAtMs, taken } = lane.claim({
+              free: 2,
+              bytes: 1e9,
+              first: true,
+              nowMs: at,
+              suspectClaims: 100,
+              epoch: 1
+            })
             assert.deepStrictEqual(taken, expected)
             waiting = waiting.filter((one) => !expected.includes(one))
             assert.strictEqual(nextDueAtMs, waiting[0]?.dueAtMs)
@@ -91,6 +98,7 @@ describe("a lane of the memory storage", () => {
         retry: undefined,
         enabled: true,
         disabledReason: undefined,
+        disabledAtMs: undefined,
         createdAtMs: 0,
         updatedAtMs: 0
       })
@@ -110,6 +118,7 @@ describe("a lane of the memory storage", () => {
         owners: [owner],
         lanes: [{ workerGroup: group, subscriptionId, free: 10 }],
         limit: 10,
+        bytes: 1e9,
         suspectClaims: 2,
         suspect: true
       })

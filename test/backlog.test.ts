@@ -50,10 +50,10 @@ describe("guarantee 7, bounded, on PostgreSQL", () => {
           select ${uuid("70008000")}, g, 'incident.incident.created', 'default',
             '{"incidentId":"' || repeat('x', 1000) || '","systemIds":[]}'
           from generate_series(1, ${waiting}::int) g`
-        yield* sql`insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id)
+        yield* sql`insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, size)
           select ${uuid("70018000")}, ${uuid("70008000")}, g,
             (string_to_array(${ids.join(",")}, ','))[1 + g % ${hanging}::int]::uuid,
-            'integration.incident.incident.created', 'default', 'incident.incident.created'
+            'integration.incident.incident.created', 'default', 'incident.incident.created', 1000
           from generate_series(1, ${waiting}::int) g`
         yield* until("the hanging endpoints have their fill", Effect.sync(() => endpoints.seen.length >= 900))
         // Attempts that the test remembers are the test's.

@@ -21,8 +21,8 @@ const deliveries = (filter: Parameters<Storage["Service"]["listDeliveries"]>[0] 
 const away = new StorageUnavailable({ message: "the answer was lost" })
 
 /** Runs a verb and loses its first answer that matters. */
-const losing = <Options, A>(
-  verb: (options: Options) => Effect.Effect<A, StorageUnavailable>,
+const losing = <Options, A, E>(
+  verb: (options: Options) => Effect.Effect<A, E>,
   matters: (answer: A) => boolean
 ) => {
   const state = { lost: 0 }

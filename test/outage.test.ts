@@ -2,6 +2,7 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Redacted, Schedule } from "effect"
 import * as Hook from "../src/Hook.ts"
+import * as Limits from "../src/Limits.ts"
 import { Storage } from "../src/Storage.ts"
 import * as PgStorage from "../src/storage/PgStorage.ts"
 import * as Postgres from "./support/postgres.ts"
@@ -26,6 +27,41 @@ const world = (endpoints: Endpoints) =>
   })
 
 describe("the database goes away", () => {
+  it.live("without a word on the engine's connections: they are given up, and all is delivered over new ones", () => {
+    const endpoints = new Endpoints()
+    return Effect.scoped(Effect.gen(function*() {
+      const database = yield* Postgres.testDatabase
+      const url = new URL(Redacted.value(database.url))
+      const between = yield* proxy({ host: url.hostname, port: Number(url.port) })
+      url.port = String(between.port)
+      const engine = PgStorage.layer({ engine: { url: Redacted.make(url.href) } }).pipe(
+        Layer.provideMerge(PgClient.layer({ url: database.url, maxConnections: 4 })),
+        Layer.provide(Limits.layer({ answerTimeoutMs: 1000, statementTimeoutMs: 2000 }))
+      )
+      const context = yield* Layer.build(layerOn(endpoints, engine))
+      yield* Effect.gen(function*() {
+        const storage = yield* Storage
+        yield* subscribe("a")
+        const emitMany = Effect.forEach(Array.from({ length: 50 }), () => Hook.emit(Created, payload), {
+          concurrency: 10
+        })
+        yield* emitMany
+        yield* until("they are delivered", Effect.sync(() => endpoints.seen.length === 50))
+        yield* between.silence
+        const known = between.state.connections
+        yield* emitMany
+        yield* until(
+          "all are delivered and recorded",
+          Effect.map(
+            storage.listDeliveries({ status: "success" }, { cursor: undefined, limit: 200 }),
+            (all) => all.length === 100
+          )
+        )
+        assert.isAbove(between.state.connections, known)
+      }).pipe(Effect.provide(context))
+    }))
+  }, 60_000)
+
   it.live("for 10 s in mid-run: emits fail typed, what was stored is delivered, and work resumes by itself", () => {
     const endpoints = new Endpoints()
     return Effect.scoped(Effect.gen(function*() {

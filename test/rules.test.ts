@@ -252,18 +252,4 @@ describe("secrets", () => {
         yield* Effect.flip(secrets.open(changed, "sub_1"))
       }).pipe(Effect.provide(SecretsTest))
   )
-
-  it.effect("fields are found by their annotation, in arrays and unions too", () =>
-    Effect.gen(function*() {
-      const secret = Schema.String.annotate({ secret: true })
-      const schema = Schema.Struct({
-        open: Schema.String,
-        token: Schema.optionalKey(secret),
-        list: Schema.Array(Schema.Struct({ name: Schema.String, key: secret }))
-      })
-      const value = { open: "o", token: "t", list: [{ name: "n", key: "k" }] }
-      assert.deepStrictEqual(yield* Secrets.withoutSecrets(schema, value), { open: "o", list: [{ name: "n" }] })
-      const changed = yield* Secrets.mapFields(schema, value, (text) => Effect.succeed(`<${text}>`))
-      assert.deepStrictEqual(changed, { open: "o", token: "<t>", list: [{ name: "n", key: "<k>" }] })
-    }))
 })

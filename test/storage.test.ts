@@ -76,6 +76,7 @@ describe("on PostgreSQL", () => {
         retry: undefined,
         enabled: true,
         disabledReason: undefined,
+        disabledAtMs: undefined,
         createdAtMs: now,
         updatedAtMs: now
       })
@@ -106,6 +107,7 @@ describe("on PostgreSQL", () => {
         owners: [owner],
         lanes: [{ workerGroup: group.workerGroup, subscriptionId, free: 10 }],
         limit: 10,
+        bytes: 1e9,
         suspectClaims: 2,
         suspect: false
       })

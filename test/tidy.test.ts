@@ -15,7 +15,10 @@ const filesIn = (folder: string): ReadonlyArray<string> =>
 const sources = filesIn("src").map((file) => ({ file, text: Fs.readFileSync(Path.join(root, file), "utf8") }))
 
 const levels: ReadonlyArray<readonly [RegExp, number]> = [
-  [/^src\/(Id|Message|Subscription|Connection|Limits|SchemaErrors|StorageError|PayloadProperties|Nearest)\.ts$/u, 0],
+  [
+    /^src\/(Id|Message|Subscription|Connection|Limits|SchemaErrors|StorageError|PayloadProperties|Nearest|SecretFields)\.ts$/u,
+    0
+  ],
   [/^src\/(Hook|IntegrationEvent|RetrySchedule|Delivery|Filter|Template|Provider|Signature)\.ts$/u, 1],
   [
     /^src\/(Storage|StorageMemory\w*|Registry|Plugin|Hooks|Secrets|Egress|Dispatcher|Dispatchers|Bindings|Subscriptions)\.ts$/u,

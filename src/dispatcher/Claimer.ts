@@ -10,27 +10,47 @@ import * as State from "./State.ts"
 import type { Subscribed } from "./Subscribed.ts"
 
 /** Makes the effects of one claim (how long until the next, in milliseconds) and of taking up lost claims. */
-export const make = Effect.fnUntraced(function*(state: State.State, subscribed: Subscribed) {
+export const make = Effect.fnUntraced(function*(
+  state: State.State,
+  subscribed: Subscribed,
+  giveBack: (ready: Lane.Ready) => void
+) {
   const storage = yield* Storage
   const { limits } = state
 
-  const take = Effect.fnUntraced(function*(claimed: ReadonlyArray<Claimed>) {
+  /** Takes claims in for the groups whose epochs they were made under: those may have been given up meanwhile. */
+  const take = Effect.fnUntraced(function*(claimed: ReadonlyArray<Claimed>, groups: ReadonlyArray<State.Group>) {
     if (claimed.length === 0) return
+    const byName = new Map(groups.map((group) => [group.workerGroup, group]))
     const loaded = yield* storage.load(claimed)
     const messages = new Map(loaded.messages.map((message) => [message.id, message]))
     const attempts = Map.groupBy(loaded.attempts, (entry) => entry.deliveryId)
     for (const claim of claimed) {
-      const group = state.groups.get(claim.workerGroup)
+      const group = byName.get(claim.workerGroup)
       const message = messages.get(claim.messageId)
-      if (!group || !message || state.left?.has(claim.deliveryId)) continue
-      State.admit(state, {
+      if (!group || !message) continue
+      const ready: Lane.Ready = {
         group,
         claimed: claim,
         message,
         history: (attempts.get(claim.deliveryId) ?? []).map((entry) => entry.attempt)
           .filter((attempt) => attempt.number > claim.retryBase),
         suspect: claim.claims > limits.suspectClaims
-      })
+      }
+      if (!State.admit(state, ready)) giveBack(ready)
+    }
+  })
+
+  /** Takes in as much as there is room for, and gives the rest back. */
+  const takeSome = Effect.fnUntraced(function*(claimed: ReadonlyArray<Claimed>, groups: ReadonlyArray<State.Group>) {
+    let bytes = limits.windowBytes - state.windowBytes
+    let count = limits.window - state.deliveries.size
+    const fits = claimed.map((claim) => count-- > 0 && (bytes -= claim.size) >= 0)
+    yield* take(claimed.filter((_, i) => fits[i]), groups)
+    for (const group of groups) {
+      const surplus = claimed.filter((claim, i) => !fits[i] && claim.workerGroup === group.workerGroup)
+      if (surplus.length > 0) yield* storage.release(group.owner, surplus.map((claim) => claim.deliveryId))
+      for (const { subscriptionId } of surplus) State.backlog(state, group, subscriptionId, 0)
     }
   })
 
@@ -67,13 +87,14 @@ export const make = Effect.fnUntraced(function*(state: State.State, subscribed: 
     const now = yield* storage.now
     const asked = lanes(now, yield* State.monotonicMs)
     if (asked.length > 0) {
-      const groups = new Set(asked.map((lane) => lane.workerGroup))
-      const owners = State.open(state).filter((group) => groups.has(group.workerGroup)).map((group) => group.owner)
+      const names = new Set(asked.map((lane) => lane.workerGroup))
+      const groups = State.open(state).filter((group) => names.has(group.workerGroup))
       const answer = yield* Effect.onError(
         storage.claim({
-          owners,
+          owners: groups.map((group) => group.owner),
           lanes: asked,
           limit: Math.min(limits.claimDeliveries, limits.window - state.deliveries.size),
+          bytes: limits.windowBytes - state.windowBytes,
           suspectClaims: limits.suspectClaims,
           suspect: state.suspects === 0
         }),
@@ -84,7 +105,7 @@ export const make = Effect.fnUntraced(function*(state: State.State, subscribed: 
           })
       )
       settle(state, answer.next)
-      yield* Effect.onError(take(answer.claimed), () =>
+      yield* Effect.onError(take(answer.claimed, groups), () =>
         Effect.sync(() => {
           state.answerLost = true
         }))
@@ -94,12 +115,16 @@ export const make = Effect.fnUntraced(function*(state: State.State, subscribed: 
 
   const takeUpLost = Effect.gen(function*() {
     if (!state.answerLost) return
-    const owners = State.open(state).map((group) => group.owner)
-    if (owners.length === 0) return
-    state.left = new Set<DeliveryId>()
+    const groups = State.open(state)
+    if (groups.length === 0) return
+    const left = new Set<DeliveryId>()
+    state.left = left
     state.answerLost = false
-    const held = yield* storage.held(owners)
-    yield* take(held.filter((claim) => !state.deliveries.has(claim.deliveryId)))
+    const held = yield* storage.held(groups.map((group) => group.owner))
+    const unknown = held.filter((claim) => !state.deliveries.has(claim.deliveryId) && !left.has(claim.deliveryId))
+    // Whether one that left is held by a later claim, the next look tells.
+    if (held.some((claim) => left.has(claim.deliveryId))) state.answerLost = true
+    yield* takeSome(unknown, groups)
   }).pipe(
     Effect.onError(() =>
       Effect.sync(() => {

@@ -2,7 +2,7 @@
  * Lanes: what a runner holds in memory for one subscription, and the rules of how much that may be. A backlog of one lane
  * never fills the window, and lanes whose endpoint hangs share a part of the slots.
  */
-import type { SubscriptionId } from "../Id.ts"
+import type { DeliveryId, SubscriptionId } from "../Id.ts"
 import type { Limits } from "../Limits.ts"
 import type { Message } from "../Message.ts"
 import type { Claimed, Loaded } from "../Storage.ts"
@@ -24,7 +24,7 @@ export interface Lane {
   /** Claimed, not begun. */
   readonly waiting: Array<Ready>
   /** Begun, by delivery, with the start on the monotonic clock in milliseconds; the first is the oldest. */
-  readonly inFlight: Map<string, number>
+  readonly inFlight: Map<DeliveryId, number>
   /** Waiting, in flight or with an outcome not yet recorded. */
   held: number
   /** By worker group: when the first delivery that is not claimed is due, as far as is known. */
@@ -33,8 +33,6 @@ export interface Lane {
   timedOut: boolean
   /** Attempts bound to an older version than this must not begin. */
   minVersion: number
-  /** In the scheduler's queue. */
-  queued: boolean
 }
 
 /** Makes an empty lane. */
@@ -45,8 +43,7 @@ export const make = (subscriptionId: SubscriptionId): Lane => ({
   held: 0,
   backlog: new Map(),
   timedOut: false,
-  minVersion: 0,
-  queued: false
+  minVersion: 0
 })
 
 /** Whether a lane's endpoint hangs: its last attempt timed out, or one has been under way for long. */

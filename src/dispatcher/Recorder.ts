@@ -3,7 +3,9 @@
  * deliveries leave memory.
  */
 import { Effect } from "effect"
-import { Storage } from "../Storage.ts"
+import type { DeliveryId } from "../Id.ts"
+import { type Outcome, Storage } from "../Storage.ts"
+import type { StorageUnavailable } from "../StorageError.ts"
 import { patient } from "./Patience.ts"
 import type { Finished } from "./Sender.ts"
 import * as State from "./State.ts"
@@ -11,11 +13,24 @@ import * as State from "./State.ts"
 /** Makes the recorder: a place to put outcomes, and a loop that writes what has gathered. */
 export const make = Effect.fnUntraced(function*(
   state: State.State,
-  disable: (finished: Finished) => Effect.Effect<void>
+  disable: (finished: Finished) => Effect.Effect<unknown>
 ) {
   const storage = yield* Storage
   const { limits } = state
   const queue: Array<Finished> = []
+
+  /** Records outcomes; of those that the database refuses, each alone, what can be told without words from outside. */
+  const record = (outcomes: ReadonlyArray<Outcome>): Effect.Effect<ReadonlyArray<DeliveryId>, StorageUnavailable> =>
+    Effect.catchTag(storage.record(outcomes), "RowRefused", (refused) => {
+      const half = outcomes.length >> 1
+      if (half > 0) {
+        return Effect.zipWith(record(outcomes.slice(0, half)), record(outcomes.slice(half)), (a, b) => [...a, ...b])
+      }
+      const told = Effect.logError(`An outcome can't be recorded as it is: ${refused.message}`)
+      return Effect.andThen(told, storage.record(outcomes.map((outcome) => bare(outcome, refused.message)))).pipe(
+        Effect.catchTag("RowRefused", () => Effect.succeed([]))
+      )
+    })
 
   const write = Effect.fnUntraced(function*(batch: ReadonlyArray<Finished>) {
     // Repeating is safe: an outcome is recorded once. Until it is, the delivery stays in memory and cannot be claimed.
@@ -23,7 +38,7 @@ export const make = Effect.fnUntraced(function*(
       "Recording",
       Effect.suspend(() => {
         const live = batch.filter((finished) => finished.ready.group.phase !== "lost")
-        return live.length === 0 ? Effect.succeed([]) : storage.record(live.map((finished) => finished.outcome))
+        return live.length === 0 ? Effect.succeed([]) : record(live.map((finished) => finished.outcome))
       })
     )
     const ids = new Set(recorded)
@@ -52,3 +67,18 @@ export const make = Effect.fnUntraced(function*(
     )
   }
 })
+
+// --- internal ---
+
+/** The outcome without texts that an endpoint or a provider gave. */
+const bare = (outcome: Outcome, why: string): Outcome => {
+  const { error, response: _, ...attempt } = outcome.attempt
+  const { transition } = outcome
+  return {
+    ...outcome,
+    attempt: error === undefined ? attempt : { ...attempt, error: { tag: "Unstorable", message: why } },
+    transition: transition._tag === "Final"
+      ? { ...transition, externalId: undefined, lastError: transition.lastError && why }
+      : { ...transition, lastError: why }
+  }
+}

@@ -8,7 +8,7 @@ import type { MessageId, SubscriptionId } from "../Id.ts"
 import type { Message } from "../Message.ts"
 import { Registry } from "../Registry.ts"
 import { type NewDelivery, type Routing, Storage, type Unrouted } from "../Storage.ts"
-import type { StorageUnavailable } from "../StorageError.ts"
+import type { RowRefused, StorageUnavailable } from "../StorageError.ts"
 import * as Lane from "./Lane.ts"
 import * as State from "./State.ts"
 import type { Subscribed } from "./Subscribed.ts"
@@ -23,7 +23,11 @@ interface Transformed {
 }
 
 /** Makes the effect that routes one batch; true when there may be more. */
-export const make = Effect.fnUntraced(function*(state: State.State, subscribed: Subscribed) {
+export const make = Effect.fnUntraced(function*(
+  state: State.State,
+  subscribed: Subscribed,
+  giveBack: (ready: Lane.Ready) => void
+) {
   const storage = yield* Storage
   const registry = yield* Registry
   const { limits } = state
@@ -80,7 +84,17 @@ export const make = Effect.fnUntraced(function*(state: State.State, subscribed: 
     return { routing: { version: subscribed.version(), messages, deliveries }, bound, now }
   })
 
+  /** Routes a batch; a message whose rows the database refuses is set aside, alone. Returns how many went through. */
   const write = (batch: ReadonlyArray<Transformed>): Effect.Effect<number, StorageUnavailable> =>
+    Effect.catchTag(writeWhole(batch), "RowRefused", ({ message }) => {
+      if (batch.length > 1) {
+        return Effect.map(Effect.forEach(batch, (item) => write([item])), (counts) => counts.length)
+      }
+      // Without deliveries and a transformed payload there is nothing left to be refused.
+      return Effect.orDie(writeWhole(batch.map((item) => ({ ...item, transformed: false, error: message }))))
+    })
+
+  const writeWhole = (batch: ReadonlyArray<Transformed>): Effect.Effect<number, StorageUnavailable | RowRefused> =>
     Effect.gen(function*() {
       const { bound, now, routing } = yield* match(batch)
       const answer = yield* Effect.onError(storage.route(routing), () =>
@@ -89,14 +103,16 @@ export const make = Effect.fnUntraced(function*(state: State.State, subscribed: 
         }))
       if (answer._tag === "Stale") {
         yield* subscribed.reload
-        return yield* write(batch)
+        return yield* writeWhole(batch)
       }
       const routed = new Set<MessageId>(answer.messageIds)
       for (const delivery of routing.deliveries) {
         const found = bound.get(delivery.id)
         if (!found || !routed.has(delivery.messageId)) continue
-        if (delivery.claimed) admitRouted(state, delivery, found)
-        else State.backlog(state, found.item.group, delivery.subscriptionId, now)
+        if (delivery.claimed) {
+          const ready = readyOf(delivery, found)
+          if (!State.admit(state, ready)) giveBack(ready)
+        } else State.backlog(state, found.item.group, delivery.subscriptionId, now)
       }
       return routing.messages.length
     })
@@ -155,14 +171,13 @@ const roomOf = (state: State.State, now: number, monotonicMs: number) => {
   }
 }
 
-const admitRouted = (
-  state: State.State,
+const readyOf = (
   delivery: NewDelivery,
   found: { readonly item: Transformed; readonly subscriptionVersion: number }
-): void => {
+): Lane.Ready => {
   const { item } = found
   const message: Message = { ...item.message, payloadJson: item.payloadJson }
-  State.admit(state, {
+  return {
     group: item.group,
     message,
     history: [],
@@ -176,7 +191,8 @@ const admitRouted = (
       seq: item.message.seq,
       attemptCount: 0,
       retryBase: 0,
-      claims: 1
+      claims: 1,
+      size: item.payloadJson.length
     }
-  })
+  }
 }

@@ -33,6 +33,12 @@ export const make = Effect.fnUntraced(function*(
   const registry = yield* Registry
   const { limits } = state
   const fibers: FiberMap.FiberMap<DeliveryId> = yield* FiberMap.make<DeliveryId>()
+  /** Interrupted, as their attempts took too long. */
+  const overdue = new Set<DeliveryId>()
+
+  /** Not awaited: what a provider does may not be interruptible. */
+  const interrupt = (id: DeliveryId) =>
+    Option.match(FiberMap.getUnsafe(fibers, id), { onNone: () => {}, onSome: (fiber) => fiber.interruptUnsafe() })
 
   const conclude = Effect.fnUntraced(function*(
     ready: Lane.Ready,
@@ -42,7 +48,10 @@ export const make = Effect.fnUntraced(function*(
   ) {
     const { claimed } = ready
     const nowMs = yield* storage.now
-    const outcome = outcomeOf(exit)
+    const ended = outcomeOf(exit)
+    const outcome = overdue.delete(claimed.deliveryId) && ended._tag === "Interrupted"
+      ? tookTooLong(limits.attemptTimeoutMs)
+      : ended
     const lane = State.laneOf(state, claimed.subscriptionId)
     lane.timedOut = outcome._tag === "Failed" && outcome.error._tag === "Retryable" && outcome.error.timedOut === true
     const event = yield* registry.event(ready.message.eventId)
@@ -150,6 +159,9 @@ export const make = Effect.fnUntraced(function*(
       giveBack(ready)
       return 1
     }
+    // Where slots are short, those that had none go first.
+    state.lanes.delete(lane.subscriptionId)
+    state.lanes.set(lane.subscriptionId, lane)
     lane.inFlight.set(ready.claimed.deliveryId, monotonic)
     state.inFlight++
     ready.group.activeAtMs = monotonic
@@ -175,6 +187,11 @@ export const make = Effect.fnUntraced(function*(
     for (const lane of state.lanes.values()) {
       if (lane.waiting.length > 0 || lane.inFlight.size > 0) active++
       if (Lane.isSlow(lane, monotonic, limits)) slowInFlight += lane.inFlight.size
+      for (const [id, startedAt] of lane.inFlight) {
+        if (monotonic - startedAt <= limits.attemptTimeoutMs) break
+        overdue.add(id)
+        interrupt(id)
+      }
     }
     const laneSlots = Lane.slots(active, limits)
     const slowSlots = Math.floor(limits.slots * limits.slowShare)
@@ -202,12 +219,9 @@ export const make = Effect.fnUntraced(function*(
     }
   })
 
-  const abort = (group: State.Group) =>
-    Effect.forEach(
-      [...state.deliveries.values()].filter((ready) => ready.group === group),
-      (ready) => FiberMap.remove(fibers, ready.claimed.deliveryId),
-      { discard: true }
-    )
+  const abort = (group: State.Group): void => {
+    for (const ready of state.deliveries.values()) if (ready.group === group) interrupt(ready.claimed.deliveryId)
+  }
 
   return { pass, abort }
 })
@@ -233,6 +247,15 @@ const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Delivery.Outcome => {
   const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
   return isProviderError(error) ? { _tag: "Failed", error } : defective(messageOf(Cause.squash(exit.cause)))
 }
+
+const tookTooLong = (timeoutMs: number): Delivery.Outcome => ({
+  _tag: "Failed",
+  error: new RetryableError({
+    code: "Timeout",
+    message: `The attempt took longer than ${timeoutMs} ms and was ended`,
+    timedOut: true
+  })
+})
 
 /** It may be mended while the schedule runs. */
 const defective = (message: string): Delivery.Outcome => ({

@@ -16,7 +16,7 @@ export interface Group {
   phase: "open" | "closing" | "lost"
   /** There may be messages to route. */
   unrouted: boolean
-  /** Deliveries of the group in memory. */
+  /** Deliveries of the group in memory, and claims that are to be given back. */
   held: number
   /** Monotonic time of the take-over, in milliseconds: a renewal sent earlier does not know of it. */
   readonly takenAtMs: number
@@ -31,6 +31,8 @@ export interface State {
   readonly lanes: Map<SubscriptionId, Lane.Lane>
   /** Every delivery in memory, whatever its stage. */
   readonly deliveries: Map<DeliveryId, Lane.Ready>
+  /** Claimed again while an earlier claim of them is still in memory: they are taken in when that one has left. */
+  readonly again: Map<DeliveryId, Lane.Ready>
   /** While claims are taken up again: the deliveries that left memory meanwhile. */
   left: Set<DeliveryId> | undefined
   windowBytes: number
@@ -56,6 +58,7 @@ export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
   groups: new Map(),
   lanes: new Map(),
   deliveries: new Map(),
+  again: new Map(),
   left: undefined,
   windowBytes: 0,
   inFlight: 0,
@@ -89,10 +92,17 @@ export const laneOf = (self: State, id: SubscriptionId): Lane.Lane => {
   return lane
 }
 
-/** Takes a claimed delivery into memory and its lane; false when it is there already or its group is not open. */
+/** Takes a claimed delivery into memory and its lane; false when its group begins nothing more: it has to be given back. */
 export const admit = (self: State, ready: Lane.Ready): boolean => {
   const { deliveryId, subscriptionId } = ready.claimed
-  if (self.deliveries.has(deliveryId) || ready.group.phase !== "open") return false
+  if (ready.group.phase !== "open") {
+    ready.group.held++
+    return false
+  }
+  if (self.deliveries.has(deliveryId)) {
+    self.again.set(deliveryId, ready)
+    return true
+  }
   const lane = laneOf(self, subscriptionId)
   self.deliveries.set(deliveryId, ready)
   self.windowBytes += ready.message.payloadJson.length
@@ -107,7 +117,12 @@ export const admit = (self: State, ready: Lane.Ready): boolean => {
 /** Lets a delivery go from memory, once its outcome is recorded or its claim is given back. */
 export const dismiss = (self: State, ready: Lane.Ready): void => {
   const { deliveryId, subscriptionId } = ready.claimed
-  if (!self.deliveries.delete(deliveryId)) return
+  if (self.deliveries.get(deliveryId) !== ready) {
+    ready.group.held--
+    self.gone.openUnsafe()
+    return
+  }
+  self.deliveries.delete(deliveryId)
   self.left?.add(deliveryId)
   self.windowBytes -= ready.message.payloadJson.length
   if (ready.suspect) self.suspects--
@@ -116,6 +131,12 @@ export const dismiss = (self: State, ready: Lane.Ready): void => {
   lane.held--
   // One suspect at a time, and claims don't tell of further ones: the next is looked for when this one is through.
   if (ready.suspect && ready.group.phase === "open") backlog(self, ready.group, subscriptionId, 0)
+  const again = self.again.get(deliveryId)
+  if (again) {
+    self.again.delete(deliveryId)
+    // Where its group is no longer open, the next owner finds the claim.
+    if (again.group.phase === "open") admit(self, again)
+  }
   forget(self, lane)
   self.gone.openUnsafe()
   if (lane.backlog.size > 0) self.claim.openUnsafe()

@@ -58,6 +58,7 @@ create table hookline.work (
   claims smallint not null default 0,
   epoch bigint,
   due_at timestamptz not null default clock_timestamp(),
+  size int not null,
   last_error text
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 create index work_waiting on hookline.work (worker_group, subscription_id, due_at, seq) where epoch is null;
@@ -122,6 +123,7 @@ create table hookline.subscriptions (
   retry jsonb,
   enabled boolean not null,
   disabled_reason text,
+  disabled_at timestamptz,
   version bigint not null,
   created_at timestamptz not null,
   updated_at timestamptz not null,

@@ -8,11 +8,11 @@ import * as Id from "../Id.ts"
 import type { Administration, DeliveryFilter, Page, RetryAnswer } from "../Storage.ts"
 import type { Subscription } from "../Subscription.ts"
 import { array } from "./PgArray.ts"
-import * as PgErrors from "./PgErrors.ts"
+import type * as PgErrors from "./PgErrors.ts"
 import * as PgRows from "./PgRows.ts"
 
 /** Makes the verbs of administration. */
-export const make = (sql: PgClient.PgClient): Administration => {
+export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administration => {
   // Locked before anything is read, so that changes and the routes that match by the version take turns.
   const lock = sql`select 1 from hookline.subscription_version for update`
 
@@ -22,19 +22,19 @@ export const make = (sql: PgClient.PgClient): Administration => {
     ([row]) => row?.version ?? 0
   )
 
-  const at = (ms: number) => sql`to_timestamp(${ms}::float8 / 1000.0)`
+  const at = (ms: number | undefined) => sql`to_timestamp(${ms ?? null}::float8 / 1000.0)`
 
   const values = (item: Omit<Subscription, "version">, version: number) =>
     sql`(${Id.toUuid(item.id)}::uuid, ${item.tenantId}, ${item.name}, ${item.description ?? null},
       ${array(item.events)}::text[], ${item.providerId}, ${JSON.stringify(item.config)}::text::jsonb,
       ${JSON.stringify(item.signingSecrets)}::text::jsonb,
       ${item.retry === undefined ? null : JSON.stringify(item.retry)}::text::jsonb,
-      ${item.enabled}, ${item.disabledReason ?? null}, ${version}::float8::bigint, ${at(item.createdAtMs)},
-      ${at(item.updatedAtMs)})`
+      ${item.enabled}, ${item.disabledReason ?? null}, ${at(item.disabledAtMs)}, ${version}::float8::bigint,
+      ${at(item.createdAtMs)}, ${at(item.updatedAtMs)})`
 
   const columns = sql.literal(
     "(id, tenant_id, name, description, events, provider_id, config, signing_secrets, retry, enabled, disabled_reason, " +
-      "version, created_at, updated_at)"
+      "disabled_at, version, created_at, updated_at)"
   )
 
   const subscription = (id: string) =>
@@ -52,13 +52,13 @@ export const make = (sql: PgClient.PgClient): Administration => {
 
   return {
     createSubscription: (item) =>
-      PgErrors.engine(sql.withTransaction(Effect.gen(function*() {
+      engine(sql.withTransaction(Effect.gen(function*() {
         const version = yield* bump
         yield* sql`insert into hookline.subscriptions ${columns} values ${values(item, version)}`
         return version
       }))),
     updateSubscription: (id, change) =>
-      PgErrors.engine(sql.withTransaction(Effect.gen(function*() {
+      engine(sql.withTransaction(Effect.gen(function*() {
         yield* lock
         const current = yield* subscription(id)
         if (Option.isNone(current)) return Option.none<Subscription>()
@@ -71,16 +71,16 @@ export const make = (sql: PgClient.PgClient): Administration => {
         return Option.some(next)
       }))),
     deleteSubscription: (id) =>
-      PgErrors.engine(sql.withTransaction(Effect.gen(function*() {
+      engine(sql.withTransaction(Effect.gen(function*() {
         yield* lock
         const rows = yield* sql`update hookline.subscriptions set deleted_at = clock_timestamp(), enabled = false
           where id = ${Id.toUuid(id)}::uuid and deleted_at is null returning 1`
         if (rows.length > 0) yield* bump
         return rows.length > 0
       }))),
-    getSubscription: (id) => PgErrors.engine(subscription(id)),
+    getSubscription: (id) => engine(subscription(id)),
     listSubscriptions: ({ enabled, tenantId }, page) =>
-      PgErrors.engine(Effect.map(
+      engine(Effect.map(
         sql<PgRows.SubscriptionRow>`select ${sql.literal(PgRows.subscriptionColumns)} from hookline.subscriptions
           where deleted_at is null and ${is("tenant_id", tenantId, "text")}
             and ${enabled === undefined ? sql`true` : sql`enabled = ${enabled}`} and ${before(page, "id")}
@@ -88,26 +88,26 @@ export const make = (sql: PgClient.PgClient): Administration => {
         (rows) => rows.map(PgRows.subscription)
       )),
     claimants: (id) =>
-      PgErrors.engine(Effect.map(
+      engine(Effect.map(
         sql<{ readonly worker_group: string; readonly epoch: number }>`
-          select worker_group, max(epoch)::float8 as epoch from hookline.work
-          where subscription_id = ${Id.toUuid(id)}::uuid and epoch is not null group by worker_group`,
+          select distinct worker_group, epoch::float8 as epoch from hookline.work
+          where subscription_id = ${Id.toUuid(id)}::uuid and epoch is not null`,
         (rows) => rows.map((row) => ({ workerGroup: row.worker_group, partition: 0, epoch: row.epoch }))
       )),
     getMessage: (id) =>
-      PgErrors.engine(Effect.map(
+      engine(Effect.map(
         sql<PgRows.MessageRow>`${messages(sql)} where m.id = ${Id.toUuid(id)}::uuid`,
         ([row]) => row === undefined ? Option.none() : Option.some(PgRows.message(row))
       )),
     listMessages: ({ eventId, tenantId }, page) =>
-      PgErrors.engine(Effect.map(
+      engine(Effect.map(
         sql<PgRows.MessageRow>`${messages(sql)} where ${is("m.tenant_id", tenantId, "text")}
           and ${is("m.event_id", eventId, "text")} and ${before(page, "m.id")}
           order by m.id desc limit ${page.limit}::int`,
         (rows) => rows.map(PgRows.message)
       )),
     retryMessage: (id) =>
-      PgErrors.engine(Effect.gen(function*() {
+      engine(Effect.gen(function*() {
         const rows = yield* sql`update hookline.inbox set set_aside_at = null, error = null
           where message_id = ${Id.toUuid(id)}::uuid and set_aside_at is not null returning 1`
         if (rows.length > 0) return "Retried"
@@ -115,7 +115,7 @@ export const make = (sql: PgClient.PgClient): Administration => {
         return known.length > 0 ? "NotRetryable" : "NotFound"
       })),
     getDelivery: (id) =>
-      PgErrors.engine(Effect.gen(function*() {
+      engine(Effect.gen(function*() {
         const uuid = Id.toUuid(id)
         const [row] = yield* sql<PgRows.DeliveryRow>`
           select * from (${unfinished(sql)}) d where d.key = ${uuid}::uuid union all
@@ -126,7 +126,7 @@ export const make = (sql: PgClient.PgClient): Administration => {
         return Option.some({ delivery: PgRows.delivery(row), attempts: attempts.map(PgRows.attempt) })
       })),
     listDeliveries: (filter, page) =>
-      PgErrors.engine(Effect.map(
+      engine(Effect.map(
         sql<PgRows.DeliveryRow>`select * from (
           (select * from (${unfinished(sql)}) d where ${matching(sql, filter)} and ${before(page, "d.key")}
             order by d.key desc limit ${page.limit}::int)
@@ -136,15 +136,17 @@ export const make = (sql: PgClient.PgClient): Administration => {
         ) d order by d.key desc limit ${page.limit}::int`,
         (rows) => rows.map(PgRows.delivery)
       )),
-    retryDelivery: (id) => PgErrors.engine(retryDelivery(sql, id)),
+    retryDelivery: (id) => engine(retryDelivery(sql, id)),
     maintain: ({ heldMaxAgeMs, partitionsAheadDays, rows }) =>
-      PgErrors.engine(Effect.gen(function*() {
+      engine(Effect.gen(function*() {
         const ended = yield* sql`with old as (
           select w.id, s.deleted_at is not null as deleted from hookline.subscriptions s
           join hookline.work w on w.subscription_id = s.id
-          where not s.enabled and w.epoch is null and (s.deleted_at is not null or w.id < (lpad(to_hex((
-            extract(epoch from clock_timestamp()) * 1000 - ${heldMaxAgeMs}::float8)::bigint), 12, '0')
-            || repeat('0', 20))::uuid)
+          where not s.enabled and w.epoch is null and (s.deleted_at is not null or (
+            s.disabled_at <= clock_timestamp() - make_interval(secs => ${heldMaxAgeMs / 1000})
+            and w.id < (lpad(to_hex((
+              extract(epoch from clock_timestamp()) * 1000 - ${heldMaxAgeMs}::float8)::bigint), 12, '0')
+              || repeat('0', 20))::uuid))
           limit ${rows}::int for update of w skip locked
         ), gone as (
           delete from hookline.work w using old where w.id = old.id returning w.*, old.deleted
@@ -218,9 +220,11 @@ const retryDelivery = Effect.fnUntraced(function*(sql: PgClient.PgClient, id: Id
     returning d.*
   )
   insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
-    attempts, retry_base)
-  select id, message_id, seq, subscription_id, 'integration.' || event_id, tenant_id, event_id, ordering_key, attempts,
-    attempts from gone returning 1`
+    attempts, retry_base, size)
+  select g.id, g.message_id, g.seq, g.subscription_id, 'integration.' || g.event_id, g.tenant_id, g.event_id,
+    g.ordering_key, g.attempts, g.attempts, octet_length(coalesce(r.transformed, m.payload))
+  from gone g join hookline.messages m on m.id = g.message_id
+    left join hookline.routings r on r.message_id = g.message_id returning 1`
   if (moved.length > 0) return "Retried" satisfies RetryAnswer
   const known = yield* sql`select 1 from hookline.deliveries where id = ${uuid}::uuid
     union all select 1 from hookline.work where id = ${uuid}::uuid`

@@ -21,11 +21,13 @@ interface ClaimRow {
   readonly attempts: number
   readonly retry_base: number
   readonly claims: number
+  readonly size: number
 }
 
-const claimColumns =
-  `w.id::text, w.message_id::text, w.subscription_id::text, w.worker_group, s.version::float8 as version,
-  w.seq::float8 as seq, w.attempts::int as attempts, w.retry_base::int as retry_base, w.claims::int as claims`
+const claimColumns = (version: "s.version" | "w.version") =>
+  `w.id::text, w.message_id::text, w.subscription_id::text, w.worker_group, ${version}::float8 as version,
+  w.seq::float8 as seq, w.attempts::int as attempts, w.retry_base::int as retry_base, w.claims::int as claims,
+  w.size::int as size`
 
 const claimed = (row: ClaimRow): Claimed => ({
   workerGroup: row.worker_group,
@@ -36,7 +38,8 @@ const claimed = (row: ClaimRow): Claimed => ({
   seq: row.seq,
   attemptCount: row.attempts,
   retryBase: row.retry_base,
-  claims: row.claims
+  claims: row.claims,
+  size: row.size
 })
 
 const uuids = (ids: ReadonlyArray<string>) => ids.map(Id.toUuid)
@@ -44,9 +47,9 @@ const uuids = (ids: ReadonlyArray<string>) => ids.map(Id.toUuid)
 type Verbs = "subscriptions" | "due" | "unrouted" | "route" | "claim" | "load" | "held" | "release" | "record"
 
 /** Makes the verbs of dispatching. */
-export const make = (sql: PgClient.PgClient): Pick<Dispatching, Verbs> => ({
+export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Dispatching, Verbs> => ({
   // The version is read first: items that are newer than it make the route stale, never missed.
-  subscriptions: PgErrors.engine(Effect.gen(function*() {
+  subscriptions: engine(Effect.gen(function*() {
     const [row] = yield* sql<{ readonly version: number }>`
       select version::float8 as version from hookline.subscription_version`
     const items = yield* sql<PgRows.SubscriptionRow>`
@@ -54,10 +57,10 @@ export const make = (sql: PgClient.PgClient): Pick<Dispatching, Verbs> => ({
     return { version: row?.version ?? 0, items: items.map(PgRows.subscription) }
   })),
 
-  due: (options) => PgErrors.engine(Effect.map(due(sql, options), gather)),
+  due: (options) => engine(Effect.map(due(sql, options), gather)),
 
   unrouted: (owners, { bytes, messages }) =>
-    PgErrors.engine(Effect.map(
+    engine(Effect.map(
       sql<PgRows.MessageRow & { readonly worker_group: string }>`
         select m.id::text, i.seq::float8 as seq, i.worker_group, m.event_id, m.tenant_id, m.ordering_key, m.payload from (
           select b.*, sum(b.size) over (order by b.seq) - b.size as before from (
@@ -91,10 +94,12 @@ export const make = (sql: PgClient.PgClient): Pick<Dispatching, Verbs> => ({
     )),
 
   route: (routing) =>
-    PgErrors.engine(Effect.map(
-      sql<{ readonly current: boolean; readonly ids: ReadonlyArray<string> | null }>`with ${
-        fence(sql, distinct(routing.messages.map((message) => message.owner)))
-      }, current as materialized (
+    PgErrors.refusable(
+      engine,
+      Effect.map(
+        sql<{ readonly current: boolean; readonly ids: ReadonlyArray<string> | null }>`with ${
+          fence(sql, distinct(routing.messages.map((message) => message.owner)))
+        }, current as materialized (
         select version from hookline.subscription_version where version = ${routing.version}::float8::bigint for share
       ), given as (
         select * from unnest(
@@ -115,16 +120,17 @@ export const make = (sql: PgClient.PgClient): Pick<Dispatching, Verbs> => ({
         delete from hookline.inbox i using given g join fence f on f.worker_group = g.worker_group
         where i.message_id = g.message_id and g.error is null and i.set_aside_at is null
           and exists (select 1 from current)
-        returning i.message_id, i.seq, i.worker_group, i.tenant_id, i.ordering_key, f.epoch,
+        returning i.message_id, i.seq, i.worker_group, i.tenant_id, i.ordering_key, i.size, f.epoch,
           g.matched, g.filtered, g.transformed
       ), logged as (
         insert into hookline.routings (message_id, version, matched, filtered, transformed)
         select message_id, ${routing.version}::float8::bigint, matched, filtered, transformed from routed
       ), made as (
         insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
-          claims, epoch)
+          claims, epoch, size)
         select d.id, r.message_id, r.seq, d.subscription_id, r.worker_group, r.tenant_id,
-          substr(r.worker_group, 13), r.ordering_key, d.claimed::int, case when d.claimed then r.epoch end
+          substr(r.worker_group, 13), r.ordering_key, d.claimed::int, case when d.claimed then r.epoch end,
+          coalesce(octet_length(r.transformed), r.size)
         from unnest(
           ${array(uuids(routing.deliveries.map((delivery) => delivery.id)))}::uuid[],
           ${array(uuids(routing.deliveries.map((delivery) => delivery.messageId)))}::uuid[],
@@ -135,14 +141,15 @@ export const make = (sql: PgClient.PgClient): Pick<Dispatching, Verbs> => ({
       )
       select exists (select 1 from current) as current,
         (select array_agg(message_id::text) from (select message_id from routed union all select message_id from aside) x) as ids`,
-      ([row]) =>
-        row?.current === true
-          ? { _tag: "Routed", messageIds: (row.ids ?? []).map(PgRows.messageId) } as const
-          : { _tag: "Stale" } as const
-    )),
+        ([row]) =>
+          row?.current === true
+            ? { _tag: "Routed", messageIds: (row.ids ?? []).map(PgRows.messageId) } as const
+            : { _tag: "Stale" } as const
+      )
+    ),
 
   claim: (options) =>
-    PgErrors.engine(Effect.map(claim(sql, options), (rows) => ({
+    engine(Effect.map(claim(sql, options), (rows) => ({
       claimed: rows.flatMap((row) => row.id === null ? [] : [claimed({ ...row, id: row.id })]),
       next: rows.flatMap((row) =>
         row.id === null
@@ -156,7 +163,7 @@ export const make = (sql: PgClient.PgClient): Pick<Dispatching, Verbs> => ({
     }))),
 
   load: (claims) =>
-    PgErrors.engine(Effect.gen(function*() {
+    engine(Effect.gen(function*() {
       const messages = yield* sql<PgRows.MessageRow>`
         select m.id::text, m.event_id, m.tenant_id, m.ordering_key, coalesce(r.transformed, m.payload) as payload
         from unnest(${array(uuids([...new Set(claims.map((claim) => claim.messageId))]))}::uuid[]) as u(id)
@@ -182,20 +189,23 @@ export const make = (sql: PgClient.PgClient): Pick<Dispatching, Verbs> => ({
     })),
 
   held: (owners) =>
-    PgErrors.engine(Effect.map(
-      sql<ClaimRow>`with ${fence(sql, owners)} select ${sql.literal(claimColumns)} from hookline.work w
+    engine(Effect.map(
+      sql<ClaimRow>`with ${fence(sql, owners)} select ${sql.literal(claimColumns("s.version"))} from hookline.work w
         join fence f on w.worker_group = f.worker_group and w.epoch = f.epoch
         join hookline.subscriptions s on s.id = w.subscription_id`,
       (rows) => rows.map(claimed)
     )),
 
   release: (owner, ids) =>
-    PgErrors.engine(Effect.asVoid(sql`with ${fence(sql, [owner])}
+    engine(Effect.asVoid(sql`with ${fence(sql, [owner])}
       update hookline.work w set epoch = null, claims = w.claims - 1 from fence f
       where w.id = any(${array(uuids(ids))}::uuid[]) and w.worker_group = f.worker_group and w.epoch = f.epoch`)),
 
   record: (outcomes) =>
-    PgErrors.engine(Effect.map(record(sql, outcomes), (rows) => rows.map((row) => PgRows.deliveryId(row.id))))
+    PgErrors.refusable(
+      engine,
+      Effect.map(record(sql, outcomes), (rows) => rows.map((row) => PgRows.deliveryId(row.id)))
+    )
 })
 
 // --- internal ---
@@ -300,34 +310,35 @@ const claim = (sql: PgClient.PgClient, options: Parameters<Dispatching["claim"]>
     join hookline.subscriptions s on s.id = l.subscription_id and s.enabled and s.deleted_at is null
     for share of s
   ), waiting as materialized (
-    select a.worker_group, a.subscription_id, a.epoch, a.free, w.id, w.due_at,
+    select a.worker_group, a.subscription_id, a.epoch, a.version, a.free, w.id, w.due_at, w.size,
       row_number() over (partition by a.worker_group, a.subscription_id order by w.due_at, w.seq) as n
     from asked a cross join lateral (
-      select w.id, w.due_at, w.seq from hookline.work w
+      select w.id, w.due_at, w.seq, w.size from hookline.work w
       where w.worker_group = a.worker_group and w.subscription_id = a.subscription_id and w.epoch is null
         and w.claims < ${options.suspectClaims}::int
       order by w.due_at, w.seq limit a.free + 1 for update skip locked
     ) w
   ), suspect as materialized (
-    select w.id, f.epoch from fence f cross join lateral (
-      select w.id, w.due_at from hookline.work w
+    select w.id, f.epoch, w.version from fence f cross join lateral (
+      select w.id, w.due_at, s.version from hookline.work w
       join hookline.subscriptions s on s.id = w.subscription_id and s.enabled and s.deleted_at is null
       where w.worker_group = f.worker_group and w.epoch is null and w.claims >= 1
         and w.claims >= ${options.suspectClaims}::int and w.due_at <= clock_timestamp()
       order by w.due_at limit 1 for update of w skip locked for share of s
     ) w where ${options.suspect}::boolean order by w.due_at limit 1
+  ), sized as (
+    select id, epoch, version, size, sum(size) over (order by n, id) as until from waiting
+    where n <= free and due_at <= clock_timestamp() order by n, id limit ${options.limit}::int
   ), picked as materialized (
-    (select id, epoch from waiting where n <= free and due_at <= clock_timestamp()
-      order by n limit ${options.limit}::int)
-    union all select id, epoch from suspect
+    select id, epoch, version from sized where until <= ${options.bytes}::float8 or until = size
+    union all select id, epoch, version from suspect
   ), taken as (
     update hookline.work w set epoch = p.epoch, claims = w.claims + 1 from picked p where w.id = p.id
-    returning w.*
+    returning w.*, p.version
   )
-  select ${sql.literal(claimColumns)}, null::float8 as next_due_at
-  from taken w join hookline.subscriptions s on s.id = w.subscription_id
+  select ${sql.literal(claimColumns("w.version"))}, null::float8 as next_due_at from taken w
   union all
-  select null, null, w.subscription_id::text, w.worker_group, 0, 0, 0, 0, 0, ${
+  select null, null, w.subscription_id::text, w.worker_group, 0, 0, 0, 0, 0, 0, ${
     sql.literal(PgRows.ms("min(w.due_at)"))
   } from waiting w where not exists (select 1 from picked p where p.id = w.id) group by w.subscription_id, w.worker_group`
 

@@ -1,7 +1,7 @@
 /**
  * PostgreSQL's errors in the words of the persistence seam. Messages never hold parameters: those are payloads and secrets.
  */
-import { Effect } from "effect"
+import { Effect, Fiber, Result } from "effect"
 import { SqlError } from "effect/sql"
 import { type AppendError, OutcomeUnknown, RowRefused, StorageUnavailable } from "../Storage.ts"
 
@@ -17,15 +17,68 @@ export const unavailable = (error: SqlError.SqlError): StorageUnavailable =>
   })
 
 /**
+ * How the engine runs its statements.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Engine = <A, R>(effect: Effect.Effect<A, SqlError.SqlError, R>) => Effect.Effect<A, StorageUnavailable, R>
+
+/**
  * Runs a query of the engine, or a transaction, whose rollback is a defect where its session is gone.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const engine = <A, R>(effect: Effect.Effect<A, SqlError.SqlError, R>): Effect.Effect<A, StorageUnavailable, R> =>
+export const engine: Engine = (effect) =>
   effect.pipe(
     Effect.catchDefect((defect) => SqlError.isSqlError(defect) ? Effect.fail(defect) : Effect.die(defect)),
     Effect.mapError(unavailable)
+  )
+
+/**
+ * As `engine`, but gives up on an answer after a time: a connection may fall silent without being cut.
+ *
+ * **Gotchas**
+ *
+ * What was given up may still be done: its answer counts as lost.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const answering = (timeoutMs: number): Engine => (effect) =>
+  Effect.gen(function*() {
+    // Apart, so that nobody waits until a silent session has been given up, which takes seconds.
+    const fiber = yield* Effect.forkDetach(engine(effect), { startImmediately: true })
+    const leave = Effect.sync(() => fiber.interruptUnsafe())
+    return yield* Fiber.join(fiber).pipe(
+      Effect.onInterrupt(() => leave),
+      Effect.timeoutOrElse({
+        duration: timeoutMs,
+        orElse: () =>
+          Effect.fail(new StorageUnavailable({ message: `The database gave no answer in ${timeoutMs} ms.` }))
+      })
+    )
+  })
+
+/**
+ * Runs a statement that writes what came from outside, and may be refused for it.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const refusable = <A, R>(
+  engine: Engine,
+  effect: Effect.Effect<A, SqlError.SqlError, R>
+): Effect.Effect<A, StorageUnavailable | RowRefused, R> =>
+  Effect.result(effect).pipe(
+    Effect.flatMap((result) =>
+      Result.isFailure(result) && !isRefusal(result.failure)
+        ? Effect.fail(result.failure)
+        : Effect.succeed(Result.mapError(result, refused))
+    ),
+    engine,
+    Effect.flatMap(Effect.fromResult)
   )
 
 /**
@@ -35,12 +88,8 @@ export const engine = <A, R>(effect: Effect.Effect<A, SqlError.SqlError, R>): Ef
  * @since 0.1.0
  */
 export const append = (error: SqlError.SqlError, inTransaction: boolean): AppendError => {
-  const state = sqlState(error)
-  // Data exceptions, integrity violations, program limits; 23514 on a partitioned table is a clock far off.
-  if (/^(22|23|54)/u.test(state)) {
-    return new RowRefused({ message: `The database refused the message (${describe(error)})` })
-  }
-  const answered = state !== ""
+  if (isRefusal(error)) return refused(error)
+  const answered = sqlState(error) !== ""
   const neverSent = /connect|acquire|timeout|authenticat/iu.test(error.reason.operation ?? "")
   return inTransaction || answered || neverSent || error.reason._tag !== "ConnectionError"
     ? unavailable(error)
@@ -52,6 +101,18 @@ export const append = (error: SqlError.SqlError, inTransaction: boolean): Append
 
 // --- internal ---
 
+/** A row without a partition: housekeeping is behind, or a clock far off. */
+const noPartition = "23514"
+
+/** Data exceptions, integrity violations, program limits. */
+const isRefusal = (error: SqlError.SqlError): boolean => {
+  const state = sqlState(error)
+  return /^(22|23|54)/u.test(state) && state !== noPartition
+}
+
+const refused = (error: SqlError.SqlError) =>
+  new RowRefused({ message: `The database refused a row (${describe(error)})` })
+
 const sqlState = (error: SqlError.SqlError): string => {
   for (let cause: unknown = error.reason.cause; typeof cause === "object" && cause !== null;) {
     if ("code" in cause && typeof cause.code === "string" && /^[0-9A-Z]{5}$/u.test(cause.code)) return cause.code
@@ -62,5 +123,6 @@ const sqlState = (error: SqlError.SqlError): string => {
 
 const describe = (error: SqlError.SqlError): string => {
   const state = sqlState(error)
+  if (state === noPartition) return "there is no partition for this time; is a clock wrong, or housekeeping behind?"
   return state === "" ? error.reason._tag : `${error.reason._tag}, SQLSTATE ${state}`
 }

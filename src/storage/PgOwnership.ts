@@ -7,7 +7,7 @@ import type { SqlError } from "effect/sql"
 import * as Id from "../Id.ts"
 import type { Dispatching, Owner } from "../Storage.ts"
 import { array } from "./PgArray.ts"
-import * as PgErrors from "./PgErrors.ts"
+import type * as PgErrors from "./PgErrors.ts"
 import { ms } from "./PgRows.ts"
 
 interface OwnerRow {
@@ -41,6 +41,7 @@ export const fence = (sql: PgClient.PgClient, owners: ReadonlyArray<Owner>) =>
 /** Makes the verbs of ownership. */
 export const make = (
   sql: PgClient.PgClient,
+  engine: PgErrors.Engine,
   measured: (sentAtMs: number, databaseMs: number, receivedAtMs: number) => Effect.Effect<void>,
   clockMs: Effect.Effect<number>
 ): Pick<Dispatching, "renewLease" | "returnLease" | "takeOver" | "giveBack" | "recover"> => {
@@ -103,7 +104,7 @@ export const make = (
     })
 
   const recover: Dispatching["recover"] = (owners, crashedClaims) =>
-    PgErrors.engine(Effect.asVoid(sql`with ${fence(sql, owners)}, old as (
+    engine(Effect.asVoid(sql`with ${fence(sql, owners)}, old as (
       select w.id, w.claims from hookline.work w join fence f on w.worker_group = f.worker_group and w.epoch < f.epoch
       where w.epoch is not null
     ), crashed as (
@@ -118,7 +119,7 @@ export const make = (
 
   return {
     renewLease: (runnerId, leaseMs) =>
-      PgErrors.engine(Effect.gen(function*() {
+      engine(Effect.gen(function*() {
         const sentAtMs = yield* clockMs
         const [lease] = yield* sql<{ readonly now: number }>`
           insert into hookline.runners (id, lease_until)
@@ -132,9 +133,9 @@ export const make = (
         return owned.map(toOwner)
       })),
     returnLease: (runnerId) =>
-      PgErrors.engine(Effect.asVoid(sql`delete from hookline.runners where id = ${Id.toUuid(runnerId)}::uuid`)),
+      engine(Effect.asVoid(sql`delete from hookline.runners where id = ${Id.toUuid(runnerId)}::uuid`)),
     takeOver: (runnerId, group, patienceMs) =>
-      PgErrors.engine(
+      engine(
         takeOnce(runnerId, group, patienceMs).pipe(
           Effect.catchIf(lockTimeout, () => takeByForce(runnerId, group, patienceMs)),
           Effect.flatMap((taken) =>
@@ -146,7 +147,7 @@ export const make = (
       ),
     giveBack: (owners) =>
       // From when on claims may be taken stays: an owner before this one may still be within its lease.
-      PgErrors.engine(Effect.asVoid(sql`with ${fence(sql, owners)}
+      engine(Effect.asVoid(sql`with ${fence(sql, owners)}
         update hookline.owners o set runner_id = null
         from fence f where o.worker_group = f.worker_group and o.partition = f.partition`)),
     recover

@@ -120,7 +120,9 @@ export const message = (row: MessageRow): StoredMessage => ({
 /** The columns of a subscription. */
 export const subscriptionColumns =
   `id::text, tenant_id, name, description, events, provider_id, config, signing_secrets,
-  retry, enabled, disabled_reason, version::float8 as version, ${ms("created_at")} as created_at,
+  retry, enabled, disabled_reason, ${ms("disabled_at")} as disabled_at, version::float8 as version, ${
+    ms("created_at")
+  } as created_at,
   ${ms("updated_at")} as updated_at`
 
 /** A subscription as it is stored. */
@@ -136,6 +138,7 @@ export interface SubscriptionRow {
   readonly retry: Subscription["retry"] | null
   readonly enabled: boolean
   readonly disabled_reason: string | null
+  readonly disabled_at: number | null
   readonly version: number
   readonly created_at: number
   readonly updated_at: number
@@ -154,6 +157,7 @@ export const subscription = (row: SubscriptionRow): Subscription => ({
   retry: row.retry ?? undefined,
   enabled: row.enabled,
   disabledReason: row.disabled_reason ?? undefined,
+  disabledAtMs: row.disabled_at ?? undefined,
   version: row.version,
   createdAtMs: row.created_at,
   updatedAtMs: row.updated_at

@@ -111,11 +111,12 @@ export const layer = (options?: {
       const [database] = yield* PgErrors.engine(sql<{ readonly now: number }>`
         select ${sql.literal(ms("clock_timestamp()"))} as now`)
       if (database) yield* measured(sentAtMs, database.now, yield* Clock.currentTimeMillis)
+      const engine = PgErrors.answering(limits.answerTimeoutMs)
       return Storage.of({
         ...PgAppend.make(client, now),
-        ...PgOwnership.make(sql, measured, Clock.currentTimeMillis),
-        ...PgDispatching.make(sql),
-        ...PgAdministration.make(reading)
+        ...PgOwnership.make(sql, engine, measured, Clock.currentTimeMillis),
+        ...PgDispatching.make(sql, engine),
+        ...PgAdministration.make(reading, PgErrors.answering(limits.statementTimeoutMs))
       })
     })
   )

@@ -57,9 +57,23 @@ export const claiming: Cases = {
       seq: (yield* Effect.fromOption(yield* storage.getMessage((yield* only(messages)).id))).seq,
       attemptCount: 0,
       retryBase: 0,
-      claims: 1
+      claims: 1,
+      size: 2
     })
     assert.deepStrictEqual(next, [])
+  }),
+  "a claim takes no more bytes of payloads than it is told, but one payload whatever its size": Effect.gen(function*() {
+    const { claim, owner, subscription } = yield* routed(5, {
+      message: { payloadJson: JSON.stringify("x".repeat(98)) }
+    })
+    const counts: Array<number> = []
+    for (const bytes of [1, 250, 1000]) {
+      const { claimed, next } = yield* claim(owner, subscription.id, { bytes })
+      counts.push(claimed.length)
+      assert.isTrue(claimed.every((one) => one.size === 100))
+      assert.strictEqual(next.length, counts.length < 3 ? 1 : 0)
+    }
+    assert.deepStrictEqual(counts, [1, 2, 2])
   }),
   "what is claimed is not claimed again": Effect.gen(function*() {
     const { claim, ids, owner, subscription } = yield* routed(3)
@@ -85,6 +99,7 @@ export const claiming: Cases = {
       owners: [owner],
       lanes: lanes.map((subscriptionId) => ({ workerGroup, subscriptionId, free: 3 })),
       limit: 4,
+      bytes: 1e9,
       suspectClaims: 2,
       suspect: false
     })
@@ -103,6 +118,7 @@ export const claiming: Cases = {
         owners: [owner],
         lanes: lanes.map((subscriptionId) => ({ workerGroup, subscriptionId, free: 10 })),
         limit: 10,
+        bytes: 1e9,
         suspectClaims: 2,
         suspect: true
       })
@@ -157,7 +173,14 @@ export const claiming: Cases = {
     const { claim, ids, owner, storage, subscription } = yield* crash(2)
     const first = yield* only((yield* claim(owner, subscription.id, { suspect: true })).claimed)
     assert.strictEqual(first.claims, 3)
-    const elsewhere = yield* storage.claim({ owners: [owner], lanes: [], limit: 10, suspectClaims: 2, suspect: true })
+    const elsewhere = yield* storage.claim({
+      owners: [owner],
+      lanes: [],
+      limit: 10,
+      bytes: 1e9,
+      suspectClaims: 2,
+      suspect: true
+    })
     const second = yield* only(elsewhere.claimed)
     assert.deepStrictEqual(idsOf([first, second]), [...ids].sort())
   }),

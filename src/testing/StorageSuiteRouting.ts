@@ -83,7 +83,8 @@ export const routing: Cases = {
         seq: before[0]?.seq ?? 0,
         attemptCount: 0,
         retryBase: 0,
-        claims: 1
+        claims: 1,
+        size: 2
       }])
       assert.deepStrictEqual(idsOf((yield* claim(owner, subscribed.id)).claimed), [second.id])
     }

@@ -120,5 +120,13 @@ export const subscribing: Cases = {
     assert.deepStrictEqual([...found].sort((a, b) => a.epoch - b.epoch), [owner, other])
     yield* storage.release(owner, ids)
     assert.deepStrictEqual(yield* storage.claimants(subscription.id), [other])
+  }),
+  "an owner that was superseded is among those that hold claims, beside its successor": Effect.gen(function*() {
+    const { claim, own, owner, storage, subscription } = yield* routed(2)
+    yield* claim(owner, subscription.id, { free: 1 })
+    const next = (yield* own()).owner
+    yield* claim(next, subscription.id, { free: 1 })
+    const found = yield* storage.claimants(subscription.id)
+    assert.deepStrictEqual([...found].sort((a, b) => a.epoch - b.epoch), [owner, next])
   })
 }

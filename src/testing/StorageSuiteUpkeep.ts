@@ -5,6 +5,7 @@ import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Id from "../Id.ts"
 import { Storage } from "../Storage.ts"
+import { withEnabled } from "../Subscription.ts"
 import { type Cases, hourMs, make, only, retryAt, routed, success } from "./StorageSuiteWorld.ts"
 
 const maintain = (rows = 1000) =>
@@ -31,8 +32,10 @@ const aged = Effect.gen(function*() {
       (id) => ({ id, messageId, subscriptionId: subscription.id, claimed: false })
     ))
   yield* route(owner, messages, made)
+  const enable = (enabled: boolean, atMs: number) =>
+    storage.updateSubscription(subscription.id, (current) => withEnabled(current, enabled, atMs))
   const statuses = Effect.forEach(made, ({ id }) => Effect.map(world.delivery(id), (found) => found.delivery.status))
-  return { ...world, owner, subscription, made, statuses }
+  return { ...world, owner, subscription, made, statuses, now, enable }
 })
 
 /** @category constants @since 0.1.0 */
@@ -59,13 +62,19 @@ export const upkeep: Cases = {
     assert.strictEqual((yield* delivery(id)).delivery.status, "success")
   }),
   "deliveries that were held for too long fail as expired, younger ones are held on": Effect.gen(function*() {
-    const { delivery, made, statuses, storage, subscription } = yield* aged
-    yield* storage.updateSubscription(subscription.id, (current) => ({ ...current, enabled: false }))
+    const { delivery, enable, made, now, statuses } = yield* aged
+    yield* enable(false, now - 12 * hourMs)
     yield* maintain()
     assert.deepStrictEqual(yield* statuses, ["failed", "pending"])
     const { delivery: expired } = yield* delivery(made[0]?.id ?? assert.fail("a delivery was made"))
     assert.strictEqual(expired.reason, "expired")
     assert.isDefined(expired.completedAtMs)
+  }),
+  "an old delivery is held from when its subscription was disabled": Effect.gen(function*() {
+    const { enable, now, statuses } = yield* aged
+    yield* enable(false, now)
+    yield* maintain()
+    assert.deepStrictEqual(yield* statuses, ["pending", "pending"])
   }),
   "deliveries of an enabled subscription never expire": Effect.gen(function*() {
     const { statuses } = yield* aged
@@ -73,12 +82,10 @@ export const upkeep: Cases = {
     assert.deepStrictEqual(yield* statuses, ["pending", "pending"])
   }),
   "an expired delivery can be retried by hand": Effect.gen(function*() {
-    const { claim, made, owner, storage, subscription } = yield* aged
-    const enable = (enabled: boolean) =>
-      storage.updateSubscription(subscription.id, (current) => ({ ...current, enabled }))
-    yield* enable(false)
+    const { claim, enable, made, now, owner, storage, subscription } = yield* aged
+    yield* enable(false, now - 12 * hourMs)
     yield* maintain()
-    yield* enable(true)
+    yield* enable(true, now)
     const [expired] = made
     assert.strictEqual(yield* storage.retryDelivery(expired?.id ?? assert.fail("a delivery was made")), "Retried")
     assert.strictEqual((yield* claim(owner, subscription.id)).claimed.length, 2)

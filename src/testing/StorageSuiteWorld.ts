@@ -137,6 +137,7 @@ const rows = (storage: Seam, names: Names) => {
         retry: undefined,
         enabled: true,
         disabledReason: undefined,
+        disabledAtMs: undefined,
         createdAtMs: now,
         updatedAtMs: now,
         ...overrides
@@ -185,12 +186,18 @@ const dispatch = (storage: Seam, eventId: string) => {
     claim: (
       owner: Owner,
       subscriptionId: Id.SubscriptionId,
-      options?: { readonly free?: number; readonly limit?: number; readonly suspect?: boolean }
+      options?: {
+        readonly free?: number
+        readonly limit?: number
+        readonly bytes?: number
+        readonly suspect?: boolean
+      }
     ) =>
       storage.claim({
         owners: [owner],
         lanes: [{ workerGroup: owner.workerGroup, subscriptionId, free: options?.free ?? 100 }],
         limit: options?.limit ?? 100,
+        bytes: options?.bytes ?? 1e9,
         suspectClaims: 2,
         suspect: options?.suspect ?? false
       }),
@@ -268,14 +275,19 @@ export const outcome = (
  */
 export const routed = (
   count: number,
-  options?: { readonly claimed?: boolean; readonly leaseMs?: number; readonly subscription?: Partial<Subscription> }
+  options?: {
+    readonly claimed?: boolean
+    readonly leaseMs?: number
+    readonly subscription?: Partial<Subscription>
+    readonly message?: Partial<Message>
+  }
 ) =>
   Effect.gen(function*() {
     const world = yield* make
     const subscription = yield* world.subscription(options?.subscription)
     yield* world.storage.createSubscription(subscription)
     const { owner, runnerId } = yield* world.own(options)
-    const messages = yield* world.append(count)
+    const messages = yield* world.append(count, options?.message)
     const made = yield* world.deliveries(messages, subscription.id, options?.claimed ?? false)
     yield* world.route(owner, messages, made)
     return { ...world, owner, runnerId, subscription, messages, ids: made.map((delivery) => delivery.id) }

@@ -17,7 +17,7 @@ import * as Id from "../../src/Id.ts"
 import * as Limits from "../../src/Limits.ts"
 import { provider } from "../../src/plugins/webhook/index.ts"
 import type { Attempt } from "../../src/Provider.ts"
-import * as Secrets from "../../src/Secrets.ts"
+import * as SecretFields from "../../src/SecretFields.ts"
 import * as Signature from "../../src/Signature.ts"
 import { served } from "../support/served.ts"
 
@@ -330,7 +330,7 @@ describe("a webhook's configuration", () => {
     Effect.gen(function*() {
       const open = { url, authType: "bearer", basicUsername: "u", authHeaderName: "x" }
       const config = { ...open, bearerToken: "t", basicPassword: "p", authHeaderValue: "v" }
-      assert.deepStrictEqual(yield* Secrets.withoutSecrets(provider.config, config), open)
+      assert.deepStrictEqual(yield* SecretFields.without(provider.config, config), open)
     }))
 
   it.live("with a forbidden target is refused before it is saved, with the words of the attempt's refusal", () =>

@@ -97,9 +97,9 @@ const fill = Effect.gen(function*() {
   yield* sql`create function uuid7(n int) returns uuid language sql volatile as
     $$ select (lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint), 12, '0') || '70008000'
       || lpad(to_hex(n), 12, '0'))::uuid $$`.unprepared
-  yield* sql`insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id)
+  yield* sql`insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, size)
     select uuid7(n), uuid7(n + 100000), n, case when n % 50 = 0 then ${uuid}::uuid else uuid7(n) end,
-      ${group.workerGroup}, 'default', 'incident.incident.created' from generate_series(1, 100000) n`
+      ${group.workerGroup}, 'default', 'incident.incident.created', 2 from generate_series(1, 100000) n`
   yield* sql`insert into hookline.deliveries
       (id, message_id, seq, subscription_id, tenant_id, event_id, status, attempts, retry_base)
     select uuid7(n), uuid7(n + 100000), n, ${uuid}::uuid, 'default', 'a.b', 'success', 1, 0

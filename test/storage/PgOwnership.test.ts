@@ -85,7 +85,7 @@ describe("ownership on PostgreSQL", () => {
       })).pipe(Effect.forkScoped)
       yield* Deferred.await(disabled)
       const claiming = yield* Effect.forkScoped(
-        storage.claim({ owners: [owner], lanes: [], limit: 10, suspectClaims: 2, suspect: true })
+        storage.claim({ owners: [owner], lanes: [], limit: 10, bytes: 1e9, suspectClaims: 2, suspect: true })
       )
       yield* Effect.raceFirst(
         eventually("the claim waits", waits("asked as materialized")),
@@ -107,6 +107,7 @@ describe("ownership on PostgreSQL", () => {
         owners: [owner],
         lanes: [],
         limit: 10,
+        bytes: 1e9,
         suspectClaims: 1,
         suspect: true
       })

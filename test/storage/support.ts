@@ -62,6 +62,7 @@ export const subscribe = (overrides?: Partial<Subscription>) =>
       retry: undefined,
       enabled: true,
       disabledReason: undefined,
+      disabledAtMs: undefined,
       createdAtMs: now,
       updatedAtMs: now,
       ...overrides
@@ -101,6 +102,7 @@ export const claim = (owner: Owner, subscriptionId: Id.SubscriptionId, suspect =
       owners: [owner],
       lanes: [{ workerGroup: owner.workerGroup, subscriptionId, free: 10 }],
       limit: 10,
+      bytes: 1e9,
       suspectClaims: 2,
       suspect
     }))

@@ -40,6 +40,10 @@ export const proxy = (target: { readonly host: string; readonly port: number }) 
           state.away = true
           cut()
         }),
+        /** Lets the connections there are fall silent, without a word to either side. */
+        silence: Effect.sync(() => {
+          for (const socket of sockets) socket.unpipe().pause()
+        }),
         comeBack: Effect.sync(() => {
           state.away = false
         }),

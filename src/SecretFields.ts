@@ -1,0 +1,171 @@
+/**
+ * Secret fields: the parts of a JSON value that its schema annotates with `secret`, or has as `Redacted`, wherever they are: in
+ * structs, records, tuples and arrays, in members of a union, in recursive schemas and behind transformations.
+ */
+import { Effect, type Schema, type SchemaAST } from "effect"
+
+/**
+ * Applies an effect to every secret text of a value.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const map = <E, R>(
+  schema: Schema.Constraint,
+  value: Schema.Json,
+  f: (secret: string) => Effect.Effect<string, E, R>
+): Effect.Effect<Schema.Json, E, R> =>
+  Effect.map(rebuild(value, "", locate(schema, value), f), (changed) => changed ?? null)
+
+/**
+ * The value without its secrets.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const without = (schema: Schema.Constraint, value: Schema.Json): Effect.Effect<Schema.Json> =>
+  Effect.map(rebuild(value, "", locate(schema, value), () => Effect.undefined), (changed) => changed ?? null)
+
+/**
+ * Where a schema annotates as secret what is no text, and so can't be sealed; undefined where all is well.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const problem = (schema: Schema.Constraint): string | undefined => {
+  const seen = new Set<SchemaAST.AST>()
+  const visit = (ast: SchemaAST.AST, path: string): string | undefined => {
+    const shape = encoded(ast)
+    if (isSecret(ast)) return isText(shape) ? undefined : path
+    if (seen.has(shape)) return undefined
+    seen.add(shape)
+    for (const [name, part] of parts(shape)) {
+      const found = visit(part, `${path}${name}`)
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+  return visit(schema.ast, "config")
+}
+
+// --- internal ---
+
+const isRecord = (value: Schema.Json): value is { readonly [key: string]: Schema.Json } =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** A schema and what stands behind its transformations, down to the form that is stored. */
+const chain = (ast: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> => [
+  ast,
+  ...(ast.encoding ?? []).flatMap((link) => chain(link.to))
+]
+
+const encoded = (ast: SchemaAST.AST): SchemaAST.AST => chain(ast).at(-1) ?? ast
+
+const isSecret = (ast: SchemaAST.AST): boolean =>
+  chain(ast).some((one) =>
+    one.annotations?.["secret"] === true ||
+    (one.checks ?? []).some((check) => check.annotations?.["secret"] === true) ||
+    one.context?.annotations?.["secret"] === true ||
+    isRedacted(one) ||
+    (one._tag === "Union" && one.types.some(isSecret))
+  )
+
+const isRedacted = (ast: SchemaAST.AST): boolean => {
+  const representation = ast.annotations?.["representation"]
+  return ast._tag === "Declaration" && typeof representation === "object" && representation !== null &&
+    "id" in representation && representation.id === "effect/schema/Redacted"
+}
+
+const isText = (ast: SchemaAST.AST): boolean => {
+  switch (ast._tag) {
+    case "String":
+    case "TemplateLiteral":
+    case "Null":
+    case "Undefined":
+      return true
+    case "Literal":
+      return typeof ast.literal === "string"
+    case "Union":
+      return ast.types.every((type) => isText(encoded(type)))
+    default:
+      return false
+  }
+}
+
+/** The schemas inside of one, each with the name by which a path goes on. */
+const parts = (ast: SchemaAST.AST): ReadonlyArray<readonly [name: string, ast: SchemaAST.AST]> => {
+  switch (ast._tag) {
+    case "Suspend":
+      return [["", ast.thunk()]]
+    case "Union":
+      return ast.types.map((type) => ["", type])
+    case "Objects":
+      return [
+        ...ast.propertySignatures.map(({ name, type }) => [`.${String(name)}`, type] as const),
+        ...ast.indexSignatures.map(({ type }) => [".*", type] as const)
+      ]
+    case "Arrays":
+      return [...ast.elements, ...ast.rest].map((type) => ["[n]", type])
+    default:
+      return []
+  }
+}
+
+const inside = (place: string, name: string | number) => `${place}/${JSON.stringify(name)}`
+
+/** The places of a value's secrets. */
+const locate = (schema: Schema.Constraint, root: Schema.Json): ReadonlySet<string> => {
+  const found = new Set<string>()
+  const visit = (ast: SchemaAST.AST, value: Schema.Json, place: string): void => {
+    if (isSecret(ast)) {
+      found.add(place)
+      return
+    }
+    const shape = encoded(ast)
+    if (shape._tag === "Suspend" || shape._tag === "Union") {
+      for (const [, part] of parts(shape)) visit(part, value, place)
+    } else if (shape._tag === "Objects" && isRecord(value)) {
+      const named = new Map(shape.propertySignatures.map(({ name, type }) => [String(name), type]))
+      for (const [name, item] of Object.entries(value)) {
+        const type = named.get(name)
+        if (type) visit(type, item, inside(place, name))
+        else for (const signature of shape.indexSignatures) visit(signature.type, item, inside(place, name))
+      }
+    } else if (shape._tag === "Arrays" && Array.isArray(value)) {
+      for (const [i, item] of value.entries()) {
+        const type = shape.elements[i] ?? shape.rest[0]
+        if (type) visit(type, item, inside(place, i))
+        // What follows a rest is told by its place from the end: secret wherever it might be.
+        if (i >= shape.elements.length) { for (const last of shape.rest.slice(1)) visit(last, item, inside(place, i)) }
+      }
+    }
+  }
+  visit(schema.ast, root, "")
+  return found
+}
+
+const rebuild = <E, R>(
+  value: Schema.Json,
+  place: string,
+  secrets: ReadonlySet<string>,
+  change: (secret: string) => Effect.Effect<string | undefined, E, R>
+): Effect.Effect<Schema.Json | undefined, E, R> =>
+  Effect.gen(function*() {
+    // What a secret's schema would refuse is no text; it is not shown either.
+    if (secrets.has(place)) return typeof value === "string" ? yield* change(value) : value === null ? null : undefined
+    if (Array.isArray(value)) {
+      const items: Array<Schema.Json> = []
+      for (const [i, item] of value.entries()) {
+        const changed = yield* rebuild(item, inside(place, i), secrets, change)
+        if (changed !== undefined) items.push(changed)
+      }
+      return items
+    }
+    if (!isRecord(value)) return value
+    const copy: Record<string, Schema.Json> = {}
+    for (const [name, item] of Object.entries(value)) {
+      const changed = yield* rebuild(item, inside(place, name), secrets, change)
+      if (changed !== undefined) Object.defineProperty(copy, name, { value: changed, enumerable: true })
+    }
+    return copy
+  })

@@ -1,0 +1,277 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Latch, Layer, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import * as Hook from "../src/Hook.ts"
+import * as Id from "../src/Id.ts"
+import * as Limits from "../src/Limits.ts"
+import * as Provider from "../src/Provider.ts"
+import { RowRefused, Storage } from "../src/Storage.ts"
+import * as StorageMemory from "../src/StorageMemory.ts"
+import { Subscriptions } from "../src/Subscriptions.ts"
+import { Broken, Created, Endpoints, interfered, layerOn, subscribe, until } from "./support/world.ts"
+
+const payload = { incidentId: "i1", systemIds: ["s1"] }
+
+const emitMany = (count: number, systemId = "s1") =>
+  Effect.forEach(Array.from({ length: count }), () => Hook.emit(Created, { ...payload, systemIds: [systemId] }), {
+    concurrency: 200
+  })
+
+const deliveries = (filter: Parameters<Storage["Service"]["listDeliveries"]>[0] = {}) =>
+  Effect.flatMap(Storage, (storage) => Effect.orDie(storage.listDeliveries(filter, { cursor: undefined, limit: 500 })))
+
+const count = (filter: Parameters<Storage["Service"]["listDeliveries"]>[0]) =>
+  Effect.map(deliveries(filter), (found) => found.length)
+
+const refused = new RowRefused({ message: "a row was refused" })
+
+describe("claims", () => {
+  it.effect("whose answer comes while their group is given back are given back with it, and do not count", () => {
+    const endpoints = new Endpoints()
+    const answer = Latch.makeUnsafe()
+    const claims: Array<number> = []
+    let asked = 0
+    const storage = interfered((storage) => ({
+      claim: (options) =>
+        Effect.tap(storage.claim(options), ({ claimed }) => {
+          claims.push(...claimed.map((one) => one.claims))
+          return claimed.length > 0 && asked++ === 0 ? answer.await : Effect.void
+        })
+    }))
+    return Effect.gen(function*() {
+      const context = yield* Layer.build(storage)
+      const runtime = Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const built = yield* Layer.build(layerOn(endpoints, Layer.succeedContext(context))).pipe(Scope.provide(scope))
+        return { built, stop: Scope.close(scope, Exit.void) }
+      })
+      const first = yield* runtime
+      const { id } = yield* subscribe("a", undefined, { enabled: false }).pipe(Effect.provide(first.built))
+      yield* Hook.emit(Created, payload).pipe(Effect.provide(first.built))
+      yield* until("it is held", () => Effect.map(count({ reason: "held" }), (n) => n === 1)).pipe(
+        Effect.provide(context)
+      )
+      yield* Subscriptions.use((service) => service.update(id, { enabled: true })).pipe(Effect.provide(first.built))
+      yield* until("it is claimed", () => claims.length === 1)
+      const stopping = yield* Effect.forkChild(first.stop, { startImmediately: true })
+      yield* answer.open
+      yield* until("it has stopped", () => stopping.pollUnsafe() !== undefined, 2000)
+      const second = yield* runtime
+      yield* until("it is delivered", () => endpoints.seen.length === 1, 5000)
+      assert.deepStrictEqual(claims, [1, 1])
+      yield* second.stop
+    })
+  })
+
+  it.effect("of what is due again before its recording was answered are taken in when it is", () => {
+    const endpoints = new Endpoints()
+    let delayed = 0
+    const storage = interfered((storage) => ({
+      record: (outcomes) =>
+        Effect.tap(storage.record(outcomes), () => delayed++ === 0 ? Effect.sleep("3 seconds") : Effect.void)
+    }))
+    return Effect.gen(function*() {
+      endpoints.behaviours.set("a", (attempt) =>
+        attempt.number === 1
+          ? Effect.fail(new Provider.RetryableError({ code: "HttpStatus", message: "HTTP 500" }))
+          : Effect.succeed({}))
+      yield* subscribe("a", undefined, { retry: { type: "delays", delaysMs: [0] } })
+      yield* Hook.emit(Created, payload)
+      yield* until("it is delivered again", () => endpoints.seen.length === 2, 6000)
+      yield* until("it is recorded", () => Effect.map(count({ status: "success" }), (n) => n === 1))
+      assert.strictEqual(endpoints.seen.length, 2)
+    }).pipe(Effect.provide(layerOn(endpoints, storage)))
+  })
+
+  it.effect("that memory does not know, for whatever reason, are found by a look now and then", () => {
+    const endpoints = new Endpoints()
+    let hidden = 0
+    const storage = interfered((storage) => ({
+      claim: (options) =>
+        Effect.map(storage.claim(options), (answer) => {
+          if (answer.claimed.length === 0 || hidden++ > 0) return answer
+          return { ...answer, claimed: [] }
+        })
+    }))
+    return Effect.gen(function*() {
+      const { id } = yield* subscribe("a", undefined, { enabled: false })
+      yield* Hook.emit(Created, payload)
+      yield* until("it is held", () => Effect.map(count({ reason: "held" }), (n) => n === 1))
+      yield* Subscriptions.use((service) => service.update(id, { enabled: true }))
+      yield* until("it is delivered", () => endpoints.seen.length === 1, Limits.defaults.takeUpIntervalMs + 5000)
+    }).pipe(Effect.provide(layerOn(endpoints, storage)))
+  })
+
+  it.effect("take in no more bytes of payloads than fit, and all of them in the end", () => {
+    const endpoints = new Endpoints()
+    return Effect.gen(function*() {
+      const hangs = yield* Latch.make()
+      endpoints.behaviours.set("a", () => Effect.as(hangs.await, {}))
+      const { id } = yield* subscribe("a", undefined, { enabled: false })
+      yield* emitMany(60, "x".repeat(970))
+      yield* until("all are held", () => Effect.map(count({ reason: "held" }), (n) => n === 60))
+      yield* Subscriptions.use((service) => service.update(id, { enabled: true }))
+      yield* TestClock.adjust("5 seconds")
+      assert.isAtLeast(endpoints.seen.length, 9)
+      assert.isAtMost(endpoints.seen.length, 10)
+      yield* hangs.open
+      yield* until("all are recorded", () => Effect.map(count({ status: "success" }), (n) => n === 60))
+    }).pipe(
+      Effect.provide(layerOn(endpoints, StorageMemory.layer).pipe(Layer.provide(Limits.layer({ windowBytes: 10_000 }))))
+    )
+  })
+
+  it.effect("of a superseded owner hold up a disable until its lease must have run out", () => {
+    const endpoints = new Endpoints()
+    return Effect.gen(function*() {
+      const storage = yield* Storage
+      const { id, version } = yield* subscribe("a")
+      const foreign = yield* Id.runnerId
+      yield* storage.renewLease(foreign, 10_000)
+      const workerGroup = "integration.incident.incident.created"
+      const { owner } = yield* storage.takeOver(foreign, { workerGroup, partition: 0 }, 1000)
+      const now = yield* storage.now
+      const messageId = yield* Id.messageId(now)
+      const eventId = "incident.incident.created"
+      yield* storage.append([{
+        id: messageId,
+        eventId,
+        tenantId: "default",
+        orderingKey: undefined,
+        payloadJson: "{}"
+      }])
+      yield* storage.route({
+        version,
+        messages: [{
+          owner,
+          messageId,
+          seq: 1,
+          matched: 1,
+          filtered: 0,
+          transformedJson: undefined,
+          error: undefined
+        }],
+        deliveries: [{ id: yield* Id.deliveryId(now), messageId, subscriptionId: id, claimed: true }]
+      })
+      // This runner takes the group over; the claims are the other one's for as long as its lease.
+      yield* Hook.emit(Created, payload)
+      yield* until("this runner has the group", () => endpoints.seen.length === 1)
+      const disabling = yield* Effect.forkChild(
+        Subscriptions.use((service) => service.update(id, { enabled: false })),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust(Limits.defaults.leaseMs - 100)
+      assert.isUndefined(disabling.pollUnsafe())
+      yield* until("it is answered", () => disabling.pollUnsafe() !== undefined, 500)
+    }).pipe(Effect.provide(layerOn(endpoints, StorageMemory.layer)))
+  })
+})
+
+describe("what the database refuses", () => {
+  it.effect("of an outcome is recorded without its words, and holds up no other outcome", () => {
+    const endpoints = new Endpoints()
+    const storage = interfered((storage) => ({
+      record: (outcomes) =>
+        outcomes.some((outcome) => outcome.attempt.error?.message === "poison")
+          ? Effect.fail(refused)
+          : storage.record(outcomes)
+    }))
+    return Effect.gen(function*() {
+      let n = 0
+      endpoints.behaviours.set("a", () =>
+        n++ % 7 === 3
+          ? Effect.fail(new Provider.PermanentError({ code: "HttpStatus", message: "poison", statusCode: 400 }))
+          : Effect.succeed({}))
+      yield* subscribe("a")
+      yield* emitMany(50)
+      yield* until("all are recorded", () => Effect.map(count({ status: "success" }), (done) => done === 43))
+      const failed = yield* deliveries({ status: "failed" })
+      assert.strictEqual(failed.length, 7)
+      for (const delivery of failed) {
+        assert.deepInclude(delivery, { reason: "permanent", lastError: refused.message, attemptCount: 1 })
+      }
+    }).pipe(Effect.provide(layerOn(endpoints, storage)))
+  })
+
+  it.effect("of a message's routing sets that message aside, and holds up no other", () => {
+    const endpoints = new Endpoints()
+    const storage = interfered((storage) => ({
+      route: (routing) =>
+        routing.messages.some((message) => message.transformedJson === "{\"doubled\":26}")
+          ? Effect.fail(refused)
+          : storage.route(routing)
+    }))
+    return Effect.gen(function*() {
+      const storage = yield* Storage
+      yield* subscribe("a", ["incident.broken"])
+      const ids = yield* Effect.forEach(
+        Array.from({ length: 20 }, (_, n) => n),
+        (n) => Hook.emit(Broken, { n }),
+        { concurrency: "unbounded" }
+      )
+      yield* until("the others are delivered", () => endpoints.seen.length === 19)
+      const states = yield* Effect.forEach(
+        ids,
+        (id) => Effect.map(storage.getMessage(id), (found) => found._tag === "Some" ? found.value.state : undefined)
+      )
+      for (const [n, state] of states.entries()) {
+        if (n === 13) assert.deepInclude(state, { _tag: "SetAside", error: refused.message })
+        else assert.strictEqual(state?._tag, "Routed")
+      }
+    }).pipe(Effect.provide(layerOn(endpoints, storage)))
+  })
+})
+
+describe("attempts", () => {
+  it.effect("that no provider ends are ended after the longest an attempt may take, as timed out", () => {
+    const endpoints = new Endpoints()
+    return Effect.gen(function*() {
+      endpoints.behaviours.set("a", () => Effect.never)
+      yield* subscribe("a", undefined, { retry: { type: "delays", delaysMs: [] } })
+      yield* Hook.emit(Created, payload)
+      yield* until("it is under way", () => endpoints.seen.length === 1)
+      yield* TestClock.adjust(Limits.defaults.attemptTimeoutMs - 1000)
+      assert.strictEqual(yield* count({ status: "failed" }), 0)
+      yield* until("it failed", () => Effect.map(count({ status: "failed" }), (n) => n === 1), 5000)
+      const [failed] = yield* deliveries()
+      const found = failed && (yield* Storage.use((storage) => storage.getDelivery(failed.id)))
+      const attempts = found?._tag === "Some" ? found.value.attempts : []
+      assert.deepStrictEqual(attempts.map((attempt) => attempt.outcome), ["timeout"])
+    }).pipe(Effect.provide(layerOn(endpoints, StorageMemory.layer)))
+  })
+
+  it.effect("of many subscriptions take turns where slots are short", () => {
+    const endpoints = new Endpoints()
+    const names = Array.from({ length: 20 }, (_, n) => `e${n}`)
+    return Effect.gen(function*() {
+      for (const name of names) {
+        endpoints.behaviours.set(name, () => Effect.delay(Effect.succeed({}), 100))
+        yield* subscribe(name)
+      }
+      yield* emitMany(10)
+      yield* until("twice as many attempts as subscriptions have begun", () => endpoints.seen.length >= 48)
+      for (const name of names) assert.isAtLeast(endpoints.of(name).length, 1, name)
+      yield* until("all are recorded", () => Effect.map(count({ status: "success" }), (n) => n === 200))
+    }).pipe(
+      Effect.provide(
+        layerOn(endpoints, StorageMemory.layer).pipe(Layer.provide(Limits.layer({ slots: 4, firstSlots: 0 })))
+      )
+    )
+  })
+
+  it.effect("are recorded while the disable of a gone endpoint's subscription has to wait", () => {
+    const endpoints = new Endpoints()
+    const storage = interfered(() => ({ updateSubscription: () => Effect.never }))
+    return Effect.gen(function*() {
+      endpoints.behaviours.set(
+        "gone",
+        () => Effect.fail(new Provider.GoneError({ code: "HttpStatus", message: "HTTP 410", statusCode: 410 }))
+      )
+      yield* subscribe("gone")
+      yield* subscribe("a")
+      yield* emitMany(20)
+      yield* until("the others are recorded", () => Effect.map(count({ status: "success" }), (n) => n === 20), 5000)
+      yield* until("so are the gone one's", () => Effect.map(count({ reason: "gone" }), (n) => n === 20), 5000)
+    }).pipe(Effect.provide(layerOn(endpoints, storage)))
+  })
+})

@@ -1,0 +1,119 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Redacted, Schema } from "effect"
+import * as Provider from "../src/Provider.ts"
+import * as SecretFields from "../src/SecretFields.ts"
+
+const secret = Schema.String.annotate({ secret: true })
+
+const bracket = (schema: Schema.Constraint, value: Schema.Json) =>
+  SecretFields.map(schema, value, (text) => Effect.succeed(`<${text}>`))
+
+interface Tree {
+  readonly key: string
+  readonly children: ReadonlyArray<Tree>
+}
+
+const Tree: Schema.Codec<Tree> = Schema.Struct({
+  key: secret,
+  children: Schema.Array(Schema.suspend((): Schema.Codec<Tree> => Tree))
+})
+
+describe("secret fields", () => {
+  it.effect("are found in structs, arrays, tuples, records and recursive schemas", () =>
+    Effect.gen(function*() {
+      const schema = Schema.Struct({
+        open: Schema.String,
+        token: Schema.optionalKey(secret),
+        keys: Schema.Array(secret),
+        list: Schema.Array(Schema.Struct({ name: Schema.String, key: secret })),
+        pair: Schema.Tuple([Schema.String, secret]),
+        named: Schema.Record(Schema.String, secret),
+        tree: Tree
+      })
+      const value = {
+        open: "o",
+        token: "t",
+        keys: ["a", "b"],
+        list: [{ name: "n", key: "k" }],
+        pair: ["p", "q"],
+        named: { x: "y", __proto_: "z" },
+        tree: { key: "1", children: [{ key: "2", children: [] }] }
+      }
+      assert.deepStrictEqual(yield* SecretFields.without(schema, value), {
+        open: "o",
+        keys: [],
+        list: [{ name: "n" }],
+        pair: ["p"],
+        named: {},
+        tree: { children: [{ children: [] }] }
+      })
+      assert.deepStrictEqual(yield* bracket(schema, value), {
+        open: "o",
+        token: "<t>",
+        keys: ["<a>", "<b>"],
+        list: [{ name: "n", key: "<k>" }],
+        pair: ["p", "<q>"],
+        named: { x: "<y>", __proto_: "<z>" },
+        tree: { key: "<1>", children: [{ key: "<2>", children: [] }] }
+      })
+    }))
+
+  it.effect("of a union are sealed once, whichever members have them", () =>
+    Effect.gen(function*() {
+      const schema = Schema.Struct({
+        auth: Schema.Union([
+          Schema.Struct({ kind: Schema.Literal("bearer"), token: secret }),
+          Schema.Struct({ kind: Schema.Literal("custom"), token: secret }),
+          Schema.Struct({ kind: Schema.Literal("none"), token: Schema.optionalKey(Schema.String) })
+        ]),
+        maybe: Schema.NullOr(secret)
+      })
+      const value = { auth: { kind: "bearer", token: "t" }, maybe: null }
+      assert.deepStrictEqual(yield* bracket(schema, value), { auth: { kind: "bearer", token: "<t>" }, maybe: null })
+      assert.deepStrictEqual(yield* bracket(schema, { ...value, maybe: "m" }), {
+        auth: { kind: "bearer", token: "<t>" },
+        maybe: "<m>"
+      })
+    }))
+
+  it.effect("are those that the schema has as Redacted too, and those behind a transformation", () =>
+    Effect.gen(function*() {
+      const seen: Array<unknown> = []
+      const provider = Provider.make({
+        id: "p",
+        displayName: "P",
+        config: Schema.Struct({
+          key: Schema.Redacted(Schema.String),
+          pin: Schema.FiniteFromString.annotate({ secret: true })
+        }),
+        bind: (config): Provider.Bound<never> => {
+          seen.push([Redacted.value(config.key), config.pin])
+          return { check: Effect.void, deliver: () => Effect.succeed({}) }
+        }
+      })
+      const value = { key: "k", pin: "12" }
+      assert.isUndefined(SecretFields.problem(provider.config))
+      assert.deepStrictEqual(yield* SecretFields.without(provider.config, value), {})
+      assert.deepStrictEqual(yield* bracket(provider.config, value), { key: "<k>", pin: "<12>" })
+      yield* provider.bind(value)
+      assert.deepStrictEqual(seen, [["k", 12]])
+    }))
+
+  it("that are no texts are told by their path, as only texts can be sealed", () => {
+    const marked = { secret: true }
+    for (
+      const [schema, path] of [
+        [Schema.Struct({ a: Schema.Struct({ pin: Schema.Finite.annotate(marked) }) }), "config.a.pin"],
+        [Schema.Struct({ keys: Schema.Array(Schema.String).annotate(marked) }), "config.keys"],
+        [Schema.Record(Schema.String, Schema.Array(Schema.Boolean.annotate(marked))), "config.*[n]"]
+      ] as const
+    ) assert.strictEqual(SecretFields.problem(schema), path)
+    assert.isUndefined(SecretFields.problem(Tree))
+  })
+
+  it.effect("whose value is no text are not shown", () =>
+    Effect.gen(function*() {
+      const schema = Schema.Struct({ key: secret })
+      assert.deepStrictEqual(yield* SecretFields.without(schema, { key: { nested: 1 } }), {})
+    }))
+})
