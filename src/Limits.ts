@@ -130,6 +130,8 @@ export const defaults = {
   /** Items of one page, at most and unless asked for. */
   pageSize: 100,
   pageSizeDefault: 20,
+  /** Bytes of payloads on one page of messages, beyond one payload. */
+  pageBytes: 8 * 1024 * 1024,
 
   // -- history
   /** Days of partitions made ahead of time. */

@@ -27,7 +27,7 @@ export const all = (
 ): ReadonlyArray<{ readonly path: string; readonly message: string }> =>
   format(error.issue).issues.map((issue) => ({
     path: formatPath([...prefix, ...(issue.path ?? []).map((key) => typeof key === "object" ? key.key : key)]),
-    message: issue.message
+    message: issue.message === "Expected no excess property" ? "There is no such property" : issue.message
   }))
 
 /**

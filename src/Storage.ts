@@ -364,10 +364,11 @@ export interface Administration {
    */
   readonly claimants: (id: SubscriptionId) => Effect.Effect<ReadonlyArray<Owner>, StorageUnavailable>
   readonly getMessage: (id: MessageId) => Effect.Effect<Option.Option<StoredMessage>, StorageUnavailable>
+  /** Messages, newest first; a page ends before its payloads are larger than `bytes`, but holds one whatever its size. */
   readonly listMessages: (
     filter: { readonly tenantId?: string; readonly eventId?: string },
-    page: Page
-  ) => Effect.Effect<ReadonlyArray<StoredMessage>, StorageUnavailable>
+    page: Page & { readonly bytes: number }
+  ) => Effect.Effect<{ readonly items: ReadonlyArray<StoredMessage>; readonly more: boolean }, StorageUnavailable>
   /** Puts a message that was set aside back before the router. */
   readonly retryMessage: (id: MessageId) => Effect.Effect<RetryAnswer, StorageUnavailable>
   /** A delivery, finished or not, with its attempts, oldest first. */

@@ -79,15 +79,21 @@ const reading = (tables: Tables): Omit<Administration, OfSubscriptions> => ({
   getMessage: (id) =>
     Effect.sync(() => Option.map(Option.fromNullishOr(tables.messages.get(id)), (stored) => tables.message(stored))),
   listMessages: ({ eventId, tenantId }, by) =>
-    Effect.sync(() =>
-      page(
+    Effect.sync(() => {
+      const found = page(
         [...tables.messages.values()].map((stored) => tables.message(stored)).filter((message) =>
           (tenantId === undefined || message.tenantId === tenantId) &&
           (eventId === undefined || message.eventId === eventId)
         ),
-        by
+        { ...by, limit: by.limit + 1 }
       )
-    ),
+      let left = by.bytes
+      const items = found.slice(0, by.limit).filter(({ id }, i) => {
+        left -= tables.messages.get(id)?.size ?? 0
+        return i === 0 || left >= 0
+      })
+      return { items, more: found.length > items.length }
+    }),
   retryMessage: (id) =>
     Effect.sync(() => {
       const stored = tables.messages.get(id)

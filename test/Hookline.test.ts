@@ -128,7 +128,10 @@ describe("Hookline", () => {
         yield* until("it is delivered", () => endpoints.seen.length === 1)
         assert.strictEqual(endpoints.seen[0]?.attempt.message.id, id)
         const storage = yield* Storage
-        assert.strictEqual((yield* storage.listMessages({}, { cursor: undefined, limit: 10 })).length, 1)
+        assert.strictEqual(
+          (yield* storage.listMessages({}, { cursor: undefined, limit: 10, bytes: 1e9 })).items.length,
+          1
+        )
       })
     ))
 

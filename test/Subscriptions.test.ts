@@ -137,6 +137,7 @@ describe("Subscriptions", () => {
         const picky = { providerId: "target.picky", config: {} }
         const cases: ReadonlyArray<readonly [Partial<Subscriptions.NewSubscription>, string, RegExp]> = [
           [{ config: { url: "forbidden" } }, "config.url", /forbidden/u],
+          [{ config: { url: "u", tokn: "t" } }, "config.tokn", /no such property/u],
           [{ config: { url: "u", nested: [{ user: "u", password: 1 }] } }, "config.nested[0].password", /string/u],
           [{ config: { url: "u", nested: [{ user: "a\0", password: "p" }] } }, "config.nested[0].user", /NUL/u],
           [{ config: { url: "u", "a\0": 1 } }, "config", /NUL/u],

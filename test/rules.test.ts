@@ -81,6 +81,21 @@ describe("retry schedules", () => {
       assert.deepStrictEqual(yield* of(Duration.millis(Number.NaN)), Option.some(0))
     }))
 
+  it.effect("end where the endpoint asks to wait beyond the delivery's greatest age", () =>
+    Effect.gen(function*() {
+      const schedule = RetrySchedule.fromSchedule(RetrySchedule.delays([1000, 1000]).schedule, { maxAgeMs: 60_000 })
+      const next = (retryAfterMs: number) =>
+        RetrySchedule.next(schedule, {
+          history: [{
+            atMs: 0,
+            error: new Provider.RetryableError({ code: "HttpStatus", message: "m", retryAfterMs })
+          }],
+          seed: "s"
+        })
+      assert.deepStrictEqual(yield* next(60_000), Option.some(1000))
+      assert.deepStrictEqual(yield* next(60_001), Option.none())
+    }))
+
   it.effect.prop(
     "give the same answer for the same history, before and after a restart",
     [Schema.String, Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 9 }))],

@@ -48,7 +48,7 @@ describe("on PostgreSQL", () => {
         Effect.andThen(sql`insert into incidents values (${id})`, Hook.emit(Created, { ...payload, incidentId: id }))
       yield* Effect.ignore(sql.withTransaction(Effect.andThen(create("lost"), Effect.fail("abort"))))
       const kept = yield* sql.withTransaction(create("kept"))
-      const messages = yield* storage.listMessages({}, { cursor: undefined, limit: 10 })
+      const { items: messages } = yield* storage.listMessages({}, { cursor: undefined, limit: 10, bytes: 1e9 })
       assert.deepStrictEqual(messages.map((message) => message.id), [kept])
     }).pipe(Effect.provide(world(endpoints)))
   })

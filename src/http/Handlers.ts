@@ -6,6 +6,7 @@ import { HttpApiBuilder } from "effect/http-api"
 import { Dispatchers } from "../Dispatchers.ts"
 import { Hooks } from "../Hook.ts"
 import { DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
+import { defaults } from "../Limits.ts"
 import { workerGroup } from "../Message.ts"
 import * as Nearest from "../Nearest.ts"
 import { Registry } from "../Registry.ts"
@@ -86,7 +87,7 @@ const messages = HttpApiBuilder.group(
       .handle("list", ({ query }) =>
         Views.list(query, {
           isId: Schema.is(MessageId),
-          read: (page) => stored(storage.listMessages(query, page)),
+          read: (page) => stored(storage.listMessages(query, { ...page, bytes: defaults.pageBytes })),
           view: Views.message
         }))
       .handle("get", ({ params }) =>
@@ -165,11 +166,12 @@ const subscriptions = HttpApiBuilder.group(
       .handle("list", ({ query }) =>
         Views.list(query, {
           isId: Schema.is(SubscriptionId),
-          read: (page) =>
+          read: Views.oneMore((page) =>
             stored(service.list({
               ...(query.tenantId === undefined ? {} : { tenantId: query.tenantId }),
               ...(query.enabled === undefined ? {} : { enabled: query.enabled === "true" })
-            }, page)),
+            }, page))
+          ),
           view: Views.subscription
         }))
       .handle(
@@ -211,12 +213,13 @@ const deliveries = HttpApiBuilder.group(
         ({ query: { cursor, from, limit, to, ...filter } }) =>
           Views.list({ ...(cursor === undefined ? {} : { cursor }), ...(limit === undefined ? {} : { limit }) }, {
             isId: Schema.is(DeliveryId),
-            read: (page) =>
+            read: Views.oneMore((page) =>
               stored(storage.listDeliveries({
                 ...filter,
                 ...(from === undefined ? {} : { fromMs: timeMs(from) }),
                 ...(to === undefined ? {} : { toMs: timeMs(to) })
-              }, page)),
+              }, page))
+            ),
             view: Views.delivery
           })
       )

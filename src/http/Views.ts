@@ -98,8 +98,19 @@ export const attempt = (item: AttemptRecord) => ({
 })
 
 /**
- * The page of a list that a query asks for; a cursor is the id of the last item before it. One item more is read, to know
- * whether there is a next page.
+ * Reads one item more than a page has, to know whether there is a next page.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const oneMore = <A, E, R>(read: (page: Page) => Effect.Effect<ReadonlyArray<A>, E, R>) => (page: Page) =>
+  Effect.map(read({ ...page, limit: page.limit + 1 }), (found) => ({
+    items: found.slice(0, page.limit),
+    more: found.length > page.limit
+  }))
+
+/**
+ * The page of a list that a query asks for; a cursor is the id of the last item before it.
  *
  * @category conversions
  * @since 0.1.0
@@ -108,7 +119,7 @@ export const list = <A extends { readonly id: string }, B, E, R>(
   query: { readonly limit?: number; readonly cursor?: string },
   options: {
     readonly isId: (text: string) => boolean
-    readonly read: (page: Page) => Effect.Effect<ReadonlyArray<A>, E, R>
+    readonly read: (page: Page) => Effect.Effect<{ readonly items: ReadonlyArray<A>; readonly more: boolean }, E, R>
     readonly view: (item: A) => B
   }
 ): Effect.Effect<{ readonly items: ReadonlyArray<B>; readonly nextCursor: string | null }, E | Refused, R> => {
@@ -116,11 +127,8 @@ export const list = <A extends { readonly id: string }, B, E, R>(
   if (cursor !== undefined && !options.isId(cursor)) {
     return Effect.fail(new Refused({ path: "cursor", detail: "cursor: Expected the nextCursor of an earlier answer" }))
   }
-  return Effect.map(options.read({ cursor, limit: limit + 1 }), (found) => {
-    const items = found.slice(0, limit)
-    return {
-      items: items.map((item) => options.view(item)),
-      nextCursor: found.length > limit ? items.at(-1)?.id ?? null : null
-    }
-  })
+  return Effect.map(options.read({ cursor, limit }), ({ items, more }) => ({
+    items: items.map((item) => options.view(item)),
+    nextCursor: more ? items.at(-1)?.id ?? null : null
+  }))
 }

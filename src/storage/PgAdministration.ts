@@ -101,10 +101,18 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
       )),
     listMessages: ({ eventId, tenantId }, page) =>
       engine(Effect.map(
-        sql<PgRows.MessageRow>`${messages(sql)} where ${is("m.tenant_id", tenantId, "text")}
-          and ${is("m.event_id", eventId, "text")} and ${before(page, "m.id")}
-          order by m.id desc limit ${page.limit}::int`,
-        (rows) => rows.map(PgRows.message)
+        sql<PgRows.MessageRow & { readonly found: number }>`
+          with page as materialized (
+            select m.id, octet_length(m.payload) as size from hookline.messages m
+            where ${is("m.tenant_id", tenantId, "text")} and ${is("m.event_id", eventId, "text")}
+              and ${before(page, "m.id")} order by m.id desc limit ${page.limit + 1}::int
+          ), sized as (
+            select id, size, sum(size) over w as until, row_number() over w as n, count(*) over () as found from page
+            window w as (order by id desc)
+          )
+          select x.*, s.found::int as found from sized s join (${messages(sql)}) x on x.key = s.id
+          where s.n <= ${page.limit}::int and (s.n = 1 or s.until <= ${page.bytes}::float8) order by x.key desc`,
+        (rows) => ({ items: rows.map(PgRows.message), more: (rows[0]?.found ?? 0) > rows.length })
       )),
     retryMessage: (id) =>
       engine(Effect.gen(function*() {
@@ -170,7 +178,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
 // --- internal ---
 
 const messages = (sql: PgClient.PgClient) =>
-  sql`select m.id::text, m.seq::float8 as seq, m.event_id, m.tenant_id, m.ordering_key, m.payload,
+  sql`select m.id as key, m.id::text, m.seq::float8 as seq, m.event_id, m.tenant_id, m.ordering_key, m.payload,
     ${sql.literal(PgRows.ms("r.routed_at"))} as routed_at, r.matched, r.filtered,
     ${sql.literal(PgRows.ms("i.set_aside_at"))} as set_aside_at, i.error
     from hookline.messages m left join hookline.routings r on r.message_id = m.id

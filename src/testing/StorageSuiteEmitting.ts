@@ -47,7 +47,7 @@ export const emitting: Cases = {
       assert.deepStrictEqual(repeated, { _tag: "Repeated", messageId: first.id })
       const conflict = yield* storage.appendOnce(second, { ...once, key: "k", contentHash: "b" })
       assert.deepStrictEqual(conflict, { _tag: "Conflict", messageId: first.id })
-      const stored = yield* storage.listMessages({ tenantId }, { cursor: undefined, limit: 10 })
+      const { items: stored } = yield* storage.listMessages({ tenantId }, { cursor: undefined, limit: 10, bytes: 1e9 })
       assert.deepStrictEqual(stored.map((found) => found.id), [first.id])
     }),
   "a key is its tenant's own": Effect.gen(function*() {
@@ -155,7 +155,11 @@ export const emitting: Cases = {
     assert.isString(id)
     const kept = yield* backend.transact(backend.transact(append1()))
     assert.isTrue(Option.isSome(yield* storage.getMessage(kept.id)))
-    const tenant = yield* storage.listMessages({ tenantId: kept.tenantId }, { cursor: undefined, limit: 10 })
+    const { items: tenant } = yield* storage.listMessages({ tenantId: kept.tenantId }, {
+      cursor: undefined,
+      limit: 10,
+      bytes: 1e9
+    })
     assert.deepStrictEqual(tenant.map((found) => found.id), [kept.id])
   }),
   "a key taken twice in one transaction is repeated": Effect.gen(function*() {

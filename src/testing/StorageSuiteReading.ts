@@ -48,8 +48,8 @@ export const reading: Cases = {
     yield* append(1, { tenantId: `${tenantId}x` })
     const list = (filter: { readonly eventId?: string }, cursor?: string, limit = 10) =>
       Effect.map(
-        storage.listMessages({ tenantId, ...filter }, { cursor, limit }),
-        (found) => found.map((one) => one.id)
+        storage.listMessages({ tenantId, ...filter }, { cursor, limit, bytes: 1e9 }),
+        (found) => found.items.map((one) => one.id)
       )
     const all = newest(messages)
     assert.deepStrictEqual(yield* list({}), all)
@@ -58,6 +58,23 @@ export const reading: Cases = {
     assert.deepStrictEqual(yield* list({}, all[3], 2), all.slice(4))
     assert.deepStrictEqual(yield* list({ eventId }), newest(messages.slice(0, 4)))
   }),
+  "a page of messages ends before its payloads grow too large, and says whether there are more": Effect.gen(
+    function*() {
+      const { append, storage, tenantId } = yield* make
+      const all = newest(yield* append(5, { payloadJson: JSON.stringify("x".repeat(98)) }))
+      const list = (bytes: number, limit: number, cursor?: string) =>
+        Effect.map(
+          storage.listMessages({ tenantId }, { cursor, limit, bytes }),
+          ({ items, more }) => [items.map((one) => one.id), more]
+        )
+      assert.deepStrictEqual(yield* list(300, 10), [all.slice(0, 3), true])
+      assert.deepStrictEqual(yield* list(1, 10), [all.slice(0, 1), true])
+      assert.deepStrictEqual(yield* list(1, 10, all[3]), [all.slice(4), false])
+      assert.deepStrictEqual(yield* list(1000, 4), [all.slice(0, 4), true])
+      assert.deepStrictEqual(yield* list(1000, 5), [all, false])
+      assert.deepStrictEqual(yield* list(1000, 5, all[4]), [[], false])
+    }
+  ),
   "deliveries are found by every field, finished or not": Effect.gen(function*() {
     const world = yield* mixed
     const { elsewhere, failed, held, pending, retrying, storage, subscription, succeeded, tenantId } = world

@@ -7,7 +7,7 @@ import * as PgStorage from "../../src/storage/PgStorage.ts"
 import * as Postgres from "../support/postgres.ts"
 import { eventually, message, storage as layer, waits } from "./support.ts"
 
-const page = { cursor: undefined, limit: 100 }
+const page = { cursor: undefined, limit: 100, bytes: 1e9 }
 
 /** A wire to the database that can be cut under those who use it. */
 const cuttable = (url: string) =>
@@ -59,7 +59,7 @@ describe("appending on PostgreSQL", () => {
         return yield* Effect.fail("abort")
       })).pipe(Effect.exit)
       assert.isFalse(yield* storage.inTransaction)
-      assert.deepStrictEqual(yield* storage.listMessages({}, page), [])
+      assert.deepStrictEqual(yield* storage.listMessages({}, page), { items: [], more: false })
       assert.deepStrictEqual(yield* sql`select 1 from hookline.inbox union all select 1 from hookline.idempotency`, [])
       assert.deepStrictEqual(yield* storage.appendOnce(second, options), { _tag: "Appended" })
     }).pipe(Effect.provide(layer)))
@@ -89,7 +89,7 @@ describe("appending on PostgreSQL", () => {
       assert.notInclude(JSON.stringify(refused), "secret")
       const kept = yield* message({ payloadJson: `{"quote":"\\"{}\\\\"}`, orderingKey: "NULL" })
       yield* storage.append([kept])
-      const [found] = yield* storage.listMessages({}, page)
+      const [found] = (yield* storage.listMessages({}, page)).items
       assert.strictEqual(found?.payloadJson, kept.payloadJson)
       assert.strictEqual(found?.orderingKey, "NULL")
     }).pipe(Effect.provide(layer)))
@@ -111,7 +111,7 @@ describe("appending on PostgreSQL", () => {
       assert.deepStrictEqual(yield* storage.appendOnce(yield* message(), { ...options, key: "short" }), {
         _tag: "Appended"
       })
-      assert.strictEqual((yield* storage.listMessages({}, page)).length, 3)
+      assert.strictEqual((yield* storage.listMessages({}, page)).items.length, 3)
     }).pipe(Effect.provide(layer)))
 
   it.live("an append whose connection is cut before its answer is of unknown outcome, in a transaction it is undone", () =>
