@@ -126,6 +126,30 @@ export const defaults = {
   /** Active signing secrets of one subscription. */
   signingSecrets: 10,
 
+  // -- verifying
+  /** Signatures of each kind in one `webhook-signature` that are tried: each costs its verifier time. */
+  signaturesTried: 20,
+
+  // -- filters
+  /** Levels of `all`, `any` and `not`, the condition's own included. */
+  filterDepth: 10,
+  /** Conditions of one filter. */
+  filterConditions: 100,
+  /** Values of one `in`, and filters of one `all` or `any`. */
+  filterItems: 1000,
+  /** Bytes of a filter as JSON. */
+  filterBytes: 64 * 1024,
+
+  // -- templates
+  /** Characters of a template's source. */
+  templateLength: 16 * 1024,
+  /** Characters of what a template renders. */
+  templateOutputLength: 2 * 1024 * 1024,
+  /** Characters and list items that one rendering may make on its way, which is what LiquidJS counts as memory. */
+  templateMemory: 8 * 1024 * 1024,
+  /** Time of one rendering. */
+  templateRenderMs: 250,
+
   // -- reading
   /** Items of one page, at most and unless asked for. */
   pageSize: 100,

@@ -19,7 +19,7 @@ const levels: ReadonlyArray<readonly [RegExp, number]> = [
     /^src\/(Id|Message|Subscription|Connection|Limits|SchemaErrors|StorageError|PayloadProperties|Nearest|SecretFields)\.ts$/u,
     0
   ],
-  [/^src\/(Hook|IntegrationEvent|RetrySchedule|Delivery|Filter|Template|Provider|Signature)\.ts$/u, 1],
+  [/^src\/(Hook|IntegrationEvent|RetrySchedule|Delivery|Filter|Template|TemplateEngine|Provider|Signature)\.ts$/u, 1],
   [
     /^src\/(Storage|StorageMemory\w*|Registry|Plugin|Hooks|Secrets|Egress|Dispatcher|Dispatchers|Bindings|Subscriptions)\.ts$/u,
     2
@@ -86,6 +86,7 @@ describe("the house", () => {
       [/^@effect\/sql-pg$/u, /^src\/(storage\/|Runner\.ts)/u],
       [/^@effect\/platform-node/u, /^src\/(http|cli|egress|storage)\/|^src\/Runner\.ts$/u],
       [/^undici$|^ipaddr\.js$/u, /^src\/egress\//u],
+      [/^liquidjs$/u, /^src\/Template(Engine)?\.ts$/u],
       [/^node:(?!crypto$)/u, /^src\/(http|cli|egress|storage)\//u]
     ]
     const wrong = sources.flatMap(({ file, text }) =>
