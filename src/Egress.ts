@@ -2,7 +2,21 @@
  * The one door to the outside: every outbound request of every provider passes `Egress.send`, which decides by one policy
  * where a request may go, for how long it may take and how much of the answer is read. The Node layer is in `egress/`.
  */
-import { Context, type Effect, Schema } from "effect"
+import { Context, type Effect, type Redacted, Schema } from "effect"
+
+/**
+ * What a connection is made with beyond the system's defaults, as PEM.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EgressTls {
+  /** The client's certificate, with its chain, and the key to it. */
+  readonly certificate?: string
+  readonly privateKey?: Redacted.Redacted<string>
+  /** Certificates of authorities to trust, instead of the system's. */
+  readonly authorities?: string
+}
 
 /**
  * A request as a provider asks for it; redirects are never followed.
@@ -18,6 +32,7 @@ export interface EgressRequest {
   readonly body: string
   /** From the start to the end of the answer, in milliseconds; `Limits.requestTimeoutMs` when left out. */
   readonly timeoutMs?: number
+  readonly tls?: EgressTls
 }
 
 /**

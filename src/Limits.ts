@@ -112,6 +112,9 @@ export const defaults = {
   /** Idle connections kept open to one origin, and how long. */
   connectionsPerOrigin: 64,
   keepAliveMs: 10_000,
+  /** How long an OAuth token is kept that does not say when it expires, and how long before its end it is replaced. */
+  oauthTokenMs: 5 * 60_000,
+  oauthMarginMs: 30_000,
   /** Origins with a pool of connections; the least recently used idle one closes first. */
   origins: 1024,
 

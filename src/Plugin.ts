@@ -5,7 +5,7 @@
 import { type Context, Effect, Layer } from "effect"
 import type { AnyHook } from "./Hook.ts"
 import type { IntegrationEvent } from "./IntegrationEvent.ts"
-import type { Provider } from "./Provider.ts"
+import type { Attempt, Provider } from "./Provider.ts"
 import { type PluginError, Registry } from "./Registry.ts"
 
 /**
@@ -36,6 +36,10 @@ export const make = <R = never>(pluginId: string, options: {
 
 // --- internal ---
 
+const provided =
+  <R, A, E>(act: (attempt: Attempt) => Effect.Effect<A, E, R>, context: Context.Context<R>) =>
+  (attempt: Attempt): Effect.Effect<A, E> => Effect.provideContext(act(attempt), context)
+
 const provide = <R>(provider: Provider<R>, context: Context.Context<R>) => ({
   id: provider.id,
   displayName: provider.displayName,
@@ -45,7 +49,8 @@ const provide = <R>(provider: Provider<R>, context: Context.Context<R>) => ({
   retry: provider.retry,
   bind: (config: unknown, options?: { readonly closed?: boolean }) =>
     Effect.map(provider.bind(config, options), (bound) => ({
-      deliver: (attempt: Parameters<typeof bound.deliver>[0]) => Effect.provideContext(bound.deliver(attempt), context),
-      check: Effect.provideContext(bound.check, context)
+      deliver: provided(bound.deliver, context),
+      check: Effect.provideContext(bound.check, context),
+      ...(bound.preview === undefined ? {} : { preview: provided(bound.preview, context) })
     }))
 })

@@ -117,6 +117,21 @@ export const Delivered = Schema.Struct({
 export type Delivered = typeof Delivered.Type
 
 /**
+ * What an attempt would send, for people to look at: without secrets.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const RequestPreview = Schema.Struct({
+  method: Schema.String,
+  url: Schema.String,
+  headers: Schema.Array(Schema.Struct({ name: Schema.String, value: Schema.String })),
+  body: Schema.String
+}).annotate({ identifier: "RequestPreview" })
+/** @category models @since 0.1.0 */
+export type RequestPreview = typeof RequestPreview.Type
+
+/**
  * A provider bound to one subscription's configuration: decoded and compiled once, used for every attempt.
  *
  * @category models
@@ -126,6 +141,8 @@ export interface Bound<R> {
   readonly deliver: (attempt: Attempt) => Effect.Effect<Delivered, ProviderError, R>
   /** The rules that apply when the configuration is used, such as which targets are allowed, checked before it is saved. */
   readonly check: Effect.Effect<void, ConfigRefused, R>
+  /** The request that `deliver` would send, where the provider can tell without sending anything. */
+  readonly preview?: (attempt: Attempt) => Effect.Effect<RequestPreview, ProviderError, R>
 }
 
 /**
@@ -170,7 +187,8 @@ export const make = <Config extends Schema.Codec<unknown, unknown>, R>(options: 
   readonly config: Config
   readonly supportedEvents?: ReadonlyArray<string>
   readonly retry?: RetrySchedule
-  readonly bind: (config: Config["Type"]) => Bound<R>
+  /** Compiles what a configuration needs compiled, once; a refusal's path begins with `config`. */
+  readonly bind: (config: Config["Type"]) => Bound<R> | Effect.Effect<Bound<R>, ConfigRefused>
 }): Provider<R> => {
   const schema = Schema.toCodecJson(options.config)
   const decode = Schema.decodeUnknownEffect(schema)
@@ -187,7 +205,10 @@ export const make = <Config extends Schema.Codec<unknown, unknown>, R>(options: 
           const { message, path } = SchemaErrors.first(error, ["config"])
           return new ConfigRefused({ path, message })
         }),
-        Effect.map(options.bind)
+        Effect.flatMap((decoded) => {
+          const bound = options.bind(decoded)
+          return Effect.isEffect(bound) ? bound : Effect.succeed(bound)
+        })
       )
   }
 }

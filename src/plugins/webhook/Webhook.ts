@@ -7,7 +7,10 @@ import { Limits } from "../../Limits.ts"
 import * as Provider from "../../Provider.ts"
 import * as Signature from "../../Signature.ts"
 import * as RetryAfter from "./RetryAfter.ts"
+import * as WebhookAuth from "./WebhookAuth.ts"
+import * as WebhookBody from "./WebhookBody.ts"
 import { problem, WebhookConfig } from "./WebhookConfig.ts"
+import * as WebhookTemplates from "./WebhookTemplates.ts"
 
 /**
  * The provider `webhook`, `webhook.webhook` in its plugin.
@@ -15,7 +18,8 @@ import { problem, WebhookConfig } from "./WebhookConfig.ts"
  * **Details**
  *
  * 2xx is a success. 408, 429, 5xx, timeouts and lost connections are retried, and whatever `retryOnStatus` names; 410
- * disables the subscription; every other answer is permanent, redirects included.
+ * disables the subscription; every other answer is permanent, redirects included. A template that fails is permanent too,
+ * unless it took too long.
  *
  * **Gotchas**
  *
@@ -29,48 +33,91 @@ export const provider: Provider.Provider<Egress> = Provider.make({
   displayName: "Webhook",
   description: "Sends each message as a signed HTTP request",
   config: WebhookConfig,
-  bind: (config): Provider.Bound<Egress> => {
-    const headers = fixedHeaders(config)
+  bind: Effect.fnUntraced(function*(config: WebhookConfig): Effect.fn.Return<
+    Provider.Bound<Egress>,
+    Provider.ConfigRefused
+  > {
+    const templates = yield* WebhookTemplates.compile(config)
+    const auth = yield* WebhookAuth.make(config)
+
+    const draftOf = Effect.fnUntraced(function*(attempt: Provider.Attempt) {
+      const rendered = yield* templates.render(attempt)
+      const url = URL.parse(rendered.url)
+      if (!url) {
+        return yield* new Provider.PermanentError({
+          code: "MalformedUrl",
+          message: "The URL's template gave no URL: look at what it gives with the subscription's preview"
+        })
+      }
+      const body = WebhookBody.make(config, attempt, rendered.body)
+      const timestampSeconds = Math.floor(attempt.nowMs / 1000)
+      const keys = yield* Effect.forEach(attempt.signingSecrets, Signature.parseSecret).pipe(
+        Effect.mapError((error) => new Provider.RetryableError({ code: "Misconfigured", message: error.message }))
+      )
+      const draft: WebhookAuth.Draft = {
+        method: config.method ?? "POST",
+        url,
+        headers: [
+          "content-type",
+          body.contentType,
+          ...(templates.hasUserAgent ? [] : ["user-agent", userAgent]),
+          ...body.headers,
+          ...rendered.headers,
+          "webhook-id",
+          attempt.message.id,
+          "webhook-timestamp",
+          String(timestampSeconds),
+          "webhook-signature",
+          Signature.sign(keys, { id: attempt.message.id, timestampSeconds, body: body.text }),
+          "x-delivery-id",
+          attempt.deliveryId,
+          "x-event-type",
+          attempt.message.eventId
+        ],
+        body: body.text
+      }
+      return draft
+    })
+
     return {
       check: Effect.gen(function*() {
         const found = problem(config)
         if (found) return yield* new Provider.ConfigRefused(found)
         const egress = yield* Egress
-        yield* egress.check(config.url).pipe(
-          Effect.mapError((error) => new Provider.ConfigRefused({ path: "config.url", message: error.message }))
-        )
+        const check = (field: "url" | "oauthTokenUrl", url: string) =>
+          Effect.mapError(
+            egress.check(url),
+            (error) => new Provider.ConfigRefused({ path: `config.${field}`, message: error.message })
+          )
+        // Where a template decides the host, the target is judged when it is known.
+        const target = templates.target
+        if (target !== undefined) yield* check("url", target)
+        if (config.authType === "oauth2") yield* check("oauthTokenUrl", config.oauthTokenUrl ?? "")
       }),
+      preview: (attempt) =>
+        Effect.map(draftOf(attempt), ({ body, headers, method, url }) => ({
+          method,
+          url: url.href,
+          headers: pairs([...headers, ...auth.shown]),
+          body
+        })),
       deliver: Effect.fnUntraced(function*(attempt) {
         const egress = yield* Egress
         const limits = yield* Limits
-        const body = bodyOf(config, attempt)
-        const timestampSeconds = Math.floor(attempt.nowMs / 1000)
-        const keys = yield* Effect.forEach(attempt.signingSecrets, Signature.parseSecret).pipe(
-          Effect.mapError((error) => new Provider.RetryableError({ code: "Misconfigured", message: error.message }))
-        )
+        const draft = yield* draftOf(attempt)
         const response = yield* egress.send({
-          method: config.method ?? "POST",
-          url: config.url,
+          method: draft.method,
+          url: draft.url.href,
           timeoutMs: config.timeoutMs ?? limits.requestTimeoutMs,
-          headers: [
-            ...headers,
-            "webhook-id",
-            attempt.message.id,
-            "webhook-timestamp",
-            String(timestampSeconds),
-            "webhook-signature",
-            Signature.sign(keys, { id: attempt.message.id, timestampSeconds, body }),
-            "x-delivery-id",
-            attempt.deliveryId,
-            "x-event-type",
-            attempt.message.eventId
-          ],
-          body
+          headers: [...draft.headers, ...(yield* auth.headers(draft, attempt.nowMs))],
+          body: draft.body,
+          ...(auth.tls === undefined ? {} : { tls: auth.tls })
         }).pipe(Effect.mapError(egressFailure))
-        return yield* judge(config, limits, response, attempt.nowMs)
+        const again = response.statusCode === 401 && (yield* auth.refused)
+        return yield* judge(config, limits, response, attempt.nowMs, again)
       })
     }
-  }
+  })
 })
 
 // --- internal ---
@@ -78,32 +125,8 @@ export const provider: Provider.Provider<Egress> = Provider.make({
 /** The package's version, held to it by a test: importing package.json would tie the provider to where it is installed. */
 const userAgent = "Hookline/0.1.0"
 
-const fixedHeaders = (config: WebhookConfig): ReadonlyArray<string> => {
-  const headers = ["content-type", config.contentType ?? "application/json"]
-  if (!config.customHeaders?.some(({ name }) => name.toLowerCase() === "user-agent")) {
-    headers.push("user-agent", userAgent)
-  }
-  if (config.authType === "bearer") headers.push("authorization", `Bearer ${config.bearerToken ?? ""}`)
-  if (config.authType === "basic") {
-    const credentials = Buffer.from(`${config.basicUsername ?? ""}:${config.basicPassword ?? ""}`).toString("base64")
-    headers.push("authorization", `Basic ${credentials}`)
-  }
-  if (config.authType === "header") headers.push(config.authHeaderName ?? "", config.authHeaderValue ?? "")
-  for (const { name, value } of config.customHeaders ?? []) headers.push(name, value)
-  return headers
-}
-
-/** The payload is JSON text already: the body is put around it, so that it is never parsed. */
-const bodyOf = (config: WebhookConfig, attempt: Provider.Attempt): string => {
-  const { eventId, payloadJson, timestampMs } = attempt.message
-  const timestamp = new Date(timestampMs).toISOString()
-  if (config.format !== "seed") {
-    return `{"type":${JSON.stringify(eventId)},"timestamp":"${timestamp}","data":${payloadJson}}`
-  }
-  const { id, name } = attempt.subscription
-  return `{"id":"${attempt.deliveryId}","eventType":${JSON.stringify(eventId)},"timestamp":"${timestamp}",` +
-    `"subscription":{"id":"${id}","name":${JSON.stringify(name)}},"data":${payloadJson}}`
-}
+const pairs = (headers: ReadonlyArray<string>) =>
+  headers.flatMap((name, i) => i % 2 === 0 ? [{ name, value: headers[i + 1] ?? "" }] : [])
 
 const egressFailure = (error: EgressError): Provider.ProviderError => {
   switch (error._tag) {
@@ -120,7 +143,9 @@ const judge = (
   config: WebhookConfig,
   limits: Limits,
   answer: EgressResponse,
-  nowMs: number
+  nowMs: number,
+  /** Another try has something new to show. */
+  again: boolean
 ): Effect.Effect<Provider.Delivered, Provider.ProviderError> => {
   const { statusCode } = answer
   const response = excerpt(answer, limits)
@@ -135,7 +160,7 @@ const judge = (
     response
   }
   const named = config.retryOnStatus?.includes(statusCode) === true
-  if (named || statusCode === 408 || statusCode === 429 || statusCode >= 500) {
+  if (named || again || statusCode === 408 || statusCode === 429 || statusCode >= 500) {
     const retryAfterMs = statusCode === 429 || statusCode === 503
       ? RetryAfter.parse(answer.headers["retry-after"], nowMs)
       : undefined
