@@ -80,6 +80,10 @@ export const generateMasterKey: Effect.Effect<Redacted.Redacted<string>> = Effec
 // --- internal ---
 
 const version = "v1"
+const cipherName = "aes-256-gcm"
+const nonceBytes = 12
+/** Pinned at both ends: GCM would open with as little as four bytes of a tag, which can be guessed. */
+const authTagLength = 16
 
 const make = (key: Buffer): Secrets["Service"] => {
   const keyId = createHash("sha256").update(key).digest("hex").slice(0, 8)
@@ -87,8 +91,8 @@ const make = (key: Buffer): Secrets["Service"] => {
     seal: (plaintext, context) =>
       Effect.sync(() => {
         // A repeated nonce breaks GCM: it must come from the system's generator, not from the replayable Random.
-        const nonce = randomBytes(12)
-        const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(Buffer.from(context))
+        const nonce = randomBytes(nonceBytes)
+        const cipher = createCipheriv(cipherName, key, nonce, { authTagLength }).setAAD(Buffer.from(context))
         const sealed = Buffer.concat([nonce, cipher.update(Redacted.value(plaintext), "utf8"), cipher.final()])
         return `${version}:${keyId}:${Buffer.concat([sealed, cipher.getAuthTag()]).toString("base64url")}`
       }),
@@ -99,11 +103,14 @@ const make = (key: Buffer): Secrets["Service"] => {
           if (found !== version || text === undefined) throw new TypeError("it is not a sealed text")
           if (foundKeyId !== keyId) throw new TypeError(`it was sealed with the master key ${foundKeyId}, not ${keyId}`)
           const bytes = Buffer.from(text, "base64url")
-          const decipher = createDecipheriv("aes-256-gcm", key, bytes.subarray(0, 12))
+          if (bytes.length < nonceBytes + authTagLength) throw new TypeError("it is too short for a sealed text")
+          const decipher = createDecipheriv(cipherName, key, bytes.subarray(0, nonceBytes), { authTagLength })
             .setAAD(Buffer.from(context))
-            .setAuthTag(bytes.subarray(-16))
+            .setAuthTag(bytes.subarray(-authTagLength))
           return Redacted.make(
-            Buffer.concat([decipher.update(bytes.subarray(12, -16)), decipher.final()]).toString("utf8")
+            Buffer.concat([decipher.update(bytes.subarray(nonceBytes, -authTagLength)), decipher.final()]).toString(
+              "utf8"
+            )
           )
         },
         catch: (error) =>

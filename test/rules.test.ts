@@ -267,4 +267,17 @@ describe("secrets", () => {
         yield* Effect.flip(secrets.open(changed, "sub_1"))
       }).pipe(Effect.provide(SecretsTest))
   )
+
+  it.effect("do not open with a part of their nonce or tag", () =>
+    Effect.gen(function*() {
+      const secrets = yield* Secrets.Secrets
+      const [version, keyId, text = ""] = (yield* secrets.seal(Redacted.make(""), "sub_1")).split(":")
+      const bytes = Buffer.from(text, "base64url")
+      assert.strictEqual(bytes.length, 28)
+      for (let length = 0; length < bytes.length; length++) {
+        const short = `${version}:${keyId}:${bytes.subarray(0, length).toString("base64url")}`
+        const { message } = yield* Effect.flip(secrets.open(short, "sub_1"))
+        assert.include(message, "too short for a sealed text")
+      }
+    }).pipe(Effect.provide(SecretsTest)))
 })
