@@ -160,6 +160,16 @@ export const defaults = {
   /** Bytes of payloads on one page of messages, beyond one payload. */
   pageBytes: 8 * 1024 * 1024,
 
+  // -- the embedded PostgreSQL
+  /** How long a start waits for what may pass: a recovery, another process that starts or stops the same server. */
+  embeddedStartMs: 15_000,
+  /** How long a stop waits for the sessions to end before it ends the server at once. */
+  embeddedStopMs: 20_000,
+  /** How long the server of a port has to say who it is. */
+  embeddedAnswerMs: 2000,
+  /** Bytes of the server's log told with a start that failed. */
+  embeddedLogBytes: 2000,
+
   // -- history
   /** Days of partitions made ahead of time. */
   partitionsAheadDays: 7,

@@ -2,24 +2,16 @@
  * The embedded PostgreSQL of development and tests: the real server's binaries from npm under our own supervision. It lives
  * in its own session, so that it is stopped last, and outlives a killed runner, whose successor adopts it.
  */
-import { Effect, Redacted, Schedule, Schema, type Scope } from "effect"
+import { Effect, Redacted, Schema, type Scope } from "effect"
 import { execFile } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs"
 import { createRequire } from "node:module"
-import { createServer } from "node:net"
 import * as Path from "node:path"
 import { pathToFileURL } from "node:url"
-
-/**
- * The embedded server can't be started; the message says what to do.
- *
- * @category errors
- * @since 0.1.0
- */
-export class EmbeddedPostgresError extends Schema.TaggedError<EmbeddedPostgresError>()("EmbeddedPostgresError", {
-  message: Schema.String
-}) {}
+import { Limits } from "../Limits.ts"
+import { type EmbeddedPostgresError, failed } from "./EmbeddedPostgresError.ts"
+import * as Postmaster from "./Postmaster.ts"
 
 /**
  * A running server.
@@ -49,21 +41,29 @@ export const make = (options: {
   readonly unsafeFast?: boolean
 }): Effect.Effect<EmbeddedPostgres, EmbeddedPostgresError, Scope.Scope> =>
   Effect.gen(function*() {
+    const limits = yield* Limits
     const binaries = yield* findBinaries
     const folder = Path.resolve(options.dataDir)
     const user = yield* prepare(folder)
     const data = Path.join(folder, "postgres")
-    const password = yield* keep(Path.join(folder, "postgres-password"), () => randomBytes(24).toString("hex"))
-    const run = (program: "initdb" | "pg_ctl", args: ReadonlyArray<string>) =>
-      execute(binaries[program], args, user, folder)
-    yield* initialise(data, password, user, run)
-    const port = yield* Effect.acquireRelease(
-      start(data, run, options.unsafeFast === true),
-      () =>
-        run("pg_ctl", ["stop", "-D", data, "-m", "fast", "-w", "-t", "20"]).pipe(
-          Effect.catch(() => Effect.ignore(run("pg_ctl", ["stop", "-D", data, "-m", "immediate", "-w", "-t", "10"])))
-        )
-    )
+    const passwordFile = Path.join(folder, "postgres-password")
+    const run = (program: keyof typeof binaries, args: ReadonlyArray<string>) =>
+      execute(binaries[program], args, user, folder, limits.embeddedLogBytes)
+    const stands = yield* clusterStands(data, passwordFile, user)
+    const password = yield* keep(passwordFile)
+    if (!stands) yield* initialise(data, password, user, (args) => run("initdb", args))
+    const place: Postmaster.Place = {
+      data,
+      password: Redacted.make(password),
+      passwordFile,
+      settings: options.unsafeFast === true
+        ? ["-c fsync=off", "-c synchronous_commit=off", "-c full_page_writes=off"]
+        : [],
+      limits,
+      pgCtl: (args) => run("pg_ctl", args)
+    }
+    const port = yield* Effect.acquireRelease(Postmaster.start(place), (port) => Postmaster.stop(place, port))
+    yield* Postmaster.confirm(place, port)
     return { port, url: Redacted.make(`postgres://hookline:${password}@127.0.0.1:${port}/postgres`) }
   })
 
@@ -73,10 +73,6 @@ interface User {
   readonly uid: number
   readonly gid: number
 }
-
-type Run = (program: "initdb" | "pg_ctl", args: ReadonlyArray<string>) => Effect.Effect<string, EmbeddedPostgresError>
-
-const failed = (message: string) => new EmbeddedPostgresError({ message })
 
 const attempt = <A>(what: string, f: () => A): Effect.Effect<A, EmbeddedPostgresError> =>
   Effect.try({ try: f, catch: (error) => failed(`${what}: ${error instanceof Error ? error.message : error}`) })
@@ -122,117 +118,128 @@ const prepare = Effect.fnUntraced(function*(folder: string) {
   return user
 })
 
-/** Reads a kept secret, or makes it and keeps it for its owner alone. */
-const keep = (file: string, make: () => string) =>
-  attempt(`${file} can't be kept`, () => {
-    try {
-      Fs.writeFileSync(file, make(), { mode: 0o600, flag: "wx" })
-    } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error
+/**
+ * Whether a cluster stands in the folder, with the password that opens it. Anything else is left as it is: it is not ours to
+ * remove, and a new password would not open the cluster.
+ */
+const clusterStands = (data: string, passwordFile: string, user: User | undefined) =>
+  Effect.gen(function*() {
+    const found = yield* attempt(`${data} can't be read`, () => Fs.statSync(data, { throwIfNoEntry: false }))
+    const names = found?.isDirectory() === true ? namesIn(data) : undefined
+    if (!found || names?.length === 0) return false
+    if (!found.isDirectory() || names?.includes("PG_VERSION") === false) {
+      return yield* failed(
+        `${data} is in the way: it holds no PostgreSQL database (no PG_VERSION in it), and Hookline keeps its own there. ` +
+          "Move it away, or choose another folder with --data-dir."
+      )
+    }
+    const owner = user?.uid ?? process.getuid?.()
+    if (owner !== undefined && owner !== found.uid) {
+      return yield* failed(
+        `The database in ${data} belongs to the user ${found.uid}, and PostgreSQL would run as ${owner}: run as the user that ` +
+          "made it, or choose another folder with --data-dir."
+      )
+    }
+    if (!Fs.existsSync(passwordFile)) {
+      return yield* failed(
+        `The database in ${data} opens with the password that was kept in ${passwordFile}, which is missing. Put that file ` +
+          `back, or move ${data} away to begin with an empty database.`
+      )
+    }
+    return true
+  })
+
+/** Undefined where it can't be read. */
+const namesIn = (folder: string): ReadonlyArray<string> | undefined => {
+  try {
+    return Fs.readdirSync(folder)
+  } catch {
+    return undefined
+  }
+}
+
+/** Reads the kept password, or makes it and keeps it for its owner alone: whole or not at all, and the first one made stays. */
+const keep = Effect.fnUntraced(function*(file: string) {
+  const kept = yield* attempt(`${file} can't be kept`, () => {
+    if (!Fs.existsSync(file)) {
+      const made = `${file}-${randomBytes(4).toString("hex")}`
+      Fs.writeFileSync(made, randomBytes(24).toString("hex"), { mode: 0o600, flag: "wx", flush: true })
+      try {
+        Fs.linkSync(made, file)
+      } catch (error) {
+        if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error
+      } finally {
+        Fs.rmSync(made)
+      }
     }
     return Fs.readFileSync(file, "utf8").trim()
   })
+  if (kept !== "") return kept
+  return yield* failed(
+    `${file} is empty: put the database's password back into it, or, where there is no database yet, remove the file.`
+  )
+})
 
-const execute = (program: string, args: ReadonlyArray<string>, user: User | undefined, cwd: string) =>
-  Effect.callback<string, EmbeddedPostgresError>((resume) => {
-    // Not interrupted: a half-made start would leave a server behind.
+const execute = (
+  program: string,
+  args: ReadonlyArray<string>,
+  user: User | undefined,
+  cwd: string,
+  outputBytes: number
+) =>
+  // Not interrupted: what is half made or started would be left behind.
+  Effect.uninterruptible(Effect.callback<string, EmbeddedPostgresError>((resume) => {
     execFile(
       program,
       [...args],
       { ...user, cwd, env: { PATH: process.env["PATH"], LC_ALL: "C", TZ: "UTC" } },
-      (error, stdout, stderr) =>
-        resume(
-          error
-            ? Effect.fail(
-              failed(`${Path.basename(program)} failed: ${`${stderr}${stdout}`.trim().slice(-600) || error.message}`)
-            )
-            : Effect.succeed(stdout)
-        )
+      (error, stdout, stderr) => {
+        if (!error) return resume(Effect.succeed(stdout))
+        const said = `${stderr}${stdout}`.trim().slice(-outputBytes)
+        resume(Effect.fail(failed(`${Path.basename(program)} failed: ${said || error.message}`)))
+      }
     )
-  })
+  }))
 
 /** Makes the cluster beside its place and moves it there when it is whole, so that a crash leaves nothing half-made. */
-const initialise = Effect.fnUntraced(function*(data: string, password: string, user: User | undefined, run: Run) {
-  if (Fs.existsSync(Path.join(data, "PG_VERSION"))) return
-  const making = `${data}-${randomBytes(4).toString("hex")}`
-  const passwordFile = `${making}.pw`
-  yield* attempt("The database's folder can't be made", () => {
-    Fs.mkdirSync(making, { mode: 0o700 })
-    Fs.writeFileSync(passwordFile, password, { mode: 0o600 })
-    if (user) {
-      Fs.chownSync(making, user.uid, user.gid)
-      Fs.chownSync(passwordFile, user.uid, user.gid)
-    }
-  })
-  yield* run("initdb", [
-    "-D",
-    making,
-    "--username=hookline",
-    "--auth=scram-sha-256",
-    `--pwfile=${passwordFile}`,
-    "--encoding=UTF8",
-    "--locale=C",
-    "--no-sync"
-  ]).pipe(Effect.ensuring(Effect.sync(() => Fs.rmSync(passwordFile, { force: true }))))
-  yield* attempt("The database's folder can't be put in place", () => {
-    if (Fs.existsSync(Path.join(data, "PG_VERSION"))) Fs.rmSync(making, { recursive: true })
-    else Fs.renameSync(making, data)
-  })
-})
-
-const freePort = Effect.callback<number, EmbeddedPostgresError>((resume) => {
-  const server = createServer()
-  server.on("error", (error) => resume(Effect.fail(failed(`No free port: ${error.message}`))))
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() =>
-      resume(
-        typeof address === "object" && address !== null
-          ? Effect.succeed(address.port)
-          : Effect.fail(failed("No free port"))
-      )
-    )
-  })
-})
-
-/** Adopts the folder's server or starts it; another process may do the same, so it is tried for 15 seconds. */
-const start = (data: string, run: Run, unsafeFast: boolean) =>
-  adopt(data, run).pipe(
-    Effect.catch(() =>
-      Effect.gen(function*() {
-        const port = yield* freePort
-        const settings = [
-          `-p ${port}`,
-          "-c listen_addresses=127.0.0.1",
-          "-c unix_socket_directories=",
-          "-c max_connections=200",
-          ...(unsafeFast ? ["-c fsync=off", "-c synchronous_commit=off", "-c full_page_writes=off"] : [])
-        ]
-        yield* run("pg_ctl", [
-          "start",
-          "-D",
-          data,
-          "-w",
-          "-t",
-          "15",
-          "-l",
-          Path.join(data, "server.log"),
-          "-o",
-          settings.join(" ")
-        ])
-        return port
+const initialise = (
+  data: string,
+  password: string,
+  user: User | undefined,
+  initdb: (args: ReadonlyArray<string>) => Effect.Effect<string, EmbeddedPostgresError>
+) =>
+  Effect.gen(function*() {
+    const making = `${data}-${randomBytes(4).toString("hex")}`
+    const passwordFile = `${making}.pw`
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        for (const made of [making, passwordFile]) Fs.rmSync(made, { recursive: true, force: true })
       })
-    ),
-    Effect.retry({ schedule: Schedule.spaced("500 millis"), times: 30 })
-  )
-
-/** The port of the server that runs on the folder, from its own lock file. */
-const adopt = Effect.fnUntraced(function*(data: string, run: Run) {
-  yield* run("pg_ctl", ["status", "-D", data])
-  const port = yield* attempt(
-    "The running server's port is not known",
-    () => Number(Fs.readFileSync(Path.join(data, "postmaster.pid"), "utf8").split("\n")[3])
-  )
-  if (!Number.isInteger(port) || port <= 0) return yield* failed("The running server has not said its port yet")
-  return port
-})
+    )
+    yield* attempt("The database's folder can't be made", () => {
+      Fs.mkdirSync(making, { mode: 0o700 })
+      Fs.writeFileSync(passwordFile, password, { mode: 0o600 })
+      if (user) {
+        Fs.chownSync(making, user.uid, user.gid)
+        Fs.chownSync(passwordFile, user.uid, user.gid)
+      }
+    })
+    yield* initdb([
+      "-D",
+      making,
+      "--username=hookline",
+      "--auth=scram-sha-256",
+      `--pwfile=${passwordFile}`,
+      "--encoding=UTF8",
+      "--locale=C",
+      "--no-sync"
+    ])
+    yield* attempt("The database's folder can't be put in place", () => {
+      try {
+        Fs.renameSync(making, data)
+      } catch (error) {
+        // Another process was quicker: its cluster is the one.
+        if (!Fs.existsSync(Path.join(data, "PG_VERSION"))) throw error
+      }
+    })
+  }).pipe(Effect.scoped)

@@ -99,6 +99,20 @@ export const append = (error: SqlError.SqlError, inTransaction: boolean): Append
     })
 }
 
+/**
+ * The SQLSTATE that the server answered with; empty where it did not answer.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const sqlState = (error: SqlError.SqlError): string => {
+  for (let cause: unknown = error.reason.cause; typeof cause === "object" && cause !== null;) {
+    if ("code" in cause && typeof cause.code === "string" && /^[0-9A-Z]{5}$/u.test(cause.code)) return cause.code
+    cause = "cause" in cause ? cause.cause : undefined
+  }
+  return ""
+}
+
 // --- internal ---
 
 /** A row without a partition: housekeeping is behind, or a clock far off. */
@@ -112,14 +126,6 @@ const isRefusal = (error: SqlError.SqlError): boolean => {
 
 const refused = (error: SqlError.SqlError) =>
   new RowRefused({ message: `The database refused a row (${describe(error)})` })
-
-const sqlState = (error: SqlError.SqlError): string => {
-  for (let cause: unknown = error.reason.cause; typeof cause === "object" && cause !== null;) {
-    if ("code" in cause && typeof cause.code === "string" && /^[0-9A-Z]{5}$/u.test(cause.code)) return cause.code
-    cause = "cause" in cause ? cause.cause : undefined
-  }
-  return ""
-}
 
 const describe = (error: SqlError.SqlError): string => {
   const state = sqlState(error)

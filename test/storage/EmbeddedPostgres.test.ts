@@ -3,12 +3,13 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted, type Scope } from "effect"
-import { type ChildProcess, spawn } from "node:child_process"
+import { Effect, Fiber, Redacted } from "effect"
+import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import { connect } from "node:net"
 import * as Path from "node:path"
 import { pathToFileURL } from "node:url"
+import * as Limits from "../../src/Limits.ts"
 import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
 import { exited, folder, kill, until } from "../support/process.ts"
 
@@ -55,11 +56,45 @@ const accepts = (port: number) =>
   })
 
 /** What stands beside the data: nothing may be left of a start that was broken off. */
-const beside = (dir: string) => Fs.readdirSync(dir).filter((name) => name.startsWith("postgres-")).sort()
+const beside = (dir: string) =>
+  Fs.existsSync(dir) ? Fs.readdirSync(dir).filter((name) => name.startsWith("postgres-")).sort() : []
 
-/** What a start is refused with. */
-const refusal = (dir: string): Effect.Effect<string, EmbeddedPostgres.EmbeddedPostgres, Scope.Scope> =>
-  Effect.map(Effect.flip(EmbeddedPostgres.make({ dataDir: dir })), ({ message }) => message)
+/** What a start is refused with, at once: one that waited would not end within the test's time. */
+const refusal = (dir: string, embeddedStartMs = 3_600_000): Effect.Effect<string, EmbeddedPostgres.EmbeddedPostgres> =>
+  Effect.map(Effect.scoped(Effect.flip(EmbeddedPostgres.make({ dataDir: dir }))), ({ message }) => message).pipe(
+    Effect.provide(Limits.layer({ embeddedStartMs }))
+  )
+
+/** Makes a cluster with a row in it, stopped. */
+const cluster = (dir: string) =>
+  Effect.scoped(Effect.flatMap(EmbeddedPostgres.make({ dataDir: dir }), ({ url }) => insert(url, 1)))
+
+const includesAll = (message: string, texts: ReadonlyArray<string>) => {
+  for (const text of texts) assert.include(message, text)
+}
+
+/** A process that has nothing to do with PostgreSQL, of the user that PostgreSQL runs as; ended with its scope. */
+const stranger = Effect.acquireRelease(
+  Effect.sync(() =>
+    spawn("sleep", ["600"], { cwd: "/", stdio: "ignore", ...(isRoot ? { uid: 65534, gid: 65534 } : {}) })
+  ),
+  (child) => Effect.andThen(Effect.sync(() => child.kill("SIGKILL")), Effect.ignore(exited(child)))
+).pipe(Effect.map((child) => ({ child, pid: child.pid ?? 0 })))
+
+/** The lock file that a killed server leaves behind, with another process's id and another port; gone with the scope. */
+const leaveLock = (dir: string, pid: number, port: number, status = "ready") =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const text = [pid, dataOf(dir), 1, port, "", "127.0.0.1", "  1234567         1", `${status}   `, ""].join("\n")
+      Fs.writeFileSync(lockOf(dir), text)
+      if (isRoot) Fs.chownSync(lockOf(dir), 65534, 65534)
+      return text
+    }),
+    (text) =>
+      Effect.sync(() => {
+        if (Fs.existsSync(lockOf(dir)) && Fs.readFileSync(lockOf(dir), "utf8") === text) Fs.rmSync(lockOf(dir))
+      })
+  )
 
 /** Starts a server when it is told to go, prints its URL and keeps it until it is killed. */
 const program = `
@@ -178,7 +213,7 @@ describe("the embedded PostgreSQL", () => {
       const dir = yield* dataDir
       const killed = yield* supervisor(dir)
       yield* killed.go
-      const made = () => Fs.existsSync(dir) && beside(dir).some((name) => Fs.existsSync(Path.join(dir, name, "base")))
+      const made = () => beside(dir).some((name) => Fs.existsSync(Path.join(dir, name, "base")))
       yield* until("the cluster is half made", Effect.sync(made))
       yield* kill(killed.child, "SIGKILL")
       yield* exited(killed.child)
@@ -188,8 +223,45 @@ describe("the embedded PostgreSQL", () => {
       assert.deepStrictEqual(yield* kept(url), [1])
     }))
 
+  it.live("takes the folder with its password for a new one when only the database was removed", () =>
+    Effect.gen(function*() {
+      const dir = yield* dataDir
+      const first = yield* Effect.scoped(EmbeddedPostgres.make({ dataDir: dir }))
+      Fs.rmSync(dataOf(dir), { recursive: true })
+      const { url } = yield* EmbeddedPostgres.make({ dataDir: dir })
+      const passwordOf = (url: Redacted.Redacted<string>) => new URL(Redacted.value(url)).password
+      assert.strictEqual(passwordOf(url), passwordOf(first.url))
+      yield* insert(url, 1)
+    }))
+
+  it.live("leaves nothing behind when its start is interrupted", () =>
+    Effect.gen(function*() {
+      const dir = yield* dataDir
+      const fiber = yield* Effect.forkChild(Effect.scoped(EmbeddedPostgres.make({ dataDir: dir })))
+      yield* until("the cluster is being made", Effect.sync(() => beside(dir).length > 1))
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(beside(dir), ["postgres-password"])
+      assert.isFalse(Fs.existsSync(lockOf(dir)))
+    }))
+
+  it.live("gives up durability for speed only when it is told to", () =>
+    Effect.gen(function*() {
+      const dir = yield* dataDir
+      const settings = (unsafeFast: boolean) =>
+        Effect.scoped(Effect.flatMap(EmbeddedPostgres.make({ dataDir: dir, unsafeFast }), ({ url }) =>
+          use(url, (sql) =>
+            sql`select name, setting from pg_settings
+              where name in ('fsync', 'full_page_writes', 'synchronous_commit') order by name`.values)))
+      const all = (setting: string) =>
+        ["fsync", "full_page_writes", "synchronous_commit"].map((name) => [name, setting])
+      assert.deepStrictEqual(yield* settings(true), all("off"))
+      assert.deepStrictEqual(yield* settings(false), all("on"))
+    }))
+})
+
+describe("the embedded PostgreSQL says what to do, and changes nothing, where", () => {
   it.live.skipIf(!isRoot)(
-    "says which folder root has to open where its user can't enter",
+    "root's PostgreSQL can't enter a folder",
     () =>
       Effect.gen(function*() {
         const made = yield* folder
@@ -197,8 +269,170 @@ describe("the embedded PostgreSQL", () => {
         Fs.mkdirSync(closed, { mode: 0o700 })
         const dir = Path.join(closed, "data")
         const message = yield* refusal(dir)
-        for (const text of [`chmod o+x ${closed}`, "--data-dir"]) assert.include(message, text)
+        includesAll(message, [`chmod o+x ${closed}`, "--data-dir"])
         assert.isFalse(Fs.existsSync(dataOf(dir)))
       })
   )
+
+  it.live("its place is taken by something else", () =>
+    Effect.gen(function*() {
+      const dir = yield* dataDir
+      Fs.mkdirSync(dataOf(dir), { recursive: true })
+      Fs.writeFileSync(Path.join(dataOf(dir), "notes.txt"), "mine")
+      includesAll(yield* refusal(dir), [dataOf(dir), "no PG_VERSION", "Move it away", "--data-dir"])
+      assert.deepStrictEqual(Fs.readdirSync(dir, { recursive: true }).sort(), ["postgres", "postgres/notes.txt"])
+      Fs.rmSync(dataOf(dir), { recursive: true })
+      Fs.writeFileSync(dataOf(dir), "mine")
+      includesAll(yield* refusal(dir), [dataOf(dir), "Move it away"])
+      assert.strictEqual(Fs.readFileSync(dataOf(dir), "utf8"), "mine")
+    }))
+
+  it.live("the database was made by another version of PostgreSQL", () =>
+    Effect.gen(function*() {
+      const dir = yield* dataDir
+      yield* cluster(dir)
+      const versionFile = Path.join(dataOf(dir), "PG_VERSION")
+      const version = Fs.readFileSync(versionFile, "utf8")
+      Fs.writeFileSync(versionFile, "15\n")
+      includesAll(yield* refusal(dir), [dataOf(dir), "made by PostgreSQL 15", "move the folder away"])
+      Fs.writeFileSync(versionFile, version)
+      const { url } = yield* EmbeddedPostgres.make({ dataDir: dir })
+      assert.deepStrictEqual(yield* kept(url), [1])
+    }))
+
+  it.live("the database's password is missing, empty or another one", () =>
+    Effect.gen(function*() {
+      const dir = yield* dataDir
+      yield* cluster(dir)
+      const file = Path.join(dir, "postgres-password")
+      const password = Fs.readFileSync(file, "utf8")
+      Fs.rmSync(file)
+      includesAll(yield* refusal(dir), [file, "is missing", "Put that file back", `move ${dataOf(dir)} away`])
+      assert.isFalse(Fs.existsSync(file))
+      Fs.writeFileSync(file, "")
+      includesAll(yield* refusal(dir), [file, "is empty"])
+      Fs.writeFileSync(file, "another")
+      const message = yield* refusal(dir)
+      includesAll(message, ["refuses the password", file, "put back the password"])
+      assert.notInclude(message, "another ")
+      assert.isFalse(Fs.existsSync(lockOf(dir)))
+      Fs.writeFileSync(file, password)
+      const { url } = yield* EmbeddedPostgres.make({ dataDir: dir })
+      assert.deepStrictEqual(yield* kept(url), [1])
+    }))
+
+  it.live("the database is broken: with the end of the server's log", () =>
+    Effect.gen(function*() {
+      const dir = yield* dataDir
+      yield* cluster(dir)
+      const control = Path.join(dataOf(dir), "global", "pg_control")
+      Fs.renameSync(control, `${control}.away`)
+      includesAll(yield* refusal(dir), [dataOf(dir), "global/pg_control", "from a backup", "move it away"])
+      Fs.renameSync(`${control}.away`, control)
+      const wal = Path.join(dataOf(dir), "pg_wal")
+      for (const name of Fs.readdirSync(wal).filter((name) => /^[0-9A-F]{24}$/u.test(name))) {
+        Fs.rmSync(Path.join(wal, name))
+      }
+      includesAll(yield* refusal(dir), ["could not locate a valid checkpoint record", "from a backup"])
+    }))
+
+  it.live("the server starts, but its database can't be used: it is stopped again", () =>
+    Effect.gen(function*() {
+      const dir = yield* dataDir
+      yield* cluster(dir)
+      const databases = Path.join(dataOf(dir), "base")
+      // The database `postgres`: template1 and template0 come before it.
+      Fs.renameSync(Path.join(databases, "5"), Path.join(databases, "away"))
+      includesAll(yield* refusal(dir), ["can't be used", "base/5", "from a backup"])
+      assert.isFalse(Fs.existsSync(lockOf(dir)))
+    }))
+
+  it.live("a lock file was left behind whose process id another process has now", () =>
+    Effect.gen(function*() {
+      const dir = yield* dataDir
+      yield* cluster(dir)
+      const other = yield* stranger
+      const text = yield* leaveLock(dir, other.pid, 1)
+      includesAll(yield* refusal(dir), [lockOf(dir), `process ${other.pid}`, "nothing answers", `ps -p ${other.pid}`])
+      assert.strictEqual(Fs.readFileSync(lockOf(dir), "utf8"), text)
+      assert.isTrue(runs(other.pid))
+      other.child.kill("SIGKILL")
+      yield* exited(other.child)
+      const { url } = yield* EmbeddedPostgres.make({ dataDir: dir })
+      assert.deepStrictEqual(yield* kept(url), [1])
+    }))
+
+  it.live("the process that a lock file names serves another folder, or a copy of this one", () =>
+    Effect.gen(function*() {
+      const dir = yield* dataDir
+      const { port, url } = yield* EmbeddedPostgres.make({ dataDir: dir })
+      yield* insert(url, 1)
+      const copy = yield* dataDir
+      execFileSync("cp", ["-a", dir, copy])
+      includesAll(yield* refusal(copy), [`process ${postmaster(dir)}`, `serves ${dataOf(dir)}`])
+      const another = yield* dataDir
+      yield* cluster(another)
+      yield* leaveLock(another, postmaster(dir), port)
+      includesAll(yield* refusal(another), [`process ${postmaster(dir)}`, "refuses the password"])
+      assert.deepStrictEqual(yield* kept(url), [1])
+      // The copies' lock files name this server: what cleans up after a test would stop it.
+      for (const copied of [copy, another]) Fs.rmSync(lockOf(copied))
+    }))
+
+  it.live("what is waited for does not come", () =>
+    Effect.gen(function*() {
+      const dir = yield* dataDir
+      yield* cluster(dir)
+      const other = yield* stranger
+      yield* leaveLock(dir, other.pid, 1, "starting")
+      includesAll(yield* refusal(dir, 1000), [`process ${other.pid}`, "nothing answers"])
+      Fs.writeFileSync(lockOf(dir), "")
+      includesAll(yield* refusal(dir, 1000), [lockOf(dir), "is empty or damaged"])
+      Fs.rmSync(lockOf(dir))
+    }))
+})
+
+describe("the embedded PostgreSQL is not mixed up with others:", () => {
+  it.live("a stale lock file whose port another server has now is PostgreSQL's to replace", () =>
+    Effect.gen(function*() {
+      const [dir, other] = [yield* dataDir, yield* dataDir]
+      yield* cluster(dir)
+      const { port } = yield* EmbeddedPostgres.make({ dataDir: other })
+      const { child, pid } = yield* stranger
+      child.kill("SIGKILL")
+      yield* exited(child)
+      yield* leaveLock(dir, pid, port)
+      const started = yield* EmbeddedPostgres.make({ dataDir: dir })
+      assert.notStrictEqual(started.port, port)
+      assert.deepStrictEqual(yield* kept(started.url), [1])
+    }))
+
+  it.live("a server that starts is waited for and adopted", () =>
+    Effect.gen(function*() {
+      const dir = yield* dataDir
+      const { child, go, url } = yield* supervisor(dir)
+      yield* go
+      yield* until("its server begins", Effect.sync(() => Fs.existsSync(lockOf(dir))))
+      yield* Effect.scoped(Effect.gen(function*() {
+        const adopted = yield* EmbeddedPostgres.make({ dataDir: dir })
+        assert.strictEqual(Redacted.value(adopted.url), Redacted.value(yield* url))
+        yield* kill(child, "SIGKILL")
+      }))
+    }))
+
+  it.live("a stop does not end the process that has a killed server's id now", () =>
+    Effect.gen(function*() {
+      const dir = yield* dataDir
+      const other = yield* stranger
+      yield* Effect.scoped(Effect.gen(function*() {
+        const { port } = yield* EmbeddedPostgres.make({ dataDir: dir })
+        const pid = postmaster(dir)
+        process.kill(pid, "SIGKILL")
+        yield* ended(pid)
+        Fs.writeFileSync(lockOf(dir), Fs.readFileSync(lockOf(dir), "utf8").replace(/^\d+/u, String(other.pid)))
+        assert.isFalse(yield* accepts(port))
+      }))
+      assert.isTrue(runs(other.pid))
+      Fs.rmSync(lockOf(dir))
+    }))
 })

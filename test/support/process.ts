@@ -20,10 +20,8 @@ export const folder = Effect.acquireRelease(
     Effect.gen(function*() {
       const lock = Path.join(made, "data", "postgres", "postmaster.pid")
       const pid = Fs.existsSync(lock) ? Number(Fs.readFileSync(lock, "utf8").split("\n")[0]) : 0
-      if (pid > 0) {
-        yield* Effect.ignore(Effect.try(() => process.kill(pid, "SIGINT")))
-        yield* until("PostgreSQL has ended", Effect.sync(() => !Fs.existsSync(lock))).pipe(Effect.ignore)
-      }
+      const told = pid > 0 && (yield* Effect.orElseSucceed(Effect.try(() => process.kill(pid, "SIGINT")), () => false))
+      if (told) yield* until("PostgreSQL has ended", Effect.sync(() => !Fs.existsSync(lock))).pipe(Effect.ignore)
       Fs.rmSync(made, { recursive: true, force: true })
     })
 )
