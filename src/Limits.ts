@@ -102,6 +102,13 @@ export const defaults = {
 
   // -- sending
   connectTimeoutMs: 5000,
+  /** The first try of a DNS query, each further one takes twice as long, and how many there are for each server. */
+  dnsTryMs: 500,
+  dnsTries: 3,
+  /** How long a name's other family of addresses is waited for when one is known. */
+  dnsOtherFamilyMs: 500,
+  /** The system's look-ups of names at once: each holds one of the process's four threads, at least two of which stay free. */
+  lookups: 2,
   requestTimeoutMs: 10_000,
   /** Bytes of a response that are read; the rest is discarded and the connection closed. */
   responseBytes: 64 * 1024,

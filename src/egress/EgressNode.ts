@@ -3,7 +3,7 @@
  * to no other.
  */
 import { Effect, Layer, Schema } from "effect"
-import { lookup, type LookupAddress } from "node:dns"
+import type { LookupAddress } from "node:dns"
 import { isIP, type LookupFunction } from "node:net"
 import { buildConnector, Pool } from "undici"
 import {
@@ -17,6 +17,7 @@ import {
 } from "../Egress.ts"
 import { Limits } from "../Limits.ts"
 import * as AddressPolicy from "./AddressPolicy.ts"
+import * as Resolver from "./Resolver.ts"
 
 /**
  * A network in the allow-list is malformed: the operator's fault, told at start.
@@ -29,17 +30,6 @@ export class AllowListRefused extends Schema.TaggedError<AllowListRefused>()("Al
 }) {}
 
 /**
- * Resolves a name to all of its addresses.
- *
- * @category models
- * @since 0.1.0
- */
-export type Resolve = (
-  hostname: string,
-  callback: (error: NodeJS.ErrnoException | null, addresses: ReadonlyArray<LookupAddress>) => void
-) => void
-
-/**
  * Layer of the door. `allow` names networks that are open although they are not public, as CIDRs.
  *
  * @category layers
@@ -47,8 +37,8 @@ export type Resolve = (
  */
 export const layer = (options?: {
   readonly allow?: ReadonlyArray<string>
-  /** For tests; the system's resolver when left out. */
-  readonly resolve?: Resolve
+  /** The resolver; one of our own when left out. */
+  readonly resolve?: Resolver.Resolve
 }): Layer.Layer<Egress, AllowListRefused> =>
   Layer.effect(
     Egress,
@@ -62,7 +52,7 @@ export const layer = (options?: {
         })
       }
       const limits = yield* Limits
-      const resolve = options?.resolve ?? systemResolve
+      const resolve = options?.resolve ?? (yield* Resolver.make({ limits }))
       const pools = yield* makePools(limits, connector(allowed, resolve, limits))
       return Egress.of({
         send: (request) => send(pools, allowed, limits, request),
@@ -74,9 +64,6 @@ export const layer = (options?: {
 // --- internal ---
 
 class Forbidden extends Error {}
-
-const systemResolve: Resolve = (hostname, callback) =>
-  lookup(hostname, { all: true, verbatim: true }, (error, addresses) => callback(error, addresses ?? []))
 
 /** All addresses of a name are judged, and the answer is refused whole when one of them is. */
 const refusalOfAll = (
@@ -93,7 +80,7 @@ const refusalOfAll = (
 
 const connector = (
   allowed: AddressPolicy.Allowed,
-  resolve: Resolve,
+  resolve: Resolver.Resolve,
   limits: Limits
 ): buildConnector.connector => {
   const judged: LookupFunction = (hostname, lookupOptions, callback) =>
@@ -240,14 +227,15 @@ const mapError = (error: unknown): EgressError => {
   }
   const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "UNKNOWN"
   const message = error instanceof Error && error.message !== "" ? error.message : "the connection failed"
-  return code === "UND_ERR_CONNECT_TIMEOUT"
-    ? new EgressTimeout({ message: "No connection in time" })
-    : new ConnectionFailed({ code, message: message.includes(code) ? message : `${code}: ${message}` })
+  // A name without an answer is a connection that was not made in time, whichever of the two is known first.
+  if (code === "UND_ERR_CONNECT_TIMEOUT") return new EgressTimeout({ message: "No connection in time" })
+  if (code === "ETIMEOUT") return new EgressTimeout({ message: `No connection in time: ${message}` })
+  return new ConnectionFailed({ code, message: message.includes(code) ? message : `${code}: ${message}` })
 }
 
 const check = (
   allowed: AddressPolicy.Allowed,
-  resolve: Resolve,
+  resolve: Resolver.Resolve,
   limits: Limits,
   text: string
 ): Effect.Effect<void, ForbiddenTarget> => {

@@ -3,19 +3,20 @@ import { Deferred, Effect, Fiber, Layer, Schedule } from "effect"
 import { createServer as createTlsServer } from "node:tls"
 import { Egress } from "../../src/Egress.ts"
 import * as EgressNode from "../../src/egress/EgressNode.ts"
+import type * as Resolver from "../../src/egress/Resolver.ts"
 import * as Limits from "../../src/Limits.ts"
 import { eventually, listening, served } from "../support/served.ts"
 
 const request = { method: "POST", headers: [], body: "{}" }
 const allow = ["127.0.0.0/8"]
 
-const loopback = (limits: Partial<Limits.Limits> = {}, resolve?: EgressNode.Resolve) =>
+const loopback = (limits: Partial<Limits.Limits> = {}, resolve?: Resolver.Resolve) =>
   EgressNode.layer({ allow, ...(resolve ? { resolve } : {}) }).pipe(Layer.provide(Limits.layer(limits)))
 
 /** Gives the answers in turn, the last one for ever, and counts. */
 const resolving = (...answers: ReadonlyArray<ReadonlyArray<string>>) => {
   const asked: Array<string> = []
-  const resolve: EgressNode.Resolve = (hostname, callback) => {
+  const resolve: Resolver.Resolve = (hostname, callback) => {
     const answer = answers[Math.min(asked.length, answers.length - 1)] ?? []
     asked.push(hostname)
     callback(null, answer.map((address) => ({ address, family: 4 })))
