@@ -145,8 +145,8 @@ export const defaults = {
   filterDepth: 10,
   /** Conditions of one filter. */
   filterConditions: 100,
-  /** Values of one `in`, and filters of one `all` or `any`. */
-  filterItems: 1000,
+  /** Values of one `in`. */
+  filterValues: 1000,
   /** Bytes of a filter as JSON. */
   filterBytes: 64 * 1024,
 

@@ -14,21 +14,22 @@ const filesIn = (folder: string): ReadonlyArray<string> =>
 
 const sources = filesIn("src").map((file) => ({ file, text: Fs.readFileSync(Path.join(root, file), "utf8") }))
 
+/** The modules that stand alone, by level; folders have one level each. */
+const modules = [
+  `Id Message Subscription Connection Limits SchemaErrors StorageError PayloadProperties PayloadSchema Nearest
+    SecretFields`,
+  `Hook IntegrationEvent RetrySchedule Delivery Filter Template TemplateEngine Provider Signature`,
+  `Storage StorageMemory\\w* Registry Plugin Hooks Secrets Egress Dispatcher Dispatchers Bindings Subscriptions`,
+  ``,
+  `Cluster Maintenance Hookline`,
+  `Runner index`
+]
+
 const levels: ReadonlyArray<readonly [RegExp, number]> = [
-  [
-    /^src\/(Id|Message|Subscription|Connection|Limits|SchemaErrors|StorageError|PayloadProperties|Nearest|SecretFields)\.ts$/u,
-    0
-  ],
-  [/^src\/(Hook|IntegrationEvent|RetrySchedule|Delivery|Filter|Template|TemplateEngine|Provider|Signature)\.ts$/u, 1],
-  [
-    /^src\/(Storage|StorageMemory\w*|Registry|Plugin|Hooks|Secrets|Egress|Dispatcher|Dispatchers|Bindings|Subscriptions)\.ts$/u,
-    2
-  ],
+  ...modules.map((names, level) => [new RegExp(`^src/(${names.split(/\s+/u).join("|")})\\.ts$`, "u"), level] as const),
   [/^src\/dispatcher\//u, 2],
   [/^src\/(storage|plugins|egress)\//u, 3],
-  [/^src\/(Cluster|Maintenance|Hookline)\.ts$/u, 4],
-  [/^src\/(http|cli|testing)\//u, 5],
-  [/^src\/(Runner|index)\.ts$/u, 5]
+  [/^src\/(http|cli|testing)\//u, 5]
 ]
 
 const levelOf = (file: string) => levels.find(([pattern]) => pattern.test(file))?.[1]
