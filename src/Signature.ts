@@ -1,21 +1,33 @@
 /**
- * Standard Webhooks signatures, to sign with and, for receivers, to verify with. Importable alone:
+ * Standard Webhooks signatures, to sign with and, for receivers, to verify with: `v1`, HMAC-SHA-256 with a secret that both
+ * sides hold, and `v1a`, ed25519, whose receivers hold a public key only. Importable alone:
  * `import * as Signature from "hookline/Signature"`.
  *
  * @see https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
  */
 import { Effect, Redacted, Schema } from "effect"
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto"
+import { createHmac, KeyObject, sign as signEd25519, timingSafeEqual, verify as verifyEd25519 } from "node:crypto"
+import { Limits } from "./Limits.ts"
+import { fromBase64, type Key, parseVerifier } from "./SignatureKey.ts"
+
+export { generateKeyPair, generateSecret, MalformedSecret, parseSecret, publicKeyOf } from "./SignatureKey.ts"
+export type { Key, KeyPair } from "./SignatureKey.ts"
+
+// -- models
 
 /**
- * A text that is no signing secret. Never shows the text.
+ * What is signed.
  *
- * @category errors
+ * @category models
  * @since 0.1.0
  */
-export class MalformedSecret extends Schema.TaggedError<MalformedSecret>()("MalformedSecret", {
-  message: Schema.String
-}) {}
+export interface SignedMessage {
+  readonly id: string
+  readonly timestampSeconds: number
+  readonly body: string
+}
+
+// -- errors
 
 /**
  * A message whose signature does not hold.
@@ -28,60 +40,24 @@ export class SignatureRefused extends Schema.TaggedError<SignatureRefused>()("Si
   message: Schema.String
 }) {}
 
-/**
- * A secret, decoded.
- *
- * @category models
- * @since 0.1.0
- */
-export type Key = Redacted.Redacted<Uint8Array>
-
-const prefix = "whsec_"
+// -- combinators
 
 /**
- * Decodes a secret: `whsec_` and 24 to 64 bytes in base64.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const parseSecret = (secret: Redacted.Redacted<string>): Effect.Effect<Key, MalformedSecret> =>
-  Effect.suspend(() => {
-    const text = Redacted.value(secret)
-    const encoded = text.slice(prefix.length)
-    const bytes = Buffer.from(encoded, "base64")
-    // Node decodes leniently: only what it would print again is strict base64.
-    const strict = text.startsWith(prefix) && bytes.toString("base64") === encoded
-    return strict && bytes.length >= 24 && bytes.length <= 64
-      ? Effect.succeed(Redacted.make<Uint8Array>(bytes))
-      : Effect.fail(
-        new MalformedSecret({ message: "Expected a signing secret: whsec_ and 24 to 64 bytes in base64" })
-      )
-  })
-
-/**
- * Makes a new secret of 32 bytes from the system's generator.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const generateSecret: Effect.Effect<Redacted.Redacted<string>> = Effect.sync(() =>
-  Redacted.make(prefix + randomBytes(32).toString("base64"))
-)
-
-/**
- * The value of `webhook-signature`: one `v1` signature (HMAC-SHA-256) for each key, separated by spaces.
+ * The value of `webhook-signature`: one signature for each key, `v1` or `v1a` by its kind, separated by spaces.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const sign = (keys: ReadonlyArray<Key>, message: {
-  readonly id: string
-  readonly timestampSeconds: number
-  readonly body: string
-}): string => keys.map((key) => `v1,${hmac(key, message).toString("base64")}`).join(" ")
+export const sign = (keys: ReadonlyArray<Key>, message: SignedMessage): string =>
+  keys.map((key) => {
+    const value = Redacted.value(key)
+    return value instanceof KeyObject
+      ? `v1a,${signEd25519(null, contentOf(message), value).toString("base64")}`
+      : `v1,${hmac(value, message)}`
+  }).join(" ")
 
 /**
- * Verifies a message with any of the secrets, in constant time.
+ * Verifies a message with any of the secrets, shared ones in constant time.
  *
  * **Gotchas**
  *
@@ -95,11 +71,13 @@ export const verify = Effect.fnUntraced(function*(options: {
   readonly headers: Readonly<Record<string, string | undefined>>
   /** The body as it came, not parsed and printed again. */
   readonly body: string
+  /** Shared secrets (`whsec_…`) and public keys (`whpk_…`); of private keys (`whsk_…`) their public ones. */
   readonly secrets: ReadonlyArray<Redacted.Redacted<string>>
   readonly nowMs: number
   /** How old or new a message may be; 300 seconds. */
   readonly toleranceSeconds?: number
 }) {
+  const limits = yield* Limits
   const refused = (reason: SignatureRefused["reason"], message: string) => new SignatureRefused({ reason, message })
   const { "webhook-id": id, "webhook-signature": signature, "webhook-timestamp": timestamp } = options.headers
   if (!id || !signature || !timestamp) {
@@ -113,24 +91,31 @@ export const verify = Effect.fnUntraced(function*(options: {
   const tolerance = options.toleranceSeconds ?? 300
   if (age > tolerance) return yield* refused("too-old", "webhook-timestamp is too old")
   if (age < -tolerance) return yield* refused("too-new", "webhook-timestamp is in the future")
-  const keys = yield* Effect.forEach(options.secrets, parseSecret)
-  const given = signature.split(" ")
-    .filter((part) => part.startsWith("v1,"))
-    .map((part) => Buffer.from(part.slice(3)))
+  const keys = yield* Effect.forEach(options.secrets, parseVerifier)
+  const given = (version: string) =>
+    signature.split(" ")
+      .filter((part) => part.startsWith(`${version},`))
+      .slice(0, limits.signaturesTried)
+      .map((part) => part.slice(version.length + 1))
+  const symmetric = given("v1").map((text) => Buffer.from(text))
+  const asymmetric = given("v1a").map(fromBase64).filter((bytes) => bytes?.length === 64)
+  const message = { id, timestampSeconds, body: options.body }
   const matches = keys.some((key) => {
+    const value = Redacted.value(key)
+    if (value instanceof KeyObject) {
+      return asymmetric.some((bytes) => bytes && verifyEd25519(null, contentOf(message), value, bytes))
+    }
     // Compared as text: several texts of base64 decode to the same bytes.
-    const expected = Buffer.from(hmac(key, { id, timestampSeconds, body: options.body }).toString("base64"))
-    return given.some((candidate) => candidate.length === expected.length && timingSafeEqual(candidate, expected))
+    const mac = Buffer.from(hmac(value, message))
+    return symmetric.some((text) => text.length === mac.length && timingSafeEqual(text, mac))
   })
   if (!matches) return yield* refused("no-match", "no signature matches: another secret, or the body was changed")
 })
 
 // --- internal ---
 
-const hmac = (
-  key: Key,
-  message: { readonly id: string; readonly timestampSeconds: number; readonly body: string }
-): Buffer =>
-  createHmac("sha256", Redacted.value(key))
-    .update(`${message.id}.${message.timestampSeconds}.${message.body}`)
-    .digest()
+const contentOf = (message: SignedMessage): Buffer =>
+  Buffer.from(`${message.id}.${message.timestampSeconds}.${message.body}`)
+
+const hmac = (key: Uint8Array, message: SignedMessage): string =>
+  createHmac("sha256", key).update(contentOf(message)).digest("base64")

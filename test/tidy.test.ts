@@ -18,7 +18,7 @@ const sources = filesIn("src").map((file) => ({ file, text: Fs.readFileSync(Path
 const modules = [
   `Id Message Subscription Connection Limits SchemaErrors StorageError PayloadProperties PayloadSchema Nearest
     SecretFields`,
-  `Hook IntegrationEvent RetrySchedule Delivery Filter Template TemplateEngine Provider Signature`,
+  `Hook IntegrationEvent RetrySchedule Delivery Filter Template TemplateEngine Provider Signature SignatureKey`,
   `Storage StorageMemory\\w* Registry Plugin Hooks Secrets Egress Dispatcher Dispatchers Bindings Subscriptions`,
   ``,
   `Cluster Maintenance Hookline`,
@@ -110,7 +110,7 @@ describe("the house", () => {
     assert.deepStrictEqual(
       offenders(/\brandom(Bytes|UUID)\(/u, [
         "src/Secrets.ts",
-        "src/Signature.ts",
+        "src/SignatureKey.ts",
         "src/cli/Settings.ts",
         "src/storage/EmbeddedPostgres.ts"
       ]),
