@@ -2,7 +2,8 @@
  * Egress on Node: a bounded set of undici pools whose connector judges every address before it connects to it, and connects
  * to no other.
  */
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Layer, Redacted, Schema } from "effect"
+import { createHash } from "node:crypto"
 import type { LookupAddress } from "node:dns"
 import { isIP, type LookupFunction } from "node:net"
 import { buildConnector, Pool } from "undici"
@@ -13,6 +14,7 @@ import {
   type EgressRequest,
   type EgressResponse,
   EgressTimeout,
+  type EgressTls,
   ForbiddenTarget
 } from "../Egress.ts"
 import { Limits } from "../Limits.ts"
@@ -53,7 +55,7 @@ export const layer = (options?: {
       }
       const limits = yield* Limits
       const resolve = options?.resolve ?? (yield* Resolver.make({ limits }))
-      const pools = yield* makePools(limits, connector(allowed, resolve, limits))
+      const pools = yield* makePools(limits, (tls) => connector(allowed, resolve, limits, tls))
       return Egress.of({
         send: (request) => send(pools, allowed, limits, request),
         check: (url) => check(allowed, resolve, limits, url)
@@ -81,7 +83,8 @@ const refusalOfAll = (
 const connector = (
   allowed: AddressPolicy.Allowed,
   resolve: Resolver.Resolve,
-  limits: Limits
+  limits: Limits,
+  tls: EgressTls | undefined
 ): buildConnector.connector => {
   const judged: LookupFunction = (hostname, lookupOptions, callback) =>
     resolve(hostname, (error, addresses) => {
@@ -92,7 +95,14 @@ const connector = (
       } else if (lookupOptions.all === true) callback(null, [...addresses])
       else callback(null, first.address, first.family)
     })
-  const connect = buildConnector({ timeout: limits.connectTimeoutMs, lookup: judged, allowH2: false })
+  const connect = buildConnector({
+    timeout: limits.connectTimeoutMs,
+    lookup: judged,
+    allowH2: false,
+    ...(tls?.certificate === undefined ? {} : { cert: tls.certificate }),
+    ...(tls?.privateKey === undefined ? {} : { key: Redacted.value(tls.privateKey) }),
+    ...(tls?.authorities === undefined ? {} : { ca: tls.authorities })
+  })
   return (target, callback) => {
     const host = AddressPolicy.hostOf(target)
     // A literal address is never looked up.
@@ -103,20 +113,38 @@ const connector = (
 }
 
 interface Pools {
-  readonly of: (origin: string) => Pool
+  readonly of: (origin: string, tls: EgressTls | undefined) => Pool
 }
+
+/** Connections made with one client's certificate, or trusting other authorities, are no other's. */
+const keyOf = (origin: string, tls: EgressTls | undefined): string =>
+  tls === undefined
+    ? origin
+    : `${origin} ${
+      createHash("sha256")
+        .update(JSON.stringify([
+          tls.certificate,
+          tls.privateKey === undefined ? undefined : Redacted.value(tls.privateKey),
+          tls.authorities
+        ]))
+        .digest("hex")
+    }`
 
 /**
  * Pools by origin, in the order of their use; the least recently used that are idle close when there are too many. Those that
  * are busy stay: there are never more of them than requests in flight.
  */
-const makePools = Effect.fnUntraced(function*(limits: Limits, connect: buildConnector.connector) {
+const makePools = Effect.fnUntraced(function*(
+  limits: Limits,
+  connector: (tls: EgressTls | undefined) => buildConnector.connector
+) {
   const pools = new Map<string, Pool>()
   yield* Effect.addFinalizer(() => Effect.promise(() => Promise.all([...pools.values()].map((pool) => pool.destroy()))))
   return {
-    of: (origin) => {
-      const pool = pools.get(origin) ?? new Pool(origin, {
-        connect,
+    of: (origin, tls) => {
+      const key = keyOf(origin, tls)
+      const pool = pools.get(key) ?? new Pool(origin, {
+        connect: connector(tls),
         // A pool that may speak HTTP/2 holds back all requests but one until it knows whether the origin does.
         allowH2: false,
         connections: limits.connectionsPerOrigin,
@@ -126,12 +154,12 @@ const makePools = Effect.fnUntraced(function*(limits: Limits, connect: buildConn
         headersTimeout: 0,
         bodyTimeout: 0
       })
-      pools.delete(origin)
-      pools.set(origin, pool)
+      pools.delete(key)
+      pools.set(key, pool)
       if (pools.size > limits.origins) {
-        for (const [key, idle] of pools) {
-          if (idle.stats.running + idle.stats.pending + idle.stats.queued > 0 || key === origin) continue
-          pools.delete(key)
+        for (const [other, idle] of pools) {
+          if (idle.stats.running + idle.stats.pending + idle.stats.queued > 0 || other === key) continue
+          pools.delete(other)
           void idle.close()
           if (pools.size <= limits.origins) break
         }
@@ -184,7 +212,7 @@ const dispatch = (
         body: Buffer.concat(chunks).subarray(0, limits.responseBytes).toString("utf8")
       }))
     try {
-      pools.of(url.origin).dispatch({
+      pools.of(url.origin, request.tls).dispatch({
         path: url.pathname + url.search,
         method: request.method,
         headers: [...request.headers],
