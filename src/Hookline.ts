@@ -7,9 +7,11 @@ import * as Bindings from "./Bindings.ts"
 import * as Cluster from "./Cluster.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import type { Dispatchers } from "./Dispatchers.ts"
+import * as Explanations from "./Explanations.ts"
 import type { Hooks } from "./Hook.ts"
 import * as HooksLive from "./Hooks.ts"
 import * as Maintenance from "./Maintenance.ts"
+import * as Previews from "./Previews.ts"
 import type { PluginError } from "./Registry.ts"
 import * as Registry from "./Registry.ts"
 import type { Secrets } from "./Secrets.ts"
@@ -37,11 +39,13 @@ export const layer = <E, R>(options: {
   | Dispatchers
   | Dispatcher.Dispatcher
   | Subscriptions.Subscriptions
+  | Explanations.Explanations
+  | Previews.Previews
   | Sharding.Sharding,
   E | PluginError,
   Storage | Secrets | Exclude<R, Registry.Registry>
 > =>
-  Layer.mergeAll(HooksLive.layer, Maintenance.layer).pipe(
+  Layer.mergeAll(HooksLive.layer, Maintenance.layer, Explanations.layer, Previews.layer).pipe(
     Layer.provideMerge(Subscriptions.layer),
     Layer.provideMerge(Cluster.member),
     Layer.provideMerge(Dispatcher.layer),

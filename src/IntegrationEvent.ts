@@ -1,8 +1,9 @@
 /**
  * An integration event: a hook exposed to the outside, with what people and other systems need to know of it.
  */
-import { Effect, Schema } from "effect"
+import { Arbitrary, Effect, Schema } from "effect"
 import type { AnyHook, Hook } from "./Hook.ts"
+import * as PayloadExample from "./PayloadExample.ts"
 import type { RetrySchedule } from "./RetrySchedule.ts"
 
 /**
@@ -20,6 +21,8 @@ export interface IntegrationEvent {
   readonly hasOrderingKey: boolean
   /** The retry schedule where the subscription names none. */
   readonly retry: RetrySchedule | undefined
+  /** What is delivered of the example: the payload that the event was given as one, else one made of its schema. */
+  readonly example: Effect.Effect<string, TransformFailed>
   /** From a payload's JSON text to that of what is delivered; a transform that throws fails with its error. */
   readonly transform: ((payloadJson: string) => Effect.Effect<string, TransformFailed>) | undefined
 }
@@ -59,6 +62,8 @@ export const make = <A>(hook: Hook<A>, options: {
   readonly category?: string
   readonly retry?: RetrySchedule
   readonly transformPayload?: (payload: A) => Schema.Json
+  /** A payload for previews and tests of subscriptions, and for documentation. */
+  readonly example?: A
 }): IntegrationEvent => ({
   hook,
   schema: hook.schema,
@@ -67,10 +72,38 @@ export const make = <A>(hook: Hook<A>, options: {
   category: options.category ?? uncategorized,
   hasOrderingKey: hook.orderingKey !== undefined,
   retry: options.retry,
+  example: exampleOf(hook, options),
   transform: options.transformPayload && compile(hook, options.transformPayload)
 })
 
 // --- internal ---
+
+const exampleOf = <A>(hook: Hook<A>, options: {
+  readonly example?: A
+  readonly transformPayload?: (payload: A) => Schema.Json
+}): Effect.Effect<string, TransformFailed> =>
+  Effect.gen(function*() {
+    const payload = options.example ?? (yield* sample(hook))
+    const json = yield* Schema.encodeEffect(Schema.fromJsonString(hook.payload))(payload)
+    return options.transformPayload ? yield* compile(hook, options.transformPayload)(json) : json
+  }).pipe(
+    Effect.mapError((error) => new TransformFailed({ message: `There is no example; give the event one: ${error}` })),
+    Effect.catchDefect((defect) => Effect.fail(failed(defect)))
+  )
+
+/** One for people to look at where the schema takes it, else whatever it takes; the same each time. */
+const sample = <A>(hook: Hook<A>) => {
+  const document = Schema.toJsonSchemaDocument(Schema.make(hook.schema.ast))
+  const readable = PayloadExample.fromJsonSchema({ ...document.schema, $defs: document.definitions })
+  return Schema.decodeUnknownEffect(hook.payload)(readable).pipe(
+    Effect.catch(() =>
+      Effect.flatMap(
+        Arbitrary.sampleEffect(Arbitrary.schema(hook.payload), { count: 1, seed: 1 }),
+        ([payload]) => Effect.fromNullishOr(payload)
+      )
+    )
+  )
+}
 
 const failed = (thrown: unknown) =>
   new TransformFailed({ message: thrown instanceof Error ? thrown.message : String(thrown) })

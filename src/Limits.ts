@@ -135,6 +135,9 @@ export const defaults = {
   configBytes: 64 * 1024,
   /** Active signing secrets of one subscription. */
   signingSecrets: 10,
+  /** How long a rotated secret goes on signing beside the new one, unless the rotation says otherwise, and at most. */
+  rotationOverlapMs: 24 * 60 * 60 * 1000,
+  rotationOverlapMaxMs: 7 * 24 * 60 * 60 * 1000,
 
   // -- verifying
   /** Signatures of each kind in one `webhook-signature` that are tried: each costs its verifier time. */

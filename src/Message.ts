@@ -36,7 +36,15 @@ export interface Message {
  */
 export type MessageState =
   | { readonly _tag: "Unrouted" }
-  | { readonly _tag: "Routed"; readonly atMs: number; readonly matched: number; readonly filtered: number }
+  | {
+    readonly _tag: "Routed"
+    readonly atMs: number
+    /** Of the subscriptions that it was matched against. */
+    readonly version: number
+    readonly matched: number
+    /** Subscriptions of its event whose filter did not hold. */
+    readonly filtered: number
+  }
   | { readonly _tag: "SetAside"; readonly atMs: number; readonly error: string }
 
 /**

@@ -209,6 +209,7 @@ export interface Page {
 export interface DeliveryFilter {
   readonly tenantId?: string
   readonly subscriptionId?: SubscriptionId
+  readonly subscriptionIds?: ReadonlyArray<SubscriptionId>
   readonly eventId?: string
   readonly messageId?: MessageId
   readonly status?: DeliveryStatus
@@ -315,9 +316,9 @@ export interface Dispatching {
     readonly suspectClaims: number
     readonly suspect: boolean
   }) => Effect.Effect<Claims, StorageUnavailable>
-  /** Reads what the attempts of claimed deliveries need; without the fence's lock. */
+  /** Reads what attempts need of messages, and the earlier attempts of deliveries that had some; without the fence's lock. */
   readonly load: (
-    claimed: ReadonlyArray<Pick<Claimed, "deliveryId" | "messageId" | "attemptCount">>
+    claimed: ReadonlyArray<Pick<Claimed, "messageId"> & Partial<Pick<Claimed, "deliveryId" | "attemptCount">>>
   ) => Effect.Effect<Loaded, StorageUnavailable>
   /** Reads the deliveries that are marked with the owners' epochs: after a claim or route whose answer was lost. */
   readonly held: (owners: ReadonlyArray<Owner>) => Effect.Effect<ReadonlyArray<Claimed>, StorageUnavailable>

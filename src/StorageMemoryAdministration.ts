@@ -133,6 +133,7 @@ const page = <A extends { readonly id: string }>(items: ReadonlyArray<A>, { curs
 const fits = (delivery: Delivery, filter: DeliveryFilter): boolean =>
   (filter.tenantId === undefined || delivery.tenantId === filter.tenantId) &&
   (filter.subscriptionId === undefined || delivery.subscriptionId === filter.subscriptionId) &&
+  (filter.subscriptionIds === undefined || filter.subscriptionIds.includes(delivery.subscriptionId)) &&
   (filter.eventId === undefined || delivery.eventId === filter.eventId) &&
   (filter.messageId === undefined || delivery.messageId === filter.messageId) &&
   (filter.status === undefined || delivery.status === filter.status) &&

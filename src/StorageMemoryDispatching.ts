@@ -89,7 +89,7 @@ const route = (tables: Tables, routing: Routing, nowMs: number): Routed => {
     tables.dequeue(stored)
     stored.transformedJson = error === undefined ? transformedJson : undefined
     stored.state = error === undefined
-      ? { _tag: "Routed", atMs: nowMs, matched, filtered }
+      ? { _tag: "Routed", atMs: nowMs, version: routing.version, matched, filtered }
       : { _tag: "SetAside", atMs: nowMs, error }
     routed.set(messageId, { stored, owner })
   }
@@ -170,7 +170,9 @@ const load = (tables: Tables, claims: Parameters<Dispatching["load"]>[0]): Loade
       : []
   }),
   attempts: claims.flatMap(({ deliveryId }) =>
-    (tables.attempts.get(deliveryId) ?? []).map((attempt) => ({ deliveryId, attempt }))
+    deliveryId === undefined
+      ? []
+      : (tables.attempts.get(deliveryId) ?? []).map((attempt) => ({ deliveryId, attempt }))
   )
 })
 

@@ -3,6 +3,7 @@
  * sealed; only the provider's `bind` sees them open.
  */
 import type { Schema } from "effect"
+import type { Filter } from "./Filter.ts"
 import type { SubscriptionId } from "./Id.ts"
 import type { RetryJson } from "./RetrySchedule.ts"
 
@@ -14,6 +15,8 @@ import type { RetryJson } from "./RetrySchedule.ts"
  */
 export interface SigningSecret {
   readonly sealed: string
+  /** `whpk_…`, for receivers to verify with, where the secret is the private key of a pair. */
+  readonly publicKey?: string
   readonly createdAtMs: number
   readonly expiresAtMs?: number
 }
@@ -33,6 +36,8 @@ export interface Subscription {
   /** Newest first. */
   readonly signingSecrets: ReadonlyArray<SigningSecret>
   readonly retry: RetryJson | undefined
+  /** Which messages of its events it wants; all when undefined. */
+  readonly filter: Filter | undefined
   readonly enabled: boolean
   /** Why it is disabled, where Hookline did it: `gone`. */
   readonly disabledReason: string | undefined

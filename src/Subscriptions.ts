@@ -4,6 +4,7 @@
  */
 import { Context, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { Dispatchers } from "./Dispatchers.ts"
+import * as Filter from "./Filter.ts"
 import * as Id from "./Id.ts"
 import type { SubscriptionId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
@@ -17,7 +18,7 @@ import * as Secrets from "./Secrets.ts"
 import * as Signature from "./Signature.ts"
 import { Storage } from "./Storage.ts"
 import type { StorageUnavailable } from "./StorageError.ts"
-import { isEventPattern, type Subscription, withEnabled } from "./Subscription.ts"
+import { isEventPattern, matchesEvent, type SigningSecret, type Subscription, withEnabled } from "./Subscription.ts"
 
 // -- models
 
@@ -35,13 +36,14 @@ export interface NewSubscription {
   readonly config: Schema.Json
   readonly signingSecret?: Redacted.Redacted<string>
   readonly retry?: Schema.Json
+  readonly filter?: Schema.Json
   readonly enabled?: boolean
   readonly tenantId?: string
 }
 
 /**
  * What may be changed: the keys of `config` are merged into the stored ones, where a blank secret keeps its stored value;
- * `retry: null` takes the default.
+ * `retry: null` takes the default, `filter: null` wants every message.
  *
  * @category models
  * @since 0.1.0
@@ -52,7 +54,21 @@ export interface SubscriptionChange {
   readonly events?: ReadonlyArray<string>
   readonly config?: Schema.Json
   readonly retry?: Schema.Json
+  readonly filter?: Schema.Json
   readonly enabled?: boolean
+}
+
+/**
+ * How a signing secret is replaced.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Rotation {
+  /** The new secret; generated, of the kind of the present one, when left out. */
+  readonly signingSecret?: Redacted.Redacted<string>
+  /** How long the old secrets go on signing beside the new one; `Limits.rotationOverlapMs` when left out. */
+  readonly overlapMs?: number
 }
 
 /**
@@ -61,7 +77,10 @@ export interface SubscriptionChange {
  * @category models
  * @since 0.1.0
  */
-export interface SubscriptionView extends Omit<Subscription, "signingSecrets"> {}
+export interface SubscriptionView extends Omit<Subscription, "signingSecrets"> {
+  /** The public keys (`whpk_…`) of the private keys that sign now, newest first. */
+  readonly signingPublicKeys: ReadonlyArray<string>
+}
 
 // -- errors
 
@@ -104,6 +123,19 @@ export class Subscriptions extends Context.Service<Subscriptions, {
   readonly update: (id: SubscriptionId, change: SubscriptionChange) => Effect.Effect<
     SubscriptionView,
     SubscriptionNotFound | SubscriptionRefused | StorageUnavailable
+  >
+  /**
+   * Makes a new signing secret; the old ones sign beside it for a while. When it answers, every attempt that begins is
+   * signed with the new one.
+   */
+  readonly rotateSecret: (id: SubscriptionId, rotation: Rotation) => Effect.Effect<
+    { readonly subscription: SubscriptionView; readonly signingSecret: Redacted.Redacted<string> },
+    SubscriptionNotFound | SubscriptionRefused | StorageUnavailable
+  >
+  /** Checks a filter as for a subscription to these events. */
+  readonly checkFilter: (filter: Schema.Json, events: ReadonlyArray<string>) => Effect.Effect<
+    Filter.Filter,
+    SubscriptionRefused
   >
   /** Deletes a subscription; when it answers, no attempt of it begins any more. Unfinished deliveries end as `cancelled`. */
   readonly remove: (id: SubscriptionId) => Effect.Effect<void, SubscriptionNotFound | StorageUnavailable>
@@ -191,6 +223,35 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
             return refuse(path, message)
           }))
 
+      const checkFilter = Effect.fnUntraced(function*(json: Schema.Json, patterns: ReadonlyArray<string>) {
+        const matched = (yield* registry.events).filter((event) =>
+          patterns.some((pattern) => matchesEvent(pattern, event.eventId))
+        )
+        const unstorable = pathOfUnstorable(json, ["filter"])
+        if (unstorable) return yield* refuse(SchemaErrors.formatPath(unstorable), storable)
+        return yield* Filter.decode(json).pipe(
+          Effect.tap((filter) => Filter.check(filter, matched)),
+          Effect.mapError((error) => refuse(error.path, error.message))
+        )
+      })
+
+      const filterOf = (json: Schema.Json | undefined, patterns: ReadonlyArray<string>) =>
+        json === undefined || json === null ? Effect.succeed(undefined) : checkFilter(json, patterns)
+
+      /** A signing secret as it is kept; the public key of a pair beside it. */
+      const kept = Effect.fnUntraced(function*(secret: Redacted.Redacted<string>, id: SubscriptionId, nowMs: number) {
+        yield* Signature.parseSecret(secret).pipe(
+          Effect.mapError((error) => refuse("signingSecret", error.message))
+        )
+        const publicKey = yield* Effect.option(Signature.publicKeyOf(secret))
+        const made: SigningSecret = {
+          sealed: yield* secrets.seal(secret, id),
+          createdAtMs: nowMs,
+          ...(Option.isSome(publicKey) ? { publicKey: publicKey.value } : {})
+        }
+        return made
+      })
+
       const sealConfig = (schema: Schema.Constraint, config: Schema.Json, id: SubscriptionId) =>
         SecretFields.map(schema, config, (secret) => secrets.seal(Redacted.make(secret), id))
 
@@ -207,6 +268,8 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           providerId: subscription.providerId,
           config,
           retry: subscription.retry,
+          filter: subscription.filter,
+          signingPublicKeys: subscription.signingSecrets.flatMap(({ publicKey }) => publicKey ?? []),
           enabled: subscription.enabled,
           disabledReason: subscription.disabledReason,
           disabledAtMs: subscription.disabledAtMs,
@@ -225,10 +288,8 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         yield* checkEvents(input.events, found.supportedEvents)
         yield* checkConfig(input.providerId, input.config)
         const retry = yield* checkRetry(input.retry)
+        const filter = yield* filterOf(input.filter, input.events)
         const signingSecret = input.signingSecret ?? (yield* Signature.generateSecret)
-        yield* Signature.parseSecret(signingSecret).pipe(
-          Effect.mapError((error) => refuse("signingSecret", error.message))
-        )
         const now = yield* storage.now
         const id = yield* Id.subscriptionId(now)
         const subscription = {
@@ -239,8 +300,9 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           events: input.events,
           providerId: input.providerId,
           config: yield* sealConfig(found.config, input.config, id),
-          signingSecrets: [{ sealed: yield* secrets.seal(signingSecret, id), createdAtMs: now }],
+          signingSecrets: [yield* kept(signingSecret, id, now)],
           retry,
+          filter,
           enabled: input.enabled ?? true,
           disabledReason: undefined,
           disabledAtMs: input.enabled === false ? now : undefined,
@@ -282,12 +344,16 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         if (change.events !== undefined) {
           yield* checkEvents(change.events, (yield* registry.provider(current.providerId))?.supportedEvents)
         }
-        return { retry: yield* checkRetry(change.retry), config: yield* merged(current, change) }
+        return {
+          retry: yield* checkRetry(change.retry),
+          filter: yield* filterOf(change.filter, change.events ?? current.events),
+          config: yield* merged(current, change)
+        }
       })
 
       const update: Subscriptions["Service"]["update"] = Effect.fn("Subscriptions.update")(function*(id, change) {
         const current = yield* existing(id)
-        const { config, retry } = yield* checkChange(current, change)
+        const { config, filter, retry } = yield* checkChange(current, change)
         const now = yield* storage.now
         let overtaken = false
         const updated = yield* storage.updateSubscription(id, (stored) => {
@@ -301,6 +367,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
             events: change.events ?? stored.events,
             config: change.config === undefined ? stored.config : config,
             retry: change.retry === undefined ? stored.retry : retry,
+            filter: change.filter === undefined ? stored.filter : filter,
             updatedAtMs: now
           }
         })
@@ -311,8 +378,35 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         return yield* view(updated.value)
       })
 
+      const rotateSecret = Effect.fn("Subscriptions.rotateSecret")(function*(id: SubscriptionId, rotation: Rotation) {
+        const { overlapMs = limits.rotationOverlapMs } = rotation
+        if (overlapMs < 0 || overlapMs > limits.rotationOverlapMaxMs) {
+          return yield* refuse("overlapMs", `Expected 0 to ${limits.rotationOverlapMaxMs} milliseconds`)
+        }
+        const current = yield* existing(id)
+        const generated = current.signingSecrets[0]?.publicKey === undefined
+          ? Signature.generateSecret
+          : Effect.map(Signature.generateKeyPair, ({ privateKey }) => privateKey)
+        const signingSecret = rotation.signingSecret ?? (yield* generated)
+        const now = yield* storage.now
+        const secret = yield* kept(signingSecret, id, now)
+        const updated = yield* storage.updateSubscription(id, (stored) => ({
+          ...stored,
+          signingSecrets: [secret, ...overlapping(stored.signingSecrets, now, now + overlapMs)].slice(
+            0,
+            limits.signingSecrets
+          ),
+          updatedAtMs: now
+        }))
+        if (Option.isNone(updated)) return yield* new SubscriptionNotFound({ id })
+        yield* dispatchers.confirm({ id, version: updated.value.version })
+        return { subscription: yield* view(updated.value), signingSecret }
+      })
+
       return Subscriptions.of({
         create,
+        rotateSecret,
+        checkFilter,
         get: (id) => Effect.flatMap(existing(id), view),
         list: (filter, page) => Effect.flatMap(storage.listSubscriptions(filter, page), Effect.forEach(view)),
         update,
@@ -328,6 +422,16 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
 
 const isRecord = (value: Schema.Json): value is { readonly [key: string]: Schema.Json } =>
   typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** The secrets that go on signing, each at most until a time. */
+const overlapping = (
+  secrets: ReadonlyArray<SigningSecret>,
+  nowMs: number,
+  untilMs: number
+): ReadonlyArray<SigningSecret> =>
+  secrets
+    .map((secret) => ({ ...secret, expiresAtMs: Math.min(secret.expiresAtMs ?? untilMs, untilMs) }))
+    .filter((secret) => secret.expiresAtMs > nowMs)
 
 /** PostgreSQL's texts and JSON hold neither NUL characters nor halves of a surrogate pair. */
 const isStorable = (text: string): boolean => !text.includes("\0") && text.isWellFormed()

@@ -99,6 +99,7 @@ describe("a lane of the memory storage", () => {
         enabled: true,
         disabledReason: undefined,
         disabledAtMs: undefined,
+        filter: undefined,
         createdAtMs: 0,
         updatedAtMs: 0
       })

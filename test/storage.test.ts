@@ -77,6 +77,7 @@ describe("on PostgreSQL", () => {
         enabled: true,
         disabledReason: undefined,
         disabledAtMs: undefined,
+        filter: undefined,
         createdAtMs: now,
         updatedAtMs: now
       })

@@ -16,10 +16,11 @@ const sources = filesIn("src").map((file) => ({ file, text: Fs.readFileSync(Path
 
 /** The modules that stand alone, by level; folders have one level each. */
 const modules = [
-  `Id Message Subscription Connection Limits SchemaErrors StorageError PayloadProperties PayloadSchema Nearest
+  `Id Message Subscription Connection Limits SchemaErrors StorageError PayloadExample PayloadProperties PayloadSchema Nearest
     SecretFields`,
   `Hook IntegrationEvent RetrySchedule Delivery Filter Template TemplateEngine Provider Signature SignatureKey`,
-  `Storage StorageMemory\\w* Registry Plugin Hooks Secrets Egress Dispatcher Dispatchers Bindings Subscriptions`,
+  `Storage StorageMemory\\w* Registry Plugin Hooks Secrets Egress Dispatcher Dispatchers Bindings Subscriptions
+    Explanations Previews`,
   ``,
   `Cluster Maintenance Hookline`,
   `Runner index`

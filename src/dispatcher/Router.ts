@@ -3,15 +3,17 @@
  * transformed once; deliveries whose lanes have room are claimed on the way.
  */
 import { Effect } from "effect"
+import type * as Filter from "../Filter.ts"
 import * as Id from "../Id.ts"
 import type { MessageId, SubscriptionId } from "../Id.ts"
 import type { Message } from "../Message.ts"
 import { Registry } from "../Registry.ts"
 import { type NewDelivery, type Routing, Storage, type Unrouted } from "../Storage.ts"
 import type { RowRefused, StorageUnavailable } from "../StorageError.ts"
+import type { Subscription } from "../Subscription.ts"
 import * as Lane from "./Lane.ts"
 import * as State from "./State.ts"
-import type { Subscribed } from "./Subscribed.ts"
+import type { Matching, Subscribed } from "./Subscribed.ts"
 
 interface Transformed {
   readonly message: Unrouted
@@ -61,7 +63,8 @@ export const make = Effect.fnUntraced(function*(
     const bound = new Map<string, { readonly item: Transformed; readonly subscriptionVersion: number }>()
     for (const item of batch) {
       const { message } = item
-      const matching = item.error === undefined && item.exposed ? subscribed.matching(message) : []
+      const wanting = item.error === undefined && item.exposed ? subscribed.matching(message) : []
+      const matching = passing(item, wanting)
       // A fan-out too large for one statement with others goes alone.
       if (deliveries.length > 0 && deliveries.length + matching.length > limits.routeDeliveries) break
       for (const subscription of matching) {
@@ -76,7 +79,7 @@ export const make = Effect.fnUntraced(function*(
         messageId: message.id,
         seq: message.seq,
         matched: matching.length,
-        filtered: 0,
+        filtered: wanting.length - matching.length,
         transformedJson: item.transformed ? item.payloadJson : undefined,
         error: item.error
       })
@@ -145,6 +148,20 @@ export const make = Effect.fnUntraced(function*(
 })
 
 // --- internal ---
+
+/** The subscriptions whose filter holds; the payload is parsed if one has a filter. */
+const passing = (item: Transformed, wanting: ReadonlyArray<Matching>): ReadonlyArray<Subscription> => {
+  let input: Filter.Input | undefined
+  const passed: Array<Subscription> = []
+  for (const { holds, subscription } of wanting) {
+    if (holds) {
+      const { eventId, orderingKey, tenantId } = item.message
+      input ??= { eventId, tenantId, orderingKey, payload: JSON.parse(item.payloadJson) }
+    }
+    if (!holds || (input && holds(input))) passed.push(subscription)
+  }
+  return passed
+}
 
 /** Counts what a batch puts into each lane against the lane's room, the window and its bytes. */
 const roomOf = (state: State.State, now: number, monotonicMs: number) => {

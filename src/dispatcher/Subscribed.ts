@@ -4,11 +4,18 @@
  */
 import { Effect, Semaphore } from "effect"
 import { type Binding, type BindingError, Bindings } from "../Bindings.ts"
+import * as Filter from "../Filter.ts"
 import type { SubscriptionId } from "../Id.ts"
 import { Registry } from "../Registry.ts"
 import { Storage } from "../Storage.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
 import { type Subscription, wants } from "../Subscription.ts"
+
+/** A subscription with its filter compiled, where it has one. */
+export interface Matching {
+  readonly subscription: Subscription
+  readonly holds: ((input: Filter.Input) => boolean) | undefined
+}
 
 /** The cached subscriptions. */
 export interface Subscribed {
@@ -17,7 +24,7 @@ export interface Subscribed {
   /** Reads the subscriptions anew. */
   readonly reload: Effect.Effect<void, StorageUnavailable>
   /** The subscriptions that want messages of an event and tenant, whether or not they are enabled. */
-  readonly matching: (event: { readonly eventId: string; readonly tenantId: string }) => ReadonlyArray<Subscription>
+  readonly matching: (event: { readonly eventId: string; readonly tenantId: string }) => ReadonlyArray<Matching>
   readonly get: (id: SubscriptionId) => Subscription | undefined
   /** Whether this runner has the code of a subscription's provider. */
   readonly hasProvider: (subscription: Subscription) => boolean
@@ -34,7 +41,7 @@ export const make = Effect.gen(function*() {
   const providers = new Map((yield* registry.providers).map((provider) => [provider.providerId, provider]))
   let version = -1
   let byId = new Map<SubscriptionId, Subscription>()
-  let byEvent = new Map<string, ReadonlyArray<Subscription>>()
+  let byEvent = new Map<string, ReadonlyArray<Matching>>()
   let bindings = new Map<SubscriptionId, { readonly version: number; readonly binding: Binding }>()
 
   const supports = (subscription: Subscription, eventId: string) =>
@@ -54,7 +61,9 @@ export const make = Effect.gen(function*() {
       const key = `${event.tenantId}\0${event.eventId}`
       const known = byEvent.get(key)
       if (known) return known
-      const found = [...byId.values()].filter((item) => wants(item, event) && supports(item, event.eventId))
+      const found = [...byId.values()]
+        .filter((item) => wants(item, event) && supports(item, event.eventId))
+        .map((subscription) => ({ subscription, holds: subscription.filter && Filter.compile(subscription.filter) }))
       byEvent.set(key, found)
       return found
     },

@@ -4,10 +4,11 @@
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { AttemptOutcome, DeliveryReason, DeliveryStatus } from "../Delivery.ts"
+import { Verdict } from "../Explanations.ts"
 import { DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
 import { defaults } from "../Limits.ts"
 import { PayloadProperty } from "../PayloadProperties.ts"
-import { ResponseExcerpt } from "../Provider.ts"
+import { RequestPreview, ResponseExcerpt } from "../Provider.ts"
 import { RetryJson } from "../RetrySchedule.ts"
 import { Auth } from "./Bearer.ts"
 import { Conflict, NotFound, Problems, Refused, Unavailable } from "./Problem.ts"
@@ -50,8 +51,9 @@ export const MessageView = Schema.Struct({
   orderingKey: Schema.optionalKey(Schema.String),
   payload: Schema.Json,
   state: Schema.Literals(["unrouted", "routed", "set-aside"]),
-  /** Subscriptions that matched, once it is routed. */
+  /** Subscriptions that matched, and those of its event whose filter did not hold, once it is routed. */
   matched: Schema.optionalKey(Schema.Int),
+  filtered: Schema.optionalKey(Schema.Int),
   /** Why it was set aside. */
   error: Schema.optionalKey(Schema.String),
   createdAt: Schema.String,
@@ -60,14 +62,13 @@ export const MessageView = Schema.Struct({
 
 /** Fields that come in a later version: named, so that they are refused instead of ignored. */
 const later = {
-  filter: Schema.optionalKey(Schema.Json),
   ordered: Schema.optionalKey(Schema.Json),
   rateLimit: Schema.optionalKey(Schema.Json),
   maxConcurrency: Schema.optionalKey(Schema.Json)
 }
 
 /** @category constants @since 0.1.0 */
-export const laterFields = ["filter", "ordered", "rateLimit", "maxConcurrency"] as const
+export const laterFields = ["ordered", "rateLimit", "maxConcurrency"] as const
 
 /** For bodies in which a misspelt property must not pass for one that was left out. */
 const closed = { onExcessProperty: "error" } as const
@@ -81,6 +82,7 @@ export const SubscriptionInput = Schema.Struct({
   config: Schema.Json,
   signingSecret: Schema.optionalKey(Schema.String),
   retry: Schema.optionalKey(Schema.Json),
+  filter: Schema.optionalKey(Schema.Json),
   enabled: Schema.optionalKey(Schema.Boolean),
   tenantId: Schema.optionalKey(Schema.String),
   ...later
@@ -93,6 +95,7 @@ export const SubscriptionPatch = Schema.Struct({
   events: Schema.optionalKey(Schema.Array(Schema.String)),
   config: Schema.optionalKey(Schema.Json),
   retry: Schema.optionalKey(Schema.Json),
+  filter: Schema.optionalKey(Schema.Json),
   enabled: Schema.optionalKey(Schema.Boolean),
   ...later
 }).annotate({ identifier: "SubscriptionPatch" })
@@ -107,6 +110,9 @@ const subscriptionFields = {
   /** Without its secrets. */
   config: Schema.Json,
   retry: Schema.optionalKey(RetryJson),
+  filter: Schema.optionalKey(Schema.Json),
+  /** With which receivers verify, where signing secrets are private keys; newest first. */
+  signingPublicKeys: Schema.optionalKey(Schema.Array(Schema.String)),
   enabled: Schema.Boolean,
   disabledReason: Schema.optionalKey(Schema.String),
   createdAt: Schema.String,
@@ -153,6 +159,46 @@ export const AttemptView = Schema.Struct({
 /** @category schemas @since 0.1.0 */
 export const DeliveryDetail = Schema.Struct({ ...deliveryFields, attempts: Schema.Array(AttemptView) })
   .annotate({ identifier: "DeliveryDetail" })
+
+/** @category schemas @since 0.1.0 */
+export const ExplanationView = Schema.Struct({
+  subscription: Schema.Struct({ id: SubscriptionId, name: Schema.String, enabled: Schema.Boolean }),
+  verdict: Verdict,
+  reason: Schema.String,
+  delivery: Schema.optionalKey(DeliveryView)
+}).annotate({ identifier: "Explanation" })
+
+const sample = {
+  messageId: Schema.optionalKey(MessageId),
+  eventId: Schema.optionalKey(Schema.String),
+  payload: Schema.optionalKey(Schema.Json),
+  orderingKey: Schema.optionalKey(text)
+}
+
+/** @category schemas @since 0.1.0 */
+export const PreviewInput = Schema.Struct({
+  subscriptionId: Schema.optionalKey(SubscriptionId),
+  providerId: Schema.optionalKey(Schema.String),
+  config: Schema.optionalKey(Schema.Json),
+  ...sample
+}).annotate({ identifier: "PreviewInput" })
+
+/** @category schemas @since 0.1.0 */
+export const FilterTest = Schema.Struct({ filter: Schema.Json, ...sample }).annotate({ identifier: "FilterTest" })
+
+/** @category schemas @since 0.1.0 */
+export const FilterVerdict = Schema.Struct({
+  eventId: Schema.String,
+  passes: Schema.Boolean,
+  /** The first condition that fails. */
+  reason: Schema.optionalKey(Schema.String)
+}).annotate({ identifier: "FilterVerdict" })
+
+/** @category schemas @since 0.1.0 */
+export const RotationInput = Schema.Struct({
+  signingSecret: Schema.optionalKey(Schema.String),
+  overlapMs: Schema.optionalKey(Schema.Int)
+}).annotate({ identifier: "RotationInput" })
 
 const list = <S extends Schema.Constraint>(item: S) =>
   Schema.Struct({ items: Schema.Array(item), nextCursor: Schema.NullOr(Schema.String) })
@@ -213,6 +259,12 @@ export class Messages extends HttpApiGroup.make("messages").add(
     error: [Refused, Unavailable]
   }),
   HttpApiEndpoint.get("get", "/messages/:id", { ...id, success: MessageView, error: [NotFound, Unavailable] }),
+  HttpApiEndpoint.get("explain", "/messages/:id/explain", {
+    ...id,
+    query: page,
+    success: Schema.Struct({ message: MessageView, ...list(ExplanationView).fields }),
+    error: [NotFound, Refused, Unavailable]
+  }),
   HttpApiEndpoint.post("retry", "/messages/:id/retry", {
     ...id,
     success: Schema.Struct({ id: MessageId }).pipe(HttpApiSchema.status(202)),
@@ -254,6 +306,22 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
     success: HttpApiSchema.NoContent,
     error: [NotFound, Unavailable]
   }),
+  HttpApiEndpoint.post("preview", "/subscriptions/preview", {
+    payload: PreviewInput,
+    success: Schema.Struct({ eventId: Schema.String, request: RequestPreview }),
+    error: changing
+  }).annotate(HttpApi.PayloadParseOptions, closed),
+  HttpApiEndpoint.post("testFilter", "/subscriptions/test-filter", {
+    payload: FilterTest,
+    success: FilterVerdict,
+    error: changing
+  }).annotate(HttpApi.PayloadParseOptions, closed),
+  HttpApiEndpoint.post("rotateSecret", "/subscriptions/:id/rotate-secret", {
+    ...id,
+    payload: RotationInput,
+    success: SubscriptionCreated,
+    error: changing
+  }).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.post("enable", "/subscriptions/:id/enable", { ...id, success: SubscriptionView, error: changing }),
   HttpApiEndpoint.post("disable", "/subscriptions/:id/disable", { ...id, success: SubscriptionView, error: changing })
 ) {}

@@ -4,11 +4,13 @@
 import { Effect, Layer, Option, Redacted, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { Dispatchers } from "../Dispatchers.ts"
+import { Explanations } from "../Explanations.ts"
 import { Hooks } from "../Hook.ts"
 import { DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
 import { defaults } from "../Limits.ts"
 import { workerGroup } from "../Message.ts"
 import * as Nearest from "../Nearest.ts"
+import { type PreviewError, Previews } from "../Previews.ts"
 import { Registry } from "../Registry.ts"
 import { type RetryAnswer, Storage } from "../Storage.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
@@ -71,6 +73,7 @@ const messages = HttpApiBuilder.group(
     const registry = yield* Registry
     const storage = yield* Storage
     const dispatchers = yield* Dispatchers
+    const explanations = yield* Explanations
     return handlers
       .handle("emit", ({ payload: { eventId, payload, ...options } }) =>
         Effect.gen(function*() {
@@ -95,6 +98,20 @@ const messages = HttpApiBuilder.group(
           const found = yield* stored(storage.getMessage(yield* messageIdOf(params.id)))
           return Option.isSome(found) ? Views.message(found.value) : yield* notFound("message", params.id)
         }))
+      .handle("explain", ({ params, query }) =>
+        Effect.gen(function*() {
+          const id = yield* messageIdOf(params.id)
+          const page = yield* Views.page(query, Schema.is(SubscriptionId))
+          const { items, message, more } = yield* Effect.mapError(
+            explanations.explain(id, page),
+            (error) => error._tag === "MessageNotFound" ? notFound("message", error.id) : unavailable(error)
+          )
+          return {
+            message: Views.message(message),
+            items: items.map(Views.explanation),
+            nextCursor: more ? items.at(-1)?.subscription.id ?? null : null
+          }
+        }))
       .handle("retry", ({ params }) =>
         Effect.gen(function*() {
           const id = yield* messageIdOf(params.id)
@@ -118,6 +135,8 @@ const changed = (error: SubscriptionNotFound | SubscriptionRefused | StorageUnav
   }
 }
 
+const tried = (error: PreviewError) => error._tag === "MessageNotFound" ? notFound("message", error.id) : changed(error)
+
 const refused = (error: SubscriptionRefused | StorageUnavailable) =>
   error._tag === "SubscriptionRefused"
     ? new Refused({ path: error.path, detail: `${error.path}: ${error.message}` })
@@ -138,6 +157,7 @@ const subscriptions = HttpApiBuilder.group(
   "subscriptions",
   Effect.fnUntraced(function*(handlers) {
     const service = yield* Subscriptions
+    const previews = yield* Previews
     const enabled = (value: boolean) => ({ params }: { readonly params: { readonly id: string } }) =>
       Effect.flatMap(
         subscriptionIdOf(params.id),
@@ -193,6 +213,46 @@ const subscriptions = HttpApiBuilder.group(
         ({ params }) =>
           Effect.flatMap(subscriptionIdOf(params.id), (id) => Effect.mapError(service.remove(id), missing))
       )
+      .handle("preview", ({ payload: { config, providerId, subscriptionId, ...sample } }) =>
+        Effect.gen(function*() {
+          if ((subscriptionId === undefined) === (providerId === undefined)) {
+            return yield* new Refused({
+              path: "subscriptionId",
+              detail: "subscriptionId: Expected either a subscriptionId, or a providerId with its config"
+            })
+          }
+          const previewed = subscriptionId === undefined
+            ? { providerId: providerId ?? "", config: config ?? {} }
+            : { subscriptionId }
+          return yield* Effect.mapError(previews.preview(previewed, sample), tried)
+        }))
+      .handle(
+        "testFilter",
+        ({ payload: { filter, ...sample } }) =>
+          previews.testFilter(filter, sample).pipe(Effect.mapBoth({
+            onFailure: tried,
+            onSuccess: ({ eventId, passes, reason }) => ({
+              eventId,
+              passes,
+              ...(reason === undefined ? {} : { reason })
+            })
+          }))
+      )
+      .handle("rotateSecret", ({ params, payload: { overlapMs, signingSecret } }) =>
+        Effect.gen(function*() {
+          const id = yield* subscriptionIdOf(params.id)
+          const rotated = yield* Effect.mapError(
+            service.rotateSecret(id, {
+              ...(overlapMs === undefined ? {} : { overlapMs }),
+              ...(signingSecret === undefined ? {} : { signingSecret: Redacted.make(signingSecret) })
+            }),
+            changed
+          )
+          return {
+            ...Views.subscription(rotated.subscription),
+            signingSecret: Redacted.value(rotated.signingSecret)
+          }
+        }))
       .handle("enable", enabled(true))
       .handle("disable", enabled(false))
   })

@@ -3,6 +3,7 @@
  */
 import { DateTime, Effect, Schema } from "effect"
 import type { AttemptRecord, Delivery } from "../Delivery.ts"
+import type { Explanation } from "../Explanations.ts"
 import { defaults } from "../Limits.ts"
 import { timestampMs } from "../Message.ts"
 import type { RegisteredEvent } from "../Registry.ts"
@@ -19,6 +20,8 @@ const some = <const Name extends string, A>(name: Name, value: A | undefined): {
 }
 
 const decodeJson = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Json))
+
+const toJson = Schema.decodeUnknownSync(Schema.Json)
 
 const toObject = Schema.decodeUnknownSync(Schema.Record(Schema.String, Schema.Json))
 
@@ -48,7 +51,9 @@ export const message = (item: StoredMessage) => ({
   ...some("orderingKey", item.orderingKey),
   payload: decodeJson(item.payloadJson),
   state: states[item.state._tag],
-  ...(item.state._tag === "Routed" ? { matched: item.state.matched, routedAt: iso(item.state.atMs) } : {}),
+  ...(item.state._tag === "Routed"
+    ? { matched: item.state.matched, filtered: item.state.filtered, routedAt: iso(item.state.atMs) }
+    : {}),
   ...(item.state._tag === "SetAside" ? { error: item.state.error } : {}),
   createdAt: iso(timestampMs(item))
 })
@@ -63,6 +68,8 @@ export const subscription = (item: Subscriptions.SubscriptionView) => ({
   providerId: item.providerId,
   config: item.config,
   ...some("retry", item.retry),
+  ...some("filter", item.filter && toJson(item.filter)),
+  ...(item.signingPublicKeys.length === 0 ? {} : { signingPublicKeys: item.signingPublicKeys }),
   enabled: item.enabled,
   ...some("disabledReason", item.disabledReason),
   createdAt: iso(item.createdAtMs),
@@ -84,6 +91,14 @@ export const delivery = (item: Delivery) => ({
   ...some("lastError", item.lastError),
   createdAt: iso(item.createdAtMs),
   ...some("completedAt", item.completedAtMs === undefined ? undefined : iso(item.completedAtMs))
+})
+
+/** @category conversions @since 0.1.0 */
+export const explanation = (item: Explanation) => ({
+  subscription: item.subscription,
+  verdict: item.verdict,
+  reason: item.reason,
+  ...some("delivery", item.delivery && delivery(item.delivery))
 })
 
 /** @category conversions @since 0.1.0 */
@@ -110,6 +125,20 @@ export const oneMore = <A, E, R>(read: (page: Page) => Effect.Effect<ReadonlyArr
   }))
 
 /**
+ * The page that a query asks for.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const page = (
+  { cursor, limit = defaults.pageSizeDefault }: { readonly limit?: number; readonly cursor?: string },
+  isId: (text: string) => boolean
+): Effect.Effect<Page, Refused> =>
+  cursor === undefined || isId(cursor)
+    ? Effect.succeed({ cursor, limit })
+    : Effect.fail(new Refused({ path: "cursor", detail: "cursor: Expected the nextCursor of an earlier answer" }))
+
+/**
  * The page of a list that a query asks for; a cursor is the id of the last item before it.
  *
  * @category conversions
@@ -123,11 +152,7 @@ export const list = <A extends { readonly id: string }, B, E, R>(
     readonly view: (item: A) => B
   }
 ): Effect.Effect<{ readonly items: ReadonlyArray<B>; readonly nextCursor: string | null }, E | Refused, R> => {
-  const { cursor, limit = defaults.pageSizeDefault } = query
-  if (cursor !== undefined && !options.isId(cursor)) {
-    return Effect.fail(new Refused({ path: "cursor", detail: "cursor: Expected the nextCursor of an earlier answer" }))
-  }
-  return Effect.map(options.read({ cursor, limit }), ({ items, more }) => ({
+  return Effect.map(Effect.flatMap(page(query, options.isId), options.read), ({ items, more }) => ({
     items: items.map((item) => options.view(item)),
     nextCursor: more ? items.at(-1)?.id ?? null : null
   }))

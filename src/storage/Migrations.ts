@@ -121,6 +121,7 @@ create table hookline.subscriptions (
   config jsonb not null,
   signing_secrets jsonb not null,
   retry jsonb,
+  filter jsonb,
   enabled boolean not null,
   disabled_reason text,
   disabled_at timestamptz,

@@ -24,16 +24,18 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
 
   const at = (ms: number | undefined) => sql`to_timestamp(${ms ?? null}::float8 / 1000.0)`
 
+  const json = (value: unknown) => value === undefined ? null : JSON.stringify(value)
+
   const values = (item: Omit<Subscription, "version">, version: number) =>
     sql`(${Id.toUuid(item.id)}::uuid, ${item.tenantId}, ${item.name}, ${item.description ?? null},
       ${array(item.events)}::text[], ${item.providerId}, ${JSON.stringify(item.config)}::text::jsonb,
       ${JSON.stringify(item.signingSecrets)}::text::jsonb,
-      ${item.retry === undefined ? null : JSON.stringify(item.retry)}::text::jsonb,
+      ${json(item.retry)}::text::jsonb, ${json(item.filter)}::text::jsonb,
       ${item.enabled}, ${item.disabledReason ?? null}, ${at(item.disabledAtMs)}, ${version}::float8::bigint,
       ${at(item.createdAtMs)}, ${at(item.updatedAtMs)})`
 
   const columns = sql.literal(
-    "(id, tenant_id, name, description, events, provider_id, config, signing_secrets, retry, enabled, disabled_reason, " +
+    "(id, tenant_id, name, description, events, provider_id, config, signing_secrets, retry, filter, enabled, disabled_reason, " +
       "disabled_at, version, created_at, updated_at)"
   )
 
@@ -179,7 +181,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
 
 const messages = (sql: PgClient.PgClient) =>
   sql`select m.id as key, m.id::text, m.seq::float8 as seq, m.event_id, m.tenant_id, m.ordering_key, m.payload,
-    ${sql.literal(PgRows.ms("r.routed_at"))} as routed_at, r.matched, r.filtered,
+    ${sql.literal(PgRows.ms("r.routed_at"))} as routed_at, r.version::float8 as version, r.matched, r.filtered,
     ${sql.literal(PgRows.ms("i.set_aside_at"))} as set_aside_at, i.error
     from hookline.messages m left join hookline.routings r on r.message_id = m.id
     left join hookline.inbox i on i.message_id = m.id`
@@ -211,6 +213,9 @@ const matching = (sql: PgClient.PgClient, filter: DeliveryFilter) =>
     ...(filter.subscriptionId === undefined
       ? []
       : [sql`d.subscription_key = ${Id.toUuid(filter.subscriptionId)}::uuid`]),
+    ...(filter.subscriptionIds === undefined
+      ? []
+      : [sql`d.subscription_key = any(${array(filter.subscriptionIds.map(Id.toUuid))}::uuid[])`]),
     ...(filter.eventId === undefined ? [] : [sql`d.event_id = ${filter.eventId}`]),
     ...(filter.messageId === undefined ? [] : [sql`d.message_key = ${Id.toUuid(filter.messageId)}::uuid`]),
     ...(filter.status === undefined ? [] : [sql`d.status = ${filter.status}`]),

@@ -168,10 +168,10 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         select m.id::text, m.event_id, m.tenant_id, m.ordering_key, coalesce(r.transformed, m.payload) as payload
         from unnest(${array(uuids([...new Set(claims.map((claim) => claim.messageId))]))}::uuid[]) as u(id)
         join hookline.messages m on m.id = u.id left join hookline.routings r on r.message_id = u.id`
-      const tried = claims.filter((claim) => claim.attemptCount > 0)
+      const tried = claims.flatMap(({ attemptCount = 0, deliveryId }) => attemptCount > 0 ? deliveryId ?? [] : [])
       const attempts = tried.length === 0 ? [] : yield* sql<PgRows.AttemptRow & { readonly delivery_id: string }>`
         select a.delivery_id::text, ${sql.literal(PgRows.attemptColumns)}
-        from unnest(${array(uuids(tried.map((claim) => claim.deliveryId)))}::uuid[]) as u(id)
+        from unnest(${array(uuids(tried))}::uuid[]) as u(id)
         join hookline.attempts a on a.delivery_id = u.id order by a.delivery_id, a.number`
       return {
         messages: messages.map((row) => ({

@@ -96,6 +96,7 @@ export interface MessageRow {
   readonly ordering_key: string | null
   readonly payload: string
   readonly routed_at: number | null
+  readonly version: number | null
   readonly matched: number | null
   readonly filtered: number | null
   readonly set_aside_at: number | null
@@ -111,7 +112,13 @@ export const message = (row: MessageRow): StoredMessage => ({
   orderingKey: row.ordering_key ?? undefined,
   payloadJson: row.payload,
   state: row.routed_at !== null
-    ? { _tag: "Routed", atMs: row.routed_at, matched: row.matched ?? 0, filtered: row.filtered ?? 0 }
+    ? {
+      _tag: "Routed",
+      atMs: row.routed_at,
+      version: row.version ?? 0,
+      matched: row.matched ?? 0,
+      filtered: row.filtered ?? 0
+    }
     : row.set_aside_at !== null
     ? { _tag: "SetAside", atMs: row.set_aside_at, error: row.error ?? "" }
     : { _tag: "Unrouted" }
@@ -120,7 +127,7 @@ export const message = (row: MessageRow): StoredMessage => ({
 /** The columns of a subscription. */
 export const subscriptionColumns =
   `id::text, tenant_id, name, description, events, provider_id, config, signing_secrets,
-  retry, enabled, disabled_reason, ${ms("disabled_at")} as disabled_at, version::float8 as version, ${
+  retry, filter, enabled, disabled_reason, ${ms("disabled_at")} as disabled_at, version::float8 as version, ${
     ms("created_at")
   } as created_at,
   ${ms("updated_at")} as updated_at`
@@ -136,6 +143,7 @@ export interface SubscriptionRow {
   readonly config: Subscription["config"]
   readonly signing_secrets: Subscription["signingSecrets"]
   readonly retry: Subscription["retry"] | null
+  readonly filter: Subscription["filter"] | null
   readonly enabled: boolean
   readonly disabled_reason: string | null
   readonly disabled_at: number | null
@@ -155,6 +163,7 @@ export const subscription = (row: SubscriptionRow): Subscription => ({
   config: row.config,
   signingSecrets: row.signing_secrets,
   retry: row.retry ?? undefined,
+  filter: row.filter ?? undefined,
   enabled: row.enabled,
   disabledReason: row.disabled_reason ?? undefined,
   disabledAtMs: row.disabled_at ?? undefined,

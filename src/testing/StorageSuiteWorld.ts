@@ -138,6 +138,7 @@ const rows = (storage: Seam, names: Names) => {
         enabled: true,
         disabledReason: undefined,
         disabledAtMs: undefined,
+        filter: undefined,
         createdAtMs: now,
         updatedAtMs: now,
         ...overrides

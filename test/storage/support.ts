@@ -63,6 +63,7 @@ export const subscribe = (overrides?: Partial<Subscription>) =>
       enabled: true,
       disabledReason: undefined,
       disabledAtMs: undefined,
+      filter: undefined,
       createdAtMs: now,
       updatedAtMs: now,
       ...overrides
