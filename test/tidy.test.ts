@@ -69,6 +69,23 @@ describe("the house", () => {
     assert.deepStrictEqual(wrong, [])
   })
 
+  it("has no cycle of imports, types aside", () => {
+    const imports = new Map(sources.map(({ file, text }) => [
+      file,
+      importsOf(text).filter(({ from, typeOnly }) => from.startsWith(".") && !typeOnly)
+        .map(({ from }) => resolve(file, from))
+    ]))
+    const done = new Set<string>()
+    const cycles: Array<string> = []
+    const visit = (file: string, path: ReadonlyArray<string>): void => {
+      if (path.includes(file)) cycles.push([...path.slice(path.indexOf(file)), file].join(" -> "))
+      else if (!done.has(file)) { for (const target of imports.get(file) ?? []) visit(target, [...path, file]) }
+      done.add(file)
+    }
+    for (const file of imports.keys()) visit(file, [])
+    assert.deepStrictEqual(cycles, [])
+  })
+
   it("imports neither its own front door nor what is for tests", () => {
     const wrong = sources.flatMap(({ file, text }) =>
       importsOf(text)
