@@ -1,62 +1,65 @@
 /**
- * A backend that composes Hookline in its own process: its tables and its messages commit together.
+ * A backend with Hookline in its own process: no second service to run, and one transaction for its rows and its messages.
  *
- * DATABASE_URL=… HOOKLINE_MASTER_KEY=… node --conditions=hookline-source examples/status-page/main.ts
+ * DATABASE_URL=postgres://… HOOKLINE_MASTER_KEY=<64 hexadecimal digits> WEBHOOK_URL=https://… WEBHOOK_SECRET=whsec_… \
+ *   node --conditions=hookline-source examples/status-page/main.ts
  */
-import { NodeRuntime } from "@effect/platform-node"
-import { PgClient } from "@effect/sql-pg"
-import { Config, DateTime, Effect, Layer } from "effect"
-import { Hook, Hookline, Secrets } from "hookline"
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { PgClient, PgMigrator } from "@effect/sql-pg"
+import { Config, Effect, Layer, Schema } from "effect"
+import { Hookline, Secrets, Subscriptions } from "hookline"
 import { Egress } from "hookline/egress"
 import * as Webhook from "hookline/plugins/webhook"
 import { PgStorage } from "hookline/postgres"
 import plugins from "./hookline.config.ts"
-import { IncidentCreated, IncidentResolved } from "./incident.ts"
+import { Incidents } from "./Incidents.ts"
+import migrations from "./migrations.ts"
 
-// The one client that the program's own code and Hookline share.
+// The one client of the program's own code and of Hookline's emits: a second one would not join its transactions.
 const PgLive = PgClient.layerConfig({ url: Config.Redacted("DATABASE_URL") })
 
-const SecretsLive = Layer.unwrap(
-  Effect.map(Config.Redacted("HOOKLINE_MASTER_KEY"), (masterKey) => Secrets.layer({ masterKey }))
+const HooklineLive = Layer.unwrap(Effect.gen(function*() {
+  const masterKey = yield* Config.Redacted("HOOKLINE_MASTER_KEY")
+  // Networks that are not public are closed to webhooks, but for these: "127.0.0.0/8" for a receiver on this machine.
+  const allow = yield* Config.withDefault(Config.Array(Schema.String, "HOOKLINE_EGRESS_ALLOW"), [])
+  return Hookline.layer({ plugins: Layer.mergeAll(Webhook.plugin, plugins) }).pipe(
+    Layer.provide([PgStorage.layer(), Secrets.layer({ masterKey }), Egress.layer({ allow })])
+  )
+}))
+
+const MigrationsLive = PgMigrator.layer({ loader: PgMigrator.fromRecord(migrations) }).pipe(
+  Layer.provide(NodeServices.layer)
 )
 
-const App = Hookline.layer({ plugins: Layer.mergeAll(Webhook.plugin, plugins) }).pipe(
-  Layer.provide(PgStorage.layer()),
-  Layer.provide([SecretsLive, Egress.layer()]),
-  Layer.provideMerge(PgLive)
+/** Who hears of incidents. Serve `hookline/http` as well, and they can subscribe themselves. */
+const subscribe = Effect.gen(function*() {
+  const subscriptions = yield* Subscriptions.Subscriptions
+  if ((yield* subscriptions.list({}, { cursor: undefined, limit: 1 })).length > 0) return
+  yield* subscriptions.create({
+    name: "status page",
+    events: ["incident.*"],
+    providerId: "webhook.webhook",
+    config: { url: yield* Config.String("WEBHOOK_URL") },
+    signingSecret: yield* Config.Redacted("WEBHOOK_SECRET")
+  })
+})
+
+/** What would be requests to the backend. */
+const work = Effect.gen(function*() {
+  const incidents = yield* Incidents
+  const incidentId = yield* incidents.open({ title: "Checkout is down", severity: "major", systemIds: ["checkout"] })
+  // Refused, because of the checkout: nothing of it is stored, and nobody hears of it.
+  yield* incidents.open({ title: "All is slow", severity: "minor", systemIds: ["search", "checkout"] }).pipe(
+    Effect.catchTag("SystemHasIncident", (refused) => Effect.logWarning(refused))
+  )
+  yield* incidents.resolve(incidentId)
+})
+
+const App = Layer.effectDiscard(Effect.andThen(subscribe, work)).pipe(
+  Layer.provide(Incidents.layer),
+  Layer.provide([HooklineLive, MigrationsLive]),
+  Layer.provide(PgLive)
 )
 
-const incident = { systemIds: ["web"], title: "Checkout is down", severity: "major" }
-
-const openIncident = Effect.fn("openIncident")(function*(incidentId: string) {
-  const sql = yield* PgClient.PgClient
-  const createdAt = DateTime.formatIso(yield* DateTime.now)
-  yield* sql.withTransaction(Effect.gen(function*() {
-    yield* sql`insert into incidents (id, status) values (${incidentId}, 'open')`
-    yield* Hook.emit(IncidentCreated, { incidentId, ...incident, status: "open", createdAt })
-  }))
-})
-
-const resolveIncident = Effect.fn("resolveIncident")(function*(incidentId: string) {
-  const sql = yield* PgClient.PgClient
-  const resolvedAt = DateTime.formatIso(yield* DateTime.now)
-  yield* sql.withTransaction(Effect.gen(function*() {
-    yield* sql`update incidents set status = 'resolved' where id = ${incidentId}`
-    yield* Hook.emit(IncidentResolved, { incidentId, ...incident, status: "resolved", resolvedAt })
-  }))
-})
-
-const program = Effect.gen(function*() {
-  const sql = yield* PgClient.PgClient
-  yield* sql`create table if not exists incidents (id text primary key, status text not null)`
-  yield* sql`delete from incidents`
-  yield* openIncident("i-1")
-  yield* resolveIncident("i-1")
-  // The second insert of one id fails, and nobody hears of its incident.
-  yield* openIncident("i-2")
-  yield* Effect.ignore(openIncident("i-2"))
-  const [messages] = yield* sql<{ readonly n: number }>`select count(*)::int as n from hookline.messages`
-  yield* Effect.log(`${messages?.n} messages are stored`)
-})
-
-program.pipe(Effect.provide(App), NodeRuntime.runMain)
+// Delivers until it is stopped; then hands over what is under way.
+Layer.launch(App).pipe(NodeRuntime.runMain)

@@ -36,9 +36,13 @@ export const until = <E, R>(what: string, condition: Effect.Effect<boolean, E, R
 
 /** The command line as a process of its own group. */
 export const hookline = (args: ReadonlyArray<string>, env: Record<string, string> = {}) =>
+  program(["src/cli/main.ts", ...args], env)
+
+/** A program over the source as a process of its own group. */
+export const program = (command: ReadonlyArray<string>, env: Record<string, string>) =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const child = spawn(process.execPath, ["--conditions=hookline-source", "src/cli/main.ts", ...args], {
+      const child = spawn(process.execPath, ["--conditions=hookline-source", ...command], {
         cwd: root,
         detached: true,
         env: { PATH: process.env["PATH"], ...env },
