@@ -16,10 +16,16 @@ export const subscribing: Cases = {
       description: "d",
       events: ["a.b", "c.*", "*"],
       config: { url: "https://example.com", nested: [1, null, { a: "é" }] },
-      signingSecrets: [{ sealed: "s2", createdAtMs: 2 }, { sealed: "s1", createdAtMs: 1, expiresAtMs: 3 }],
+      signingSecrets: [{ sealed: "s2", createdAtMs: 2, publicKey: "p" }, {
+        sealed: "s1",
+        createdAtMs: 1,
+        expiresAtMs: 3
+      }],
       retry: { type: "delays", delaysMs: [1000, 5000] },
+      filter: { all: [{ field: "payload.a", equals: null }, { not: { field: "payload.b", atLeast: 1.5 } }] },
       enabled: false,
-      disabledReason: "gone"
+      disabledReason: "gone",
+      disabledAtMs: 3
     })
     for (const created of [plain, rich]) {
       const version = yield* storage.createSubscription(created)
