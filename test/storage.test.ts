@@ -1,6 +1,6 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer } from "effect"
+import { Deferred, Effect, Fiber, Latch, Layer } from "effect"
 import * as Hook from "../src/Hook.ts"
 import * as Id from "../src/Id.ts"
 import { Storage } from "../src/Storage.ts"
@@ -152,11 +152,16 @@ describe("on PostgreSQL", () => {
       const subscriptions = yield* Subscriptions
       for (let n = 0; n < 500; n++) {
         const name = `s${n}`
+        const got = yield* Latch.make()
+        endpoints.behaviours.set(name, () => Effect.as(got.open, {}))
         const { id } = yield* subscribe(name)
         yield* Hook.emit(Created, payload)
-        yield* until(`${name} got it`, Effect.sync(() => endpoints.of(name).length === 1))
+        yield* Effect.timeoutOrElse(got.await, {
+          duration: "20 seconds",
+          orElse: () => Effect.die(new Error(`${name} did not get it`))
+        })
         yield* subscriptions.remove(id)
       }
     }).pipe(Effect.provide(world(endpoints)))
-  })
+  }, 120_000)
 })
