@@ -120,6 +120,13 @@ const claim = (
   const fenced = new Map(tables.fenced(owners).map((owner) => [owner.workerGroup, owner]))
   const claimed: Array<Claimed> = []
   const next: Array<Claims["next"][number]> = []
+  // First, so that no backlog keeps it waiting.
+  const found = suspect && limit > 0 ? firstSuspect(tables, [...fenced.values()], suspectClaims, nowMs) : undefined
+  if (found) {
+    found.lane.claimSuspect(found.work, found.owner.epoch)
+    claimed.push(tables.claimed(found.work))
+  }
+  const before = claimed.length
   let left = bytes
   for (const { free, subscriptionId, workerGroup } of lanes) {
     const owner = fenced.get(workerGroup)
@@ -129,7 +136,7 @@ const claim = (
       free: Math.min(free, limit - claimed.length),
       bytes: left,
       // One is claimed whatever its size.
-      first: claimed.length === 0,
+      first: claimed.length === before,
       nowMs,
       suspectClaims,
       epoch: owner.epoch
@@ -139,13 +146,6 @@ const claim = (
       left -= deliveredSize(work.message)
     }
     if (nextDueAtMs !== undefined) next.push({ workerGroup, subscriptionId, dueAtMs: nextDueAtMs })
-  }
-  if (suspect && claimed.length < limit) {
-    const found = firstSuspect(tables, [...fenced.values()], suspectClaims, nowMs)
-    if (found) {
-      found.lane.claimSuspect(found.work, found.owner.epoch)
-      claimed.push(tables.claimed(found.work))
-    }
   }
   return { claimed, next }
 }

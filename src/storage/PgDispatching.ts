@@ -5,7 +5,7 @@
 import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import * as Id from "../Id.ts"
-import type { Claimed, Dispatching, Due, Outcome } from "../Storage.ts"
+import type { Claimed, Dispatching, Due, Outcome, Owner } from "../Storage.ts"
 import { array, storable } from "./PgArray.ts"
 import * as PgErrors from "./PgErrors.ts"
 import { fence } from "./PgOwnership.ts"
@@ -105,19 +105,21 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         select * from unnest(
           ${array(uuids(routing.messages.map((message) => message.messageId)))}::uuid[],
           ${array(routing.messages.map((message) => message.owner.workerGroup))}::text[],
+          ${array(routing.messages.map((message) => message.owner.epoch))}::float8[],
           ${array(routing.messages.map((message) => message.matched))}::int[],
           ${array(routing.messages.map((message) => message.filtered))}::int[],
           ${array(routing.messages.map((message) => message.transformedJson ?? null))}::text[],
           ${array(routing.messages.map((message) => storable(message.error)))}::text[]
-        ) as g(message_id, worker_group, matched, filtered, transformed, error)
+        ) as g(message_id, worker_group, epoch, matched, filtered, transformed, error)
       ), aside as (
         update hookline.inbox i set set_aside_at = clock_timestamp(), error = g.error
-        from given g join fence f on f.worker_group = g.worker_group
+        from given g join fence f on f.worker_group = g.worker_group and f.epoch = g.epoch::bigint
         where i.message_id = g.message_id and g.error is not null and i.set_aside_at is null
           and exists (select 1 from current)
         returning i.message_id
       ), routed as (
-        delete from hookline.inbox i using given g join fence f on f.worker_group = g.worker_group
+        delete from hookline.inbox i using given g
+        join fence f on f.worker_group = g.worker_group and f.epoch = g.epoch::bigint
         where i.message_id = g.message_id and g.error is null and i.set_aside_at is null
           and exists (select 1 from current)
         returning i.message_id, i.seq, i.worker_group, i.tenant_id, i.ordering_key, i.size, f.epoch,
@@ -127,10 +129,10 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         select message_id, ${routing.version}::float8::bigint, matched, filtered, transformed from routed
       ), made as (
         insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
-          claims, epoch, size)
+          claims, epoch, size, due_at)
         select d.id, r.message_id, r.seq, d.subscription_id, r.worker_group, r.tenant_id,
           substr(r.worker_group, 13), r.ordering_key, d.claimed::int, case when d.claimed then r.epoch end,
-          coalesce(octet_length(r.transformed), r.size)
+          coalesce(octet_length(r.transformed), r.size), statement_timestamp()
         from unnest(
           ${array(uuids(routing.deliveries.map((delivery) => delivery.id)))}::uuid[],
           ${array(uuids(routing.deliveries.map((delivery) => delivery.messageId)))}::uuid[],
@@ -204,14 +206,21 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
   record: (outcomes) =>
     PgErrors.refusable(
       engine,
-      Effect.map(record(sql, outcomes), (rows) => rows.map((row) => PgRows.deliveryId(row.id)))
+      Effect.map(record(sql, once(outcomes)), (rows) => rows.map((row) => PgRows.deliveryId(row.id)))
     )
 })
 
 // --- internal ---
 
-const distinct = <A extends { readonly workerGroup: string }>(owners: ReadonlyArray<A>): ReadonlyArray<A> => [
-  ...new Map(owners.map((owner) => [owner.workerGroup, owner])).values()
+/** Each owner once; one that was superseded by another of them stays apart from it. */
+const distinct = (owners: ReadonlyArray<Owner>): ReadonlyArray<Owner> => [
+  ...new Map(owners.map((owner) => [`${owner.epoch} ${owner.partition} ${owner.workerGroup}`, owner])).values()
+]
+
+/** Each outcome once: one that stands twice would be two attempts of one number, and the whole batch refused. */
+const once = (outcomes: ReadonlyArray<Outcome>): ReadonlyArray<Outcome> => [
+  ...new Map(outcomes.toReversed().map((one) => [`${one.deliveryId} ${one.attemptCount} ${one.owner.epoch}`, one]))
+    .values()
 ]
 
 /** A number from outside that fits its column: one too large would have the whole batch refused. */
@@ -325,10 +334,11 @@ const claim = (sql: PgClient.PgClient, options: Parameters<Dispatching["claim"]>
       where w.worker_group = f.worker_group and w.epoch is null and w.claims >= 1
         and w.claims >= ${options.suspectClaims}::int and w.due_at <= clock_timestamp()
       order by w.due_at limit 1 for update of w skip locked for share of s
-    ) w where ${options.suspect}::boolean order by w.due_at limit 1
+    ) w where ${options.suspect}::boolean order by w.due_at limit least(1, ${options.limit}::int)
   ), sized as (
     select id, epoch, version, size, sum(size) over (order by n, id) as until from waiting
-    where n <= free and due_at <= clock_timestamp() order by n, id limit ${options.limit}::int
+    where n <= free and due_at <= clock_timestamp() order by n, id
+    limit ${options.limit}::int - (select count(*) from suspect)
   ), picked as materialized (
     select id, epoch, version from sized where until <= ${options.bytes}::float8 or until = size
     union all select id, epoch, version from suspect
@@ -351,6 +361,7 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
     from unnest(
       ${array(uuids(outcomes.map((outcome) => outcome.deliveryId)))}::uuid[],
       ${array(outcomes.map((outcome) => outcome.owner.workerGroup))}::text[],
+      ${array(outcomes.map((outcome) => outcome.owner.epoch))}::float8[],
       ${array(outcomes.map((outcome) => outcome.attemptCount))}::int[],
       ${array(outcomes.map((outcome) => final(outcome)?.status ?? null))}::text[],
       ${array(outcomes.map((outcome) => final(outcome)?.reason ?? null))}::text[],
@@ -369,9 +380,9 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
       ${
     array(outcomes.map((outcome) => outcome.attempt.response ? JSON.stringify(outcome.attempt.response) : null))
   }::text[]
-    ) as g(id, worker_group, attempts, status, reason, external_id, last_error, due_at, started_at, duration_ms, outcome,
-      status_code, error_tag, error_message, retry_after_ms, response)
-    join fence f on f.worker_group = g.worker_group
+    ) as g(id, worker_group, owner_epoch, attempts, status, reason, external_id, last_error, due_at, started_at,
+      duration_ms, outcome, status_code, error_tag, error_message, retry_after_ms, response)
+    join fence f on f.worker_group = g.worker_group and f.epoch = g.owner_epoch::bigint
     join hookline.work w on w.id = g.id and w.epoch = f.epoch and w.attempts = g.attempts
     join hookline.subscriptions s on s.id = w.subscription_id
     for update of w

@@ -44,6 +44,17 @@ export const claiming: Cases = {
     }
     assert.deepStrictEqual(order, [1, 2, 3, 0].map((i) => ids[i]))
   }),
+  "what is routed at once is claimed in the order of the messages": Effect.gen(function*() {
+    const { append, claim, deliveries, owner, route, subscription } = yield* routed(0)
+    const messages = yield* append(6)
+    const made = yield* deliveries(messages, subscription.id, false)
+    yield* route(owner, messages, made.toReversed())
+    const order: Array<DeliveryId> = []
+    for (const _ of made) {
+      order.push((yield* only((yield* claim(owner, subscription.id, { free: 1 })).claimed)).deliveryId)
+    }
+    assert.deepStrictEqual(order, made.map((delivery) => delivery.id))
+  }),
   "a claim says what it found, and counts": Effect.gen(function*() {
     const { claim, ids, messages, owner, storage, subscription } = yield* routed(1)
     const { claimed, next } = yield* claim(owner, subscription.id)
@@ -183,6 +194,15 @@ export const claiming: Cases = {
     })
     const second = yield* only(elsewhere.claimed)
     assert.deepStrictEqual(idsOf([first, second]), [...ids].sort())
+  }),
+  "a suspect counts to a claim's limit, and no backlog keeps it waiting": Effect.gen(function*() {
+    const { append, claim, deliveries, owner, route, subscription } = yield* crash(2)
+    const messages = yield* append(3)
+    yield* route(owner, messages, yield* deliveries(messages, subscription.id, false))
+    const { claimed } = yield* claim(owner, subscription.id, { limit: 2, suspect: true })
+    assert.deepStrictEqual(claimed.map((one) => one.claims).sort(), [1, 3])
+    const suspect = yield* only((yield* claim(owner, subscription.id, { limit: 1, suspect: true })).claimed)
+    assert.strictEqual(suspect.claims, 3)
   }),
   "no suspect of a disabled subscription is claimed": Effect.gen(function*() {
     const { claim, owner, storage, subscription } = yield* crash(2)

@@ -88,6 +88,36 @@ export const recording: Cases = {
     const statuses = yield* Effect.forEach(ids, (id) => Effect.map(delivery(id), (found) => found.delivery.status))
     assert.deepStrictEqual(statuses, ["success", "pending", "retrying"])
   }),
+  "an outcome that stands twice among others is recorded once, as it stands first": Effect.gen(function*() {
+    const { delivery, ids, owner, storage } = yield* routed(2, { claimed: true })
+    const [first, second] = ids
+    if (!first || !second) return assert.fail("two deliveries were made")
+    const recorded = yield* storage.record([
+      outcome(owner, first, success),
+      outcome(owner, second, success),
+      outcome(owner, first, failure)
+    ])
+    assert.deepStrictEqual([...recorded].sort(), [first, second].sort())
+    const { attempts, delivery: found } = yield* delivery(first)
+    assert.strictEqual(found.status, "success")
+    assert.strictEqual(attempts.length, 1)
+  }),
+  "outcomes of an owner and of the one it superseded are recorded each by its own": Effect.gen(function*() {
+    const { claim, delivery, ids, own, owner, storage, subscription } = yield* routed(3, { claimed: true })
+    const [first, second, third] = ids
+    if (!first || !second || !third) return assert.fail("three deliveries were made")
+    const successor = (yield* own()).owner
+    yield* storage.recover([successor], 3)
+    yield* claim(successor, subscription.id)
+    const recorded = yield* storage.record([
+      outcome(owner, first, success),
+      outcome(successor, second, success),
+      outcome(owner, third, success)
+    ])
+    assert.deepStrictEqual(recorded, [second])
+    const statuses = yield* Effect.forEach(ids, (id) => Effect.map(delivery(id), (found) => found.delivery.status))
+    assert.deepStrictEqual(statuses, ["pending", "success", "pending"])
+  }),
   "a superseded owner records nothing": Effect.gen(function*() {
     const { delivery, ids, own, owner, record } = yield* routed(1, { claimed: true })
     const id = yield* only(ids)

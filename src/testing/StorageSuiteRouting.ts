@@ -162,6 +162,24 @@ export const routing: Cases = {
       assert.deepStrictEqual(yield* storage.held([present]), [])
     }
   ),
+  "of an owner's messages and those of the one it superseded in one batch, its own are routed": Effect.gen(function*() {
+    const { append, deliveries, own, storage, subscription } = yield* make
+    const subscribed = yield* subscription()
+    yield* storage.createSubscription(subscribed)
+    const superseded = (yield* own()).owner
+    const present = (yield* own()).owner
+    const messages = yield* append(3)
+    const { version } = yield* storage.subscriptions
+    const owners = [superseded, present, superseded]
+    const answer = yield* storage.route({
+      version,
+      messages: messages.flatMap((one, i) => routingOf(version, owners[i] ?? present, [one], []).messages),
+      deliveries: yield* deliveries(messages, subscribed.id, true)
+    })
+    assert.deepStrictEqual(answer, { _tag: "Routed", messageIds: messages.slice(1, 2).map((one) => one.id) })
+    assert.strictEqual((yield* storage.held([present])).length, 1)
+    assert.strictEqual((yield* storage.unrouted([present], all)).length, 2)
+  }),
   "a message is routed once": Effect.gen(function*() {
     const { deliveries, ids, messages, owner, route, storage, subscription, tenantId } = yield* routed(1)
     const again = yield* deliveries(messages, subscription.id, false)
