@@ -1,6 +1,6 @@
 import { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
-import { StorageSuite } from "../../src/testing/index.ts"
+import { StorageModel, StorageSuite } from "../../src/testing/index.ts"
 import { storage } from "./support.ts"
 
 StorageSuite.suite("PgStorage", {
@@ -9,3 +9,5 @@ StorageSuite.suite("PgStorage", {
   virtualTime: false,
   advance: (ms) => Effect.sleep(ms)
 })
+
+StorageModel.suite("PgStorage", storage)
