@@ -81,7 +81,7 @@ const apply = (world: World, verb: Verb): Effect.Effect<void> =>
       world.both(({ storage }) =>
         storage.listMessages(
           { tenantId: world.tenantId, ...(group === undefined ? {} : { eventId: world.eventId(group) }) },
-          page(world.messages.map(({ id }) => id), after, limit)
+          { ...page(world.messages.map(({ id }) => id), after, limit), bytes: 20 * limit }
         )
       ),
     retryMessage: ({ pick }) =>
@@ -219,6 +219,7 @@ const claim = Effect.fnUntraced(function*(world: World, verb: Omit<Of<"claim">, 
         lanes,
         // Which of several lanes get what a limit leaves is the storage's to say.
         limit: lane === "one" ? limit : 1000,
+        bytes: lane === "one" ? 20 * limit : 1e9,
         suspectClaims,
         suspect
       }),

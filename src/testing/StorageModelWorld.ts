@@ -11,7 +11,7 @@ import { difference, type Names, type Seam, Side } from "./StorageModelSide.ts"
 import { hourMs } from "./StorageSuiteWorld.ts"
 
 const groups = [0, 1]
-const everything = { cursor: undefined, limit: 1000 }
+const everything = { cursor: undefined, limit: 1000, bytes: 1e9 }
 
 /**
  * A world.
@@ -120,7 +120,7 @@ export class World {
   get aside(): Effect.Effect<ReadonlyArray<Message>> {
     return Effect.orDie(Effect.map(
       this.reference.storage.listMessages({}, everything),
-      (messages) => messages.filter(({ state }) => state._tag === "SetAside")
+      ({ items }) => items.filter(({ state }) => state._tag === "SetAside")
     ))
   }
 
@@ -171,8 +171,10 @@ export class World {
       config: { url: "https://example.com/", nested: [1, null] },
       signingSecrets: [{ sealed: "s", createdAtMs: this.#names.nowMs }],
       retry: undefined,
+      filter: undefined,
       enabled,
       disabledReason: undefined,
+      disabledAtMs: enabled ? undefined : this.#names.nowMs,
       createdAtMs: this.#names.nowMs,
       updatedAtMs: this.#names.nowMs
     }))
