@@ -1,11 +1,11 @@
 /**
  * From a stored subscription to what its attempts use: the configuration opened, decoded and bound to its provider, the
- * signing secrets opened, the retry schedule chosen.
+ * signing secrets opened.
  */
 import { Context, Effect, Layer, Redacted, Schema } from "effect"
 import type { Bound, ConfigRefused } from "./Provider.ts"
 import { Registry } from "./Registry.ts"
-import * as RetrySchedule from "./RetrySchedule.ts"
+import type * as RetrySchedule from "./RetrySchedule.ts"
 import * as SecretFields from "./SecretFields.ts"
 import * as Secrets from "./Secrets.ts"
 import type { Subscription } from "./Subscription.ts"
@@ -32,8 +32,6 @@ export interface Binding {
     readonly secret: Redacted.Redacted<string>
     readonly expiresAtMs: number | undefined
   }>
-  /** The subscription's own retry schedule, where it has one. */
-  readonly retry: RetrySchedule.RetrySchedule | undefined
   /** The provider's, where it has one. */
   readonly providerRetry: RetrySchedule.RetrySchedule | undefined
 }
@@ -85,7 +83,6 @@ export const layer: Layer.Layer<Bindings, never, Registry | Secrets.Secrets> = L
         return {
           bound,
           signingSecrets,
-          retry: subscription.retry && RetrySchedule.fromJson(subscription.retry),
           providerRetry: provider.retry
         }
       })

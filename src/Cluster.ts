@@ -133,7 +133,8 @@ export const dispatchers: Layer.Layer<Dispatchers, never, Dispatcher | Storage |
 )
 
 /**
- * Layer that once a second finds the groups with work due, of the shards that this runner holds, and wakes them.
+ * Layer that once a second finds the groups with work due, of the shards that this runner holds, and wakes them; and apart
+ * from that keeps those awake that have work in memory, however long the database takes to answer.
  *
  * @category layers
  * @since 0.1.0
@@ -146,26 +147,25 @@ export const sweep: Layer.Layer<never, never, Dispatcher | Storage | Sharding.Sh
     const limits = yield* Limits
     const client = yield* DispatcherEntity.client
 
-    const pass = Effect.gen(function*() {
+    const wake = Effect.forEach(
+      (workerGroup: string) =>
+        sharding.hasShardId(sharding.getShardId(EntityId.make(workerGroup), shardGroup))
+          ? Effect.ignore(
+            Effect.timeout(client(workerGroup).Wake(undefined, { discard: true }), limits.confirmTimeoutMs)
+          )
+          : Effect.void,
+      { discard: true }
+    )
+
+    const find = Effect.gen(function*() {
       const found = yield* storage.due({ aheadMs: limits.sweepAheadMs })
       dispatcher.due(found)
-      const groups = new Set([...yield* dispatcher.active, ...found.map((due) => due.workerGroup)])
-      yield* Effect.forEach(
-        groups,
-        (workerGroup) =>
-          sharding.hasShardId(sharding.getShardId(EntityId.make(workerGroup), shardGroup))
-            ? Effect.ignore(
-              Effect.timeout(client(workerGroup).Wake(undefined, { discard: true }), limits.confirmTimeoutMs)
-            )
-            : Effect.void,
-        { discard: true }
-      )
+      yield* wake(found.map((due) => due.workerGroup))
     })
 
-    yield* patient("The sweep", pass).pipe(
-      Effect.repeat(Schedule.spaced(limits.sweepIntervalMs)),
-      Effect.forkScoped
-    )
+    for (const pass of [patient("The sweep", find), Effect.flatMap(dispatcher.active, wake)]) {
+      yield* Effect.forkScoped(Effect.repeat(pass, Schedule.spaced(limits.sweepIntervalMs)))
+    }
   })
 )
 

@@ -2,7 +2,7 @@
  * The engine of a runner: it owns worker groups, routes their messages, attempts their deliveries and records the outcomes.
  * It knows neither SQL nor the cluster: `Cluster.ts` says which groups to attach, `Storage` keeps the truth.
  */
-import { Context, Effect, FiberMap, Layer, Schedule, type Scope, Semaphore } from "effect"
+import { Context, Effect, FiberMap, Latch, Layer, Schedule, type Scope, Semaphore } from "effect"
 import type { Bindings } from "./Bindings.ts"
 import * as Claimer from "./dispatcher/Claimer.ts"
 import type * as Lane from "./dispatcher/Lane.ts"
@@ -64,6 +64,21 @@ const make = Effect.gen(function*() {
       state.send.openUnsafe()
     })
 
+  const dropAndReload = (id: SubscriptionId, version: number) =>
+    Effect.andThen(
+      drop(id, version),
+      Effect.ignore(Effect.andThen(
+        subscribed.reload,
+        // The copy knows of this change now; a later one may be on its way.
+        Effect.sync(() => {
+          const lane = State.laneOf(state, id)
+          if (lane.minVersion <= version) lane.minVersion = 0
+          if (!subscribed.get(id)) lane.timedOut = false
+          State.forget(state, lane)
+        })
+      ))
+    )
+
   const giveBack = (ready: Lane.Ready) => {
     released.push(ready)
     state.release.openUnsafe()
@@ -77,7 +92,7 @@ const make = Effect.gen(function*() {
         ? withEnabled(current, false, now, "gone")
         : current).pipe(
         (update) => patient(`Disabling ${id}, whose endpoint is gone,`, update),
-        Effect.flatMap((updated) => updated._tag === "Some" ? drop(id, updated.value.version) : Effect.void)
+        Effect.flatMap((updated) => updated._tag === "Some" ? dropAndReload(id, updated.value.version) : Effect.void)
       )
   })
 
@@ -91,22 +106,31 @@ const make = Effect.gen(function*() {
   const sender = yield* Sender.make(state, subscribed, recorder.finish, giveBack)
   const routeOnce = yield* Router.make(state, subscribed, giveBack)
   const claimer = yield* Claimer.make(state, subscribed, giveBack)
-  // Routing and claiming may overlap; taking up lost claims must see neither under way.
-  const statements = yield* Semaphore.make(2)
+  // Routing and claiming may overlap; taking up lost claims must see neither under way. One each: a semaphore of two lets
+  // those that want one go before those that want both.
+  const routes = yield* Semaphore.make(1)
+  const claims = yield* Semaphore.make(1)
+  const settled = <A, E>(effect: Effect.Effect<A, E>) => routes.withPermits(1)(claims.withPermits(1)(effect))
+  /** Groups that are being given back: the same runner must not take one over from itself. */
+  const detaching = new Map<string, Latch.Latch>()
+  /** Ownership that could not be given back: as long as it stands, nobody looks for the claims that were left. */
+  const owed = new Set<Owner>()
 
   const release = Effect.gen(function*() {
     const batch = released.splice(0, limits.claimDeliveries)
     if (batch.length === 0) return
     const now = yield* storage.now
     for (const [group, items] of Map.groupBy(batch, (ready) => ready.group)) {
-      yield* patient(
-        `Giving back claims of ${group.workerGroup}`,
-        Effect.suspend(() =>
-          group.phase === "lost"
-            ? Effect.void
-            : storage.release(group.owner, items.map((ready) => ready.claimed.deliveryId))
+      if (group.phase !== "lost") {
+        // Not repeated: what was given back may have been claimed again. Claims that are left are found and taken up.
+        yield* storage.release(group.owner, items.map((ready) => ready.claimed.deliveryId)).pipe(
+          Effect.catchCause(() =>
+            Effect.sync(() => {
+              state.answerLost = true
+            })
+          )
         )
-      )
+      }
       for (const ready of items) {
         State.dismiss(state, ready)
         if (group.phase === "open") State.backlog(state, group, ready.claimed.subscriptionId, now)
@@ -115,7 +139,7 @@ const make = Effect.gen(function*() {
   })
 
   const routing = State.take(state.route).pipe(
-    Effect.andThen(patient("Routing", statements.withPermits(1)(routeOnce))),
+    Effect.andThen(patient("Routing", routes.withPermits(1)(routeOnce))),
     Effect.tap((more) => Effect.sync(() => more && state.route.openUnsafe())),
     Effect.forever
   )
@@ -123,8 +147,8 @@ const make = Effect.gen(function*() {
   const claiming = patient(
     "Claiming",
     Effect.andThen(
-      Effect.suspend(() => state.answerLost ? statements.withPermits(2)(claimer.takeUpLost) : Effect.void),
-      statements.withPermits(1)(claimer.claim)
+      Effect.suspend(() => state.answerLost ? settled(claimer.takeUpLost) : Effect.void),
+      claims.withPermits(1)(claimer.claim)
     )
   ).pipe(
     Effect.flatMap((waitMs) =>
@@ -160,6 +184,10 @@ const make = Effect.gen(function*() {
       }
     }
     if (before < sentAtMs) state.send.openUnsafe()
+    for (const owner of owed) {
+      yield* storage.giveBack([owner])
+      owed.delete(owner)
+    }
   })
 
   const lose = (group: State.Group) => {
@@ -187,6 +215,13 @@ const make = Effect.gen(function*() {
   const looking = Effect.sync(() => {
     state.answerLost = true
     state.claim.openUnsafe()
+    // Lanes of subscriptions that were deleted elsewhere.
+    for (const lane of state.lanes.values()) {
+      if (subscribed.get(lane.subscriptionId)) continue
+      lane.timedOut = false
+      lane.minVersion = 0
+      State.forget(state, lane)
+    }
   }).pipe(Effect.delay(limits.takeUpIntervalMs), Effect.forever)
 
   // Runs after the loops have ended, so that none renews what was returned.
@@ -208,12 +243,16 @@ const make = Effect.gen(function*() {
   }
 
   const begin = Effect.fnUntraced(function*(group: State.Group, claimableAtMs: number) {
-    const now = yield* storage.now
-    yield* Effect.sleep(Math.max(0, claimableAtMs - now))
-    yield* patient(
-      `Recovering ${group.workerGroup}`,
-      Effect.suspend(() => group.phase === "open" ? storage.recover([group.owner], limits.crashedClaims) : Effect.void)
-    )
+    let waitMs = claimableAtMs - (yield* storage.now)
+    do {
+      yield* Effect.sleep(Math.max(0, waitMs))
+      waitMs = yield* patient(
+        `Recovering ${group.workerGroup}`,
+        Effect.suspend(() =>
+          group.phase === "open" ? storage.recover([group.owner], limits.crashedClaims) : Effect.succeed(0)
+        )
+      )
+    } while (waitMs > 0)
     take(
       yield* patient(
         `Reading ${group.workerGroup}`,
@@ -222,9 +261,27 @@ const make = Effect.gen(function*() {
     )
   })
 
-  const detach = Effect.fnUntraced(function*(group: State.Group) {
-    if (group.phase === "lost") return
+  const detach = (group: State.Group) =>
+    Effect.suspend(() => {
+      if (group.phase === "lost") return Effect.void
+      const done = Latch.makeUnsafe()
+      detaching.set(group.workerGroup, done)
+      return Effect.ensuring(
+        close(group),
+        Effect.sync(() => {
+          if (detaching.get(group.workerGroup) === done) detaching.delete(group.workerGroup)
+          done.openUnsafe()
+        })
+      )
+    })
+
+  const close = Effect.fnUntraced(function*(group: State.Group) {
     group.phase = "closing"
+    for (const parked of [...state.again.values()].filter((ready) => ready.group === group)) {
+      State.unpark(state, parked)
+      group.held++
+      giveBack(parked)
+    }
     for (const lane of state.lanes.values()) {
       lane.backlog.delete(group)
       for (const ready of lane.waiting.splice(0)) {
@@ -233,7 +290,7 @@ const make = Effect.gen(function*() {
       }
     }
     // A claim or route that is under way may yet bring some in.
-    yield* Effect.timeoutOption(statements.withPermits(2)(Effect.void), limits.drainTimeoutMs)
+    yield* Effect.timeoutOption(settled(Effect.void), limits.drainTimeoutMs)
     const empty = State.take(state.gone).pipe(
       Effect.timeoutOption("20 millis"),
       Effect.repeat({ until: () => group.held === 0 }),
@@ -244,11 +301,14 @@ const make = Effect.gen(function*() {
       sender.abort(group)
       yield* Effect.timeoutOption(empty, "1 second")
     }
-    yield* Effect.ignore(Effect.timeout(storage.giveBack([group.owner]), "1 second"))
+    yield* Effect.timeout(storage.giveBack([group.owner]), "1 second").pipe(
+      Effect.catch(() => Effect.sync(() => void owed.add(group.owner)))
+    )
     lose(group)
   })
 
   const attach = Effect.fn("Dispatcher.attach")(function*(workerGroup: string) {
+    for (let earlier = detaching.get(workerGroup); earlier; earlier = detaching.get(workerGroup)) yield* earlier.await
     const group = yield* Effect.acquireRelease(
       Effect.map(
         storage.takeOver(runnerId, { workerGroup, partition: 0 }, limits.takeOverPatienceMs),
@@ -292,20 +352,7 @@ const make = Effect.gen(function*() {
       [...state.groups.values()]
         .filter((group) => group.held > 0 || now - group.activeAtMs < limits.groupIdleMs)
         .map((group) => group.workerGroup)),
-    drop: (id, version) =>
-      Effect.andThen(
-        drop(id, version),
-        Effect.ignore(Effect.andThen(
-          subscribed.reload,
-          // The copy knows of this change now; a later one may be on its way.
-          Effect.sync(() => {
-            const lane = State.laneOf(state, id)
-            if (lane.minVersion <= version) lane.minVersion = 0
-            if (!subscribed.get(id)) lane.timedOut = false
-            State.forget(state, lane)
-          })
-        ))
-      ),
+    drop: dropAndReload,
     leased: Effect.map(State.monotonicMs, (now) => now < state.leaseEndMs)
   })
 })

@@ -46,6 +46,8 @@ export const defaults = {
   routeDeliveries: 20_000,
   /** Deliveries claimed by one statement. */
   claimDeliveries: 500,
+  /** Deliveries that a claim may take of each lane beyond its equal share. */
+  claimSlack: 8,
   /** Lanes asked for by one claim. */
   claimLanes: 256,
   /** Outcomes recorded by one statement. */

@@ -5,7 +5,7 @@
 import { Effect, type Schema, type SchemaAST } from "effect"
 
 /**
- * Applies an effect to every secret text of a value.
+ * Applies an effect to every secret text of a value; what is no text stays, as it belongs to another member of a union.
  *
  * @category combinators
  * @since 0.1.0
@@ -15,19 +15,22 @@ export const map = <E, R>(
   value: Schema.Json,
   f: (secret: string) => Effect.Effect<string, E, R>
 ): Effect.Effect<Schema.Json, E, R> =>
-  Effect.map(rebuild(value, "", locate(schema, value), f), (changed) => changed ?? null)
+  Effect.map(rebuild(value, "", locate(schema, value), keepOthers(f)), (changed) => changed ?? null)
 
 /**
- * The value without its secrets.
+ * The value without its secrets, and without whatever else is at their places.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const without = (schema: Schema.Constraint, value: Schema.Json): Effect.Effect<Schema.Json> =>
-  Effect.map(rebuild(value, "", locate(schema, value), () => Effect.undefined), (changed) => changed ?? null)
+  Effect.map(
+    rebuild(value, "", locate(schema, value), (found) => Effect.succeed(found === null ? null : undefined)),
+    (changed) => changed ?? null
+  )
 
 /**
- * Where a schema annotates as secret what is no text, and so can't be sealed; undefined where all is well.
+ * Where a schema annotates as secret what can't be sealed, as it is no text in the stored form; undefined where all is well.
  *
  * @category guards
  * @since 0.1.0
@@ -37,6 +40,9 @@ export const problem = (schema: Schema.Constraint): string | undefined => {
   const visit = (ast: SchemaAST.AST, path: string): string | undefined => {
     const shape = encoded(ast)
     if (isSecret(ast)) return isText(shape) ? undefined : path
+    // Where the form in memory has a secret that the stored form does not know of, nobody finds it.
+    const hidden = chain(ast).slice(0, -1).flatMap(parts).find(([, part]) => holdsSecret(part))
+    if (hidden) return `${path}${hidden[0]}`
     if (seen.has(shape)) return undefined
     seen.add(shape)
     for (const [name, part] of parts(shape)) {
@@ -69,6 +75,10 @@ const isSecret = (ast: SchemaAST.AST): boolean =>
     isRedacted(one) ||
     (one._tag === "Union" && one.types.some(isSecret))
   )
+
+const holdsSecret = (ast: SchemaAST.AST, open: ReadonlyArray<SchemaAST.AST> = []): boolean =>
+  isSecret(ast) ||
+  (!open.includes(ast) && chain(ast).flatMap(parts).some(([, part]) => holdsSecret(part, [...open, ast])))
 
 const isRedacted = (ast: SchemaAST.AST): boolean => {
   const representation = ast.annotations?.["representation"]
@@ -144,15 +154,19 @@ const locate = (schema: Schema.Constraint, root: Schema.Json): ReadonlySet<strin
   return found
 }
 
+type Change<E, R> = (found: Schema.Json) => Effect.Effect<Schema.Json | undefined, E, R>
+
+const keepOthers = <E, R>(f: (secret: string) => Effect.Effect<string, E, R>): Change<E, R> => (found) =>
+  typeof found === "string" ? f(found) : Effect.succeed(found)
+
 const rebuild = <E, R>(
   value: Schema.Json,
   place: string,
   secrets: ReadonlySet<string>,
-  change: (secret: string) => Effect.Effect<string | undefined, E, R>
+  change: Change<E, R>
 ): Effect.Effect<Schema.Json | undefined, E, R> =>
   Effect.gen(function*() {
-    // What a secret's schema would refuse is no text; it is not shown either.
-    if (secrets.has(place)) return typeof value === "string" ? yield* change(value) : value === null ? null : undefined
+    if (secrets.has(place)) return yield* change(value)
     if (Array.isArray(value)) {
       const items: Array<Schema.Json> = []
       for (const [i, item] of value.entries()) {

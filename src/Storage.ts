@@ -285,9 +285,10 @@ export interface Dispatching {
   readonly giveBack: (owners: ReadonlyArray<Owner>) => Effect.Effect<void, StorageUnavailable>
   /**
    * Makes the claims of older epochs claimable again; those with `crashedClaims` claims fail with reason `crashed-owner`.
-   * To be called once `claimableAtMs` has passed.
+   * Does nothing for an owner whose predecessor may still be within its lease; returns in how many milliseconds to ask again,
+   * 0 when all was done.
    */
-  readonly recover: (owners: ReadonlyArray<Owner>, crashedClaims: number) => Effect.Effect<void, StorageUnavailable>
+  readonly recover: (owners: ReadonlyArray<Owner>, crashedClaims: number) => Effect.Effect<number, StorageUnavailable>
   /** Finds groups with unrouted messages or with deliveries due within `aheadMs`, all or the named ones. */
   readonly due: (options: {
     readonly aheadMs: number
@@ -306,7 +307,7 @@ export interface Dispatching {
   /**
    * Claims due deliveries of enabled subscriptions, oldest due first in each lane, up to `limit` and to `bytes` of payloads
    * (at least one); deliveries that were claimed `suspectClaims` times without an outcome are left out, but for one of any
-   * lane of the owners if `suspect` is set.
+   * lane of the owners whose subscription is of one of `suspectProviders`: it is claimed first.
    */
   readonly claim: (options: {
     readonly owners: ReadonlyArray<Owner>
@@ -314,7 +315,7 @@ export interface Dispatching {
     readonly limit: number
     readonly bytes: number
     readonly suspectClaims: number
-    readonly suspect: boolean
+    readonly suspectProviders: ReadonlyArray<string>
   }) => Effect.Effect<Claims, StorageUnavailable>
   /** Reads what attempts need of messages, and the earlier attempts of deliveries that had some; without the fence's lock. */
   readonly load: (

@@ -2,7 +2,7 @@
  * Dispatching in memory: each verb is one synchronous step, fenced by the owners' epochs.
  */
 import { Clock, Effect } from "effect"
-import type { MessageId } from "./Id.ts"
+import type { MessageId, SubscriptionId } from "./Id.ts"
 import type { Claimed, Claims, Dispatching, Due, Loaded, Outcome, Owner, Routed, Routing, Unrouted } from "./Storage.ts"
 import { deliveredSize, type Stored } from "./StorageMemoryInbox.ts"
 import { byDue, type Lane, type Work } from "./StorageMemoryLane.ts"
@@ -114,14 +114,17 @@ const route = (tables: Tables, routing: Routing, nowMs: number): Routed => {
 
 const claim = (
   tables: Tables,
-  { bytes, lanes, limit, owners, suspect, suspectClaims }: Options<"claim">,
+  { bytes, lanes, limit, owners, suspectClaims, suspectProviders }: Options<"claim">,
   nowMs: number
 ): Claims => {
   const fenced = new Map(tables.fenced(owners).map((owner) => [owner.workerGroup, owner]))
   const claimed: Array<Claimed> = []
   const next: Array<Claims["next"][number]> = []
   // First, so that no backlog keeps it waiting.
-  const found = suspect && limit > 0 ? firstSuspect(tables, [...fenced.values()], suspectClaims, nowMs) : undefined
+  const isSuspect = (id: SubscriptionId) => suspectProviders.includes(tables.subscriptions.get(id)?.providerId ?? "")
+  const found = limit > 0
+    ? firstSuspect(tables, [...fenced.values()], suspectClaims, nowMs, isSuspect)
+    : undefined
   if (found) {
     found.lane.claimSuspect(found.work, found.owner.epoch)
     claimed.push(tables.claimed(found.work))
@@ -150,11 +153,17 @@ const claim = (
   return { claimed, next }
 }
 
-const firstSuspect = (tables: Tables, owners: ReadonlyArray<Owner>, suspectClaims: number, nowMs: number) => {
+const firstSuspect = (
+  tables: Tables,
+  owners: ReadonlyArray<Owner>,
+  suspectClaims: number,
+  nowMs: number,
+  isSuspect: (id: SubscriptionId) => boolean
+) => {
   let first: { readonly owner: Owner; readonly lane: Lane; readonly work: Work } | undefined
   for (const owner of owners) {
     for (const lane of tables.lanesIn(owner.workerGroup)) {
-      if (!tables.isActive(lane.subscriptionId)) continue
+      if (!tables.isActive(lane.subscriptionId) || !isSuspect(lane.subscriptionId)) continue
       const work = lane.suspect(nowMs, suspectClaims)
       if (work && (!first || byDue(work, first.work) < 0)) first = { owner, lane, work }
     }

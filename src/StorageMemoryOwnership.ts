@@ -45,7 +45,11 @@ export const make = (tables: Tables): Pick<Dispatching, Verbs> => ({
     }),
   recover: (owners, crashedClaims) =>
     Effect.map(Clock.currentTimeMillis, (nowMs) => {
+      let waitMs = 0
       for (const owner of tables.fenced(owners)) {
+        const leftMs = tables.owned(owner).claimableAtMs - nowMs
+        waitMs = Math.max(waitMs, leftMs)
+        if (leftMs > 0) continue
         for (const lane of tables.lanesIn(owner.workerGroup)) {
           const left = [...lane.claimed].filter((work) => work.epoch !== undefined && work.epoch < owner.epoch)
           const [again, crashed] = [
@@ -62,5 +66,6 @@ export const make = (tables: Tables): Pick<Dispatching, Verbs> => ({
           }))
         }
       }
+      return waitMs
     })
 })

@@ -1,14 +1,27 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Latch, Layer, Scope } from "effect"
+import { Effect, Exit, Latch, Layer, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { Dispatcher } from "../src/Dispatcher.ts"
 import * as Hook from "../src/Hook.ts"
+import * as Hookline from "../src/Hookline.ts"
 import * as Id from "../src/Id.ts"
 import * as Limits from "../src/Limits.ts"
+import * as Plugin from "../src/Plugin.ts"
 import * as Provider from "../src/Provider.ts"
-import { RowRefused, Storage } from "../src/Storage.ts"
+import { type Owner, RowRefused, Storage, StorageUnavailable } from "../src/Storage.ts"
 import * as StorageMemory from "../src/StorageMemory.ts"
 import { Subscriptions } from "../src/Subscriptions.ts"
-import { Broken, Created, Endpoints, interfered, layerOn, subscribe, until } from "./support/world.ts"
+import {
+  Broken,
+  Created,
+  Endpoints,
+  IncidentPlugin,
+  interfered,
+  layerOn,
+  SecretsTest,
+  subscribe,
+  until
+} from "./support/world.ts"
 
 const payload = { incidentId: "i1", systemIds: ["s1"] }
 
@@ -61,6 +74,37 @@ describe("claims", () => {
       assert.deepStrictEqual(claims, [1, 1])
       yield* second.stop
     })
+  })
+
+  it.effect("that were given back without an answer are made and sent once", () => {
+    const endpoints = new Endpoints()
+    let lost = 0
+    const storage = interfered((storage) => ({
+      release: (owner, ids) =>
+        Effect.flatMap(
+          storage.release(owner, ids),
+          () => lost++ === 0 ? Effect.fail(new StorageUnavailable({ message: "the answer was lost" })) : Effect.void
+        )
+    }))
+    return Effect.gen(function*() {
+      endpoints.behaviours.set("a", (attempt) =>
+        Effect.delay(
+          attempt.number === 1
+            ? Effect.fail(new Provider.RetryableError({ code: "x", message: "x" }))
+            : Effect.succeed({}),
+          200
+        ))
+      const { id } = yield* subscribe("a", undefined, { retry: { type: "delays", delaysMs: [10, 10, 10] } })
+      yield* emitMany(200)
+      yield* until("they have begun", () => endpoints.seen.length >= 64)
+      yield* Effect.forkChild(Subscriptions.use((service) => service.update(id, { name: "b" })), {
+        startImmediately: true
+      })
+      yield* until("all are recorded", () => Effect.map(count({ status: "success" }), (n) => n === 200), 60_000)
+      assert.isAbove(lost, 0)
+      const attempts = endpoints.seen.map(({ attempt }) => `${attempt.deliveryId} ${attempt.number}`)
+      assert.strictEqual(new Set(attempts).size, attempts.length)
+    }).pipe(Effect.provide(layerOn(endpoints, storage)))
   })
 
   it.effect("of what is due again before its recording was answered are taken in when it is", () => {
@@ -167,6 +211,126 @@ describe("claims", () => {
   })
 })
 
+describe("ownership", () => {
+  const slow = "10 seconds"
+
+  it.effect("is kept while there is work in memory, however long the sweep's reading takes", () => {
+    const endpoints = new Endpoints()
+    let takeOvers = 0
+    const storage = interfered((storage) => ({
+      due: (options) =>
+        options.workerGroups === undefined ? Effect.delay(storage.due(options), slow) : storage.due(options),
+      takeOver: (...args) => Effect.suspend(() => (takeOvers++, storage.takeOver(...args)))
+    }))
+    return Effect.gen(function*() {
+      endpoints.behaviours.set("a", () => Effect.delay(Effect.succeed({}), "8 seconds"))
+      yield* subscribe("a")
+      yield* emitMany(1)
+      yield* TestClock.adjust("9 seconds")
+      yield* emitMany(10)
+      yield* until("all are recorded", () => Effect.map(count({ status: "success" }), (n) => n === 11), 60_000)
+      assert.strictEqual(endpoints.seen.length, 11)
+      assert.strictEqual(takeOvers, 1)
+    }).pipe(Effect.provide(layerOn(endpoints, storage)))
+  })
+
+  it.effect("of a group that is being given back is not taken over from itself", () => {
+    const endpoints = new Endpoints()
+    return Effect.gen(function*() {
+      const dispatcher = yield* Dispatcher
+      const answer = yield* Latch.make()
+      endpoints.behaviours.set("a", () => Effect.as(answer.await, {}))
+      yield* subscribe("a")
+      const workerGroup = "integration.incident.incident.created"
+      const scope = yield* Scope.make()
+      yield* Scope.provide(dispatcher.attach(workerGroup), scope)
+      yield* emitMany(1)
+      yield* until("an attempt is under way", () => endpoints.seen.length === 1)
+      yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      const again = yield* Effect.forkScoped(dispatcher.attach(workerGroup), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      assert.isUndefined(again.pollUnsafe())
+      yield* answer.open
+      yield* until("it is attached again", () => again.pollUnsafe() !== undefined, 1000)
+      yield* until("the attempt is recorded", () => Effect.map(count({ status: "success" }), (n) => n === 1))
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(endpoints.seen.length, 1)
+    }).pipe(Effect.scoped, Effect.provide(layerOn(endpoints, StorageMemory.layer)))
+  })
+
+  it.effect("that could not be given back is given back later, so that what was left is found", () => {
+    const endpoints = new Endpoints()
+    const given: Array<Owner> = []
+    let away = false
+    const failing = <A, E>(effect: Effect.Effect<A, E>) =>
+      Effect.suspend((): Effect.Effect<A, E | StorageUnavailable> =>
+        away ? Effect.fail(new StorageUnavailable({ message: "away" })) : effect
+      )
+    const storage = interfered((storage) => ({
+      due: (options) => failing(storage.due(options)),
+      record: (outcomes) => failing(storage.record(outcomes)),
+      release: (owner, ids) => failing(storage.release(owner, ids)),
+      renewLease: (runnerId, leaseMs) => failing(storage.renewLease(runnerId, leaseMs)),
+      giveBack: (owners) =>
+        failing(Effect.andThen(Effect.sync(() => void given.push(...owners)), storage.giveBack(owners)))
+    }))
+    return Effect.gen(function*() {
+      const dispatcher = yield* Dispatcher
+      const workerGroup = "integration.incident.incident.created"
+      endpoints.behaviours.set("a", () => Effect.delay(Effect.succeed({}), 100))
+      yield* subscribe("a")
+      const scope = yield* Scope.make()
+      yield* Scope.provide(dispatcher.attach(workerGroup), scope)
+      yield* emitMany(3)
+      yield* until("they are under way", () => endpoints.seen.length === 3)
+      away = true
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* until("the group is given up", () => closing.pollUnsafe() !== undefined, 20_000)
+      away = false
+      yield* until("it is given back", () => given.some((owner) => owner.workerGroup === workerGroup), 5000)
+      yield* until(
+        "what was left is found and done",
+        () => Effect.map(count({ status: "success" }), (n) => n === 3),
+        20_000
+      )
+    }).pipe(Effect.scoped, Effect.provide(layerOn(endpoints, storage)))
+  })
+
+  it.effect("of an idle group goes back at once, however busy the runner is", () => {
+    const endpoints = new Endpoints()
+    const storage = interfered((storage) => ({
+      route: (routing) => Effect.delay(storage.route(routing), 30),
+      claim: (options) => Effect.delay(storage.claim(options), 30)
+    }))
+    return Effect.gen(function*() {
+      const dispatcher = yield* Dispatcher
+      endpoints.behaviours.set("a", (attempt) =>
+        attempt.number === 1
+          ? Effect.fail(new Provider.RetryableError({ code: "x", message: "x" }))
+          : Effect.succeed({}))
+      yield* subscribe("a", undefined, { retry: { type: "delays", delaysMs: [10] } })
+      const scope = yield* Scope.make()
+      yield* Scope.provide(dispatcher.attach("integration.incident.broken"), scope)
+      let stop = false
+      let emitted = 0
+      const emitting = yield* Effect.forkScoped(Effect.whileLoop({
+        while: () => !stop,
+        body: () => Effect.andThen(emitMany(3), Effect.sleep(10)),
+        step: () => {
+          emitted += 3
+        }
+      }))
+      yield* TestClock.adjust("2 seconds")
+      const closing = yield* Effect.forkScoped(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* until("it is given back", () => closing.pollUnsafe() !== undefined, 1000)
+      stop = true
+      yield* until("no more is emitted", () => emitting.pollUnsafe() !== undefined)
+      yield* until("all is done", () => endpoints.seen.length === 2 * emitted)
+      yield* TestClock.adjust("1 second")
+    }).pipe(Effect.scoped, Effect.provide(layerOn(endpoints, storage)))
+  })
+})
+
 describe("what the database refuses", () => {
   it.effect("of an outcome is recorded without its words, and holds up no other outcome", () => {
     const endpoints = new Endpoints()
@@ -237,6 +401,106 @@ describe("attempts", () => {
       const found = failed && (yield* Storage.use((storage) => storage.getDelivery(failed.id)))
       const attempts = found?._tag === "Some" ? found.value.attempts : []
       assert.deepStrictEqual(attempts.map((attempt) => attempt.outcome), ["timeout"])
+    }).pipe(Effect.provide(layerOn(endpoints, StorageMemory.layer)))
+  })
+
+  it.effect("that interrupt themselves are the provider's fault, and follow the schedule", () => {
+    const endpoints = new Endpoints()
+    return Effect.gen(function*() {
+      endpoints.behaviours.set("a", () => Effect.interrupt)
+      yield* subscribe("a", undefined, { retry: { type: "delays", delaysMs: [1000] } })
+      yield* emitMany(1)
+      yield* until("it failed", () => Effect.map(count({ reason: "exhausted" }), (n) => n === 1), 5000)
+      assert.strictEqual(endpoints.seen.length, 2)
+      assert.deepInclude((yield* deliveries())[0], { lastError: "the provider interrupted its own attempt" })
+    }).pipe(Effect.provide(layerOn(endpoints, StorageMemory.layer)))
+  })
+
+  /** A world with a provider that takes its time to bind. */
+  const binding = (bind: Effect.Effect<void>, sent: Array<string>) => {
+    let bound = 0
+    const plugin = Plugin.make("slow", {
+      providers: [Provider.make({
+        id: "p",
+        displayName: "P",
+        config: Schema.Struct({}),
+        // Once to be saved, once to be used.
+        bind: () =>
+          Effect.as(
+            Effect.suspend(() => bound++ === 0 ? Effect.void : bind),
+            { check: Effect.void, deliver: () => Effect.sync(() => (sent.push("sent"), {})) } satisfies Provider.Bound<
+              never
+            >
+          )
+      })]
+    })
+    return Hookline.layer({ plugins: Layer.mergeAll(IncidentPlugin, plugin) }).pipe(
+      Layer.provideMerge(StorageMemory.layer),
+      Layer.provide(SecretsTest)
+    )
+  }
+
+  const slowly = Effect.map(
+    Subscriptions.use((service) =>
+      service.create({ name: "a", events: ["incident.*"], providerId: "slow.p", config: {} })
+    ),
+    ({ subscription }) => subscription.id
+  )
+
+  it.effect("do not begin once a disable was answered, also where binding took long", () => {
+    const sent: Array<string> = []
+    return Effect.gen(function*() {
+      const id = yield* slowly
+      yield* emitMany(1)
+      yield* TestClock.adjust(500)
+      yield* Subscriptions.use((service) => service.update(id, { enabled: false }))
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(sent, [])
+      yield* Subscriptions.use((service) => service.update(id, { enabled: true }))
+      yield* until("it is sent", () => sent.length === 1, 20_000)
+    }).pipe(Effect.provide(binding(Effect.sleep("5 seconds"), sent)))
+  })
+
+  it.effect("whose binding never ends are ended as timed out", () => {
+    const sent: Array<string> = []
+    return Effect.gen(function*() {
+      const id = yield* slowly
+      yield* Subscriptions.use((service) => service.update(id, { retry: { type: "delays", delaysMs: [] } }))
+      yield* emitMany(1)
+      yield* TestClock.adjust(Limits.defaults.attemptTimeoutMs)
+      yield* until("it failed", () => Effect.map(count({ status: "failed" }), (n) => n === 1), 5000)
+      assert.deepStrictEqual(sent, [])
+    }).pipe(Effect.provide(binding(Effect.never, sent)))
+  })
+
+  it.effect("of suspects whose provider is missing hold up no other suspect", () => {
+    const endpoints = new Endpoints()
+    return Effect.gen(function*() {
+      const storage = yield* Storage
+      const now = yield* storage.now
+      const { id, version: _, ...stored } = yield* subscribe("a", undefined, { enabled: false })
+      const foreign = yield* Id.subscriptionId(now)
+      const subscription = { ...stored, signingSecrets: [], enabled: true, disabledAtMs: undefined }
+      yield* storage.createSubscription({ ...subscription, id: foreign, providerId: "missing.provider" })
+      yield* emitMany(3)
+      yield* until("all are routed", () => Effect.map(deliveries(), (found) => found.length === 6))
+      yield* storage.updateSubscription(id, (current) => ({ ...current, enabled: true }))
+      const group = { workerGroup: "integration.incident.incident.created", partition: 0 }
+      // Two runners that crash while they hold all of it.
+      for (let n = 0; n < 2; n++) {
+        const { owner } = yield* storage.takeOver(yield* Id.runnerId, group, 1000)
+        yield* TestClock.adjust(0)
+        yield* storage.recover([owner], 3)
+        yield* storage.claim({
+          owners: [owner],
+          lanes: [id, foreign].map((subscriptionId) => ({ ...group, subscriptionId, free: 100 })),
+          limit: 100,
+          bytes: 1e9,
+          suspectClaims: 2,
+          suspectProviders: []
+        })
+      }
+      yield* until("the others are done", () => Effect.map(count({ status: "success" }), (n) => n === 3), 30_000)
     }).pipe(Effect.provide(layerOn(endpoints, StorageMemory.layer)))
   })
 

@@ -99,6 +99,24 @@ describe("secret fields", () => {
       assert.deepStrictEqual(seen, [["k", 12]])
     }))
 
+  it.effect("of one member of a union leave what another member has in their place", () =>
+    Effect.gen(function*() {
+      const schema = Schema.Union([
+        Schema.Struct({ kind: Schema.Literal("token"), value: secret }),
+        Schema.Struct({ kind: Schema.Literal("basic"), value: Schema.Struct({ user: Schema.String }) })
+      ])
+      const basic = { kind: "basic", value: { user: "u" } }
+      assert.deepStrictEqual(yield* bracket(schema, basic), basic)
+      assert.deepStrictEqual(yield* SecretFields.without(schema, basic), { kind: "basic" })
+    }))
+
+  it("that only the form in memory has are told by their path: the stored form would show them", () => {
+    const stored = Schema.Struct({ t: Schema.String })
+    const schema = stored.pipe(Schema.decodeTo(Schema.Struct({ t: secret })))
+    assert.strictEqual(SecretFields.problem(schema), "config.t")
+    assert.strictEqual(SecretFields.problem(Schema.Struct({ inner: schema })), "config.inner.t")
+  })
+
   it("that are no texts are told by their path, as only texts can be sealed", () => {
     const marked = { secret: true }
     for (

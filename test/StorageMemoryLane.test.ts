@@ -121,7 +121,7 @@ describe("a lane of the memory storage", () => {
         limit: 10,
         bytes: 1e9,
         suspectClaims: 2,
-        suspect: true
+        suspectProviders: ["test.endpoint"]
       })
       // Did a claim or the sweep walk the backlog, the test's time would be over long before the last of these.
       for (let n = 0; n < 10_000; n++) {

@@ -62,6 +62,37 @@ describe("the database goes away", () => {
     }))
   }, 60_000)
 
+  it.live("without a word on a caller's connection: that emit's outcome is unknown, and later ones are stored", () => {
+    const endpoints = new Endpoints()
+    return Effect.scoped(Effect.gen(function*() {
+      const database = yield* Postgres.testDatabase
+      const url = new URL(Redacted.value(database.url))
+      const between = yield* proxy({ host: url.hostname, port: Number(url.port) })
+      url.port = String(between.port)
+      const storage = PgStorage.layer({ engine: { url: database.url } }).pipe(
+        Layer.provideMerge(PgClient.layer({ url: Redacted.make(url.href), maxConnections: 4 })),
+        Layer.provide(Limits.layer({ emitTimeoutMs: 1000 }))
+      )
+      const context = yield* Layer.build(layerOn(endpoints, storage))
+      yield* Effect.gen(function*() {
+        yield* subscribe("a")
+        yield* Hook.emit(Created, payload)
+        yield* between.silence
+        for (const options of [{}, { idempotencyKey: "k" }]) {
+          const outcomes = new Set<string>()
+          yield* until(
+            "an emit is stored again",
+            Effect.map(Effect.result(Hook.emit(Created, payload, options)), (emitted) => {
+              if (emitted._tag === "Failure") outcomes.add(emitted.failure._tag)
+              return emitted._tag === "Success"
+            })
+          )
+          for (const tag of outcomes) assert.oneOf(tag, ["StorageUnavailable", "EmitOutcomeUnknown"])
+        }
+      }).pipe(Effect.provide(context))
+    }))
+  }, 60_000)
+
   it.live("for 10 s in mid-run: emits fail typed, what was stored is delivered, and work resumes by itself", () => {
     const endpoints = new Endpoints()
     return Effect.scoped(Effect.gen(function*() {
@@ -106,6 +137,8 @@ describe("the database goes away", () => {
             (all) => all.length === 0
           )
         )
+        const received = endpoints.seen.map((seen) => seen.attempt.message.id)
+        assert.strictEqual(new Set(received).size, received.length, "what was accepted is not sent again")
         assert.isAbove(failures.size, 0)
         for (const tag of failures) assert.oneOf(tag, ["StorageUnavailable", "EmitOutcomeUnknown"])
         assert.isAtMost(between.state.connections, 200, "it knocks with patience")

@@ -110,7 +110,7 @@ describe("on PostgreSQL", () => {
         limit: 10,
         bytes: 1e9,
         suspectClaims: 2,
-        suspect: false
+        suspectProviders: []
       })
       // The take-over's transaction is held open while the old owner claims: the claim waits for it and then does nothing.
       const taken = yield* Deferred.make<void>()

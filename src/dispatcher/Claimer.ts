@@ -79,7 +79,9 @@ export const make = Effect.fnUntraced(function*(
         }
       }
     }
-    return asked
+    // No more rows are locked than a claim can take; the next one follows at once.
+    const most = Math.ceil(limits.claimDeliveries / Math.max(1, asked.length)) + limits.claimSlack
+    return asked.map((lane) => ({ ...lane, free: Math.min(lane.free, most) }))
   }
 
   const claim = Effect.gen(function*() {
@@ -96,7 +98,7 @@ export const make = Effect.fnUntraced(function*(
           limit: Math.min(limits.claimDeliveries, limits.window - state.deliveries.size),
           bytes: limits.windowBytes - state.windowBytes,
           suspectClaims: limits.suspectClaims,
-          suspect: state.suspects === 0
+          suspectProviders: state.suspects === 0 ? subscribed.providers : []
         }),
         () =>
           Effect.sync(() => {

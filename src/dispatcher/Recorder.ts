@@ -18,6 +18,8 @@ export const make = Effect.fnUntraced(function*(
   const storage = yield* Storage
   const { limits } = state
   const queue: Array<Finished> = []
+  /** What the database takes in no form: it stays in memory, so that it is not sent again, until the runner stops. */
+  const stuck = new Set<DeliveryId>()
 
   /** Records outcomes; of those that the database refuses, each alone, what can be told without words from outside. */
   const record = (outcomes: ReadonlyArray<Outcome>): Effect.Effect<ReadonlyArray<DeliveryId>, StorageUnavailable> =>
@@ -28,7 +30,11 @@ export const make = Effect.fnUntraced(function*(
       }
       const told = Effect.logError(`An outcome can't be recorded as it is: ${refused.message}`)
       return Effect.andThen(told, storage.record(outcomes.map((outcome) => bare(outcome, refused.message)))).pipe(
-        Effect.catchTag("RowRefused", () => Effect.succeed([]))
+        Effect.catchTag("RowRefused", () =>
+          Effect.sync(() => {
+            for (const { deliveryId } of outcomes) stuck.add(deliveryId)
+            return []
+          }))
       )
     })
 
@@ -44,6 +50,13 @@ export const make = Effect.fnUntraced(function*(
     const ids = new Set(recorded)
     for (const { outcome, ready } of batch) {
       const { transition } = outcome
+      if (stuck.has(outcome.deliveryId)) continue
+      // A claim that was given back when nobody knew, and made again: this outcome is its own.
+      const parked = state.again.get(outcome.deliveryId)
+      if (
+        ids.has(outcome.deliveryId) && parked?.group === ready.group &&
+        parked.claimed.attemptCount === ready.claimed.attemptCount
+      ) State.unpark(state, parked)
       if (ids.has(outcome.deliveryId) && transition._tag === "Retry" && ready.group.phase === "open") {
         State.backlog(state, ready.group, ready.claimed.subscriptionId, transition.dueAtMs)
       }

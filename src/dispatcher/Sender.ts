@@ -33,29 +33,37 @@ export const make = Effect.fnUntraced(function*(
   const registry = yield* Registry
   const { limits } = state
   const fibers: FiberMap.FiberMap<DeliveryId> = yield* FiberMap.make<DeliveryId>()
-  /** Interrupted, as their attempts took too long. */
-  const overdue = new Set<DeliveryId>()
+  /** The attempts that were ended from here, and why: an attempt may also interrupt itself, which is its provider's fault. */
+  const ending = new Map<DeliveryId, Delivery.Outcome>()
 
   /** Not awaited: what a provider does may not be interruptible. */
-  const interrupt = (id: DeliveryId) =>
-    Option.match(FiberMap.getUnsafe(fibers, id), { onNone: () => {}, onSome: (fiber) => fiber.interruptUnsafe() })
+  const end = (id: DeliveryId, outcome: Delivery.Outcome) =>
+    Option.match(FiberMap.getUnsafe(fibers, id), {
+      onNone: () => {},
+      onSome: (fiber) => {
+        ending.set(id, outcome)
+        fiber.interruptUnsafe()
+      }
+    })
+
+  const scheduleOf = (subscription: Subscription, eventId: string, binding: Binding | undefined) =>
+    Effect.map(registry.event(eventId), (event) =>
+      subscription.retry
+        ? RetrySchedule.fromJson(subscription.retry)
+        : event?.retry ?? binding?.providerRetry ?? RetrySchedule.standardWebhooks)
 
   const conclude = Effect.fnUntraced(function*(
     ready: Lane.Ready,
+    subscription: Subscription,
     binding: Binding | undefined,
     startedAtMs: number,
     exit: Exit.Exit<Delivered, ProviderError>
   ) {
     const { claimed } = ready
     const nowMs = yield* storage.now
-    const ended = outcomeOf(exit)
-    const outcome = overdue.delete(claimed.deliveryId) && ended._tag === "Interrupted"
-      ? tookTooLong(limits.attemptTimeoutMs)
-      : ended
+    const outcome = outcomeOf(exit, ending.get(claimed.deliveryId))
     const lane = State.laneOf(state, claimed.subscriptionId)
     lane.timedOut = outcome._tag === "Failed" && outcome.error._tag === "Retryable" && outcome.error.timedOut === true
-    const event = yield* registry.event(ready.message.eventId)
-    const schedule = binding?.retry ?? event?.retry ?? binding?.providerRetry ?? RetrySchedule.standardWebhooks
     const history = ready.history.flatMap((attempt) =>
       Option.match(Delivery.errorOf(attempt), {
         onNone: () => [],
@@ -63,7 +71,7 @@ export const make = Effect.fnUntraced(function*(
       })
     )
     const nextDelayMs = outcome._tag === "Failed" && outcome.error._tag === "Retryable"
-      ? yield* RetrySchedule.next(schedule, {
+      ? yield* RetrySchedule.next(yield* scheduleOf(subscription, ready.message.eventId, binding), {
         history: [...history, { atMs: nowMs, error: outcome.error }],
         seed: claimed.deliveryId
       })
@@ -96,18 +104,38 @@ export const make = Effect.fnUntraced(function*(
     })
   })
 
+  /** The subscription as it was claimed for, where that is how it stands and this runner can serve it. */
+  const bindable = ({ claimed, group }: Lane.Ready): Subscription | undefined => {
+    const { minVersion } = State.laneOf(state, claimed.subscriptionId)
+    const subscription = subscribed.get(claimed.subscriptionId)
+    return group.phase === "open" && claimed.subscriptionVersion >= minVersion && subscription?.enabled === true &&
+        subscription.version === claimed.subscriptionVersion && subscribed.hasProvider(subscription)
+      ? subscription
+      : undefined
+  }
+
+  /** Whether an attempt may still begin: binding may have taken its time. */
+  const mayBegin = (ready: Lane.Ready, monotonic: number): boolean =>
+    monotonic < state.leaseEndMs && !ending.has(ready.claimed.deliveryId) && bindable(ready) !== undefined
+
   const attempt = (ready: Lane.Ready, subscription: Subscription) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
         const { claimed, message } = ready
-        const startedAtMs = yield* storage.now
-        const bound = yield* Effect.suspend(() => subscribed.bind(subscription)).pipe(
+        const bound = yield* restore(Effect.suspend(() => subscribed.bind(subscription))).pipe(
           Effect.catchDefect((defect) => Effect.fail({ message: messageOf(defect) })),
-          Effect.result
+          Effect.exit
         )
-        const exit = bound._tag === "Success"
+        const startedAtMs = yield* storage.now
+        // Binding took as long as an attempt may take.
+        if (ending.get(claimed.deliveryId)?._tag === "Failed") {
+          return yield* conclude(ready, subscription, undefined, startedAtMs, Exit.interrupt())
+        }
+        if (!mayBegin(ready, yield* State.monotonicMs)) return giveBack(ready)
+        const binding = Exit.isSuccess(bound) ? bound.value : undefined
+        const exit = binding
           ? yield* Effect.exit(restore(Effect.suspend(() =>
-            bound.success.bound.deliver({
+            binding.bound.deliver({
               deliveryId: claimed.deliveryId,
               number: claimed.attemptCount + 1,
               nowMs: startedAtMs,
@@ -119,7 +147,7 @@ export const make = Effect.fnUntraced(function*(
                 payloadJson: message.payloadJson
               },
               subscription: { id: subscription.id, name: subscription.name },
-              signingSecrets: bound.success.signingSecrets
+              signingSecrets: binding.signingSecrets
                 .filter((secret) => secret.expiresAtMs === undefined || secret.expiresAtMs > startedAtMs)
                 .map((secret) => secret.secret)
             })
@@ -127,14 +155,15 @@ export const make = Effect.fnUntraced(function*(
           : Exit.fail(
             new RetryableError({
               code: "Misconfigured",
-              message: `The subscription can't be used: ${bound.failure.message}`
+              message: `The subscription can't be used: ${unbound(bound)}`
             })
           )
-        yield* conclude(ready, bound._tag === "Success" ? bound.success : undefined, startedAtMs, exit)
+        yield* conclude(ready, subscription, binding, startedAtMs, exit)
       })
     ).pipe(
       Effect.annotateLogs({ delivery: ready.claimed.deliveryId, message: ready.claimed.messageId }),
       Effect.ensuring(Effect.sync(() => {
+        ending.delete(ready.claimed.deliveryId)
         const lane = State.laneOf(state, ready.claimed.subscriptionId)
         lane.inFlight.delete(ready.claimed.deliveryId)
         state.inFlight--
@@ -149,13 +178,9 @@ export const make = Effect.fnUntraced(function*(
     const ready = lane.waiting[0]
     if (!ready) return 0
     if (lane.inFlight.size >= laneSlots || (slow && slowLeft <= 0)) return 0
-    const subscription = subscribed.get(lane.subscriptionId)
     lane.waiting.shift()
-    if (
-      ready.group.phase !== "open" || ready.claimed.subscriptionVersion < lane.minVersion || !subscription ||
-      subscription.version !== ready.claimed.subscriptionVersion || !subscription.enabled ||
-      !subscribed.hasProvider(subscription)
-    ) {
+    const subscription = bindable(ready)
+    if (!subscription) {
       giveBack(ready)
       return 1
     }
@@ -189,8 +214,7 @@ export const make = Effect.fnUntraced(function*(
       if (Lane.isSlow(lane, monotonic, limits)) slowInFlight += lane.inFlight.size
       for (const [id, startedAt] of lane.inFlight) {
         if (monotonic - startedAt <= limits.attemptTimeoutMs) break
-        overdue.add(id)
-        interrupt(id)
+        end(id, tookTooLong(limits.attemptTimeoutMs))
       }
     }
     const laneSlots = Lane.slots(active, limits)
@@ -220,7 +244,9 @@ export const make = Effect.fnUntraced(function*(
   })
 
   const abort = (group: State.Group): void => {
-    for (const ready of state.deliveries.values()) if (ready.group === group) interrupt(ready.claimed.deliveryId)
+    for (const ready of state.deliveries.values()) {
+      if (ready.group === group) end(ready.claimed.deliveryId, { _tag: "Interrupted" })
+    }
   }
 
   return { pass, abort }
@@ -232,18 +258,25 @@ const timestampMs = (message: { readonly id: string }) => timeOf(message.id)
 
 const messageOf = (thrown: unknown): string => thrown instanceof Error ? thrown.message : String(thrown)
 
+/** Why a subscription could not be bound. */
+const unbound = (exit: Exit.Exit<unknown, { readonly message: string }>): string =>
+  Exit.isSuccess(exit)
+    ? ""
+    : Option.getOrElse(Option.map(Cause.findErrorOption(exit.cause), (error) => error.message), () =>
+      "binding was interrupted")
+
 const isDelivered = Schema.is(Delivered)
 
 const isProviderError = Schema.is(ProviderError)
 
 /** Plugins may be JavaScript: what they answer is looked at, and what makes no sense is the provider's fault. */
-const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Delivery.Outcome => {
+const outcomeOf = (exit: Exit.Exit<unknown, unknown>, ended: Delivery.Outcome | undefined): Delivery.Outcome => {
   if (Exit.isSuccess(exit)) {
     return isDelivered(exit.value)
       ? { _tag: "Delivered", delivered: exit.value }
       : defective("the provider's answer is not what a delivery answers")
   }
-  if (Cause.hasInterruptsOnly(exit.cause)) return { _tag: "Interrupted" }
+  if (Cause.hasInterruptsOnly(exit.cause)) return ended ?? defective("the provider interrupted its own attempt")
   const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
   return isProviderError(error) ? { _tag: "Failed", error } : defective(messageOf(Cause.squash(exit.cause)))
 }

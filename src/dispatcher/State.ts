@@ -100,6 +100,7 @@ export const admit = (self: State, ready: Lane.Ready): boolean => {
     return false
   }
   if (self.deliveries.has(deliveryId)) {
+    ready.group.held++
     self.again.set(deliveryId, ready)
     return true
   }
@@ -133,13 +134,18 @@ export const dismiss = (self: State, ready: Lane.Ready): void => {
   if (ready.suspect && ready.group.phase === "open") backlog(self, ready.group, subscriptionId, 0)
   const again = self.again.get(deliveryId)
   if (again) {
-    self.again.delete(deliveryId)
-    // Where its group is no longer open, the next owner finds the claim.
+    unpark(self, again)
+    // Where its group was superseded, the next owner finds the claim.
     if (again.group.phase === "open") admit(self, again)
   }
   forget(self, lane)
   self.gone.openUnsafe()
   if (lane.backlog.size > 0) self.claim.openUnsafe()
+}
+
+/** Takes a claim out of those that wait for an earlier one of their delivery to leave. */
+export const unpark = (self: State, ready: Lane.Ready): void => {
+  if (self.again.delete(ready.claimed.deliveryId)) ready.group.held--
 }
 
 /** How many more deliveries the lanes whose endpoints hang may take into memory together. */

@@ -26,6 +26,8 @@ export interface Subscribed {
   /** The subscriptions that want messages of an event and tenant, whether or not they are enabled. */
   readonly matching: (event: { readonly eventId: string; readonly tenantId: string }) => ReadonlyArray<Matching>
   readonly get: (id: SubscriptionId) => Subscription | undefined
+  /** The ids of the providers whose code this runner has. */
+  readonly providers: ReadonlyArray<string>
   /** Whether this runner has the code of a subscription's provider. */
   readonly hasProvider: (subscription: Subscription) => boolean
   /** A subscription bound to its provider, once for each version. */
@@ -68,6 +70,7 @@ export const make = Effect.gen(function*() {
       return found
     },
     get: (id) => byId.get(id),
+    providers: [...providers.keys()],
     hasProvider: (subscription) => providers.has(subscription.providerId),
     bind: (subscription) => {
       const known = bindings.get(subscription.id)

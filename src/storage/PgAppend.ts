@@ -6,12 +6,12 @@ import type { PgClient } from "@effect/sql-pg"
 import { Effect, Option } from "effect"
 import * as Id from "../Id.ts"
 import { type Message, slotOf, workerGroup } from "../Message.ts"
-import type { Appending, AppendOnce } from "../Storage.ts"
+import { type Appending, type AppendOnce, OutcomeUnknown } from "../Storage.ts"
 import { array } from "./PgArray.ts"
 import * as PgErrors from "./PgErrors.ts"
 
 /** Makes the verbs of emission; `now` comes from the engine. */
-export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>): Appending => {
+export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>, timeoutMs: number): Appending => {
   const inTransaction = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
 
   const rows = (messages: ReadonlyArray<Message>) =>
@@ -37,11 +37,16 @@ export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>): Append
       from ${sql(from)}
     )`
 
+  /** A transaction ends as its caller says; what commits by itself is given up when no answer comes. */
   const failing = <A>(effect: Effect.Effect<A, Parameters<typeof PgErrors.append>[0]>) =>
-    Effect.catch(
-      effect,
-      (error) => Effect.flatMap(inTransaction, (joined) => Effect.fail(PgErrors.append(error, joined)))
-    )
+    Effect.flatMap(inTransaction, (joined) => {
+      const appended = Effect.mapError(effect, (error) => PgErrors.append(error, joined))
+      return joined ? appended : PgErrors.giveUp(appended, timeoutMs, () =>
+        new OutcomeUnknown({
+          message: `The database did not answer within ${timeoutMs} ms: the message may or may not be stored. ` +
+            "Repeat it with the same idempotency key."
+        }))
+    })
 
   const once = (
     message: Message,

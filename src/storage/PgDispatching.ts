@@ -331,10 +331,11 @@ const claim = (sql: PgClient.PgClient, options: Parameters<Dispatching["claim"]>
     select w.id, f.epoch, w.version from fence f cross join lateral (
       select w.id, w.due_at, s.version from hookline.work w
       join hookline.subscriptions s on s.id = w.subscription_id and s.enabled and s.deleted_at is null
+        and s.provider_id = any(${array(options.suspectProviders)}::text[])
       where w.worker_group = f.worker_group and w.epoch is null and w.claims >= 1
         and w.claims >= ${options.suspectClaims}::int and w.due_at <= clock_timestamp()
       order by w.due_at limit 1 for update of w skip locked for share of s
-    ) w where ${options.suspect}::boolean order by w.due_at limit least(1, ${options.limit}::int)
+    ) w order by w.due_at limit least(1, ${options.limit}::int)
   ), sized as (
     select id, epoch, version, size, sum(size) over (order by n, id) as until from waiting
     where n <= free and due_at <= clock_timestamp() order by n, id

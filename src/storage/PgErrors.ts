@@ -47,17 +47,28 @@ export const engine: Engine = (effect) =>
  * @since 0.1.0
  */
 export const answering = (timeoutMs: number): Engine => (effect) =>
+  giveUp(
+    engine(effect),
+    timeoutMs,
+    () => new StorageUnavailable({ message: `The database gave no answer in ${timeoutMs} ms.` })
+  )
+
+/**
+ * Fails when there is no answer in time, and waits for nothing else: a silent session takes seconds to be given up.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const giveUp = <A, E, R, E2>(
+  effect: Effect.Effect<A, E, R>,
+  timeoutMs: number,
+  error: () => E2
+): Effect.Effect<A, E | E2, R> =>
   Effect.gen(function*() {
-    // Apart, so that nobody waits until a silent session has been given up, which takes seconds.
-    const fiber = yield* Effect.forkDetach(engine(effect), { startImmediately: true })
-    const leave = Effect.sync(() => fiber.interruptUnsafe())
+    const fiber = yield* Effect.forkDetach(effect, { startImmediately: true })
     return yield* Fiber.join(fiber).pipe(
-      Effect.onInterrupt(() => leave),
-      Effect.timeoutOrElse({
-        duration: timeoutMs,
-        orElse: () =>
-          Effect.fail(new StorageUnavailable({ message: `The database gave no answer in ${timeoutMs} ms.` }))
-      })
+      Effect.onInterrupt(() => Effect.sync(() => fiber.interruptUnsafe())),
+      Effect.timeoutOrElse({ duration: timeoutMs, orElse: () => Effect.fail(error()) })
     )
   })
 

@@ -104,9 +104,14 @@ export const make = (
     })
 
   const recover: Dispatching["recover"] = (owners, crashedClaims) =>
-    engine(Effect.asVoid(sql`with ${fence(sql, owners)}, old as (
-      select w.id, w.claims from hookline.work w join fence f on w.worker_group = f.worker_group and w.epoch < f.epoch
-      where w.epoch is not null
+    engine(Effect.map(
+      sql<{ readonly wait: number }>`with ${fence(sql, owners)}, timed as materialized (
+      select f.worker_group, f.epoch,
+        greatest(0, extract(epoch from o.claimable_at - clock_timestamp()) * 1000)::float8 as wait
+      from fence f join hookline.owners o on o.worker_group = f.worker_group and o.partition = f.partition
+    ), old as (
+      select w.id, w.claims from hookline.work w join timed t on w.worker_group = t.worker_group and w.epoch < t.epoch
+      where w.epoch is not null and t.wait = 0
     ), crashed as (
       delete from hookline.work w using old where w.id = old.id and old.claims >= ${crashedClaims}::int returning w.*
     ), failed as (
@@ -114,8 +119,12 @@ export const make = (
         reason, attempts, retry_base, last_error)
       select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'failed', 'crashed-owner', attempts,
         retry_base, 'Its runner stopped ' || claims || ' times while it was delivering.' from crashed
+    ), again as (
+      update hookline.work w set epoch = null from old where w.id = old.id and old.claims < ${crashedClaims}::int
     )
-    update hookline.work w set epoch = null from old where w.id = old.id and old.claims < ${crashedClaims}::int`))
+    select coalesce(max(wait), 0)::float8 as wait from timed`,
+      ([row]) => Math.ceil(row?.wait ?? 0)
+    ))
 
   return {
     renewLease: (runnerId, leaseMs) =>

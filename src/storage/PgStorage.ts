@@ -103,17 +103,26 @@ export const layer = (options?: {
           while: (error) => error._tag === "StorageUnavailable"
         })
       )
-      const offset = yield* Ref.make(0)
-      const now = Effect.flatMap(Clock.currentTimeMillis, (time) => Effect.map(Ref.get(offset), (by) => time + by))
+      const clock = yield* Ref.make({ offsetMs: 0, tripMs: Number.POSITIVE_INFINITY })
+      const now = Effect.flatMap(
+        Clock.currentTimeMillis,
+        (time) => Effect.map(Ref.get(clock), ({ offsetMs }) => time + offsetMs)
+      )
+      // A long trip tells little: half of it is the error. A database that has become slower is believed after a while.
       const measured = (sentAtMs: number, databaseMs: number, receivedAtMs: number) =>
-        Ref.set(offset, Math.round(databaseMs - (sentAtMs + receivedAtMs) / 2))
+        Ref.update(clock, (known) => {
+          const tripMs = receivedAtMs - sentAtMs
+          return tripMs <= 2 * known.tripMs + 5
+            ? { offsetMs: Math.round(databaseMs - (sentAtMs + receivedAtMs) / 2), tripMs }
+            : { ...known, tripMs: known.tripMs * 1.2 + 1 }
+        })
       const sentAtMs = yield* Clock.currentTimeMillis
       const [database] = yield* PgErrors.engine(sql<{ readonly now: number }>`
         select ${sql.literal(ms("clock_timestamp()"))} as now`)
       if (database) yield* measured(sentAtMs, database.now, yield* Clock.currentTimeMillis)
       const engine = PgErrors.answering(limits.answerTimeoutMs)
       return Storage.of({
-        ...PgAppend.make(client, now),
+        ...PgAppend.make(client, now, limits.emitTimeoutMs),
         ...PgOwnership.make(sql, engine, measured, Clock.currentTimeMillis),
         ...PgDispatching.make(sql, engine),
         ...PgAdministration.make(reading, PgErrors.answering(limits.statementTimeoutMs))

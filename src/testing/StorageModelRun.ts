@@ -4,7 +4,7 @@
 import { Effect, Option } from "effect"
 import * as Id from "../Id.ts"
 import { workerGroup } from "../Message.ts"
-import type { Claimed, LaneRoom, NewDelivery, Outcome, Routing } from "../Storage.ts"
+import type { Claimed, LaneRoom, NewDelivery, Outcome, Owner, Routing } from "../Storage.ts"
 import type { Side } from "./StorageModelSide.ts"
 import { Verb } from "./StorageModelVerbs.ts"
 import { picked, sortBy, type World } from "./StorageModelWorld.ts"
@@ -49,8 +49,7 @@ const apply = (world: World, verb: Verb): Effect.Effect<void> =>
     returnLease: ({ runner }) => world.both(({ storage }) => storage.returnLease(world.runner(runner))),
     takeOver: (verb) => takeOver(world, verb),
     giveBack: ({ former, group }) => world.both((side) => side.storage.giveBack([side.owner(group, former)])),
-    recover: ({ former, group }) =>
-      world.both((side) => side.storage.recover([side.owner(group, former)], crashedClaims)),
+    recover: ({ former, group }) => world.both((side) => recover(side, [side.owner(group, former)])),
     crash: (verb) => crash(world, verb),
     due: (verb) => due(world, verb),
     unrouted: ({ bytes, former, messages }) =>
@@ -136,10 +135,15 @@ const takeOver = (world: World, { group, runner }: Omit<Of<"takeOver">, "_tag">)
     )
   )
 
+/** For how long it has to wait, the storages' clocks say. */
+const recover = (side: Side, owners: ReadonlyArray<Owner>) =>
+  Effect.map(side.storage.recover(owners, crashedClaims), (waitMs) => waitMs > 0)
+
 const crash = Effect.fnUntraced(function*(world: World, { group, runner, times }: Of<"crash">) {
   for (let n = 0; n < times; n++) {
+    for (const other of [0, 1]) yield* world.both(({ storage }) => storage.returnLease(world.runner(other)))
     yield* takeOver(world, { group, runner })
-    yield* world.both((side) => side.storage.recover([side.owner(group)], crashedClaims))
+    yield* world.both((side) => recover(side, [side.owner(group)]))
     yield* claim(world, { former: false, lane: "all", pick: 0, group, free: 8, limit: 0, suspect: true })
   }
 })
@@ -221,7 +225,7 @@ const claim = Effect.fnUntraced(function*(world: World, verb: Omit<Of<"claim">, 
         limit: lane === "one" ? limit : 1000,
         bytes: lane === "one" ? 20 * limit : 1e9,
         suspectClaims,
-        suspect
+        suspectProviders: suspect ? ["suite.provider"] : []
       }),
       ({ claimed, next }) => {
         const [found, ...more] = claimed.filter((one) => one.claims > suspectClaims)

@@ -112,7 +112,7 @@ export const claiming: Cases = {
       limit: 4,
       bytes: 1e9,
       suspectClaims: 2,
-      suspect: false
+      suspectProviders: []
     })
     assert.strictEqual(claimed.length, 4)
     const taken = Map.groupBy(claimed, (claim) => claim.subscriptionId)
@@ -131,7 +131,7 @@ export const claiming: Cases = {
         limit: 10,
         bytes: 1e9,
         suspectClaims: 2,
-        suspect: true
+        suspectProviders: ["suite.provider"]
       })
     assert.deepStrictEqual(yield* claim([]), { claimed: [], next: [] })
     assert.deepStrictEqual(yield* claim([other]), { claimed: [], next: [] })
@@ -190,7 +190,7 @@ export const claiming: Cases = {
       limit: 10,
       bytes: 1e9,
       suspectClaims: 2,
-      suspect: true
+      suspectProviders: ["suite.provider"]
     })
     const second = yield* only(elsewhere.claimed)
     assert.deepStrictEqual(idsOf([first, second]), [...ids].sort())

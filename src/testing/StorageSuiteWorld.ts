@@ -200,7 +200,7 @@ const dispatch = (storage: Seam, eventId: string) => {
         limit: options?.limit ?? 100,
         bytes: options?.bytes ?? 1e9,
         suspectClaims: 2,
-        suspect: options?.suspect ?? false
+        suspectProviders: options?.suspect === true ? ["suite.provider"] : []
       }),
     record: (
       owner: Owner,

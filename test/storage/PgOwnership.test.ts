@@ -85,7 +85,14 @@ describe("ownership on PostgreSQL", () => {
       })).pipe(Effect.forkScoped)
       yield* Deferred.await(disabled)
       const claiming = yield* Effect.forkScoped(
-        storage.claim({ owners: [owner], lanes: [], limit: 10, bytes: 1e9, suspectClaims: 2, suspect: true })
+        storage.claim({
+          owners: [owner],
+          lanes: [],
+          limit: 10,
+          bytes: 1e9,
+          suspectClaims: 2,
+          suspectProviders: ["test.endpoint"]
+        })
       )
       yield* Effect.raceFirst(
         eventually("the claim waits", waits("asked as materialized")),
@@ -109,7 +116,7 @@ describe("ownership on PostgreSQL", () => {
         limit: 10,
         bytes: 1e9,
         suspectClaims: 1,
-        suspect: true
+        suspectProviders: ["test.endpoint"]
       })
       assert.deepStrictEqual(claimed.map((found) => found.deliveryId), [id])
     }).pipe(Effect.scoped, Effect.provide(layer)))

@@ -105,7 +105,7 @@ export const claim = (owner: Owner, subscriptionId: Id.SubscriptionId, suspect =
       limit: 10,
       bytes: 1e9,
       suspectClaims: 2,
-      suspect
+      suspectProviders: suspect ? ["test.endpoint"] : []
     }))
 
 export const record = (
