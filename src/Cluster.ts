@@ -12,8 +12,7 @@ import {
   Runners,
   RunnerStorage,
   Sharding,
-  ShardingConfig,
-  TestRunner
+  ShardingConfig
 } from "effect/cluster"
 import { Rpc } from "effect/rpc"
 import { Dispatcher } from "./Dispatcher.ts"
@@ -180,28 +179,39 @@ export const member: Layer.Layer<Dispatchers, never, Dispatcher | Storage | Shar
   sweep
 ).pipe(Layer.provideMerge(entity))
 
+const one = (settings: Partial<ShardingConfig.ShardingConfig["Service"]>): Layer.Layer<Sharding.Sharding> =>
+  Sharding.layer.pipe(
+    Layer.provide(Runners.layerNoop),
+    Layer.provideMerge(MessageStorage.layerNoop),
+    Layer.provide([RunnerStorage.layerMemory, RunnerHealth.layerNoop]),
+    Layer.provide(Layer.unwrap(Effect.map(Limits, (limits) =>
+      ShardingConfig.layer({
+        simulateRemoteSerialization: false,
+        maxResidentEntities: limits.residentGroups,
+        entityTerminationTimeout: limits.drainTimeoutMs + 3000,
+        ...settings
+      }))))
+  )
+
 /**
  * Layer of a cluster of one: this process holds every shard.
  *
  * @category layers
  * @since 0.1.0
  */
-export const single: Layer.Layer<Sharding.Sharding> = Sharding.layer.pipe(
-  Layer.provide(Runners.layerNoop),
-  Layer.provideMerge(MessageStorage.layerNoop),
-  Layer.provide([RunnerStorage.layerMemory, RunnerHealth.layerNoop]),
-  Layer.provide(Layer.unwrap(Effect.map(Limits, (limits) =>
-    ShardingConfig.layer({
-      simulateRemoteSerialization: false,
-      maxResidentEntities: limits.residentGroups,
-      entityTerminationTimeout: limits.drainTimeoutMs + 3000
-    }))))
-)
+export const single: Layer.Layer<Sharding.Sharding> = one({})
 
 /**
- * Layer of a cluster of one on virtual time.
+ * Layer of a cluster of one on virtual time: nobody else could take a shard, so it looks after them seldom.
  *
  * @category layers
  * @since 0.1.0
  */
-export const test: Layer.Layer<Sharding.Sharding> = TestRunner.layer
+export const test: Layer.Layer<Sharding.Sharding> = one({
+  shardsPerGroup: 8,
+  shardLockRefreshInterval: "1 hour",
+  shardLockExpiration: "1 day",
+  refreshAssignmentsInterval: "1 hour",
+  runnerHealthCheckInterval: "1 hour",
+  entityMessagePollInterval: "1 hour"
+})
