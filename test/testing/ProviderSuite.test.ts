@@ -1,0 +1,95 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Redacted, Schema } from "effect"
+import { Egress } from "../../src/Egress.ts"
+import { provider } from "../../src/plugins/webhook/index.ts"
+import * as Provider from "../../src/Provider.ts"
+import * as ProviderSuite from "../../src/testing/ProviderSuite.ts"
+import { casesOf } from "../../src/testing/ProviderSuiteCases.ts"
+
+const url = "https://example.com/hook"
+
+const bearerToken = "tok-not-to-be-seen"
+
+ProviderSuite.suite("the webhook provider", {
+  provider,
+  layer: Layer.empty,
+  validConfig: { url, authType: "bearer", bearerToken },
+  refusedConfigs: [
+    { config: {}, path: "config.url" },
+    { config: { url, method: "GET" }, path: "config.method" },
+    { config: { url: "no url" }, path: "config.url" },
+    { config: { url, authType: "bearer" }, path: "config.bearerToken" },
+    { config: { url, authType: "bearer", bearerToken: `${bearerToken}\n` }, path: "config.bearerToken" },
+    { config: { url, timeoutMs: 1 }, path: "config.timeoutMs" },
+    {
+      config: { url, customHeaders: [{ name: "a", value: "b" }, { name: "content-length", value: "1" }] },
+      path: "config.customHeaders[1].name"
+    }
+  ]
+})
+
+/** The cases that a provider fails whose every attempt is `deliver`. */
+const failed = Effect.fnUntraced(function*(
+  deliver: (token: string) => Effect.Effect<Provider.Delivered, Provider.ProviderError, Egress>
+) {
+  const cases = casesOf({
+    provider: Provider.make({
+      id: "bad",
+      displayName: "Bad",
+      config: Schema.Struct({ token: Schema.Redacted(Schema.String) }),
+      bind: ({ token }): Provider.Bound<Egress> => ({
+        check: Effect.void,
+        deliver: () => deliver(Redacted.value(token))
+      })
+    }),
+    layer: Layer.empty,
+    validConfig: { token: bearerToken },
+    refusedConfigs: [{ config: {}, path: "config.token" }],
+    answers: ProviderSuite.http
+  })
+  const results = yield* Effect.forEach(
+    Object.entries(cases),
+    ([sentence, proof]) => Effect.map(Effect.exit(proof), (exit) => exit._tag === "Failure" ? [sentence] : [])
+  )
+  return results.flat()
+})
+
+const sent = Effect.flatMap(Egress, (egress) => egress.send({ method: "POST", url, headers: [], body: "{}" }))
+
+describe("ProviderSuite", () => {
+  it.effect("finds a provider out that calls everything a success", () =>
+    Effect.gen(function*() {
+      assert.includeMembers(yield* failed(() => Effect.as(Effect.exit(sent), { statusCode: 200 })), [
+        "a failure that may pass is retryable",
+        "a message that is refused for good fails for good",
+        "an endpoint that is gone is told as gone",
+        "the wait that is asked for is told in milliseconds",
+        "an endpoint that does not answer ends as a timeout, which is retryable",
+        "a connection that can't be made, or breaks, is retryable",
+        "a target that is forbidden when it is sent to fails for good"
+      ])
+    }))
+
+  it.effect("finds a provider out that goes past the door, and one that does not end", () =>
+    Effect.gen(function*() {
+      const past = yield* failed(() => Effect.succeed({}))
+      assert.include(past, "a message is delivered, through the door to the outside")
+      const endless = yield* failed(() => Effect.uninterruptible(Effect.orDie(Effect.as(sent, {}))))
+      assert.include(endless, "an attempt can be interrupted, and its request with it")
+    }))
+
+  it.effect("finds a provider out that shows its secrets, and one that throws", () =>
+    Effect.gen(function*() {
+      const shows = yield* failed((token) =>
+        Effect.andThen(
+          Effect.exit(sent),
+          Effect.fail(new Provider.PermanentError({ code: "Refused", message: `the token ${token} was refused` }))
+        )
+      )
+      assert.include(shows, "no secret is in an error, nor in what is kept of an attempt")
+      assert.include(
+        yield* failed(() => Effect.andThen(Effect.exit(sent), Effect.die(new Error("oops")))),
+        "an answer that makes no sense is an outcome, never a defect"
+      )
+    }))
+})
