@@ -170,8 +170,8 @@ const refuseKey = (key: string, limit: number): string | undefined =>
     ? "Expected a text that is not empty"
     : key.length > limit
     ? `Expected at most ${limit} characters`
-    : key.includes("\0")
-    ? "Expected a text without NUL characters"
+    : key.includes("\0") || !key.isWellFormed()
+    ? "Expected a text without NUL characters and lone surrogates"
     : undefined
 
 const contentHash = (message: Message): string =>

@@ -7,7 +7,7 @@ import { defaults } from "../Limits.ts"
 import * as Endpoints from "./Endpoints.ts"
 
 /**
- * Payloads of a hook, as its schema allows them, but for those whose ordering key is too long or holds a NUL character.
+ * Payloads of a hook, as its schema allows them, but for those whose ordering key is too long or no text that a database holds.
  *
  * **Gotchas**
  *
@@ -33,7 +33,7 @@ import * as Endpoints from "./Endpoints.ts"
 export const payload = <A>(hook: Hook<A>): Arbitrary.Arbitrary<A> =>
   Arbitrary.filter(Arbitrary.schema(hook.payload), (value) => {
     const key = hook.orderingKey?.(value)
-    return key === undefined || (key.length <= defaults.keyLength && !key.includes("\0"))
+    return key === undefined || (key.length <= defaults.keyLength && !key.includes("\0") && key.isWellFormed())
   })
 
 /**

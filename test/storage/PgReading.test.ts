@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import * as Id from "../../src/Id.ts"
 import { Storage } from "../../src/Storage.ts"
+import { withEnabled } from "../../src/Subscription.ts"
 import { claim, deliver, group, message, record, routing, storage as layer, subscribe, success } from "./support.ts"
 
 const page = { cursor: undefined, limit: 100 }
@@ -94,7 +95,8 @@ describe("reading on PostgreSQL", () => {
       const { owner, storage } = yield* owned
       const subscriptionId = yield* subscribe()
       const { id } = yield* deliver(owner, subscriptionId)
-      yield* storage.updateSubscription(subscriptionId, (current) => ({ ...current, enabled: false }))
+      const now = yield* storage.now
+      yield* storage.updateSubscription(subscriptionId, (current) => withEnabled(current, false, now - 1000))
       const [held] = yield* storage.listDeliveries({ reason: "held" }, page)
       assert.strictEqual(held?.id, id)
       const house = { partitionsAheadDays: 7, rows: 100 }
