@@ -14,6 +14,7 @@ import * as State from "./dispatcher/State.ts"
 import * as Subscribed from "./dispatcher/Subscribed.ts"
 import * as Id from "./Id.ts"
 import type { RunnerId, SubscriptionId } from "./Id.ts"
+import type { Live } from "./Live.ts"
 import { Registry } from "./Registry.ts"
 import { type Due, type Owner, Storage } from "./Storage.ts"
 import { StorageUnavailable } from "./StorageError.ts"
@@ -363,4 +364,7 @@ const make = Effect.gen(function*() {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Dispatcher, never, Storage | Registry | Bindings> = Layer.effect(Dispatcher, make)
+export const layer: Layer.Layer<Dispatcher, never, Storage | Registry | Bindings | Live> = Layer.effect(
+  Dispatcher,
+  make
+)

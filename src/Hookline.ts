@@ -10,6 +10,7 @@ import type { Dispatchers } from "./Dispatchers.ts"
 import * as Explanations from "./Explanations.ts"
 import type { Hooks } from "./Hook.ts"
 import * as HooksLive from "./Hooks.ts"
+import * as Live from "./Live.ts"
 import * as Maintenance from "./Maintenance.ts"
 import * as Previews from "./Previews.ts"
 import type { PluginError } from "./Registry.ts"
@@ -38,6 +39,7 @@ export const layer = <E, R>(options: {
   | Registry.Registry
   | Dispatchers
   | Dispatcher.Dispatcher
+  | Live.Live
   | Subscriptions.Subscriptions
   | Explanations.Explanations
   | Previews.Previews
@@ -50,6 +52,7 @@ export const layer = <E, R>(options: {
     Layer.provideMerge(Cluster.member),
     Layer.provideMerge(Dispatcher.layer),
     Layer.provide(Bindings.layer),
+    Layer.provideMerge(Live.layer),
     Layer.provideMerge(options.cluster ?? Cluster.single),
     Layer.provideMerge(sealed(options.plugins))
   )

@@ -182,6 +182,15 @@ export const defaults = {
   /** Bytes of the server's log told with a start that failed. */
   embeddedLogBytes: 2000,
 
+  // -- serving
+  /** How long a stopping server waits for the answers under way before it cuts them off. */
+  serverDrainMs: 1000,
+  /** Listeners of one runner, outcomes one of them holds while its reader is slow. */
+  liveListeners: 64,
+  liveBuffer: 256,
+  /** How long a live stream is silent before a comment shows that it is open. */
+  liveHeartbeatMs: 15_000,
+
   // -- history
   /** Days of partitions made ahead of time. */
   partitionsAheadDays: 7,

@@ -54,6 +54,27 @@ export const problem = (schema: Schema.Constraint): string | undefined => {
   return visit(schema.ast, "config")
 }
 
+/**
+ * The paths of a schema's secret fields, as in `config.bearerToken`; a recursive schema's once.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const paths = (schema: Schema.Constraint): ReadonlyArray<string> => {
+  const found = new Set<string>()
+  const visit = (ast: SchemaAST.AST, path: string, open: ReadonlyArray<SchemaAST.AST>): void => {
+    if (isSecret(ast)) {
+      found.add(path)
+      return
+    }
+    const shape = encoded(ast)
+    if (open.includes(shape)) return
+    for (const [name, part] of parts(shape)) visit(part, `${path}${name}`, [...open, shape])
+  }
+  visit(schema.ast, "config", [])
+  return [...found]
+}
+
 // --- internal ---
 
 const isRecord = (value: Schema.Json): value is { readonly [key: string]: Schema.Json } =>

@@ -129,6 +129,27 @@ describe("secret fields", () => {
     assert.isUndefined(SecretFields.problem(Tree))
   })
 
+  it("are named by their paths, also those inside of unions, collections and recursive schemas", () => {
+    const schema = Schema.Struct({
+      open: Schema.String,
+      token: Schema.optionalKey(secret),
+      redacted: Schema.toCodecJson(Schema.Redacted(Schema.String)),
+      auth: Schema.Union([Schema.Struct({ user: Schema.String, password: secret }), Schema.Struct({ key: secret })]),
+      list: Schema.Array(Schema.Struct({ key: secret })),
+      named: Schema.Record(Schema.String, secret),
+      tree: Tree
+    })
+    assert.deepStrictEqual(SecretFields.paths(schema), [
+      "config.token",
+      "config.redacted",
+      "config.auth.password",
+      "config.auth.key",
+      "config.list[n].key",
+      "config.named.*",
+      "config.tree.key"
+    ])
+  })
+
   it.effect("whose value is no text are not shown", () =>
     Effect.gen(function*() {
       const schema = Schema.Struct({ key: secret })

@@ -19,7 +19,7 @@ const modules = [
   `Id Message Subscription Connection Limits SchemaErrors StorageError PayloadExample PayloadProperties PayloadSchema Nearest
     SecretFields`,
   `Hook IntegrationEvent RetrySchedule Delivery Filter Template TemplateEngine Provider Signature SignatureKey`,
-  `Storage StorageMemory\\w* Registry Plugin Hooks Secrets Egress Dispatcher Dispatchers Bindings Subscriptions
+  `Storage StorageMemory\\w* Registry Plugin Hooks Secrets Egress Live Dispatcher Dispatchers Bindings Subscriptions
     Explanations Previews`,
   ``,
   `Cluster Maintenance Hookline`,

@@ -3,7 +3,8 @@
  * deliveries leave memory.
  */
 import { Effect } from "effect"
-import type { DeliveryId } from "../Id.ts"
+import { type DeliveryId, timeOf } from "../Id.ts"
+import { Live, type Recorded } from "../Live.ts"
 import { type Outcome, Storage } from "../Storage.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
 import { patient } from "./Patience.ts"
@@ -16,6 +17,7 @@ export const make = Effect.fnUntraced(function*(
   disable: (finished: Finished) => Effect.Effect<unknown>
 ) {
   const storage = yield* Storage
+  const live = yield* Live
   const { limits } = state
   const queue: Array<Finished> = []
   /** What the database takes in no form: it stays in memory, so that it is not sent again, until the runner stops. */
@@ -48,7 +50,8 @@ export const make = Effect.fnUntraced(function*(
       })
     )
     const ids = new Set(recorded)
-    for (const { outcome, ready } of batch) {
+    for (const finished of batch) {
+      const { outcome, ready } = finished
       const { transition } = outcome
       if (stuck.has(outcome.deliveryId)) continue
       // A claim that was given back when nobody knew, and made again: this outcome is its own.
@@ -57,6 +60,7 @@ export const make = Effect.fnUntraced(function*(
         ids.has(outcome.deliveryId) && parked?.group === ready.group &&
         parked.claimed.attemptCount === ready.claimed.attemptCount
       ) State.unpark(state, parked)
+      if (ids.has(outcome.deliveryId)) live.offer(() => recordedOf(finished))
       if (ids.has(outcome.deliveryId) && transition._tag === "Retry" && ready.group.phase === "open") {
         State.backlog(state, ready.group, ready.claimed.subscriptionId, transition.dueAtMs)
       }
@@ -82,6 +86,34 @@ export const make = Effect.fnUntraced(function*(
 })
 
 // --- internal ---
+
+/** The delivery as it is after its outcome; one whose subscription was deleted meanwhile may be cancelled instead. */
+const recordedOf = ({ outcome, ready: { claimed, message } }: Finished): Recorded => {
+  const { response: _, ...attempt } = outcome.attempt
+  const { transition } = outcome
+  const { externalId, lastError, reason } = transition._tag === "Final"
+    ? transition
+    : { ...transition, externalId: undefined, reason: undefined }
+  return {
+    attempt,
+    delivery: {
+      id: claimed.deliveryId,
+      messageId: claimed.messageId,
+      eventId: message.eventId,
+      subscriptionId: claimed.subscriptionId,
+      tenantId: message.tenantId,
+      status: transition._tag === "Final" ? transition.status : "retrying",
+      ...(reason === undefined ? {} : { reason }),
+      attemptCount: attempt.number,
+      ...(externalId === undefined ? {} : { externalId }),
+      ...(lastError === undefined ? {} : { lastError }),
+      createdAtMs: timeOf(claimed.deliveryId),
+      ...(transition._tag === "Final"
+        ? { completedAtMs: attempt.startedAtMs + attempt.durationMs }
+        : { nextAttemptAtMs: transition.dueAtMs })
+    }
+  }
+}
 
 /** The outcome without texts that an endpoint or a provider gave. */
 const bare = (outcome: Outcome, why: string): Outcome => {

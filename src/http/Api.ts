@@ -3,15 +3,18 @@
  */
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { AttemptOutcome, DeliveryReason, DeliveryStatus } from "../Delivery.ts"
+import { DeliveryStatus } from "../Delivery.ts"
 import { Verdict } from "../Explanations.ts"
 import { DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
 import { defaults } from "../Limits.ts"
 import { PayloadProperty } from "../PayloadProperties.ts"
-import { RequestPreview, ResponseExcerpt } from "../Provider.ts"
+import { RequestPreview } from "../Provider.ts"
 import { RetryJson } from "../RetrySchedule.ts"
 import { Auth } from "./Bearer.ts"
+import { DeliveryDetail, DeliveryView } from "./DeliveryShapes.ts"
+import { PluginsGroup, ProvidersGroup } from "./PluginsApi.ts"
 import { Conflict, NotFound, Problems, Refused, Unavailable } from "./Problem.ts"
+import { StreamGroup } from "./StreamApi.ts"
 
 // -- shapes
 
@@ -125,40 +128,6 @@ export const SubscriptionView = Schema.Struct(subscriptionFields).annotate({ ide
 /** @category schemas @since 0.1.0 */
 export const SubscriptionCreated = Schema.Struct({ ...subscriptionFields, signingSecret: Schema.String })
   .annotate({ identifier: "SubscriptionCreated" })
-
-const deliveryFields = {
-  id: DeliveryId,
-  messageId: MessageId,
-  eventId: Schema.String,
-  subscriptionId: SubscriptionId,
-  tenantId: Schema.String,
-  status: DeliveryStatus,
-  reason: Schema.optionalKey(DeliveryReason),
-  attemptCount: Schema.Int,
-  nextAttemptAt: Schema.optionalKey(Schema.String),
-  externalId: Schema.optionalKey(Schema.String),
-  lastError: Schema.optionalKey(Schema.String),
-  createdAt: Schema.String,
-  completedAt: Schema.optionalKey(Schema.String)
-}
-
-/** @category schemas @since 0.1.0 */
-export const DeliveryView = Schema.Struct(deliveryFields).annotate({ identifier: "Delivery" })
-
-/** @category schemas @since 0.1.0 */
-export const AttemptView = Schema.Struct({
-  number: Schema.Int,
-  startedAt: Schema.String,
-  durationMs: Schema.Finite,
-  outcome: AttemptOutcome,
-  statusCode: Schema.optionalKey(Schema.Int),
-  error: Schema.optionalKey(Schema.Struct({ tag: Schema.String, message: Schema.String })),
-  response: Schema.optionalKey(ResponseExcerpt)
-}).annotate({ identifier: "Attempt" })
-
-/** @category schemas @since 0.1.0 */
-export const DeliveryDetail = Schema.Struct({ ...deliveryFields, attempts: Schema.Array(AttemptView) })
-  .annotate({ identifier: "DeliveryDetail" })
 
 /** @category schemas @since 0.1.0 */
 export const ExplanationView = Schema.Struct({
@@ -361,6 +330,9 @@ export class Api extends HttpApi.make("hookline")
   .add(Messages)
   .add(SubscriptionsGroup)
   .add(Deliveries)
+  .add(PluginsGroup)
+  .add(ProvidersGroup)
+  .add(StreamGroup)
   .prefix("/api/v1")
   .middleware(Problems)
   .middleware(Auth)

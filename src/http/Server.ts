@@ -12,7 +12,9 @@ import { Storage } from "../Storage.ts"
 import { Api } from "./Api.ts"
 import * as Handlers from "./Handlers.ts"
 import * as Methods from "./Methods.ts"
+import * as PluginsHandlers from "./PluginsHandlers.ts"
 import * as Problem from "./Problem.ts"
+import * as StreamHandlers from "./StreamHandlers.ts"
 
 /**
  * The server can't listen: the operator's fault, told at start.
@@ -130,13 +132,19 @@ const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
 
 const routes = Layer.mergeAll(
   HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-    Layer.provide(Handlers.layer),
+    Layer.provide([Handlers.layer, PluginsHandlers.layer, StreamHandlers.layer]),
     Layer.provide(Problem.layer)
   ),
   live,
   ready,
   HttpRouter.middleware(guarded, { global: true })
 )
+
+const listening = (options: { readonly port: number; readonly host: string }) =>
+  Layer.unwrap(
+    Effect.map(Limits, ({ serverDrainMs }) =>
+      NodeHttpServer.layer(createServer, { ...options, gracefulShutdownTimeout: serverDrainMs }))
+  )
 
 /**
  * Layer of the server.
@@ -145,9 +153,10 @@ const routes = Layer.mergeAll(
  * @since 0.1.0
  */
 export const layer = (options: { readonly port: number; readonly host: string }) =>
-  HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
+  StreamHandlers.ending.pipe(
+    Layer.provideMerge(HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true })),
     Layer.provideMerge(
-      NodeHttpServer.layer(createServer, options).pipe(
+      listening(options).pipe(
         Layer.catch(() =>
           Layer.effectContext(Effect.fail(
             new ListenFailed({

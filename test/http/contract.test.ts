@@ -280,7 +280,7 @@ describe("the HTTP API", () => {
       }))
   })
 
-  it("nothing that the contract imports needs Node, so that a browser can read it", () => {
+  it("nothing that the contract or its client imports needs Node, so that a browser can use them", () => {
     const seen = new Set<string>()
     const visit = (file: string): void => {
       if (seen.has(file)) return
@@ -294,7 +294,7 @@ describe("the HTTP API", () => {
         else assert.match(from, /^effect(\/|$)/u, file)
       }
     }
-    visit(Path.resolve(import.meta.dirname, "../../src/http/Api.ts"))
+    for (const file of ["Api.ts", "Client.ts"]) visit(Path.resolve(import.meta.dirname, "../../src/http", file))
     assert.isAbove(seen.size, 5)
   })
 

@@ -38,7 +38,7 @@ export const server = (options: {
   )
 }
 
-const port = Effect.map(
+export const port = Effect.map(
   HttpServer.HttpServer,
   ({ address }) => "port" in address ? address.port : 0
 )

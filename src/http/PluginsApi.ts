@@ -1,0 +1,59 @@
+/**
+ * The contract of what a runner's plugins bring.
+ */
+import { Schema } from "effect"
+import { HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
+import { NotFound } from "./Problem.ts"
+
+/** @category schemas @since 0.1.0 */
+export const PluginView = Schema.Struct({
+  id: Schema.String,
+  /** Its channels; those that are no event are inside the backend alone. */
+  hooks: Schema.Array(Schema.Struct({ id: Schema.String, eventId: Schema.String, exposed: Schema.Boolean })),
+  /** The ids of its events. */
+  events: Schema.Array(Schema.String),
+  /** The ids of its providers. */
+  providers: Schema.Array(Schema.String)
+}).annotate({ identifier: "Plugin" })
+
+/** @category schemas @since 0.1.0 */
+export const ProviderView = Schema.Struct({
+  id: Schema.String,
+  pluginId: Schema.String,
+  displayName: Schema.String,
+  description: Schema.optionalKey(Schema.String),
+  /** JSON Schema, draft 2020-12, of a subscription's `config`. */
+  configSchema: Schema.Record(Schema.String, Schema.Json),
+  /** The paths of what is sealed when it is stored and never in an answer, as in `config.bearerToken`. */
+  secretFields: Schema.Array(Schema.String),
+  /** The events that it can deliver; all when left out. */
+  supportedEvents: Schema.optionalKey(Schema.Array(Schema.String))
+}).annotate({ identifier: "Provider" })
+
+const whole = <S extends Schema.Constraint>(item: S) =>
+  Schema.Struct({ items: Schema.Array(item), nextCursor: Schema.Null })
+
+/**
+ * The plugins of the runner that answers.
+ *
+ * **Details**
+ *
+ * All of them are whole: a plugin that can't be registered ends the start with an error that names it, so a runner that
+ * answers has none to report here. `hookline doctor` finds such a plugin before a start.
+ *
+ * @category groups
+ * @since 0.1.0
+ */
+export class PluginsGroup extends HttpApiGroup.make("plugins").add(
+  HttpApiEndpoint.get("list", "/plugins", { success: whole(PluginView) })
+) {}
+
+/** @category groups @since 0.1.0 */
+export class ProvidersGroup extends HttpApiGroup.make("providers").add(
+  HttpApiEndpoint.get("list", "/providers", { success: whole(ProviderView) }),
+  HttpApiEndpoint.get("get", "/providers/:id", {
+    params: { id: Schema.String },
+    success: ProviderView,
+    error: NotFound
+  })
+) {}

@@ -1,0 +1,85 @@
+/**
+ * The endpoints of what a runner's plugins bring.
+ */
+import { Effect, JsonSchema, Layer, Result, Schema } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
+import * as Nearest from "../Nearest.ts"
+import { type RegisteredProvider, type Registration, Registry } from "../Registry.ts"
+import * as SecretFields from "../SecretFields.ts"
+import { Api } from "./Api.ts"
+import { NotFound } from "./Problem.ts"
+
+const plugins = HttpApiBuilder.group(
+  Api,
+  "plugins",
+  Effect.fnUntraced(function*(handlers) {
+    const registry = yield* Registry
+    return handlers.handle(
+      "list",
+      () => Effect.map(registry.plugins, (found) => ({ items: found.map(plugin), nextCursor: null }))
+    )
+  })
+)
+
+const providers = HttpApiBuilder.group(
+  Api,
+  "providers",
+  Effect.fnUntraced(function*(handlers) {
+    const registry = yield* Registry
+    return handlers
+      .handle(
+        "list",
+        () => Effect.map(registry.providers, (found) => ({ items: found.map(provider), nextCursor: null }))
+      )
+      .handle("get", ({ params: { id } }) =>
+        Effect.gen(function*() {
+          const found = yield* registry.provider(id)
+          if (found) return provider(found)
+          const known = (yield* registry.providers).map((item) => item.providerId)
+          return yield* new NotFound({ detail: `There is no provider "${id}"${Nearest.suggestion(id, known)}` })
+        }))
+  })
+)
+
+/**
+ * Layer of the handlers.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = Layer.mergeAll(plugins, providers)
+
+// --- internal ---
+
+const plugin = ({ events, hooks, pluginId, providers }: Registration) => {
+  const exposed = new Set(events.map((event) => event.hook))
+  return {
+    id: pluginId,
+    hooks: hooks.map((hook) => ({ id: hook.id, eventId: `${pluginId}.${hook.id}`, exposed: exposed.has(hook) })),
+    events: events.map((event) => `${pluginId}.${event.hook.id}`),
+    providers: providers.map(({ id }) => `${pluginId}.${id}`)
+  }
+}
+
+const toObject = Schema.decodeUnknownSync(Schema.Record(Schema.String, Schema.Json))
+
+/** One that JSON Schema can't express is a schema that takes anything. */
+const configSchema = ({ config }: RegisteredProvider) =>
+  Result.try(() => {
+    const { definitions, schema } = Schema.toJsonSchemaDocument(Schema.make(config.ast), { onExcessProperty: "error" })
+    return toObject({
+      $schema: JsonSchema.META_SCHEMA_URI_DRAFT_2020_12,
+      ...schema,
+      ...(Object.keys(definitions).length > 0 ? { $defs: definitions } : {})
+    })
+  }).pipe(Result.getOrElse(() => ({})))
+
+const provider = (item: RegisteredProvider) => ({
+  id: item.providerId,
+  pluginId: item.pluginId,
+  displayName: item.displayName,
+  ...(item.description === undefined ? {} : { description: item.description }),
+  configSchema: configSchema(item),
+  secretFields: SecretFields.paths(item.config),
+  ...(item.supportedEvents === undefined ? {} : { supportedEvents: item.supportedEvents })
+})

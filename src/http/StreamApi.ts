@@ -1,0 +1,55 @@
+/**
+ * The contract of the live stream.
+ */
+import { Schema } from "effect"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { SubscriptionId } from "../Id.ts"
+import { LiveDelivery } from "./DeliveryShapes.ts"
+import { Refused, Unavailable } from "./Problem.ts"
+
+/**
+ * An outcome that was recorded: the delivery as it is now, with the attempt.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const DeliveryEvent = Schema.Struct({
+  event: Schema.Literal("delivery"),
+  data: Schema.fromJsonString(LiveDelivery)
+})
+
+/**
+ * The reader was too slow: so many outcomes are missing before the next one.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const DroppedEvent = Schema.Struct({
+  event: Schema.Literal("dropped"),
+  data: Schema.fromJsonString(Schema.Struct({ count: Schema.Int }))
+})
+
+/**
+ * The outcomes of attempts as the runner that answers records them, as server-sent events, from when the answer has begun;
+ * a comment follows at once, and whenever nothing happens for a while.
+ *
+ * **Gotchas**
+ *
+ * Live means live: nothing is sent again after an interruption, and a slow reader misses outcomes, though it is told how
+ * many. `GET deliveries` is the record. An attempt is sent without the endpoint's answer, and `completedAt` is the attempt's
+ * end, which the record may have some milliseconds later.
+ *
+ * @category groups
+ * @since 0.1.0
+ */
+export class StreamGroup extends HttpApiGroup.make("stream").add(
+  HttpApiEndpoint.get("listen", "/stream", {
+    query: {
+      subscriptionId: Schema.optionalKey(SubscriptionId),
+      eventId: Schema.optionalKey(Schema.String),
+      tenantId: Schema.optionalKey(Schema.String)
+    },
+    success: HttpApiSchema.StreamSse({ events: Schema.Union([DeliveryEvent, DroppedEvent]) }),
+    error: [Refused, Unavailable]
+  })
+) {}

@@ -1,0 +1,65 @@
+/**
+ * The endpoint of the live stream: a listener's outcomes as server-sent events, pulled as fast as the client reads.
+ */
+import { Effect, Layer, Option, Stream } from "effect"
+import { Sse } from "effect/encoding"
+import { HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { Limits } from "../Limits.ts"
+import * as Live from "../Live.ts"
+import { Api } from "./Api.ts"
+import { Unavailable } from "./Problem.ts"
+import * as Views from "./Views.ts"
+
+const group = HttpApiBuilder.group(
+  Api,
+  "stream",
+  Effect.fnUntraced(function*(handlers) {
+    const live = yield* Live.Live
+    const { liveHeartbeatMs } = yield* Limits
+    // Raw, as the typed form knows no comments.
+    return handlers.handleRaw("listen", ({ query }) =>
+      Effect.gen(function*() {
+        const next = yield* Effect.mapError(live.listen(query), ({ message }) => new Unavailable({ detail: message }))
+        const events = Effect.timeoutOption(next, liveHeartbeatMs).pipe(
+          Effect.map(Option.match({ onNone: () => heartbeat, onSome: render })),
+          Stream.fromEffectRepeat
+        )
+        return HttpServerResponse.stream(
+          Stream.concat(Stream.succeed(heartbeat), events).pipe(Stream.encodeText),
+          { contentType: "text/event-stream" }
+        )
+      }))
+  })
+)
+
+/**
+ * Layer of the handlers.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = group
+
+/**
+ * Layer that lets the open streams end when it is released: to be built on the server, which waits for its answers.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const ending: Layer.Layer<never, never, Live.Live> = Layer.effectDiscard(
+  Effect.flatMap(Live.Live, (live) => Effect.addFinalizer(() => live.end))
+)
+
+// --- internal ---
+
+const heartbeat = ": open\n\n"
+
+const event = (event: string, data: unknown) =>
+  Sse.encoder.write({ _tag: "Event", event, id: undefined, data: JSON.stringify(data) })
+
+const render = ({ dropped, outcomes }: Live.Batch): string =>
+  (dropped > 0 ? event("dropped", { count: dropped }) : "") +
+  outcomes.map(({ attempt, delivery }) =>
+    event("delivery", { ...Views.delivery(delivery), attempt: Views.attempt(attempt) })
+  ).join("")
