@@ -29,13 +29,21 @@ export type Plugins = Layer.Layer<never, ConfigFileRefused | PluginError, Regist
 const names = ["hookline.config.ts", "hookline.config.js", "hookline.config.mjs"]
 
 /**
+ * The file in this folder that is loaded where none is named.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const find = (): string | undefined => names.find((name) => Fs.existsSync(name))
+
+/**
  * Loads the plugins of the file, or of `hookline.config.ts` in this folder where there is one.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const load = Effect.fnUntraced(function*(given: string | undefined) {
-  const path = given ?? names.find((name) => Fs.existsSync(name))
+  const path = given ?? find()
   if (path === undefined) {
     return yield* new ConfigFileRefused({
       message:

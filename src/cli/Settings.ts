@@ -23,12 +23,33 @@ export class SettingsRefused extends Schema.TaggedError<SettingsRefused>()("Sett
 const optional = (name: string) =>
   Config.map(Config.option(Config.Redacted(name)), Option.filter((value) => Redacted.value(value).trim() !== ""))
 
-const environment = Config.all({
+/**
+ * What the environment says, as it is.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const environment = Config.all({
   databaseUrl: optional("DATABASE_URL"),
   masterKey: optional("HOOKLINE_MASTER_KEY"),
   adminKey: optional("HOOKLINE_ADMIN_KEY"),
-  egressAllow: Config.withDefault(Config.String("HOOKLINE_EGRESS_ALLOW"), "")
+  egressAllow: Config.map(
+    Config.withDefault(Config.String("HOOKLINE_EGRESS_ALLOW"), ""),
+    (text): ReadonlyArray<string> => text.split(",").map((part) => part.trim()).filter((part) => part !== "")
+  )
 })
+
+/**
+ * What to set, for what is missing.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const hints = {
+  databaseUrl: "DATABASE_URL, as in postgres://user:password@host:5432/database",
+  masterKey: "HOOKLINE_MASTER_KEY, the output of `openssl rand -hex 32`, kept",
+  adminKey: "HOOKLINE_ADMIN_KEY, as in `hk_$(openssl rand -hex 24)`"
+}
 
 /**
  * The database's URL alone, for commands that need nothing else.
@@ -70,12 +91,12 @@ export interface Flags {
  */
 export const make = Effect.fnUntraced(function*(flags: Flags) {
   const found = yield* environment
-  const egressAllow = found.egressAllow.split(",").map((text) => text.trim()).filter((text) => text !== "")
-  if (flags.dev) return yield* development(flags, found, egressAllow)
+  const { egressAllow } = found
+  if (flags.dev) return yield* development(flags, found)
   const missing = [
-    ...(Option.isNone(found.databaseUrl) ? ["DATABASE_URL, as in postgres://user:password@host:5432/database"] : []),
-    ...(Option.isNone(found.masterKey) ? ["HOOKLINE_MASTER_KEY, the output of `openssl rand -hex 32`, kept"] : []),
-    ...(Option.isNone(found.adminKey) ? ["HOOKLINE_ADMIN_KEY, as in `hk_$(openssl rand -hex 24)`"] : [])
+    ...(Option.isNone(found.databaseUrl) ? [hints.databaseUrl] : []),
+    ...(Option.isNone(found.masterKey) ? [hints.masterKey] : []),
+    ...(Option.isNone(found.adminKey) ? [hints.adminKey] : [])
   ]
   if (Option.isNone(found.databaseUrl) || Option.isNone(found.masterKey) || Option.isNone(found.adminKey)) {
     return yield* new SettingsRefused({
@@ -97,11 +118,7 @@ export const make = Effect.fnUntraced(function*(flags: Flags) {
 
 const loopback = ["127.0.0.0/8", "::1/128"]
 
-const development = Effect.fnUntraced(function*(
-  flags: Flags,
-  found: Config.Success<typeof environment>,
-  egressAllow: ReadonlyArray<string>
-) {
+const development = Effect.fnUntraced(function*(flags: Flags, found: Config.Success<typeof environment>) {
   const databaseUrl = Option.isSome(found.databaseUrl)
     ? found.databaseUrl.value
     : (yield* EmbeddedPostgres.make({ dataDir: flags.dataDir })).url
@@ -112,7 +129,8 @@ const development = Effect.fnUntraced(function*(
   const adminKey = Option.isSome(found.adminKey)
     ? found.adminKey.value
     : yield* keep(flags.dataDir, "admin-key", `hk_${randomBytes(24).toString("hex")}`)
-  return { ...flags, databaseUrl, masterKey, adminKey, egressAllow: [...loopback, ...egressAllow] } satisfies Settings
+  const egressAllow = [...loopback, ...found.egressAllow]
+  return { ...flags, databaseUrl, masterKey, adminKey, egressAllow } satisfies Settings
 })
 
 /**

@@ -8,15 +8,37 @@ import { Cause, Config, Console, Effect, Logger, References, Schema } from "effe
 import { CliError, Command } from "effect/cli"
 import { createRequire } from "node:module"
 import * as SchemaErrors from "../SchemaErrors.ts"
+import { deliveries } from "./deliveries.ts"
+import { doctor } from "./doctor.ts"
+import { emit } from "./emit.ts"
+import { events } from "./events.ts"
 import { listen } from "./listen.ts"
 import { migrate } from "./migrate.ts"
+import { plugins } from "./pluginList.ts"
+import { retry } from "./retry.ts"
 import { start } from "./start.ts"
+import { subscribe } from "./subscribe.ts"
+import { subscriptions } from "./subscriptions.ts"
+import { tail } from "./tail.ts"
 
 const { version } = createRequire(import.meta.url)("../../package.json")
 
 const hookline = Command.make("hookline").pipe(
   Command.withDescription("Durable integration events: typed hooks, delivered"),
-  Command.withSubcommands([start, migrate, listen])
+  Command.withSubcommands([
+    start,
+    migrate,
+    doctor,
+    listen,
+    events,
+    plugins,
+    emit,
+    subscribe,
+    subscriptions,
+    deliveries,
+    retry,
+    tail
+  ])
 )
 
 /** What went wrong, for a person: the message of each failure, without a stack. */
@@ -29,6 +51,12 @@ const explain = (cause: Cause.Cause<unknown>): string =>
     }
     return error instanceof Error ? error.message : String(error)
   }).join("\n")
+
+// Who reads the output may have read enough, as in `hookline deliveries | head`.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error
+  process.exit(0)
+})
 
 Command.run(hookline, { version }).pipe(
   Effect.tapCause((cause) => {

@@ -64,10 +64,65 @@ export const make = (options: {
     }
     const port = yield* Effect.acquireRelease(Postmaster.start(place), (port) => Postmaster.stop(place, port))
     yield* Postmaster.confirm(place, port)
-    return { port, url: Redacted.make(`postgres://hookline:${password}@127.0.0.1:${port}/postgres`) }
+    return { port, url: urlOf(password, port) }
   })
 
+/**
+ * What there is of the server of a folder.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Found {
+  /** The version of the binaries that are installed. */
+  readonly installed: string
+  /** The major version that made the folder's data; undefined where there is none yet. */
+  readonly made: string | undefined
+  /** Where it runs; undefined where it does not. */
+  readonly running: Redacted.Redacted<string> | undefined
+}
+
+/**
+ * Looks for the server of a folder; starts nothing and changes nothing.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const find = Effect.fnUntraced(function*(dataDir: string): Effect.fn.Return<Found, EmbeddedPostgresError> {
+  const limits = yield* Limits
+  const binaries = yield* findBinaries
+  const version = yield* execute(binaries.pg_ctl, ["--version"], undefined, ".", limits.embeddedLogBytes)
+  const installed = /\d+(\.\d+)*/u.exec(version)?.[0] ?? "unknown"
+  const folder = Path.resolve(dataDir)
+  const user = yield* userOf(folder)
+  const data = Path.join(folder, "postgres")
+  const read = (file: string) =>
+    attempt(
+      `${file} can't be read`,
+      () => Fs.existsSync(file) ? Fs.readFileSync(file, "utf8").trim() : undefined
+    )
+  const made = yield* read(Path.join(data, "PG_VERSION"))
+  if (made === undefined) return { installed, made, running: undefined }
+  const passwordFile = Path.join(folder, "postgres-password")
+  const password = yield* read(passwordFile)
+  if (password === undefined || password === "") {
+    return yield* failed(`${passwordFile} is gone, so nobody can log in: put it back.`)
+  }
+  const port = yield* Postmaster.find({
+    data,
+    password: Redacted.make(password),
+    passwordFile,
+    settings: [],
+    limits,
+    pgCtl: (args) => execute(binaries.pg_ctl, args, user, folder, limits.embeddedLogBytes)
+  })
+  return { installed, made, running: port === undefined ? undefined : urlOf(password, port) }
+})
+
 // --- internal ---
+
+const urlOf = (password: string, port: number) =>
+  Redacted.make(`postgres://hookline:${password}@127.0.0.1:${port}/postgres`)
 
 interface User {
   readonly uid: number
@@ -97,16 +152,23 @@ const findBinaries = Effect.gen(function*() {
   )
 })
 
-/** Makes the folder. PostgreSQL refuses to run as root: there it runs as nobody, who must be able to get to its data. */
+/** Makes the folder. */
 const prepare = Effect.fnUntraced(function*(folder: string) {
-  const root = process.getuid?.() === 0
   yield* attempt("The data folder can't be made", () => {
-    Fs.mkdirSync(folder, { recursive: true, mode: root ? 0o711 : 0o700 })
-    if (root) Fs.chmodSync(folder, 0o711)
+    Fs.mkdirSync(folder, { recursive: true, mode: isRoot() ? 0o711 : 0o700 })
+    if (isRoot()) Fs.chmodSync(folder, 0o711)
   })
-  if (!root) return undefined
+  return yield* userOf(folder)
+})
+
+const isRoot = (): boolean => process.getuid?.() === 0
+
+/** PostgreSQL refuses to run as root: there it runs as nobody, who must be able to get to its data. */
+const userOf = Effect.fnUntraced(function*(folder: string) {
+  if (!isRoot()) return undefined
   const user: User = { uid: 65534, gid: 65534 }
   for (let parent = Path.dirname(folder); parent !== Path.dirname(parent); parent = Path.dirname(parent)) {
+    if (!Fs.existsSync(parent)) continue
     const { mode, uid } = yield* attempt("The data folder can't be read", () => Fs.statSync(parent))
     if ((mode & 0o001) === 0 && uid !== user.uid) {
       return yield* failed(

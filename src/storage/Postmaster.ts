@@ -64,6 +64,19 @@ export const confirm = (place: Place, port: number): Effect.Effect<void, Embedde
   )
 
 /**
+ * The port of the folder's server, where it runs; starts nothing.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const find = (place: Place): Effect.Effect<number | undefined> =>
+  Effect.gen(function*() {
+    const lock = yield* readLock(place.data)
+    const answer = lock && lock.port > 0 ? yield* ask(place, lock.port) : undefined
+    return answer?.is === "ours" ? lock?.port : undefined
+  })
+
+/**
  * Stops the folder's server: fast, or else at once. One that is gone is not looked for: its process id may be another's by now.
  *
  * @category destructors

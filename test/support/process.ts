@@ -34,31 +34,43 @@ export const until = <E, R>(what: string, condition: Effect.Effect<boolean, E, R
     Effect.retry({ schedule: Schedule.spaced("20 millis"), times: 1500 })
   )
 
-/** The command line as a process of its own group. */
-export const hookline = (args: ReadonlyArray<string>, env: Record<string, string> = {}) =>
-  program(["src/cli/main.ts", ...args], env)
+/** The command line as a process of its own group, with nothing or a text on its standard input. */
+export const hookline = (args: ReadonlyArray<string>, env: Record<string, string> = {}, input?: string) =>
+  program(["src/cli/main.ts", ...args], env, input)
 
 /** A program over the source as a process of its own group. */
-export const program = (command: ReadonlyArray<string>, env: Record<string, string>) =>
+export const program = (command: ReadonlyArray<string>, env: Record<string, string>, input?: string) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const child = spawn(process.execPath, ["--conditions=hookline-source", ...command], {
         cwd: root,
         detached: true,
         env: { PATH: process.env["PATH"], ...env },
-        stdio: ["ignore", "pipe", "pipe"]
+        stdio: ["pipe", "pipe", "pipe"]
       })
-      const output = { text: "" }
-      child.stdout.on("data", (chunk: Buffer) => {
-        output.text += chunk.toString()
-      })
-      child.stderr.on("data", (chunk: Buffer) => {
-        output.text += chunk.toString()
+      child.stdin.on("error", () => {}).end(input ?? "")
+      const output = { text: "", stdout: "", stderr: "", closed: false }
+      for (const stream of ["stdout", "stderr"] as const) {
+        child[stream].on("data", (chunk: Buffer) => {
+          output.text += chunk.toString()
+          output[stream] += chunk.toString()
+        })
+      }
+      child.on("close", () => {
+        output.closed = true
       })
       return { child, output }
     }),
     ({ child }) => Effect.andThen(kill(child, "SIGKILL"), Effect.ignore(exited(child)))
   )
+
+/** A command run to its end. */
+export const run = (args: ReadonlyArray<string>, env: Record<string, string> = {}, input?: string) =>
+  Effect.scoped(Effect.gen(function*() {
+    const { child, output } = yield* hookline(args, env, input)
+    yield* until(`hookline ${args.join(" ")} has ended`, Effect.sync(() => output.closed))
+    return { code: child.exitCode, stdout: output.stdout, stderr: output.stderr }
+  }))
 
 /** Sends a signal to the process's whole group. */
 export const kill = (child: ChildProcess, signal: NodeJS.Signals) =>

@@ -1,0 +1,105 @@
+/**
+ * `hookline deliveries`: what became of messages, and one delivery with its attempts.
+ */
+import { Console, Effect, Option } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { DeliveryStatus } from "../Delivery.ts"
+import { MessageId, SubscriptionId } from "../Id.ts"
+import * as Input from "./Input.ts"
+import * as Output from "./Output.ts"
+import * as Paging from "./Paging.ts"
+import * as Remote from "./Remote.ts"
+
+const filters = {
+  subscriptionId: Flag.String("subscription").pipe(
+    Flag.withSchema(SubscriptionId),
+    Flag.withDescription("Those of a subscription"),
+    Flag.optional
+  ),
+  eventId: Flag.String("event").pipe(Flag.withDescription("Those of an event"), Flag.optional),
+  messageId: Flag.String("message").pipe(
+    Flag.withSchema(MessageId),
+    Flag.withDescription("Those of a message"),
+    Flag.optional
+  ),
+  status: Flag.Literals("status", DeliveryStatus.literals).pipe(
+    Flag.withDescription("Those in a state"),
+    Flag.optional
+  ),
+  from: Flag.Date("from").pipe(Flag.withDescription("Those made since a time in ISO 8601"), Flag.optional),
+  to: Flag.Date("to").pipe(Flag.withDescription("Those made until a time in ISO 8601"), Flag.optional),
+  tenantId: Flag.String("tenant").pipe(Flag.withDescription("Those of a tenant"), Flag.optional)
+}
+
+/**
+ * The command.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const deliveries = Command.make("deliveries", {
+  delivery: Argument.String("delivery").pipe(
+    Argument.withDescription("Shows one delivery with its attempts"),
+    Argument.optional
+  ),
+  ...filters,
+  ...Paging.flags,
+  ...Remote.flags
+}, ({ cursor, dataDir, delivery, from, json, key, limit, to, url, ...equal }) =>
+  Effect.gen(function*() {
+    const remote = yield* Remote.connect({ dataDir, json, key, url })
+    if (Option.isSome(delivery)) return yield* one(remote, delivery.value, json)
+    const iso = Option.map((date: Date) => date.toISOString())
+    const query = Input.given({ cursor, limit, ...equal, from: iso(from), to: iso(to) })
+    const found = yield* remote.ask((client) => client.deliveries.list({ query }))
+    if (json) return yield* Output.json(found)
+    yield* Output.table(
+      ["DELIVERY", "CREATED", "EVENT", "SUBSCRIPTION", "STATUS", "ATTEMPTS", "NEXT", "WHY"],
+      found.items.map((item) => [
+        item.id,
+        item.createdAt,
+        item.eventId,
+        item.subscriptionId,
+        Output.status(item.status),
+        String(item.attemptCount),
+        item.completedAt === undefined ? item.nextAttemptAt ?? "" : "",
+        [item.reason, item.lastError].filter((text) => text !== undefined).join(": ")
+      ]),
+      "There are no such deliveries."
+    )
+    yield* Paging.more(found.nextCursor)
+  })).pipe(Command.withDescription("Lists deliveries, newest first, or shows one with its attempts"))
+
+// --- internal ---
+
+const one = Effect.fnUntraced(function*(remote: Remote.Remote, id: string, json: boolean) {
+  const found = yield* remote.ask((client) => client.deliveries.get({ params: { id } }))
+  if (json) return yield* Output.json(found)
+  yield* Output.fields([
+    ["delivery", { text: found.id, tone: "strong" }],
+    ["event", found.eventId],
+    ["message", found.messageId],
+    ["subscription", found.subscriptionId],
+    ["tenant", found.tenantId],
+    ["status", Output.status(found.status)],
+    ["reason", found.reason],
+    ["created", found.createdAt],
+    ["completed", found.completedAt],
+    ["next attempt", found.nextAttemptAt],
+    ["external id", found.externalId]
+  ])
+  yield* Console.log("")
+  yield* Output.table(
+    ["ATTEMPT", "STARTED", "OUTCOME", "STATUS", "MS", "ERROR", "ANSWER"],
+    found.attempts.map((attempt) => [
+      String(attempt.number),
+      attempt.startedAt,
+      Output.status(attempt.outcome),
+      attempt.statusCode === undefined ? "" : String(attempt.statusCode),
+      String(attempt.durationMs),
+      attempt.error === undefined ? "" : `${attempt.error.tag}: ${attempt.error.message}`,
+      (attempt.response?.body ?? "").slice(0, 80)
+    ]),
+    "It has not been attempted yet."
+  )
+})

@@ -1,0 +1,83 @@
+/**
+ * `hookline emit`: emits one message.
+ */
+import { Console, Effect, Option, Schema } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { defaults } from "../Limits.ts"
+import * as Input from "./Input.ts"
+import * as Output from "./Output.ts"
+import * as Remote from "./Remote.ts"
+
+const text = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(defaults.keyLength))
+
+const flags = {
+  event: Argument.String("event").pipe(Argument.withDescription("The event's id, such as incident.incident.created")),
+  payload: Flag.String("payload").pipe(Flag.withDescription("The payload, as JSON"), Flag.optional),
+  file: Flag.String("file").pipe(
+    Flag.withDescription("The file that holds the payload; - is standard input"),
+    Flag.optional
+  ),
+  idempotencyKey: Flag.String("idempotency-key").pipe(
+    Flag.withSchema(text),
+    Flag.withDescription("A key under which a repetition is the same message"),
+    Flag.optional
+  ),
+  orderingKey: Flag.String("ordering-key").pipe(
+    Flag.withSchema(text),
+    Flag.withDescription("What the message is ordered by, instead of what its hook says"),
+    Flag.optional
+  ),
+  tenantId: Flag.String("tenant").pipe(
+    Flag.withSchema(text),
+    Flag.withDescription("Whose message it is"),
+    Flag.optional
+  )
+}
+
+/**
+ * The command.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const emit = Command.make("emit", { ...flags, ...Remote.flags }, (given) =>
+  Effect.gen(function*() {
+    const payload = yield* read(given)
+    const remote = yield* Remote.connect(given)
+    const emitted = yield* remote.ask((client) =>
+      client.messages.emit({
+        payload: {
+          eventId: given.event,
+          payload,
+          ...Input.given({
+            idempotencyKey: given.idempotencyKey,
+            orderingKey: given.orderingKey,
+            tenantId: given.tenantId
+          })
+        }
+      })
+    )
+    if (given.json) return yield* Output.json(emitted)
+    yield* Console.log(emitted.id)
+    yield* Console.error(`Its deliveries: hookline deliveries --message ${emitted.id}`)
+  })).pipe(Command.withDescription("Emits a message; its payload comes from --payload, --file or standard input"))
+
+// --- internal ---
+
+const read = Effect.fnUntraced(function*(given: {
+  readonly payload: Option.Option<string>
+  readonly file: Option.Option<string>
+}) {
+  const { file, payload } = given
+  if (Option.isSome(payload) && Option.isSome(file)) {
+    return yield* new Remote.CommandFailed({ message: "--payload and --file exclude each other: pass one of them." })
+  }
+  if (Option.isSome(payload)) return yield* Input.json(payload.value, "--payload")
+  const path = Option.getOrElse(file, () => "-")
+  if (Option.isNone(file) && process.stdin.isTTY) {
+    return yield* new Remote.CommandFailed({
+      message: "There is no payload: pass it with --payload or --file, or pipe it in."
+    })
+  }
+  return yield* Input.json(yield* Input.fileText(path), path === "-" ? "Standard input" : path)
+})

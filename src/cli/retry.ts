@@ -1,0 +1,24 @@
+/**
+ * `hookline retry`: attempts a failed or cancelled delivery again.
+ */
+import { Console, Effect } from "effect"
+import { Argument, Command } from "effect/cli"
+import * as Output from "./Output.ts"
+import * as Remote from "./Remote.ts"
+
+/**
+ * The command.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const retry = Command.make("retry", {
+  delivery: Argument.String("delivery").pipe(Argument.withDescription("The delivery's id")),
+  ...Remote.flags
+}, (given) =>
+  Effect.gen(function*() {
+    const remote = yield* Remote.connect(given)
+    const answer = yield* remote.ask((client) => client.deliveries.retry({ params: { id: given.delivery } }))
+    if (given.json) return yield* Output.json(answer)
+    yield* Console.log(`${answer.id} is pending again, its schedule anew.`)
+  })).pipe(Command.withDescription("Attempts a failed or cancelled delivery again"))

@@ -1,0 +1,166 @@
+/**
+ * `hookline subscribe`: makes a subscription, of a webhook by flags, of anything from a file.
+ */
+import { Console, Effect, Option, Redacted, Schema } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import * as SchemaErrors from "../SchemaErrors.ts"
+import * as Input from "./Input.ts"
+import * as Output from "./Output.ts"
+import * as Remote from "./Remote.ts"
+
+const flags = {
+  target: Argument.String("target").pipe(
+    Argument.withDescription("The URL that the events are sent to"),
+    Argument.optional
+  ),
+  events: Flag.String("events").pipe(
+    Flag.withDescription("Event ids or patterns such as incident.*, with commas between or the flag repeated"),
+    Flag.atLeast(0)
+  ),
+  name: Flag.String("name").pipe(Flag.withDescription("Its name (the target's host)"), Flag.optional),
+  description: Flag.String("description").pipe(Flag.withDescription("What it is for"), Flag.optional),
+  signingSecret: Flag.Redacted("secret").pipe(
+    Flag.withDescription("The signing secret, whsec_… (one is made)"),
+    Flag.optional
+  ),
+  authHeader: Flag.Redacted("auth-header").pipe(
+    Flag.withDescription("A header that authenticates, as in 'X-Api-Key: abc'"),
+    Flag.optional
+  ),
+  retry: Flag.Literals("retry", ["seed", "standardWebhooks"]).pipe(
+    Flag.withDescription("The retry schedule, by its name"),
+    Flag.optional
+  ),
+  retryDelays: Flag.String("retry-delays").pipe(
+    Flag.withDescription("The retry schedule as delays, as in 1s,30s,5m,2h,1d; empty for a single attempt"),
+    Flag.optional
+  ),
+  timeoutMs: Flag.Int("timeout-ms").pipe(
+    Flag.withDescription("Milliseconds that an attempt may take (10000)"),
+    Flag.optional
+  ),
+  disabled: Flag.Boolean("disabled").pipe(
+    Flag.withDescription("Collects deliveries, but attempts none until it is enabled"),
+    Flag.withDefault(false)
+  ),
+  tenantId: Flag.String("tenant").pipe(Flag.withDescription("Whose subscription it is"), Flag.optional),
+  file: Flag.String("file").pipe(
+    Flag.withDescription("The whole subscription as JSON, instead of the other flags; - is standard input"),
+    Flag.optional
+  )
+}
+
+/**
+ * The command.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const subscribe = Command.make("subscribe", { ...flags, ...Remote.flags }, (given) =>
+  Effect.gen(function*() {
+    const input = Option.isSome(given.file) ? yield* fromFile(given.file.value, given) : yield* fromFlags(given)
+    const remote = yield* Remote.connect(given)
+    const { SubscriptionInput } = yield* Effect.promise(() => import("../http/Api.ts"))
+    // Here too, as a client sends no field that it does not know, and a misspelt one is no wish for its default.
+    const payload = yield* Schema.decodeUnknownEffect(SubscriptionInput)(input, { onExcessProperty: "error" }).pipe(
+      Effect.mapError((error) => {
+        const { message, path } = SchemaErrors.first(error, [])
+        return new Remote.CommandFailed({ message: `${path === "" ? "The subscription" : path}: ${message}.` })
+      })
+    )
+    const made = yield* remote.ask((client) => client.subscriptions.create({ payload }))
+    if (given.json) return yield* Output.json(made)
+    yield* Output.fields([
+      ["subscription", { text: made.id, tone: "strong" }],
+      ["name", made.name],
+      ["events", made.events.join(", ")],
+      ["state", made.enabled ? "enabled" : "disabled"],
+      ["signing secret", { text: made.signingSecret, tone: "warn" }]
+    ])
+    yield* Console.error("Keep the signing secret: it is not shown again.")
+  })).pipe(
+    Command.withDescription("Subscribes a URL to events; the signing secret is shown in the answer only"),
+    Command.withExamples([
+      { command: "hookline subscribe https://example.com/hooks --events 'incident.*'" },
+      { command: "hookline subscribe http://127.0.0.1:4690/ --events '*' --retry-delays 1s,5s" },
+      { command: "hookline subscribe --file subscription.json" }
+    ])
+  )
+
+// --- internal ---
+
+type Given = Command.Command.Config.Infer<typeof flags>
+
+const failed = (message: string) => new Remote.CommandFailed({ message })
+
+const fromFile = Effect.fnUntraced(function*(path: string, given: Given) {
+  const { authHeader, description, name, retry, retryDelays, signingSecret, target, tenantId, timeoutMs } = given
+  const more = Input.given({
+    authHeader,
+    description,
+    name,
+    retry,
+    retryDelays,
+    signingSecret,
+    target,
+    tenantId,
+    timeoutMs
+  })
+  if (given.disabled || given.events.length > 0 || Object.keys(more).length > 0) {
+    return yield* failed("--file holds the whole subscription: leave the other flags out, or put them into the file.")
+  }
+  return yield* Input.json(yield* Input.fileText(path), path === "-" ? "Standard input" : path)
+})
+
+const fromFlags = Effect.fnUntraced(function*(given: Given) {
+  const target = Option.getOrUndefined(given.target)
+  const parsed = target === undefined ? undefined : URL.parse(target)
+  if (target === undefined || !parsed) {
+    return yield* failed(
+      "Expected the URL to deliver to, as in `hookline subscribe https://example.com/hooks`, or --file."
+    )
+  }
+  const events = given.events.flatMap((text) => text.split(",")).map((text) => text.trim()).filter((text) =>
+    text !== ""
+  )
+  if (events.length === 0) {
+    return yield* failed("Say which events with --events, such as --events 'incident.*'; `hookline events` lists them.")
+  }
+  if (Option.isSome(given.retry) && Option.isSome(given.retryDelays)) {
+    return yield* failed("--retry and --retry-delays exclude each other: pass one of them.")
+  }
+  const delaysMs = Option.isSome(given.retryDelays) ? yield* delays(given.retryDelays.value) : undefined
+  const auth = Option.isSome(given.authHeader) ? yield* header(given.authHeader.value) : {}
+  return {
+    name: Option.getOrElse(given.name, () => parsed.host),
+    events,
+    providerId: "webhook.webhook",
+    config: { url: target, ...auth, ...Input.given({ timeoutMs: given.timeoutMs }) },
+    enabled: !given.disabled,
+    ...Input.given({
+      description: given.description,
+      tenantId: given.tenantId,
+      signingSecret: Option.map(given.signingSecret, Redacted.value),
+      retry: Option.map(given.retry, (name) => ({ type: "preset", name }))
+    }),
+    ...(delaysMs === undefined ? {} : { retry: { type: "delays", delaysMs } })
+  }
+})
+
+const header = (given: Redacted.Redacted<string>) => {
+  const [, name = "", value = ""] = /^\s*([^:\s]+)\s*:\s*(.+?)\s*$/u.exec(Redacted.value(given)) ?? []
+  return name === ""
+    ? Effect.fail(failed("Expected --auth-header with a name and a value, as in 'X-Api-Key: abc'."))
+    : Effect.succeed({ authType: "header", authHeaderName: name, authHeaderValue: value })
+}
+
+const unitsMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+const delays = (text: string) =>
+  Effect.forEach(text.split(",").map((part) => part.trim()).filter((part) => part !== ""), (part) => {
+    const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/u.exec(part) ?? []
+    const unitMs = Object.entries(unitsMs).find(([name]) => name === unit)?.[1]
+    return unitMs === undefined
+      ? Effect.fail(failed(`"${part}" is no delay: expected a number with its unit, as in 500ms, 30s, 5m, 2h or 1d.`))
+      : Effect.succeed(Math.round(Number(number) * unitMs))
+  })

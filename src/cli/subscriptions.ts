@@ -1,0 +1,111 @@
+/**
+ * `hookline subscriptions`: who wants what, and the switch of each.
+ */
+import { Console, Effect } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import * as Input from "./Input.ts"
+import * as Output from "./Output.ts"
+import * as Paging from "./Paging.ts"
+import * as Remote from "./Remote.ts"
+
+const id = {
+  id: Argument.String("subscription").pipe(Argument.withDescription("The subscription's id")),
+  ...Remote.flags
+}
+
+const list = Command.make("list", {
+  tenantId: Flag.String("tenant").pipe(Flag.withDescription("Those of a tenant"), Flag.optional),
+  enabled: Flag.Literals("enabled", ["true", "false"]).pipe(
+    Flag.withDescription("The enabled or the disabled ones"),
+    Flag.optional
+  ),
+  ...Paging.flags,
+  ...Remote.flags
+}, (given) =>
+  Effect.gen(function*() {
+    const { cursor, enabled, limit, tenantId } = given
+    const remote = yield* Remote.connect(given)
+    const query = Input.given({ cursor, enabled, limit, tenantId })
+    const found = yield* remote.ask((client) => client.subscriptions.list({ query }))
+    if (given.json) return yield* Output.json(found)
+    yield* Output.table(
+      ["SUBSCRIPTION", "NAME", "STATE", "EVENTS", "PROVIDER", "TARGET"],
+      found.items.map((item) => [
+        item.id,
+        item.name,
+        state(item),
+        item.events.join(", "),
+        item.providerId,
+        target(item.config)
+      ]),
+      "There are no such subscriptions: make one with `hookline subscribe`."
+    )
+    yield* Paging.more(found.nextCursor)
+  })).pipe(Command.withDescription("Lists subscriptions, newest first"))
+
+const get = Command.make("get", id, (given) =>
+  Effect.gen(function*() {
+    const remote = yield* Remote.connect(given)
+    const found = yield* remote.ask((client) => client.subscriptions.get({ params: { id: given.id } }))
+    if (given.json) return yield* Output.json(found)
+    yield* Output.fields([
+      ["subscription", { text: found.id, tone: "strong" }],
+      ["name", found.name],
+      ["description", found.description],
+      ["tenant", found.tenantId],
+      ["state", state(found)],
+      ["events", found.events.join(", ")],
+      ["provider", found.providerId],
+      ["retry", found.retry === undefined ? undefined : JSON.stringify(found.retry)],
+      ["created", found.createdAt],
+      ["updated", found.updatedAt]
+    ])
+    yield* Console.log("")
+    yield* Output.json(found.config)
+  })).pipe(Command.withDescription("Shows a subscription, without its secrets"))
+
+const enable = Command.make("enable", id, (given) =>
+  Effect.gen(function*() {
+    const remote = yield* Remote.connect(given)
+    const changed = yield* remote.ask((client) => client.subscriptions.enable({ params: { id: given.id } }))
+    if (given.json) return yield* Output.json(changed)
+    yield* Console.log(`${changed.id} is enabled.`)
+  })).pipe(Command.withDescription("Enables a subscription: what it has collected is attempted"))
+
+const disable = Command.make("disable", id, (given) =>
+  Effect.gen(function*() {
+    const remote = yield* Remote.connect(given)
+    const changed = yield* remote.ask((client) => client.subscriptions.disable({ params: { id: given.id } }))
+    if (given.json) return yield* Output.json(changed)
+    yield* Console.log(`${changed.id} is disabled: no attempt begins, and it collects deliveries.`)
+  })).pipe(Command.withDescription("Disables a subscription: no attempt begins any more"))
+
+const remove = Command.make("delete", id, (given) =>
+  Effect.gen(function*() {
+    const remote = yield* Remote.connect(given)
+    yield* remote.ask((client) => client.subscriptions.remove({ params: { id: given.id } }))
+    if (given.json) return yield* Output.json({ id: given.id, deleted: true })
+    yield* Console.log(`${given.id} is deleted: its unfinished deliveries end as cancelled.`)
+  })).pipe(Command.withDescription("Deletes a subscription for good"))
+
+/**
+ * The command.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const subscriptions = Command.make("subscriptions").pipe(
+  Command.withDescription("Lists, shows, enables, disables and deletes subscriptions"),
+  Command.withSubcommands([list, get, enable, disable, remove])
+)
+
+// --- internal ---
+
+const state = (item: { readonly enabled: boolean; readonly disabledReason?: string }): Output.Cell =>
+  item.enabled
+    ? { text: "enabled", tone: "good" }
+    : { text: item.disabledReason === undefined ? "disabled" : `disabled: ${item.disabledReason}`, tone: "warn" }
+
+/** Where a webhook goes; of other providers nobody knows which field that is. */
+const target = (config: unknown): string =>
+  typeof config === "object" && config !== null && "url" in config && typeof config.url === "string" ? config.url : ""

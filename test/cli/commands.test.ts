@@ -1,0 +1,345 @@
+import { assert, describe, layer } from "@effect/vitest"
+import { Context, Effect, Layer, Schema } from "effect"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { folder, hookline, run, until } from "../support/process.ts"
+import { adminKey, config, freePort, get, ready, receiver, startArgs } from "../support/runner.ts"
+
+/** A runner that serves, the environment by which commands find it, and a receiver. */
+class Running extends Context.Service<Running, {
+  readonly url: string
+  readonly env: Record<string, string>
+  readonly dataDir: string
+  readonly endpoint: Effect.Success<typeof receiver>
+}>()("test/Running") {}
+
+const runner = Layer.effect(
+  Running,
+  Effect.gen(function*() {
+    const dataDir = Path.join(yield* folder, "data")
+    const port = yield* freePort
+    const endpoint = yield* receiver
+    yield* hookline(startArgs({ port, dataDir }), { HOOKLINE_ADMIN_KEY: adminKey })
+    yield* until("the runner is ready", ready(port))
+    const url = `http://127.0.0.1:${port}`
+    return {
+      url,
+      env: { HOOKLINE_URL: url, HOOKLINE_ADMIN_KEY: adminKey, HOOKLINE_DATA_DIR: dataDir },
+      dataDir,
+      endpoint
+    }
+  })
+)
+
+const Json = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Json))
+
+const Items = Schema.fromJsonString(Schema.Struct({
+  items: Schema.Array(Schema.Record(Schema.String, Schema.Json)),
+  nextCursor: Schema.NullOr(Schema.String)
+}))
+
+const json = (text: string) => Schema.decodeUnknownSync(Json)(text)
+
+const items = (text: string) => Schema.decodeUnknownSync(Items)(text).items
+
+/** Waits until so many deliveries of a subscription are in a state. */
+const recorded = (id: string, status: string, count: number) =>
+  Effect.flatMap(Running, ({ url }) =>
+    until(
+      `${count} deliveries are ${status}`,
+      Effect.map(
+        get(`${url}/api/v1/deliveries?subscriptionId=${id}&status=${status}`),
+        ({ text }) => items(text).length === count
+      )
+    ))
+
+/** A command that succeeds; what it printed. */
+const succeeds = Effect.fnUntraced(function*(args: ReadonlyArray<string>, input?: string) {
+  const { env } = yield* Running
+  const result = yield* run(args, env, input)
+  assert.strictEqual(result.code, 0, `${args.join(" ")}: ${result.stderr}`)
+  return result
+})
+
+/** A command that fails with one sentence on stderr, which holds each of the texts, and nothing else. */
+const fails = Effect.fnUntraced(function*(
+  args: ReadonlyArray<string>,
+  texts: ReadonlyArray<string>,
+  env: Record<string, string> = {},
+  input?: string
+) {
+  const { env: usual } = yield* Running
+  const result = yield* run(args, { ...usual, ...env }, input)
+  assert.strictEqual(result.code, 1, args.join(" "))
+  assert.strictEqual(result.stdout, "")
+  assert.match(result.stderr, /^hookline: [^\n]+\n$/u)
+  for (const text of texts) assert.include(result.stderr, text)
+})
+
+const payload = {
+  incidentId: "i-1",
+  systemIds: ["web"],
+  title: "Checkout is down",
+  severity: "major",
+  status: "open",
+  createdAt: "2026-01-31T12:00:00Z"
+}
+
+const created = "incident.incident.created"
+
+describe("the command line against a runner", () => {
+  layer(runner, { excludeTestServices: true, timeout: "60 seconds" })((it) => {
+    it.effect("events are listed, and one is shown with its properties and schema", () =>
+      Effect.gen(function*() {
+        const list = yield* succeeds(["events"])
+        assert.match(list.stdout, /^EVENT +CATEGORY +NAME +DESCRIPTION\n/u)
+        assert.match(
+          list.stdout,
+          /^incident\.incident\.created +Incidents +Incident Created +An incident was opened$/mu
+        )
+        const one = yield* succeeds(["events", created])
+        assert.match(one.stdout, /^payload\.systemIds\[n\] +string$/mu)
+        assert.include(one.stdout, "\"required\"")
+        const document = json((yield* succeeds(["events", created, "--json"])).stdout)
+        assert.deepInclude(document, { id: created, displayName: "Incident Created" })
+        assert.deepInclude(document["availableProperties"], { path: "payload.title", type: "string" })
+        assert.include(items((yield* succeeds(["events", "--json"])).stdout).map((event) => event["id"]), created)
+        yield* fails(["events", "incident.incident.craeted"], [`did you mean "${created}"?`])
+      }), 60_000)
+
+    it.effect("plugins are listed with what they bring", () =>
+      Effect.gen(function*() {
+        const { stdout } = yield* succeeds(["plugins"])
+        assert.match(stdout, /^incident +event +incident\.incident\.created$/mu)
+        assert.match(stdout, /^webhook +provider +webhook\.webhook$/mu)
+        const document = items((yield* succeeds(["plugins", "--json"])).stdout)
+        assert.deepInclude(document, {
+          id: "webhook",
+          hooks: [],
+          events: [],
+          providers: ["webhook.webhook"]
+        })
+      }), 60_000)
+
+    it.effect(
+      "a webhook is subscribed by flags, emitted to in each way, and its deliveries are shown",
+      () =>
+        Effect.gen(function*() {
+          const { endpoint } = yield* Running
+          const url = `http://127.0.0.1:${endpoint.port}/`
+          const { stderr, stdout } = yield* succeeds([
+            "subscribe",
+            url,
+            "--events",
+            `${created},maintenance.*`,
+            "--events",
+            "healthcheck.*",
+            "--name",
+            "All of them",
+            "--auth-header",
+            "X-Api-Key: pl4nted",
+            "--retry-delays",
+            "500ms,1.5s,2m,1h,1d",
+            "--timeout-ms",
+            "5000"
+          ])
+          const id = /^subscription +(sub_\w+)$/mu.exec(stdout)?.[1] ?? ""
+          assert.match(stdout, /^signing secret +whsec_/mu)
+          assert.include(stderr, "not shown again")
+          const shown = json((yield* succeeds(["subscriptions", "get", id, "--json"])).stdout)
+          assert.deepInclude(shown, {
+            name: "All of them",
+            events: [created, "maintenance.*", "healthcheck.*"],
+            retry: { type: "delays", delaysMs: [500, 1500, 120_000, 3_600_000, 86_400_000] },
+            config: { url, authType: "header", authHeaderName: "X-Api-Key", timeoutMs: 5000 }
+          })
+
+          const file = Path.join((yield* Running).dataDir, "payload.json")
+          Fs.writeFileSync(file, JSON.stringify(payload))
+          const flag = yield* succeeds([
+            "emit",
+            created,
+            "--payload",
+            JSON.stringify(payload),
+            "--idempotency-key",
+            "k"
+          ])
+          const messages = [
+            flag.stdout,
+            (yield* succeeds(["emit", created, "--file", file, "--ordering-key", "o"])).stdout,
+            (yield* succeeds(["emit", created], JSON.stringify(payload))).stdout,
+            (yield* succeeds(["emit", created, "--file", "-", "--tenant", "default"], JSON.stringify(payload))).stdout
+          ].map((text) => text.trim())
+          for (const message of messages) assert.match(message, /^msg_[0-9a-f]{32}$/u)
+          assert.include(flag.stderr, `hookline deliveries --message ${messages[0]}`)
+          const again = yield* succeeds(["emit", created, "--idempotency-key", "k", "--json"], JSON.stringify(payload))
+          assert.deepStrictEqual(json(again.stdout), { id: messages[0] ?? "" })
+          yield* until("all have arrived", Effect.sync(() => messages.every((message) => endpoint.seen.has(message))))
+
+          const success = ["--subscription", id, "--status", "success"]
+          yield* recorded(id, "success", 4)
+          const page = yield* succeeds(["deliveries", ...success, "--limit", "3", "--from", "2020-01-01"])
+          assert.strictEqual(page.stdout.trim().split("\n").length, 4)
+          const cursor = /--cursor (dlv_\w+)/u.exec(page.stderr)?.[1] ?? ""
+          const rest = yield* succeeds(["deliveries", ...success, "--limit", "3", "--cursor", cursor])
+          assert.strictEqual(rest.stdout.trim().split("\n").length, 2)
+          assert.strictEqual(rest.stderr, "")
+          const none = yield* succeeds(["deliveries", "--event", "nothing"])
+          assert.strictEqual(none.stdout, "")
+
+          const [delivery = {}] = items(
+            (yield* succeeds(["deliveries", "--message", messages[0] ?? "", "--json"])).stdout
+          )
+          const detail = yield* succeeds(["deliveries", String(delivery["id"])])
+          assert.match(detail.stdout, /^status +success$/mu)
+          assert.match(detail.stdout, /^1 .* success +204 /mu)
+          yield* fails(["retry", String(delivery["id"])], ["Only a failed or cancelled delivery"])
+
+          assert.include((yield* succeeds(["subscriptions", "disable", id])).stdout, "is disabled")
+          assert.match(
+            (yield* succeeds(["subscriptions", "list", "--enabled", "false"])).stdout,
+            /All of them +disabled/u
+          )
+          assert.include((yield* succeeds(["subscriptions", "enable", id])).stdout, "is enabled")
+          assert.include((yield* succeeds(["subscriptions", "delete", id])).stdout, "is deleted")
+          yield* fails(["subscriptions", "get", id], ["There is no subscription"])
+        }),
+      180_000
+    )
+
+    it.effect("anything is subscribed from a file, and a failed delivery is retried", () =>
+      Effect.gen(function*() {
+        const { url } = yield* Running
+        const port = yield* freePort
+        const input = {
+          name: "from a file",
+          events: ["maintenance.*"],
+          providerId: "webhook.webhook",
+          config: { url: `http://127.0.0.1:${port}/` },
+          retry: { type: "delays", delaysMs: [] }
+        }
+        const made = json((yield* succeeds(["subscribe", "--file", "-", "--json"], JSON.stringify(input))).stdout)
+        assert.match(String(made["signingSecret"]), /^whsec_/u)
+        const maintenance = { maintenanceId: "m", systemIds: [], title: "t", status: "s", startAt: "a", endAt: "b" }
+        yield* succeeds(["emit", "maintenance.maintenance.created", "--payload", JSON.stringify(maintenance)])
+        const failed = ["deliveries", "--subscription", String(made["id"]), "--status", "failed"]
+        yield* recorded(String(made["id"]), "failed", 1)
+        const { stdout } = yield* succeeds(failed)
+        assert.match(stdout, / failed +1 +exhausted: .*ECONNREFUSED/u)
+        const id = /dlv_\w+/u.exec(stdout)?.[0] ?? ""
+        assert.include((yield* succeeds(["retry", id])).stdout, `${id} is pending again`)
+        yield* until(
+          "it was attempted again",
+          Effect.map(get(`${url}/api/v1/deliveries/${id}`), ({ text }) => json(text)["attemptCount"] === 2)
+        )
+      }), 120_000)
+
+    it.effect("what is refused is told in one sentence that says what to do", () =>
+      Effect.gen(function*() {
+        const { dataDir } = yield* Running
+        const target = "http://127.0.0.1:4690/"
+        const secret = { name: "a", events: ["*"], providerId: "webhook.webhook", config: {}, signingSecrte: "x" }
+        yield* Effect.all([
+          fails(["events"], ["refuses the key from HOOKLINE_ADMIN_KEY", "--key"], { HOOKLINE_ADMIN_KEY: "wrong" }),
+          fails(["events", "--url", `http://127.0.0.1:${yield* freePort}`], [
+            "ECONNREFUSED",
+            "hookline start",
+            "--url"
+          ]),
+          fails(["events", "--url", "nonsense"], ["--url or HOOKLINE_URL"]),
+          fails(["events", "--url", "https://hookline.invalid"], ["No key is known for https://hookline.invalid"], {
+            HOOKLINE_ADMIN_KEY: ""
+          }),
+          fails(["events"], ["--dev keeps one in", "--data-dir"], { HOOKLINE_ADMIN_KEY: " " }),
+          fails(["emit", "incident.incident.craeted", "--payload", "{}"], [`did you mean "${created}"?`]),
+          fails(["emit", created, "--payload", "{\"incidentId\":1}"], ["payload.incidentId: Expected string"]),
+          fails(["emit", created, "--payload", "{oops"], ["--payload is no JSON"]),
+          fails(["emit", created], ["Standard input is no JSON"]),
+          fails(["emit", created, "--file", "nowhere.json"], ["nowhere.json can't be read"]),
+          fails(["subscribe"], ["hookline subscribe https://example.com/hooks"]),
+          fails(["subscribe", target], ["--events"]),
+          fails(["subscribe", target, "--events", "*", "--retry-delays", "5"], ["\"5\" is no delay", "30s"]),
+          fails(["subscribe", target, "--events", "*", "--auth-header", "nonsense"], ["X-Api-Key: abc"]),
+          fails(["subscribe", "--file", "-", "--name", "a"], ["leave the other flags out"]),
+          fails(["subscribe", "--file", "-"], ["signingSecrte: There is no such property"], {}, JSON.stringify(secret)),
+          fails(["retry", "dlv_x"], ["There is no delivery \"dlv_x\""])
+        ], { concurrency: 3 })
+        assert.isFalse(Fs.existsSync(Path.join(dataDir, "admin-key")))
+      }), 180_000)
+
+    it.effect(
+      "a key that a runner in development keeps is found, and is sent to this machine alone",
+      () =>
+        Effect.gen(function*() {
+          const { env } = yield* Running
+          const kept = yield* folder
+          Fs.writeFileSync(Path.join(kept, "admin-key"), `${adminKey}\n`)
+          const dev = { HOOKLINE_URL: env["HOOKLINE_URL"] ?? "", HOOKLINE_DATA_DIR: kept }
+          assert.strictEqual((yield* run(["plugins"], dev)).code, 0)
+          const away = yield* run(["plugins", "--url", "http://192.0.2.1:1"], dev)
+          assert.include(away.stderr, "No key is known for http://192.0.2.1:1")
+          Fs.writeFileSync(Path.join(kept, "admin-key"), "")
+          yield* fails(["plugins"], ["admin-key is empty"], { ...dev, HOOKLINE_ADMIN_KEY: "" })
+        }),
+      60_000
+    )
+
+    it.effect("colours are for terminals, and texts from outside can't steer one", () =>
+      Effect.gen(function*() {
+        const { env } = yield* Running
+        const name = "\u001b[31mred\u001b[0m\u0007\u009b2J\n"
+        const input = { name, events: ["*"], providerId: "webhook.webhook", config: { url: "http://127.0.0.1:1/" } }
+        yield* succeeds(["subscribe", "--file", "-"], JSON.stringify(input))
+        const list = ["subscriptions", "list"]
+        const piped = (yield* succeeds(list)).stdout
+        assert.include(piped, "\\u001b[31mred\\u001b[0m\\u0007\\u009b2J\\n")
+        assert.notMatch(piped, /[\p{Cc}](?<!\n)/u)
+        const document = (yield* succeeds([...list, "--json"])).stdout
+        assert.notMatch(document, /[\p{Cc}](?<!\n)/u)
+        assert.include(items(document).map((item) => item["name"]), name)
+        const forced = yield* run(list, { ...env, FORCE_COLOR: "1" })
+        assert.include(forced.stdout, "\u001b[32menabled\u001b[0m")
+        assert.notInclude(forced.stdout, "\u001b[31m")
+        const plain = yield* run(list, { ...env, FORCE_COLOR: "1", NO_COLOR: "1" })
+        assert.strictEqual(plain.stdout, piped)
+      }), 60_000)
+
+    it.effect(
+      "doctor looks at it while it runs, and at its embedded PostgreSQL, which it leaves running",
+      () =>
+        Effect.gen(function*() {
+          const { url } = yield* Running
+          const { stdout } = yield* succeeds(["doctor", "--dev", "--port", new URL(url).port, "--config", config])
+          assert.match(stdout, /^ok +embedded +PostgreSQL [\d.]+ runs in /mu)
+          assert.match(stdout, /^ok +database +The embedded PostgreSQL answers$/mu)
+          assert.match(stdout, /^ok +port +A runner listens at \S+ and is ready$/mu)
+          assert.strictEqual((yield* get(`${url}/health/ready`)).status, 200)
+        }),
+      60_000
+    )
+
+    it.effect("a reader that has read enough is no failure", () =>
+      Effect.gen(function*() {
+        const { env } = yield* Running
+        const { child, output } = yield* hookline(["events", "--json"], env)
+        child.stdout.destroy()
+        yield* until("it has ended", Effect.sync(() => output.closed))
+        assert.strictEqual(child.exitCode, 0)
+        assert.strictEqual(output.stderr, "")
+      }), 60_000)
+
+    it.effect(
+      "completions are printed for each shell and know the commands and their flags",
+      () =>
+        Effect.gen(function*() {
+          for (const shell of ["bash", "zsh", "fish"]) {
+            const { stdout } = yield* succeeds(["--completions", shell])
+            for (const word of ["doctor", "subscriptions", "idempotency-key", "standardWebhooks"]) {
+              assert.include(stdout, word, shell)
+            }
+          }
+        }),
+      60_000
+    )
+  })
+})
