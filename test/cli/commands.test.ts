@@ -16,7 +16,8 @@ class Running extends Context.Service<Running, {
 const runner = Layer.effect(
   Running,
   Effect.gen(function*() {
-    const dataDir = Path.join(yield* folder, "data")
+    const made = yield* folder
+    const dataDir = Path.join(made, "data")
     const port = yield* freePort
     const endpoint = yield* receiver
     yield* hookline(startArgs({ port, dataDir }), { HOOKLINE_ADMIN_KEY: adminKey })
@@ -24,7 +25,13 @@ const runner = Layer.effect(
     const url = `http://127.0.0.1:${port}`
     return {
       url,
-      env: { HOOKLINE_URL: url, HOOKLINE_ADMIN_KEY: adminKey, HOOKLINE_DATA_DIR: dataDir },
+      env: {
+        HOOKLINE_URL: url,
+        HOOKLINE_ADMIN_KEY: adminKey,
+        HOOKLINE_DATA_DIR: dataDir,
+        // Many short processes of the same code.
+        NODE_COMPILE_CACHE: Path.join(made, "compiled")
+      },
       dataDir,
       endpoint
     }
