@@ -12,6 +12,7 @@ import { deliveries } from "./deliveries.ts"
 import { doctor } from "./doctor.ts"
 import { emit } from "./emit.ts"
 import { events } from "./events.ts"
+import { explain } from "./explain.ts"
 import { listen } from "./listen.ts"
 import { migrate } from "./migrate.ts"
 import { plugins } from "./pluginList.ts"
@@ -37,12 +38,13 @@ const hookline = Command.make("hookline").pipe(
     subscriptions,
     deliveries,
     retry,
+    explain,
     tail
   ])
 )
 
 /** What went wrong, for a person: the message of each failure, without a stack. */
-const explain = (cause: Cause.Cause<unknown>): string =>
+const wentWrong = (cause: Cause.Cause<unknown>): string =>
   cause.reasons.map((reason) => {
     const error = reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : "interrupted"
     if (error instanceof Config.ConfigError && Schema.isSchemaError(error.cause)) {
@@ -64,7 +66,7 @@ Command.run(hookline, { version }).pipe(
     // Usage errors have been shown with the command's help.
     return Cause.hasInterruptsOnly(cause) || CliError.isCliError(error)
       ? Effect.void
-      : Console.error(`hookline: ${explain(cause)}`)
+      : Console.error(`hookline: ${wentWrong(cause)}`)
   }),
   Effect.provide(NodeServices.layer),
   Effect.provide(Logger.layer([process.stderr.isTTY ? Logger.consolePretty() : Logger.consoleLogFmt])),

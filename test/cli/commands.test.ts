@@ -201,6 +201,9 @@ describe("the command line against a runner", () => {
           assert.match(detail.stdout, /^status +success$/mu)
           assert.match(detail.stdout, /^1 .* success +204 /mu)
           yield* fails(["retry", String(delivery["id"])], ["Only a failed or cancelled delivery"])
+          const why = yield* succeeds(["explain", messages[0] ?? ""])
+          assert.match(why.stdout, /^matched +\d+$/mu)
+          assert.match(why.stdout, new RegExp(`^${id} +All of them +success +success after 1 attempt +dlv_`, "mu"))
 
           assert.include((yield* succeeds(["subscriptions", "disable", id])).stdout, "is disabled")
           assert.match(
@@ -269,7 +272,8 @@ describe("the command line against a runner", () => {
           fails(["subscribe", target, "--events", "*", "--auth-header", "nonsense"], ["X-Api-Key: abc"]),
           fails(["subscribe", "--file", "-", "--name", "a"], ["leave the other flags out"]),
           fails(["subscribe", "--file", "-"], ["signingSecrte: There is no such property"], {}, JSON.stringify(secret)),
-          fails(["retry", "dlv_x"], ["There is no delivery \"dlv_x\""])
+          fails(["retry", "dlv_x"], ["There is no delivery \"dlv_x\""]),
+          fails(["explain", "msg_x"], ["There is no message \"msg_x\""])
         ], { concurrency: 3 })
         assert.isFalse(Fs.existsSync(Path.join(dataDir, "admin-key")))
       }), 180_000)
