@@ -6,6 +6,7 @@ import { Effect, Layer, Redacted, Schema } from "effect"
 import { createHash } from "node:crypto"
 import type { LookupAddress } from "node:dns"
 import { isIP, type LookupFunction } from "node:net"
+import { createSecureContext } from "node:tls"
 import { buildConnector, Pool } from "undici"
 import {
   ConnectionFailed,
@@ -99,9 +100,8 @@ const connector = (
     timeout: limits.connectTimeoutMs,
     lookup: judged,
     allowH2: false,
-    ...(tls?.certificate === undefined ? {} : { cert: tls.certificate }),
-    ...(tls?.privateKey === undefined ? {} : { key: Redacted.value(tls.privateKey) }),
-    ...(tls?.authorities === undefined ? {} : { ca: tls.authorities })
+    // Read once, not for each connection.
+    ...(tls === undefined ? {} : { secureContext: contextOf(tls) })
   })
   return (target, callback) => {
     const host = AddressPolicy.hostOf(target)
@@ -112,23 +112,32 @@ const connector = (
   }
 }
 
+const contextOf = ({ authorities, certificate, privateKey }: EgressTls) =>
+  createSecureContext({
+    ...(certificate === undefined ? {} : { cert: certificate }),
+    ...(privateKey === undefined ? {} : { key: Redacted.value(privateKey) }),
+    ...(authorities === undefined ? {} : { ca: authorities })
+  })
+
 interface Pools {
   readonly of: (origin: string, tls: EgressTls | undefined) => Pool
 }
 
+const fingerprints = new WeakMap<EgressTls, string>()
+
+const fingerprintOf = (tls: EgressTls): string => {
+  const { authorities = null, certificate = null, privateKey } = tls
+  const known = fingerprints.get(tls)
+  if (known !== undefined) return known
+  const text = JSON.stringify([certificate, privateKey ? Redacted.value(privateKey) : null, authorities])
+  const fingerprint = createHash("sha256").update(text).digest("hex")
+  fingerprints.set(tls, fingerprint)
+  return fingerprint
+}
+
 /** Connections made with one client's certificate, or trusting other authorities, are no other's. */
 const keyOf = (origin: string, tls: EgressTls | undefined): string =>
-  tls === undefined
-    ? origin
-    : `${origin} ${
-      createHash("sha256")
-        .update(JSON.stringify([
-          tls.certificate,
-          tls.privateKey === undefined ? undefined : Redacted.value(tls.privateKey),
-          tls.authorities
-        ]))
-        .digest("hex")
-    }`
+  tls === undefined ? origin : `${origin} ${fingerprintOf(tls)}`
 
 /**
  * Pools by origin, in the order of their use; the least recently used that are idle close when there are too many. Those that

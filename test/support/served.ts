@@ -3,6 +3,7 @@
  */
 import { Effect } from "effect"
 import { createServer, type RequestListener } from "node:http"
+import { createServer as createTlsServer, type ServerOptions } from "node:https"
 import type { Server, Socket } from "node:net"
 
 /** Listens on a free port of 127.0.0.1. */
@@ -14,14 +15,15 @@ export const listening = <S extends Server>(server: S) =>
     })
   })
 
-/** Serves with a listener; `sockets` are all connections that were ever made. */
-export const served = (listener: RequestListener) =>
+type HttpServer = ReturnType<typeof createServer> | ReturnType<typeof createTlsServer>
+
+const serving = (make: () => HttpServer) =>
   Effect.acquireRelease(
     Effect.gen(function*() {
       const sockets: Array<Socket> = []
-      const server = createServer(listener)
+      const server = make()
       server.keepAliveTimeout = 60_000
-      server.on("connection", (socket) => void sockets.push(socket))
+      server.on("connection", (socket: Socket) => void sockets.push(socket))
       const port = yield* listening(server)
       return {
         port,
@@ -35,10 +37,24 @@ export const served = (listener: RequestListener) =>
     ({ close }) => Effect.sync(close)
   )
 
+/** Serves with a listener; `sockets` are all connections that were ever made. */
+export const served = (listener: RequestListener) => serving(() => createServer(listener))
+
+/** Serves over TLS. */
+export const servedTls = (options: ServerOptions, listener: RequestListener) =>
+  serving(() => createTlsServer(options, listener))
+
 /** Waits on a condition that real I/O will make true. */
-export const eventually = (what: string, condition: () => boolean) =>
+export const eventually = <E = never, R = never>(
+  what: string,
+  condition: () => boolean | Effect.Effect<boolean, E, R>
+) =>
   Effect.gen(function*() {
-    while (!condition()) yield* Effect.sleep("5 millis")
+    for (;;) {
+      const met = condition()
+      if (typeof met === "boolean" ? met : yield* met) return
+      yield* Effect.sleep("5 millis")
+    }
   }).pipe(
     Effect.timeoutOrElse({
       duration: "10 seconds",
