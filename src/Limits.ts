@@ -162,6 +162,8 @@ export const defaults = {
   templateOutputLength: 2 * 1024 * 1024,
   /** Characters and list items that one rendering may make on its way, which is what LiquidJS counts as memory. */
   templateMemory: 8 * 1024 * 1024,
+  /** Numbers in a range such as `(1..10)`: LiquidJS makes them all at once, and looks at the time before and after. */
+  templateRange: 10_000,
   /** Time of one rendering. */
   templateRenderMs: 250,
 

@@ -116,7 +116,7 @@ export const compile = Effect.fnUntraced(
     if (source.length > limits.templateLength) {
       return yield* refused([1, 1], `a template has at most ${limits.templateLength} characters`)
     }
-    const { encodes, engine, nodes } = yield* Effect.try({ try: () => parse(source, mode), catch: refusal })
+    const { encodes, engine, nodes } = yield* Effect.try({ try: () => parse(source, mode, limits), catch: refusal })
     const problem = mode === "header" ? headerProblem : encodes ? pathProblem : () => undefined
     return {
       render: (context) =>
@@ -187,10 +187,10 @@ const engines = {
   url: TemplateEngine.make("url")
 }
 
-const parse = (source: string, mode: Mode) => {
+const parse = (source: string, mode: Mode, limits: Limits) => {
   const engine = mode === "json" ? engines.json : engines.none
   const nodes = engine.parse(source)
-  check(engine, nodes)
+  check(engine, nodes, limits)
   const encodes = mode === "url" && /^\s*https?:\/\/[^/?#]*[/?#]/iu.test(leadingText(nodes))
   return encodes ? { encodes, engine: engines.url, nodes: engines.url.parse(source) } : { encodes, engine, nodes }
 }
@@ -214,18 +214,23 @@ const leadingText = (nodes: ReadonlyArray<Node>): string => {
 }
 
 /** Refuses what LiquidJS lets pass and Hookline does not. */
-const check = (engine: Liquid, nodes: Array<Node>): void => {
+const check = (engine: Liquid, nodes: Array<Node>, limits: Limits): void => {
   // Where a property of a literal is read, as in "a,b".size: LiquidJS' analysis takes the property for a name.
   const literals = new Set<string>()
   const visitToken = (token: Token | undefined): void => {
     if (TypeGuards.isRangeToken(token)) {
       // Beyond 2^53 adding 1 changes nothing, and LiquidJS' range never ends.
-      const ends = [token.lhs, token.rhs]
-      if (!ends.every((end) => TypeGuards.isNumberToken(end) && Number.isSafeInteger(end.content))) {
+      const [from = Number.NaN, to = Number.NaN] = [token.lhs, token.rhs].map((end) =>
+        TypeGuards.isNumberToken(end) && Number.isSafeInteger(end.content) ? end.content : Number.NaN
+      )
+      if (Number.isNaN(from + to)) {
         throw refused(
           token.getPosition(),
           "a range needs two whole numbers, as in (1..10); for fewer turns write {% for i in (1..10) limit: payload.n %}"
         )
+      }
+      if (to - from >= limits.templateRange) {
+        throw refused(token.getPosition(), `a range has at most ${limits.templateRange} numbers; write a shorter one`)
       }
     } else if (TypeGuards.isPropertyAccessToken(token)) {
       if (token.variable) literals.add(token.getPosition().join(":"))
