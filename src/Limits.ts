@@ -124,6 +124,8 @@ export const defaults = {
   /** How long an OAuth token is kept that does not say when it expires, and how long before its end it is replaced. */
   oauthTokenMs: 5 * 60_000,
   oauthMarginMs: 30_000,
+  /** Characters of an OAuth token: servers refuse requests with longer headers. */
+  oauthTokenLength: 16 * 1024,
   /** Origins with a pool of connections; the least recently used idle one closes first. */
   origins: 1024,
 

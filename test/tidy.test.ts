@@ -105,6 +105,7 @@ describe("the house", () => {
       [/^@effect\/sql-pg$/u, /^src\/(storage\/|Runner\.ts)/u],
       [/^@effect\/platform-node/u, /^src\/(http|cli|egress|storage)\/|^src\/Runner\.ts$/u],
       [/^undici$|^ipaddr\.js$/u, /^src\/egress\//u],
+      [/^aws4$|^oauth4webapi$/u, /^src\/plugins\/webhook\//u],
       [/^liquidjs$/u, /^src\/Template(Engine)?\.ts$/u],
       [/^node:(?!crypto$)/u, /^src\/(http|cli|egress|storage)\//u]
     ]

@@ -1,15 +1,15 @@
 /**
- * How a webhook's request proves who sends it, beside its signature: headers and a client's certificate, by `authType`.
+ * How a webhook's request proves who sends it, beside its signature, by `authType`. Certificates are in `WebhookTls`.
  */
-import aws4 from "aws4"
 import { Effect, Redacted } from "effect"
-import type { Egress, EgressTls } from "../../Egress.ts"
-import type * as Provider from "../../Provider.ts"
+import type { Egress } from "../../Egress.ts"
+import * as Provider from "../../Provider.ts"
+import * as AwsSignature from "./AwsSignature.ts"
 import * as OAuth2 from "./OAuth2.ts"
-import type { WebhookConfig } from "./WebhookConfig.ts"
+import { required, type WebhookConfig } from "./WebhookConfig.ts"
 
 /**
- * A request that is to be authorized.
+ * A request as it goes to the endpoint.
  *
  * @category models
  * @since 0.1.0
@@ -22,103 +22,133 @@ export interface Draft {
   readonly body: string
 }
 
+/**
+ * A request with what authorizes it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Authorized extends Draft {
+  /** What of it nobody may see: endpoints repeat what they got. */
+  readonly secrets: ReadonlyArray<string>
+  /** Authorizes the request anew, once the endpoint has answered it with 401; undefined where that would change nothing. */
+  readonly renewed: Effect.Effect<Authorized, Provider.ProviderError, Egress> | undefined
+}
+
 /** @category models @since 0.1.0 */
 export interface WebhookAuth {
-  /** The headers that authorize a request, names and values in turn. */
-  readonly headers: (
-    draft: Draft,
-    nowMs: number
-  ) => Effect.Effect<ReadonlyArray<string>, Provider.ProviderError, Egress>
-  /** What people see in their place. */
-  readonly shown: ReadonlyArray<string>
-  readonly tls: EgressTls | undefined
-  /** Forgets what the endpoint answered 401 to; true where another try has something new to show. */
-  readonly refused: Effect.Effect<boolean>
+  /** The headers that it adds, in lower case. */
+  readonly names: ReadonlyArray<string>
+  readonly authorize: (draft: Draft, nowMs: number) => Effect.Effect<Authorized, Provider.ProviderError, Egress>
+  /** The request as `authorize` makes it, for people to look at: its secrets are covered, and nobody is asked for any. */
+  readonly shown: (draft: Draft, nowMs: number) => Effect.Effect<Draft, Provider.ProviderError>
 }
 
 /**
- * Makes the authorization of a configuration that has what its `authType` needs.
+ * Makes the authorization; a refusal names the field that its `authType` needs.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (config: WebhookConfig): Effect.Effect<WebhookAuth> => {
-  const tls = tlsOf(config)
-  const fixed = (name: string, value: string, shown: string): WebhookAuth => ({
-    headers: () => Effect.succeed([name, value]),
-    shown: [name, shown],
-    tls,
-    refused: Effect.succeed(false)
-  })
-  switch (config.authType) {
-    case "bearer":
-      return Effect.succeed(fixed("authorization", `Bearer ${config.bearerToken ?? ""}`, `Bearer ${hidden}`))
-    case "basic": {
-      const credentials = Buffer.from(`${config.basicUsername ?? ""}:${config.basicPassword ?? ""}`).toString("base64")
-      return Effect.succeed(fixed("authorization", `Basic ${credentials}`, `Basic ${hidden}`))
+export const make = Effect.fnUntraced(
+  function*(config: WebhookConfig): Effect.fn.Return<WebhookAuth, Provider.ConfigRefused> {
+    switch (config.authType) {
+      case "bearer": {
+        const token = yield* required(config, "bearerToken")
+        return withHeader("authorization", `Bearer ${token}`, `Bearer ${covered}`, [token])
+      }
+      case "basic": {
+        const username = yield* required(config, "basicUsername")
+        const password = yield* required(config, "basicPassword")
+        const credentials = Buffer.from(`${username}:${password}`).toString("base64")
+        return withHeader("authorization", `Basic ${credentials}`, `Basic ${covered}`, [credentials, password])
+      }
+      case "header": {
+        const value = yield* required(config, "authHeaderValue")
+        return withHeader(yield* required(config, "authHeaderName"), value, covered, [value])
+      }
+      case "oauth2":
+        return withToken(
+          yield* OAuth2.make({
+            tokenUrl: yield* required(config, "oauthTokenUrl"),
+            clientId: yield* required(config, "oauthClientId"),
+            clientSecret: Redacted.make(yield* required(config, "oauthClientSecret")),
+            scope: config.oauthScope,
+            audience: config.oauthAudience,
+            clientAuth: config.oauthClientAuth ?? "basic"
+          })
+        )
+      case "sigv4":
+        return withAwsSignature({
+          accessKeyId: yield* required(config, "awsAccessKeyId"),
+          secretAccessKey: yield* required(config, "awsSecretAccessKey"),
+          sessionToken: config.awsSessionToken,
+          region: yield* required(config, "awsRegion"),
+          service: yield* required(config, "awsService")
+        })
+      default:
+        return {
+          names: [],
+          authorize: (draft) => Effect.succeed({ ...draft, secrets: [], renewed: undefined }),
+          shown: (draft) => Effect.succeed(draft)
+        }
     }
-    case "header":
-      return Effect.succeed(fixed(config.authHeaderName ?? "", config.authHeaderValue ?? "", hidden))
-    case "oauth2":
-      return Effect.map(OAuth2.make(config), ({ forget, token }) => ({
-        headers: (_, nowMs) =>
-          Effect.map(token(nowMs), (value) => ["authorization", `Bearer ${Redacted.value(value)}`]),
-        shown: ["authorization", `Bearer ${hidden}`],
-        tls,
-        refused: forget
-      }))
-    case "sigv4":
-      return Effect.succeed({
-        headers: (draft, nowMs) => Effect.sync(() => signedHeaders(config, draft, nowMs)),
-        shown: ["authorization", `AWS4-HMAC-SHA256 ${hidden}`],
-        tls,
-        refused: Effect.succeed(false)
-      })
-    default:
-      return Effect.succeed({ headers: () => Effect.succeed([]), shown: [], tls, refused: Effect.succeed(false) })
   }
-}
+)
 
 // --- internal ---
 
-const hidden = "***"
+const covered = "***"
 
-const tlsOf = (config: WebhookConfig): EgressTls | undefined => {
-  const { authType, tlsAuthorities, tlsCertificate, tlsPrivateKey } = config
-  const client = authType === "mtls" && tlsCertificate !== undefined && tlsPrivateKey !== undefined
-    ? { certificate: tlsCertificate, privateKey: Redacted.make(tlsPrivateKey) }
-    : {}
-  const tls = tlsAuthorities === undefined ? client : { ...client, authorities: tlsAuthorities }
-  return Object.keys(tls).length === 0 ? undefined : tls
+const plus = (draft: Draft, ...headers: ReadonlyArray<string>): Draft => ({
+  ...draft,
+  headers: [...draft.headers, ...headers]
+})
+
+const withHeader = (name: string, value: string, shown: string, secrets: ReadonlyArray<string>): WebhookAuth => ({
+  names: [name.toLowerCase()],
+  authorize: (draft) => Effect.succeed({ ...plus(draft, name, value), secrets, renewed: undefined }),
+  shown: (draft) => Effect.succeed(plus(draft, name, shown))
+})
+
+const withToken = ({ forget, get }: OAuth2.Tokens): WebhookAuth => {
+  const authorized = (draft: Draft, token: OAuth2.Token): Authorized => {
+    const text = Redacted.value(token)
+    return {
+      ...plus(draft, "authorization", `Bearer ${text}`),
+      secrets: [text],
+      renewed: Effect.andThen(forget(token), Effect.map(get, (next) => authorized(draft, next)))
+    }
+  }
+  return {
+    names: ["authorization"],
+    authorize: (draft) => Effect.map(get, (token) => authorized(draft, token)),
+    shown: (draft) => Effect.succeed(plus(draft, "authorization", `Bearer ${covered}`))
+  }
 }
 
-/** AWS Signature Version 4 over the whole request. */
-const signedHeaders = (config: WebhookConfig, draft: Draft, nowMs: number): ReadonlyArray<string> => {
-  const headers: Record<string, string> = {
-    "x-amz-date": new Date(nowMs).toISOString().replaceAll(/[-:]|\.\d+/gu, "")
+const withAwsSignature = (credentials: AwsSignature.AwsCredentials): WebhookAuth => {
+  const { sessionToken } = credentials
+  const signed = (draft: Draft, nowMs: number) =>
+    Effect.try({
+      try: () => AwsSignature.sign(credentials, draft, nowMs),
+      catch: () =>
+        new Provider.PermanentError({
+          code: "MalformedUrl",
+          message: "The URL can't be signed: write a percent sign that encodes nothing as %25"
+        })
+    })
+  const shown = (text: string) => text === sessionToken ? covered : text.replace(/(?<=Signature=).*$/u, covered)
+  return {
+    names: AwsSignature.names,
+    authorize: (draft, nowMs) =>
+      Effect.map(signed(draft, nowMs), ({ headers, url }) => ({
+        ...plus(draft, ...headers),
+        url,
+        secrets: sessionToken === undefined ? [] : [sessionToken],
+        renewed: undefined
+      })),
+    shown: (draft, nowMs) =>
+      Effect.map(signed(draft, nowMs), ({ headers, url }) => ({ ...plus(draft, ...headers.map(shown)), url }))
   }
-  for (let i = 0; i + 1 < draft.headers.length; i += 2) headers[draft.headers[i] ?? ""] = draft.headers[i + 1] ?? ""
-  const before = new Set(Object.keys(headers))
-  const signed = aws4.sign({
-    host: draft.url.host,
-    path: draft.url.pathname + draft.url.search,
-    method: draft.method,
-    body: draft.body,
-    service: config.awsService ?? "",
-    region: config.awsRegion ?? "",
-    headers
-  }, {
-    accessKeyId: config.awsAccessKeyId ?? "",
-    secretAccessKey: config.awsSecretAccessKey ?? "",
-    ...(config.awsSessionToken === undefined ? {} : { sessionToken: config.awsSessionToken })
-  })
-  const added = Object.entries(signed.headers ?? {}).filter(([name]) =>
-    // The transport writes these two, with the values that were signed.
-    !before.has(name) && !/^(host|content-length)$/iu.test(name)
-  )
-  return [
-    "x-amz-date",
-    headers["x-amz-date"] ?? "",
-    ...added.flatMap(([name, value]) => [name.toLowerCase(), String(value)])
-  ]
 }

@@ -1,8 +1,9 @@
 /**
  * A webhook's body and the headers that go with it: Standard Webhooks', the seed's, CloudEvents 1.0 or a template's.
  */
-import type { Attempt } from "../../Provider.ts"
-import type { WebhookConfig } from "./WebhookConfig.ts"
+import { Effect } from "effect"
+import type { Attempt, ConfigRefused } from "../../Provider.ts"
+import { refused, type WebhookConfig } from "./WebhookConfig.ts"
 
 /** @category models @since 0.1.0 */
 export interface WebhookBody {
@@ -13,30 +14,44 @@ export interface WebhookBody {
 }
 
 /**
- * Makes the body of an attempt; `rendered` is what the body's template gave, where there is one.
+ * Makes what makes the body of an attempt, from what the body's template gave for it where there is one.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make = (
-  { contentType, format }: Pick<WebhookConfig, "contentType" | "format">,
-  attempt: Attempt,
-  rendered: string | undefined
-): WebhookBody => {
+  { bodyTemplate, contentType, format }: WebhookConfig
+): Effect.Effect<(attempt: Attempt, rendered: string | undefined) => WebhookBody, ConfigRefused> => {
+  const isForm = contentType === "application/x-www-form-urlencoded"
+  if (isForm && format?.startsWith("cloudevents") === true) {
+    return refused("contentType", `Expected application/json, as the format is "${format}"`)
+  }
   switch (format) {
     case "cloudevents-structured":
-      return { contentType: "application/cloudevents+json", headers: [], text: cloudEvent(attempt) }
+      return bodyTemplate === undefined
+        ? Effect.succeed((attempt) => ({
+          contentType: "application/cloudevents+json",
+          headers: [],
+          text: cloudEvent(attempt)
+        }))
+        : refused("bodyTemplate", `The format "${format}" gives the body: leave one of the two out`)
     case "cloudevents-binary":
-      return {
+      return Effect.succeed((attempt, rendered) => ({
         contentType: "application/json",
         headers: Object.entries(attributes(attempt)).flatMap(([name, value]) => [`ce-${name}`, value]),
         text: rendered ?? attempt.message.payloadJson
-      }
+      }))
     default: {
-      const json = rendered ?? (format === "seed" ? seed(attempt) : standard(attempt))
-      return contentType === "application/x-www-form-urlencoded"
-        ? { contentType, headers: [], text: `payload=${encodeURIComponent(json)}` }
-        : { contentType: "application/json", headers: [], text: json }
+      const bodyOf = format === "seed" ? seed : standard
+      return Effect.succeed(
+        isForm
+          ? (attempt, rendered) => ({ contentType, headers: [], text: form(rendered ?? bodyOf(attempt)) })
+          : (attempt, rendered) => ({
+            contentType: "application/json",
+            headers: [],
+            text: rendered ?? bodyOf(attempt)
+          })
+      )
     }
   }
 }
@@ -54,6 +69,9 @@ const seed = ({ deliveryId, message, subscription }: Attempt) =>
   `{"id":"${deliveryId}","eventType":${JSON.stringify(message.eventId)},"timestamp":"${iso(message.timestampMs)}",` +
   `"subscription":{"id":"${subscription.id}","name":${JSON.stringify(subscription.name)}},` +
   `"data":${message.payloadJson}}`
+
+/** A template's text may have half a surrogate pair, which has no UTF-8. */
+const form = (json: string) => `payload=${encodeURIComponent(json.toWellFormed())}`
 
 /** Every attribute's value is ASCII: ids of events are, and plugins' too. */
 const attributes = ({ message }: Attempt) => ({

@@ -1,7 +1,8 @@
 /**
  * A webhook subscription's configuration, under the seed's names.
  */
-import { Schema } from "effect"
+import { Effect, Schema } from "effect"
+import { ConfigRefused } from "../../Provider.ts"
 
 const secret = Schema.String.check(Schema.isMinLength(1)).annotate({ secret: true })
 
@@ -10,14 +11,22 @@ const text = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(1024)
 // Field values as RFC 9110 has them: no control characters, so no line breaks.
 const headerValue = Schema.String.check(
   Schema.isPattern(/^[\t\x20-\x7e\x80-\xff]*$/u, {
-    message: "a header value without line breaks and control characters"
+    expected: "a header value without line breaks and control characters"
   })
+)
+
+/** Goes into a header as it is. */
+const secretHeader = headerValue.check(Schema.isMinLength(1)).annotate({ secret: true })
+
+/** A part of AWS' credential scope, which has slashes and commas between its parts. */
+const awsName = Schema.String.check(
+  Schema.isPattern(/^[\w.-]{1,128}$/u, { expected: "a name of letters, digits, dashes and dots" })
 )
 
 const pem = (what: string) =>
   Schema.String.check(
     Schema.isPattern(/^\s*-----BEGIN [A-Z0-9 ]+-----[\s\S]*-----END [A-Z0-9 ]+-----\s*$/u, {
-      message: `${what} in PEM, beginning with -----BEGIN`
+      expected: `${what} in PEM, beginning with -----BEGIN`
     })
   )
 
@@ -37,8 +46,8 @@ const reserved = new Set([
 ])
 
 const headerName = Schema.String.check(
-  Schema.isPattern(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/u, { message: "a header name" }),
-  Schema.makeFilter((name: string) => isReserved(name.toLowerCase()) ? "this header is Hookline's own" : undefined)
+  Schema.isPattern(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/u, { expected: "a header name" }),
+  Schema.makeFilter((name: string) => isReserved(name.toLowerCase()) ? "This header is Hookline's own" : undefined)
 )
 
 const isReserved = (name: string) => reserved.has(name) || name.startsWith("webhook-") || name.startsWith("ce-")
@@ -57,11 +66,14 @@ export const WebhookConfig = Schema.Struct({
   authType: Schema.optionalKey(
     Schema.Literals(["none", "bearer", "basic", "header", "oauth2", "mtls", "sigv4"])
   ),
-  bearerToken: Schema.optionalKey(secret),
-  basicUsername: Schema.optionalKey(Schema.String),
+  bearerToken: Schema.optionalKey(secretHeader),
+  /** RFC 7617: what follows the first colon is the password. */
+  basicUsername: Schema.optionalKey(
+    Schema.String.check(Schema.isPattern(/^[^:]*$/u, { expected: "a user name without a colon" }))
+  ),
   basicPassword: Schema.optionalKey(secret),
   authHeaderName: Schema.optionalKey(headerName),
-  authHeaderValue: Schema.optionalKey(secret),
+  authHeaderValue: Schema.optionalKey(secretHeader),
   /** OAuth 2.0 client credentials (RFC 6749, section 4.4). */
   oauthTokenUrl: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(2048))),
   oauthClientId: Schema.optionalKey(text),
@@ -73,17 +85,18 @@ export const WebhookConfig = Schema.Struct({
   /** The client's certificate, with its chain, and its key. */
   tlsCertificate: Schema.optionalKey(pem("a certificate")),
   tlsPrivateKey: Schema.optionalKey(pem("a private key").annotate({ secret: true })),
-  /** Authorities to trust instead of the system's, for whatever `authType`. */
+  /** Authorities to trust instead of the system's, for whatever `authType`; not for the token endpoint. */
   tlsAuthorities: Schema.optionalKey(pem("certificates")),
-  awsAccessKeyId: Schema.optionalKey(text),
+  /** AWS Signature Version 4. */
+  awsAccessKeyId: Schema.optionalKey(awsName),
   awsSecretAccessKey: Schema.optionalKey(secret),
-  awsSessionToken: Schema.optionalKey(secret),
-  awsRegion: Schema.optionalKey(text),
-  awsService: Schema.optionalKey(text),
+  awsSessionToken: Schema.optionalKey(secretHeader),
+  awsRegion: Schema.optionalKey(awsName),
+  awsService: Schema.optionalKey(awsName),
   customHeaders: Schema.optionalKey(
     Schema.Array(Schema.Struct({ name: headerName, value: headerValue })).check(Schema.isMaxLength(50))
   ),
-  /** From the start to the end of the answer. */
+  /** From the start to the end of the endpoint's answer. */
   timeoutMs: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1000, maximum: 60_000 }))),
   /** Status codes to retry that would be permanent otherwise. */
   retryOnStatus: Schema.optionalKey(
@@ -91,84 +104,35 @@ export const WebhookConfig = Schema.Struct({
   ),
   /** The body's form: Standard Webhooks', the seed's or CloudEvents 1.0. */
   format: Schema.optionalKey(Schema.Literals(["standard", "seed", "cloudevents-structured", "cloudevents-binary"])),
-  /** The body instead of the format's, a template that gives JSON. */
+  /** The body instead of the format's, a template that gives JSON; not where the format is an envelope of CloudEvents. */
   bodyTemplate: Schema.optionalKey(Schema.String)
 }).annotate({ identifier: "WebhookConfig" })
 
 /** @category models @since 0.1.0 */
 export type WebhookConfig = typeof WebhookConfig.Type
 
-/**
- * What is wrong with a field.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Problem {
-  readonly path: string
-  readonly message: string
-}
+type TextField = {
+  [Field in keyof WebhookConfig]-?: WebhookConfig[Field] extends string | undefined ? Field : never
+}[keyof WebhookConfig]
 
 /**
- * What the fields say together: the first that is missing or malformed, with its path.
+ * Refuses a field, or a place in it.
  *
- * @category guards
+ * @category combinators
  * @since 0.1.0
  */
-export const problem = (config: WebhookConfig): Problem | undefined => ofAuth(config) ?? ofBody(config)
+export const refused = (field: string, message: string): Effect.Effect<never, ConfigRefused> =>
+  Effect.fail(new ConfigRefused({ path: `config.${field}`, message }))
 
-// --- internal ---
-
-const ofAuth = (config: WebhookConfig): Problem | undefined => {
-  const needs = (...fields: ReadonlyArray<keyof WebhookConfig>) => {
-    const field = fields.find((name) => config[name] === undefined)
-    return field && { path: `config.${field}`, message: `Expected a value, as authType is "${config.authType}"` }
-  }
-  const clean = (field: "bearerToken" | "authHeaderValue") =>
-    /[^\t\x20-\x7e\x80-\xff]/u.test(config[field] ?? "")
-      ? { path: `config.${field}`, message: "Expected a header value without line breaks and control characters" }
-      : undefined
-  // The header would be on the wire twice, and the endpoint free to take either.
-  const twice = (...headers: ReadonlyArray<string>) => {
-    const index =
-      config.customHeaders?.findIndex(({ name }) =>
-        headers.some((header) => name.toLowerCase() === header.toLowerCase())
-      ) ?? -1
-    return index < 0
-      ? undefined
-      : { path: `config.customHeaders[${index}].name`, message: `authType "${config.authType}" sends this header` }
-  }
-  switch (config.authType) {
-    case "bearer":
-      return needs("bearerToken") ?? clean("bearerToken") ?? twice("authorization")
-    case "basic":
-      return needs("basicUsername", "basicPassword") ?? colon(config) ?? twice("authorization")
-    case "header":
-      return needs("authHeaderName", "authHeaderValue") ?? clean("authHeaderValue") ??
-        twice(config.authHeaderName ?? "")
-    case "oauth2":
-      return needs("oauthTokenUrl", "oauthClientId", "oauthClientSecret") ?? twice("authorization")
-    case "mtls":
-      return needs("tlsCertificate", "tlsPrivateKey")
-    case "sigv4":
-      return needs("awsAccessKeyId", "awsSecretAccessKey", "awsRegion", "awsService") ??
-        twice("authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256")
-    default:
-      return undefined
-  }
-}
-
-/** RFC 7617: what follows the first colon is the password. */
-const colon = (config: WebhookConfig) =>
-  config.basicUsername?.includes(":")
-    ? { path: "config.basicUsername", message: "Expected a user name without a colon" }
-    : undefined
-
-const ofBody = ({ bodyTemplate, contentType, format }: WebhookConfig): Problem | undefined => {
-  if (bodyTemplate !== undefined && (format === "seed" || format === "cloudevents-structured")) {
-    return { path: "config.bodyTemplate", message: `The format "${format}" gives the body: leave one of the two out` }
-  }
-  return contentType === "application/x-www-form-urlencoded" && format?.startsWith("cloudevents") === true
-    ? { path: "config.contentType", message: `Expected application/json, as the format is "${format}"` }
-    : undefined
+/**
+ * The value of a field that the configuration's `authType` needs.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const required = (config: WebhookConfig, field: TextField): Effect.Effect<string, ConfigRefused> => {
+  const value = config[field]
+  return value === undefined
+    ? refused(field, `Expected a value, as authType is "${config.authType ?? "none"}"`)
+    : Effect.succeed(value)
 }

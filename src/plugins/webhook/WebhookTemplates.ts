@@ -4,7 +4,7 @@
 import { Effect } from "effect"
 import * as Provider from "../../Provider.ts"
 import * as Template from "../../Template.ts"
-import type { WebhookConfig } from "./WebhookConfig.ts"
+import { refused, type WebhookConfig } from "./WebhookConfig.ts"
 
 /**
  * What the templates gave for an attempt.
@@ -13,7 +13,7 @@ import type { WebhookConfig } from "./WebhookConfig.ts"
  * @since 0.1.0
  */
 export interface Rendered {
-  readonly url: string
+  readonly url: URL
   /** Names and values in turn. */
   readonly headers: ReadonlyArray<string>
   readonly body: string | undefined
@@ -24,68 +24,71 @@ export interface WebhookTemplates {
   readonly render: (attempt: Provider.Attempt) => Effect.Effect<Rendered, Provider.ProviderError>
   /** The target as far as it is known without a message; undefined where a template decides the host. */
   readonly target: string | undefined
-  readonly hasUserAgent: boolean
 }
 
 /**
- * Compiles the templates; a refusal names the field.
+ * Compiles the templates; a refusal names the field, and the line and column in it.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const compile = Effect.fnUntraced(
   function*(config: WebhookConfig): Effect.fn.Return<WebhookTemplates, Provider.ConfigRefused> {
-    const one = (path: string, source: string, mode: Template.Mode): Effect.Effect<
-      Template.Template,
-      Provider.ConfigRefused
-    > =>
-      isTemplate(source)
-        ? Effect.mapError(
-          Template.compile(source, mode),
-          (error) => new Provider.ConfigRefused({ path, message: error.message })
-        )
-        : Effect.succeed({ render: () => Effect.succeed(source) })
     const { bodyTemplate, customHeaders = [] } = config
-    const url = yield* one("config.url", config.url, "url")
+    const url = yield* part("url", config.url, "url")
     const headers = yield* Effect.forEach(
       customHeaders,
-      ({ value }, i) => one(`config.customHeaders[${i}].value`, value, "header")
+      ({ value }, i) => part(`customHeaders[${i}].value`, value, "header")
     )
-    const body = bodyTemplate === undefined ? undefined : yield* one("config.bodyTemplate", bodyTemplate, "json")
-    // The payload is parsed for templates alone.
-    const dynamic = [config.url, bodyTemplate ?? "", ...customHeaders.map(({ value }) => value)].some(isTemplate)
+    const body = bodyTemplate === undefined ? undefined : yield* part("bodyTemplate", bodyTemplate, "json")
     return {
-      render: (attempt) =>
-        Effect.gen(function*() {
-          const context = dynamic ? Template.contextOf(attempt) : unread
-          const values = yield* Effect.forEach(headers, (header) => header.render(context))
-          return {
-            url: yield* url.render(context),
-            headers: customHeaders.flatMap(({ name }, i) => [name, values[i] ?? ""]),
-            body: yield* body?.render(context) ?? Effect.undefined
-          }
-        }).pipe(Effect.mapError(({ message, timedOut }) =>
-          timedOut
-            ? new Provider.RetryableError({ code: "TemplateFailed", message })
-            : new Provider.PermanentError({ code: "TemplateFailed", message })
-        )),
-      target: isTemplate(config.url) ? /^\s*(https?:\/\/[^/?#{}]+)[/?#]/iu.exec(config.url)?.[1] : config.url,
-      hasUserAgent: customHeaders.some(({ name }) => name.toLowerCase() === "user-agent")
+      render: Effect.fnUntraced(function*(attempt) {
+        let made: Template.Context | undefined
+        // The payload is parsed for templates alone, and once for all.
+        const context = () => made ??= Template.contextOf(attempt)
+        const href = yield* url(context)
+        const values = yield* Effect.forEach(headers, (header) => header(context))
+        return {
+          url: yield* urlOf(href),
+          headers: customHeaders.flatMap(({ name }, i) => [name, values[i] ?? ""]),
+          body: body && (yield* body(context))
+        }
+      }),
+      target: isTemplate(config.url) ? /^\s*(https?:\/\/[^/?#{}]+)[/?#]/iu.exec(config.url)?.[1] : config.url
     }
   }
 )
 
 // --- internal ---
 
+type Part = (context: () => Template.Context) => Effect.Effect<string, Provider.ProviderError>
+
 const isTemplate = (source: string) => source.includes("{{") || source.includes("{%")
 
-/** For texts that are no templates. */
-const unread: Template.Context = {
-  deliveryId: "",
-  eventType: "",
-  eventId: "",
-  timestamp: "",
-  subscriptionId: "",
-  subscriptionName: "",
-  payload: null
+const part = (field: string, source: string, mode: Template.Mode): Effect.Effect<Part, Provider.ConfigRefused> =>
+  isTemplate(source)
+    ? Template.compile(source, mode).pipe(
+      Effect.catch(({ message }) => refused(field, message)),
+      Effect.map(({ render }): Part => (context) => Effect.mapError(render(context()), failed(field)))
+    )
+    : Effect.succeed(() => Effect.succeed(source))
+
+const failed = (field: string) => ({ message, timedOut }: Template.TemplateFailed): Provider.ProviderError => {
+  const failure = { code: "TemplateFailed", message: `config.${field}: ${message}` }
+  return timedOut ? new Provider.RetryableError(failure) : new Provider.PermanentError(failure)
+}
+
+const urlOf = (href: string): Effect.Effect<URL, Provider.PermanentError> => {
+  const url = URL.parse(href)
+  if (!url) {
+    return Effect.fail(
+      new Provider.PermanentError({
+        code: "MalformedUrl",
+        message: "config.url gave no URL: look at what it gives with the subscription's preview"
+      })
+    )
+  }
+  // It never leaves the client.
+  url.hash = ""
+  return Effect.succeed(url)
 }

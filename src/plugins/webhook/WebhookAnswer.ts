@@ -1,0 +1,124 @@
+/**
+ * What an endpoint's answer means for the delivery, and what is kept of it.
+ */
+import { Effect, Schema } from "effect"
+import type { EgressError, EgressResponse } from "../../Egress.ts"
+import type { Limits } from "../../Limits.ts"
+import * as Provider from "../../Provider.ts"
+import * as RetryAfter from "./RetryAfter.ts"
+import type { WebhookConfig } from "./WebhookConfig.ts"
+
+/**
+ * Judges an answer by its status.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const judge = (
+  answer: EgressResponse,
+  { limits, nowMs, retryOnStatus }: {
+    readonly limits: Limits
+    readonly nowMs: number
+    readonly retryOnStatus: WebhookConfig["retryOnStatus"]
+  }
+): Effect.Effect<Provider.Delivered, Provider.ProviderError> => {
+  const { statusCode } = answer
+  const response = excerpt(answer, limits)
+  if (statusCode >= 200 && statusCode < 300) {
+    const externalId = externalIdOf(answer)
+    return Effect.succeed({ statusCode, response, ...(externalId === undefined ? {} : { externalId }) })
+  }
+  const failure = {
+    code: "HttpStatus",
+    message: clean(`HTTP ${statusCode}: ${answer.body.slice(0, 200)}`.trimEnd()),
+    statusCode,
+    response
+  }
+  const named = retryOnStatus?.includes(statusCode) === true
+  if (named || statusCode === 408 || statusCode === 429 || statusCode >= 500) {
+    const retryAfterMs = statusCode === 429 || statusCode === 503
+      ? RetryAfter.parse(answer.headers["retry-after"], nowMs)
+      : undefined
+    return Effect.fail(
+      new Provider.RetryableError({ ...failure, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) })
+    )
+  }
+  return Effect.fail(
+    statusCode === 410 ? new Provider.GoneError(failure) : new Provider.PermanentError(failure)
+  )
+}
+
+/**
+ * What it means that there is no answer.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const failure = (error: EgressError): Provider.ProviderError => {
+  switch (error._tag) {
+    case "ForbiddenTarget":
+      return new Provider.PermanentError({ code: "ForbiddenTarget", message: error.message })
+    case "EgressTimeout":
+      return new Provider.RetryableError({ code: "Timeout", message: error.message, timedOut: true })
+    case "ConnectionFailed":
+      return new Provider.RetryableError({
+        code: error.code,
+        message: untrusted.has(error.code)
+          ? `${error.message}; put the certificate of the authority that signed the endpoint's into tlsAuthorities`
+          : error.message
+      })
+  }
+}
+
+/**
+ * An answer without secrets that the endpoint repeats, as they were sent or inside JSON.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const without = (answer: EgressResponse, secrets: ReadonlyArray<string>): EgressResponse => {
+  if (secrets.length === 0) return answer
+  const spellings = new Set(secrets.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]))
+  const cover = (text: string) => {
+    for (const spelling of spellings) text = text.replaceAll(spelling, "***")
+    return text
+  }
+  return {
+    statusCode: answer.statusCode,
+    headers: Object.fromEntries(Object.entries(answer.headers).map(([name, value]) => [name, cover(value)])),
+    body: cover(answer.body)
+  }
+}
+
+// --- internal ---
+
+const untrusted = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE"
+])
+
+const excerpt = (answer: EgressResponse, limits: Limits): Provider.ResponseExcerpt => ({
+  headers: Object.fromEntries(
+    Object.entries(answer.headers)
+      .filter(([name]) => name !== "set-cookie")
+      .slice(0, 32)
+      .map(([name, value]) => [name, clean(value.slice(0, 200))])
+  ),
+  body: clean(Buffer.from(answer.body).subarray(0, limits.responseExcerptBytes).toString("utf8"))
+})
+
+/** Databases keep neither NUL characters nor half a surrogate pair, which a cut or an escape may leave. */
+const clean = (text: string) => text.replaceAll("\0", "\u{fffd}").toWellFormed()
+
+const decodeAnswer = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown)))
+
+const externalIdOf = (answer: EgressResponse): string | undefined => {
+  if (!answer.body.trimStart().startsWith("{")) return undefined
+  const json = decodeAnswer(answer.body)
+  if (json._tag === "None") return undefined
+  const id = json.value["id"] ?? json.value["externalId"] ?? json.value["messageId"]
+  return typeof id === "string" || typeof id === "number" ? clean(String(id).slice(0, 200)) : undefined
+}
