@@ -1,9 +1,10 @@
 /**
  * `hookline start`: a runner with the plugins of a configuration file.
  */
-import { Console, Effect, Layer, Redacted } from "effect"
+import { Console, Effect, Layer, Option, Redacted } from "effect"
 import { Command } from "effect/cli"
 import type { Settings } from "../Runner.ts"
+import * as Kept from "./Kept.ts"
 import * as RunnerFlags from "./RunnerFlags.ts"
 
 /**
@@ -22,7 +23,14 @@ export const start = Command.make("start", RunnerFlags.flags, (given) =>
     yield* Effect.scoped(Effect.gen(function*() {
       const settings = yield* Settings.make(flags)
       yield* Layer.build(Runner.layer(settings, plugins))
-      yield* Console.log(given.dev ? welcome(settings) : `Hookline listens on ${urlOf(settings)}`)
+      if (!given.dev) yield* Console.log(`Hookline listens on ${urlOf(settings)}`)
+      else {
+        const kept = yield* Kept.read(flags.dataDir, "admin-key")
+        // The key of the usual folder is found by every command.
+        const known = flags.dataDir === ".hookline" && Option.isSome(kept) &&
+          Redacted.value(kept.value) === Redacted.value(settings.adminKey)
+        yield* Console.log(welcome(settings, known))
+      }
       yield* Effect.never
     }))
   })).pipe(Command.withDescription("Starts a runner"))
@@ -32,18 +40,31 @@ export const start = Command.make("start", RunnerFlags.flags, (given) =>
 /** An IPv6 address stands in brackets. */
 const urlOf = ({ host, port }: Settings): string => `http://${host.includes(":") ? `[${host}]` : host}:${port}`
 
-const welcome = (settings: Settings): string => {
+const payload = {
+  incidentId: "i-1",
+  systemIds: ["web"],
+  title: "Checkout is down",
+  severity: "major",
+  status: "open",
+  createdAt: "2026-01-31T12:00:00Z"
+}
+
+const welcome = (settings: Settings, keyIsKnown: boolean): string => {
   const url = urlOf(settings)
   const key = Redacted.value(settings.adminKey)
+  // What the commands assume by themselves need not be said.
+  const there = [
+    ...(url === "http://127.0.0.1:4680" ? [] : [`--url ${url}`]),
+    ...(keyIsKnown ? [] : [`--key ${key}`])
+  ].map((flag) => ` ${flag}`).join("")
   return `
 Hookline listens on ${url}
   admin key  ${key}
 
 Try it, in a second terminal:
-  1. Receive:    npm run hookline -- listen
-  2. Subscribe:  curl -s ${url}/api/v1/subscriptions -H 'authorization: Bearer ${key}' -H 'content-type: application/json' \\
-                   -d '{"name":"try","events":["incident.*"],"providerId":"webhook.webhook","config":{"url":"http://127.0.0.1:4690/"}}'
-  3. Emit:       curl -s ${url}/api/v1/messages -H 'authorization: Bearer ${key}' -H 'content-type: application/json' \\
-                   -d '{"eventId":"incident.incident.created","payload":{"incidentId":"i-1","systemIds":["web"],"title":"Checkout is down","severity":"major","status":"open","createdAt":"2026-01-31T12:00:00Z"}}'
+  1. Receive:    npm run -s hookline -- listen
+  2. Subscribe:  npm run -s hookline -- subscribe http://127.0.0.1:4690/ --events 'incident.*'${there}
+  3. Emit:       npm run -s hookline -- emit incident.incident.created${there} \\
+                   --payload '${JSON.stringify(payload)}'
 `
 }

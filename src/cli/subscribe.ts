@@ -35,6 +35,12 @@ const flags = {
     Flag.withDescription("The retry schedule as delays, as in 1s,30s,5m,2h,1d; empty for a single attempt"),
     Flag.optional
   ),
+  filter: Flag.String("filter").pipe(
+    Flag.withDescription(
+      "Which messages it wants, as JSON, as in '{\"field\":\"payload.severity\",\"equals\":\"major\"}'"
+    ),
+    Flag.optional
+  ),
   timeoutMs: Flag.Int("timeout-ms").pipe(
     Flag.withDescription("Milliseconds that an attempt may take (10000)"),
     Flag.optional
@@ -94,10 +100,12 @@ type Given = Command.Command.Config.Infer<typeof flags>
 const failed = (message: string) => new Remote.CommandFailed({ message })
 
 const fromFile = Effect.fnUntraced(function*(path: string, given: Given) {
-  const { authHeader, description, name, retry, retryDelays, signingSecret, target, tenantId, timeoutMs } = given
+  const { authHeader, description, filter, name, retry, retryDelays, signingSecret, target, tenantId, timeoutMs } =
+    given
   const more = Input.given({
     authHeader,
     description,
+    filter,
     name,
     retry,
     retryDelays,
@@ -130,6 +138,7 @@ const fromFlags = Effect.fnUntraced(function*(given: Given) {
     return yield* failed("--retry and --retry-delays exclude each other: pass one of them.")
   }
   const delaysMs = Option.isSome(given.retryDelays) ? yield* delays(given.retryDelays.value) : undefined
+  const filter = Option.isSome(given.filter) ? { filter: yield* Input.json(given.filter.value, "--filter") } : {}
   const auth = Option.isSome(given.authHeader) ? yield* header(given.authHeader.value) : {}
   return {
     name: Option.getOrElse(given.name, () => parsed.host),
@@ -143,6 +152,7 @@ const fromFlags = Effect.fnUntraced(function*(given: Given) {
       signingSecret: Option.map(given.signingSecret, Redacted.value),
       retry: Option.map(given.retry, (name) => ({ type: "preset", name }))
     }),
+    ...filter,
     ...(delaysMs === undefined ? {} : { retry: { type: "delays", delaysMs } })
   }
 })
