@@ -185,11 +185,16 @@ const make = Effect.gen(function*() {
       }
     }
     if (before < sentAtMs) state.send.openUnsafe()
-    for (const owner of owed) {
-      yield* storage.giveBack([owner])
-      owed.delete(owner)
-    }
   })
+
+  // Apart from the renewal, which must not wait for anything else.
+  const settling = Effect.suspend(() => {
+    const owners = [...owed]
+    if (owners.length === 0) return Effect.void
+    return Effect.map(storage.giveBack(owners), () => {
+      for (const owner of owners) owed.delete(owner)
+    })
+  }).pipe(Effect.ignore, Effect.repeat(Schedule.spaced(limits.sweepIntervalMs)))
 
   const lose = (group: State.Group) => {
     group.phase = "lost"
@@ -227,7 +232,7 @@ const make = Effect.gen(function*() {
 
   // Runs after the loops have ended, so that none renews what was returned.
   yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeout(storage.returnLease(runnerId), "1 second")))
-  for (const loop of [routing, claiming, sending, releases, leasing, looking, recorder.loop, recorder.loop]) {
+  for (const loop of [routing, claiming, sending, releases, leasing, looking, settling, recorder.loop, recorder.loop]) {
     yield* Effect.forkScoped(loop)
   }
 
@@ -280,6 +285,8 @@ const make = Effect.gen(function*() {
     group.phase = "closing"
     for (const parked of [...state.again.values()].filter((ready) => ready.group === group)) {
       State.unpark(state, parked)
+      // Where it is the claim that an attempt under way will record by, it stays.
+      if (State.isSameClaim(parked, state.deliveries.get(parked.claimed.deliveryId))) continue
       group.held++
       giveBack(parked)
     }
@@ -291,7 +298,7 @@ const make = Effect.gen(function*() {
       }
     }
     // A claim or route that is under way may yet bring some in.
-    yield* Effect.timeoutOption(settled(Effect.void), limits.drainTimeoutMs)
+    yield* Effect.timeoutOption(settled(Effect.void), "1 second")
     const empty = State.take(state.gone).pipe(
       Effect.timeoutOption("20 millis"),
       Effect.repeat({ until: () => group.held === 0 }),

@@ -107,7 +107,8 @@ export const layer: Layer.Layer<Explanations, never, Storage | Registry> = Layer
         const items = yield* Effect.forEach(
           subscriptions,
           (subscription) =>
-            Effect.map(registry.provider(subscription.providerId), (provider) =>
+            // A filter may take its time: others get their turn.
+            Effect.map(Effect.andThen(Effect.yieldNow, registry.provider(subscription.providerId)), (provider) =>
               judge({
                 message,
                 payload,
@@ -163,9 +164,13 @@ const withoutDelivery = (pair: Pair): readonly [Verdict, string] => {
   const changed = subscription.version > state.version
   const why = filterReason(pair)
   if (why !== undefined) return ["filtered", changed ? `${why} (by the filter as it is now)` : why]
-  return changed
-    ? ["changed-since", "it was made or changed after the message was routed; it would get the message now"]
-    : ["no-record", "its delivery is no longer on record"]
+  if (!changed) return ["no-record", "its delivery is no longer on record"]
+  return subscription.createdAtMs > state.atMs
+    ? ["changed-since", "it was made after the message was routed; it would get the message now"]
+    : [
+      "changed-since",
+      "it was changed after the message was routed and would get it now, or its delivery is no longer on record"
+    ]
 }
 
 const filterReason = ({ message, payload, subscription }: Pair): string | undefined => {

@@ -196,27 +196,32 @@ export const check = Effect.fnUntraced(
 )
 
 /**
+ * The steps that one judgement may take: a value looked at is one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Steps {
+  left: number
+}
+
+/**
  * Compiles a filter.
+ *
+ * **Gotchas**
+ *
+ * Where a judgement takes more steps than it may (`Limits.filterSteps`), as of many conditions on a long list, the filter does
+ * not hold, whatever it says; `explain` tells.
  *
  * @category guards
  * @since 0.1.0
  */
-export const compile = (filter: Filter): (input: Input) => boolean => {
-  if ("all" in filter) {
-    const parts = filter.all.map(compile)
-    return (input) => parts.every((part) => part(input))
+export const compile = (filter: Filter): (input: Input, steps?: Steps) => boolean => {
+  const judge = judgeOf(filter)
+  return (input, steps = { left: defaults.filterSteps }) => {
+    const holds = judge(input, steps)
+    return holds && steps.left >= 0
   }
-  if ("any" in filter) {
-    const parts = filter.any.map(compile)
-    return (input) => parts.some((part) => part(input))
-  }
-  if ("not" in filter) {
-    const part = compile(filter.not)
-    return (input) => !part(input)
-  }
-  const holds = reader(filter.field)
-  const test = testOf(filter)
-  return "exists" in filter && !filter.exists ? (input) => !holds(input, test) : (input) => holds(input, test)
 }
 
 /**
@@ -227,7 +232,11 @@ export const compile = (filter: Filter): (input: Input) => boolean => {
  * @since 0.1.0
  */
 export const explain = (filter: Filter, input: Input): string | undefined => {
-  if (compile(filter)(input)) return undefined
+  const steps = { left: defaults.filterSteps }
+  if (compile(filter)(input, steps)) return undefined
+  if (steps.left < 0) {
+    return `judging it takes more than ${defaults.filterSteps} steps: the payload's lists are too long for its conditions`
+  }
   if ("all" in filter) return firstOf(filter.all, (part) => explain(part, input))
   if ("any" in filter) {
     const first = firstOf(filter.any, (part) => explain(part, input))
@@ -394,21 +403,44 @@ type Test = (value: Schema.Json) => boolean
 
 const isList = (value: Schema.Json): value is ReadonlyArray<Schema.Json> => Array.isArray(value)
 
+/** Judges as long as there are steps; once there are none, what it says does not count. */
+const judgeOf = (filter: Filter): (input: Input, steps: Steps) => boolean => {
+  if ("all" in filter) {
+    const parts = filter.all.map(judgeOf)
+    return (input, steps) => parts.every((part) => part(input, steps))
+  }
+  if ("any" in filter) {
+    const parts = filter.any.map(judgeOf)
+    return (input, steps) => parts.some((part) => part(input, steps))
+  }
+  if ("not" in filter) {
+    const part = judgeOf(filter.not)
+    return (input, steps) => !part(input, steps)
+  }
+  const holds = reader(filter.field)
+  const test = testOf(filter)
+  return "exists" in filter && !filter.exists
+    ? (input, steps) => !holds(input, test, steps)
+    : (input, steps) => holds(input, test, steps)
+}
+
 /** Tells whether a test holds of some value of a field. */
-const reader = (path: string): (input: Input, test: Test) => boolean => {
+const reader = (path: string): (input: Input, test: Test, steps: Steps) => boolean => {
   const [root, ...names] = namesOf(path)
-  if (root === "payload") return (input, test) => some(input.payload, names, test)
-  return (input, test) => {
+  if (root === "payload") return (input, test, steps) => some(input.payload, names, test, steps)
+  return (input, test, steps) => {
+    steps.left--
     const value = names[0] === "eventId" ? input.eventId : names[0] === "tenantId" ? input.tenantId : input.orderingKey
     return value !== undefined && test(value)
   }
 }
 
 /** By a stack of its own: a payload may nest lists deeper than calls can. */
-const some = (payload: Schema.Json, names: ReadonlyArray<string>, test: Test): boolean => {
+const some = (payload: Schema.Json, names: ReadonlyArray<string>, test: Test, steps: Steps): boolean => {
   const pending: Array<readonly [value: Schema.Json, at: number]> = []
   let next: readonly [value: Schema.Json, at: number] | undefined = [payload, 0]
   for (; next !== undefined; next = pending.pop()) {
+    if (--steps.left < 0) return false
     const [value, at] = next
     const name = names[at]
     if (isList(value)) {
@@ -457,7 +489,7 @@ const listed = (values: ReadonlyArray<Schema.Json>): string =>
 
 const valuesOf = (path: string, input: Input, test: Test): ReadonlyArray<Schema.Json> => {
   const values: Array<Schema.Json> = []
-  reader(path)(input, (value) => test(value) && values.push(value) > 3)
+  reader(path)(input, (value) => test(value) && values.push(value) > 3, { left: defaults.filterSteps })
   return values
 }
 

@@ -46,8 +46,6 @@ export const defaults = {
   routeDeliveries: 20_000,
   /** Deliveries claimed by one statement. */
   claimDeliveries: 500,
-  /** Deliveries that a claim may take of each lane beyond its equal share. */
-  claimSlack: 8,
   /** Lanes asked for by one claim. */
   claimLanes: 256,
   /** Outcomes recorded by one statement. */
@@ -168,6 +166,9 @@ export const defaults = {
   templateRange: 10_000,
   /** Time of one rendering. */
   templateRenderMs: 250,
+
+  /** Values that one judgement of a filter looks at. */
+  filterSteps: 50_000,
 
   // -- reading
   /** Items of one page, at most and unless asked for. */

@@ -256,6 +256,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         SecretFields.map(schema, config, (secret) => secrets.seal(Redacted.make(secret), id))
 
       const view = Effect.fnUntraced(function*(subscription: Subscription): Effect.fn.Return<SubscriptionView> {
+        const now = yield* storage.now
         const found = yield* registry.provider(subscription.providerId)
         // Without the provider's schema nobody knows which fields are secret.
         const config = found ? yield* SecretFields.without(found.config, subscription.config) : {}
@@ -269,7 +270,9 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           config,
           retry: subscription.retry,
           filter: subscription.filter,
-          signingPublicKeys: subscription.signingSecrets.flatMap(({ publicKey }) => publicKey ?? []),
+          signingPublicKeys: subscription.signingSecrets.flatMap(({ expiresAtMs, publicKey }) =>
+            expiresAtMs !== undefined && expiresAtMs <= now ? [] : publicKey ?? []
+          ),
           enabled: subscription.enabled,
           disabledReason: subscription.disabledReason,
           disabledAtMs: subscription.disabledAtMs,
@@ -346,7 +349,11 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         }
         return {
           retry: yield* checkRetry(change.retry),
-          filter: yield* filterOf(change.filter, change.events ?? current.events),
+          filter: yield* filterOf(
+            // A filter that stays has to fit events that change.
+            change.filter === undefined && change.events !== undefined ? toJson(current.filter) : change.filter,
+            change.events ?? current.events
+          ),
           config: yield* merged(current, change)
         }
       })
@@ -357,8 +364,9 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         const now = yield* storage.now
         let overtaken = false
         const updated = yield* storage.updateSubscription(id, (stored) => {
-          // What was merged and checked is a configuration that another change has replaced meanwhile.
-          overtaken = change.config !== undefined && stored.version !== current.version
+          // What was merged and checked goes with a state that another change has replaced meanwhile.
+          const merges = change.config !== undefined || change.events !== undefined || change.filter !== undefined
+          overtaken = merges && stored.version !== current.version
           if (overtaken) return stored
           return {
             ...(change.enabled === undefined ? stored : withEnabled(stored, change.enabled, now)),
@@ -452,6 +460,9 @@ const pathOfUnstorable = (
   }
   return undefined
 }
+
+const toJson = (filter: Filter.Filter | undefined): Schema.Json | undefined =>
+  filter && Schema.decodeUnknownSync(Schema.Json)(filter)
 
 /** A change of a configuration without the secrets that it leaves blank: those keep their stored value. */
 const withoutBlankSecrets = Effect.fnUntraced(function*(

@@ -121,9 +121,28 @@ describe("a filter", () => {
     assert.isTrue(holds({ field: "payload.constructor", equals: "c" }, own))
   })
 
+  it("does not hold where judging it takes more steps than it may, whatever it says, and explains that", () => {
+    const long = { list: Array.from({ length: Limits.defaults.filterSteps }, (_, n) => n) }
+    const never: Filter.Filter = { field: "payload.list", equals: -1 }
+    for (
+      const filter of [never, { not: never }, { any: [{ not: never }, never] }] satisfies ReadonlyArray<Filter.Filter>
+    ) {
+      assert.isFalse(holds(filter, long))
+      assert.include(Filter.explain(filter, inputWith(long)), "takes more than 50000 steps")
+    }
+    const [, ...shorter] = long.list
+    assert.isTrue(holds({ not: never }, { list: shorter.slice(1) }))
+    const many: Filter.Filter = {
+      any: Array.from({ length: 100 }, (_, n) => ({ field: "payload.list", equals: -1 - n }))
+    }
+    const steps = { left: Limits.defaults.filterSteps }
+    assert.isFalse(Filter.compile(many)(inputWith(long), steps))
+    assert.isAtLeast(steps.left, -100)
+  })
+
   it("looks through lists that nest deeper than calls can", () => {
     let payload: Schema.Json = "deep"
-    for (let i = 0; i < 100_000; i++) payload = [payload]
+    for (let i = 0; i < 40_000; i++) payload = [payload]
     assert.isTrue(holds({ field: "payload", equals: "deep" }, payload))
     assert.isFalse(holds({ field: "payload.a", equals: "deep" }, { a: payload }.a))
   })

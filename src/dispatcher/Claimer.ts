@@ -54,13 +54,17 @@ export const make = Effect.fnUntraced(function*(
     }
   })
 
-  const lanes = (now: number, monotonic: number): ReadonlyArray<LaneRoom> => {
+  const lanes = (
+    now: number,
+    monotonic: number
+  ): { readonly limit: number; readonly lanes: ReadonlyArray<LaneRoom> } => {
     const asked: Array<LaneRoom> = []
-    const window = limits.window - state.deliveries.size
-    if (window <= 0 || state.windowBytes >= limits.windowBytes) return asked
+    const limit = state.windowBytes >= limits.windowBytes
+      ? 0
+      : Math.max(0, Math.min(limits.claimDeliveries, limits.window - state.deliveries.size))
     let slowRoom = State.slowRoom(state, monotonic)
     for (const lane of state.lanes.values()) {
-      if (asked.length >= limits.claimLanes) break
+      if (asked.length >= Math.min(limits.claimLanes, limit)) break
       if (lane.backlog.size === 0) continue
       const subscription = subscribed.get(lane.subscriptionId)
       // Whether it is enabled is the statement's to say: this copy may be behind.
@@ -79,15 +83,15 @@ export const make = Effect.fnUntraced(function*(
         }
       }
     }
-    // No more rows are locked than a claim can take; the next one follows at once.
-    const most = Math.ceil(limits.claimDeliveries / Math.max(1, asked.length)) + limits.claimSlack
-    return asked.map((lane) => ({ ...lane, free: Math.min(lane.free, most) }))
+    // Not many more rows are locked than a claim can take; the next one follows at once.
+    const most = Math.ceil(2 * limit / Math.max(1, asked.length))
+    return { limit, lanes: asked.map((lane) => ({ ...lane, free: Math.min(lane.free, most) })) }
   }
 
   const claim = Effect.gen(function*() {
     if (subscribed.version() < 0) yield* subscribed.reload
     const now = yield* storage.now
-    const asked = lanes(now, yield* State.monotonicMs)
+    const { lanes: asked, limit } = lanes(now, yield* State.monotonicMs)
     if (asked.length > 0) {
       const names = new Set(asked.map((lane) => lane.workerGroup))
       const groups = State.open(state).filter((group) => names.has(group.workerGroup))
@@ -95,7 +99,7 @@ export const make = Effect.fnUntraced(function*(
         storage.claim({
           owners: groups.map((group) => group.owner),
           lanes: asked,
-          limit: Math.min(limits.claimDeliveries, limits.window - state.deliveries.size),
+          limit,
           bytes: limits.windowBytes - state.windowBytes,
           suspectClaims: limits.suspectClaims,
           suspectProviders: state.suspects === 0 ? subscribed.providers : []
@@ -124,8 +128,6 @@ export const make = Effect.fnUntraced(function*(
     state.answerLost = false
     const held = yield* storage.held(groups.map((group) => group.owner))
     const unknown = held.filter((claim) => !state.deliveries.has(claim.deliveryId) && !left.has(claim.deliveryId))
-    // Whether one that left is held by a later claim, the next look tells.
-    if (held.some((claim) => left.has(claim.deliveryId))) state.answerLost = true
     yield* takeSome(unknown, groups)
   }).pipe(
     Effect.onError(() =>

@@ -56,10 +56,7 @@ export const make = Effect.fnUntraced(function*(
       if (stuck.has(outcome.deliveryId)) continue
       // A claim that was given back when nobody knew, and made again: this outcome is its own.
       const parked = state.again.get(outcome.deliveryId)
-      if (
-        ids.has(outcome.deliveryId) && parked?.group === ready.group &&
-        parked.claimed.attemptCount === ready.claimed.attemptCount
-      ) State.unpark(state, parked)
+      if (parked && ids.has(outcome.deliveryId) && State.isSameClaim(parked, ready)) State.unpark(state, parked)
       if (ids.has(outcome.deliveryId)) live.offer(() => recordedOf(finished))
       if (ids.has(outcome.deliveryId) && transition._tag === "Retry" && ready.group.phase === "open") {
         State.backlog(state, ready.group, ready.claimed.subscriptionId, transition.dueAtMs)

@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import type * as Filter from "../Filter.ts"
 import * as Id from "../Id.ts"
 import type { MessageId, SubscriptionId } from "../Id.ts"
+import { defaults } from "../Limits.ts"
 import type { Message } from "../Message.ts"
 import { Registry } from "../Registry.ts"
 import { type NewDelivery, type Routing, Storage, type Unrouted } from "../Storage.ts"
@@ -64,7 +65,7 @@ export const make = Effect.fnUntraced(function*(
     for (const item of batch) {
       const { message } = item
       const wanting = item.error === undefined && item.exposed ? subscribed.matching(message) : []
-      const matching = passing(item, wanting)
+      const matching = yield* passing(item, wanting)
       // A fan-out too large for one statement with others goes alone.
       if (deliveries.length > 0 && deliveries.length + matching.length > limits.routeDeliveries) break
       for (const subscription of matching) {
@@ -149,19 +150,29 @@ export const make = Effect.fnUntraced(function*(
 
 // --- internal ---
 
+/** How many values filters look at before others get their turn. */
+const turn = 5000
+
 /** The subscriptions whose filter holds; the payload is parsed if one has a filter. */
-const passing = (item: Transformed, wanting: ReadonlyArray<Matching>): ReadonlyArray<Subscription> => {
+const passing = Effect.fnUntraced(function*(item: Transformed, wanting: ReadonlyArray<Matching>) {
   let input: Filter.Input | undefined
+  let spent = 0
   const passed: Array<Subscription> = []
   for (const { holds, subscription } of wanting) {
     if (holds) {
       const { eventId, orderingKey, tenantId } = item.message
       input ??= { eventId, tenantId, orderingKey, payload: JSON.parse(item.payloadJson) }
-    }
-    if (!holds || (input && holds(input))) passed.push(subscription)
+      const steps = { left: defaults.filterSteps }
+      if (holds(input, steps)) passed.push(subscription)
+      spent += defaults.filterSteps - steps.left
+      if (spent > turn) {
+        spent = 0
+        yield* Effect.yieldNow
+      }
+    } else passed.push(subscription)
   }
   return passed
-}
+})
 
 /** Counts what a batch puts into each lane against the lane's room, the window and its bytes. */
 const roomOf = (state: State.State, now: number, monotonicMs: number) => {

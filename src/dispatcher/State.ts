@@ -100,6 +100,8 @@ export const admit = (self: State, ready: Lane.Ready): boolean => {
     return false
   }
   if (self.deliveries.has(deliveryId)) {
+    const parked = self.again.get(deliveryId)
+    if (parked) unpark(self, parked)
     ready.group.held++
     self.again.set(deliveryId, ready)
     return true
@@ -147,6 +149,10 @@ export const dismiss = (self: State, ready: Lane.Ready): void => {
 export const unpark = (self: State, ready: Lane.Ready): void => {
   if (self.again.delete(ready.claimed.deliveryId)) ready.group.held--
 }
+
+/** Whether two claims of a delivery stand for one place in its history: the outcome of either is recorded by both. */
+export const isSameClaim = (a: Lane.Ready, b: Lane.Ready | undefined): boolean =>
+  a.group === b?.group && a.claimed.attemptCount === b.claimed.attemptCount
 
 /** How many more deliveries the lanes whose endpoints hang may take into memory together. */
 export const slowRoom = (self: State, monotonicMs: number): number => {

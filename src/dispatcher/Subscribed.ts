@@ -14,7 +14,7 @@ import { type Subscription, wants } from "../Subscription.ts"
 /** A subscription with its filter compiled, where it has one. */
 export interface Matching {
   readonly subscription: Subscription
-  readonly holds: ((input: Filter.Input) => boolean) | undefined
+  readonly holds: ((input: Filter.Input, steps?: Filter.Steps) => boolean) | undefined
 }
 
 /** The cached subscriptions. */

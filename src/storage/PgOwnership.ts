@@ -7,6 +7,7 @@ import type { SqlError } from "effect/sql"
 import * as Id from "../Id.ts"
 import type { Dispatching, Owner } from "../Storage.ts"
 import { array } from "./PgArray.ts"
+import type { PgClock } from "./PgClock.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import { ms } from "./PgRows.ts"
 
@@ -42,8 +43,8 @@ export const fence = (sql: PgClient.PgClient, owners: ReadonlyArray<Owner>) =>
 export const make = (
   sql: PgClient.PgClient,
   engine: PgErrors.Engine,
-  measured: (sentAtMs: number, databaseMs: number, receivedAtMs: number) => Effect.Effect<void>,
-  clockMs: Effect.Effect<number>
+  /** Runs a reading of the database's clock, and learns from it. */
+  measured: PgClock["measured"]
 ): Pick<Dispatching, "renewLease" | "returnLease" | "takeOver" | "giveBack" | "recover"> => {
   const lockTimeout = (error: SqlError.SqlError) => error.reason._tag === "LockTimeoutError"
 
@@ -129,13 +130,11 @@ export const make = (
   return {
     renewLease: (runnerId, leaseMs) =>
       engine(Effect.gen(function*() {
-        const sentAtMs = yield* clockMs
-        const [lease] = yield* sql<{ readonly now: number }>`
+        yield* measured(sql<{ readonly now: number }>`
           insert into hookline.runners (id, lease_until)
           values (${Id.toUuid(runnerId)}::uuid, clock_timestamp() + make_interval(secs => ${leaseMs / 1000}))
           on conflict (id) do update set lease_until = excluded.lease_until
-          returning ${sql.literal(ms("clock_timestamp()"))} as now`
-        if (lease) yield* measured(sentAtMs, lease.now, yield* clockMs)
+          returning ${sql.literal(ms("clock_timestamp()"))} as now`)
         // In a snapshot of its own: a take-over that saw the older lease is seen here.
         const owned = yield* sql<OwnerRow>`select worker_group, partition, epoch::float8 as epoch from hookline.owners
           where runner_id = ${Id.toUuid(runnerId)}::uuid`

@@ -3,7 +3,7 @@
  * engine has connections of its own, with timeouts of its own.
  */
 import { PgClient } from "@effect/sql-pg"
-import { Clock, Effect, Layer, Ref, Schedule, Schema } from "effect"
+import { Effect, Layer, Schedule, Schema } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { Migrator, SqlClient, SqlError } from "effect/sql"
 import { Limits } from "../Limits.ts"
@@ -11,6 +11,7 @@ import { Storage, type StorageUnavailable } from "../Storage.ts"
 import { migrations } from "./Migrations.ts"
 import * as PgAdministration from "./PgAdministration.ts"
 import * as PgAppend from "./PgAppend.ts"
+import * as PgClock from "./PgClock.ts"
 import * as PgDispatching from "./PgDispatching.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgOwnership from "./PgOwnership.ts"
@@ -103,27 +104,13 @@ export const layer = (options?: {
           while: (error) => error._tag === "StorageUnavailable"
         })
       )
-      const clock = yield* Ref.make({ offsetMs: 0, tripMs: Number.POSITIVE_INFINITY })
-      const now = Effect.flatMap(
-        Clock.currentTimeMillis,
-        (time) => Effect.map(Ref.get(clock), ({ offsetMs }) => time + offsetMs)
-      )
-      // A long trip tells little: half of it is the error. A database that has become slower is believed after a while.
-      const measured = (sentAtMs: number, databaseMs: number, receivedAtMs: number) =>
-        Ref.update(clock, (known) => {
-          const tripMs = receivedAtMs - sentAtMs
-          return tripMs <= 2 * known.tripMs + 5
-            ? { offsetMs: Math.round(databaseMs - (sentAtMs + receivedAtMs) / 2), tripMs }
-            : { ...known, tripMs: known.tripMs * 1.2 + 1 }
-        })
-      const sentAtMs = yield* Clock.currentTimeMillis
-      const [database] = yield* PgErrors.engine(sql<{ readonly now: number }>`
-        select ${sql.literal(ms("clock_timestamp()"))} as now`)
-      if (database) yield* measured(sentAtMs, database.now, yield* Clock.currentTimeMillis)
+      const { measured, now } = yield* PgClock.make
+      yield* PgErrors.engine(measured(sql<{ readonly now: number }>`
+        select ${sql.literal(ms("clock_timestamp()"))} as now`))
       const engine = PgErrors.answering(limits.answerTimeoutMs)
       return Storage.of({
         ...PgAppend.make(client, now, limits.emitTimeoutMs),
-        ...PgOwnership.make(sql, engine, measured, Clock.currentTimeMillis),
+        ...PgOwnership.make(sql, engine, measured),
         ...PgDispatching.make(sql, engine),
         ...PgAdministration.make(reading, PgErrors.answering(limits.statementTimeoutMs))
       })

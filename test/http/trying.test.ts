@@ -135,6 +135,8 @@ describe("a filter", () => {
       const path = `/api/v1/subscriptions/${created.json["id"]}`
       const changed = yield* call("PATCH", path, { filter: { not: db } })
       assert.deepStrictEqual(changed.json["filter"], { not: db })
+      const odd = yield* call("PATCH", path, { filter: { field: "payload.incidentId", atLeast: 1 } })
+      assert.strictEqual(odd.status, 422)
       yield* emit(["db"])
       yield* emit(["cache"])
       yield* until("the other one is", () => endpoints.seen.length === 2)
@@ -207,7 +209,7 @@ describe("an explanation", () => {
         later: [
           "changed-since",
           "",
-          "it was made or changed after the message was routed; it would get the message now"
+          "it was made after the message was routed; it would get the message now"
         ]
       })
       const { json: message } = yield* call("GET", `/api/v1/messages/${id}`)
@@ -271,6 +273,8 @@ describe("a rotation of the signing secret", () => {
       const keys = yield* Schema.decodeUnknownEffect(Schema.Array(Schema.String))(rotated.json["signingPublicKeys"])
       assert.strictEqual(keys.length, 2)
       assert.isTrue(keys.every((key) => key.startsWith("whpk_")))
+      const last = yield* call("POST", path, { overlapMs: 0 })
+      assert.lengthOf(yield* Schema.decodeUnknownEffect(Schema.Array(Schema.String))(last.json["signingPublicKeys"]), 1)
       for (
         const [body, field] of [
           [{ signingSecret: "whsec_short" }, "signingSecret"],
