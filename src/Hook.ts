@@ -184,8 +184,11 @@ export const make = <A, E>(id: string, options: {
  * @category combinators
  * @since 0.1.0
  */
-export const emit = <A>(hook: Hook<A>, payload: A, options?: EmitOptions): Effect.Effect<MessageId, EmitError, Hooks> =>
-  Effect.flatMap(Hooks, (hooks) => hooks.emit(hook, payload, options))
+export const emit = <A>(
+  hook: Hook<A>,
+  payload: NoInfer<A>,
+  options?: EmitOptions
+): Effect.Effect<MessageId, EmitError, Hooks> => Effect.flatMap(Hooks, (hooks) => hooks.emit(hook, payload, options))
 
 /**
  * Offers a payload to the local listeners of this process alone; nothing is stored.
@@ -195,7 +198,7 @@ export const emit = <A>(hook: Hook<A>, payload: A, options?: EmitOptions): Effec
  */
 export const emitLocal = <A>(
   hook: Hook<A>,
-  payload: A
+  payload: NoInfer<A>
 ): Effect.Effect<void, PayloadRefused | HookNotRegistered, Hooks> =>
   Effect.flatMap(Hooks, (hooks) => hooks.emitLocal(hook, payload))
 

@@ -160,6 +160,18 @@ describe("the guides", () => {
     )
   })
 
+  it("show the tests of the example as they are, which run with the others", () => {
+    const page = read("docs/guides/testing.md")
+    for (
+      const [info, file] of [["ts", "incident.ts"], ["ts no-run", "endpoint.test.ts"], [
+        "ts no-run",
+        "incident.test.ts"
+      ]]
+    ) {
+      assert.include(blocks(page, `${info} file=${file}`), read(`examples/property-test/${file}`))
+    }
+  })
+
   it("link to pages and headings that there are", () => {
     const pages = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/subscriptions.md"].concat(
       Fs.readdirSync(Path.join(root, "docs/guides")).map((page) => `docs/guides/${page}`)
