@@ -1,4 +1,5 @@
 /**
- * `hookline/postgres`: the storage on PostgreSQL.
+ * `hookline/postgres`: the storage on PostgreSQL, and an embedded PostgreSQL for development, demonstrations and tests.
  */
+export * as EmbeddedPostgres from "./EmbeddedPostgres.ts"
 export * as PgStorage from "./PgStorage.ts"
