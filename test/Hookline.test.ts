@@ -5,13 +5,13 @@ import * as Provider from "../src/Provider.ts"
 import { Storage } from "../src/Storage.ts"
 import { MemoryTransactions } from "../src/StorageMemory.ts"
 import { Subscriptions } from "../src/Subscriptions.ts"
-import { Broken, Created, Endpoints, layer, subscribe, until } from "./support/world.ts"
+import { Broken, Created, Endpoints, layer, subscribe, until, within } from "./support/world.ts"
 
 const payload = { incidentId: "i1", systemIds: ["s1"] }
 
 const world = <A, E>(body: (endpoints: Endpoints) => Effect.Effect<A, E, LayerSuccess>) => {
   const endpoints = new Endpoints()
-  return body(endpoints).pipe(Effect.provide(layer(endpoints)))
+  return within(layer(endpoints), body(endpoints))
 }
 type LayerSuccess = ReturnType<typeof layer> extends Layer.Layer<infer R, infer _E, infer _R> ? R
   : never
@@ -242,6 +242,13 @@ describe("Hookline", () => {
             discard: true
           })
           yield* until("the dead endpoint has its fill", () => endpoints.of("dead").length >= 64)
+          // Messages that are routed later would go to the healthy endpoint as well.
+          const storage = yield* Storage
+          yield* until(
+            "all are routed",
+            () =>
+              Effect.map(storage.due({ aheadMs: 0 }), (all) => !all.some(({ unrouted }) => unrouted)).pipe(Effect.orDie)
+          )
           yield* subscribe("healthy")
           const started = endpoints.of("dead").length
           for (let n = 0; n < 20; n++) {

@@ -50,7 +50,7 @@ export const receive = Effect.fnUntraced(function*(given: Given) {
     // Counted on arrival: with a delay, later requests may overtake.
     const status = left > 0 ? 500 : 200
     if (left > 0) left--
-    yield* Effect.sleep(given.delay)
+    yield* Effect.interruptible(Effect.sleep(given.delay))
     const seen = {
       at: DateTime.formatIso(DateTime.makeUnsafe(nowMs)),
       messageId: request.headers["webhook-id"] ?? null,
@@ -74,7 +74,12 @@ export const receive = Effect.fnUntraced(function*(given: Given) {
   yield* Layer.launch(
     HttpServer.serve(answer).pipe(
       Layer.tap(() => listening),
-      Layer.provide(NodeHttpServer.layer(createServer, { port: given.port, host: "127.0.0.1" })),
+      Layer.provide(NodeHttpServer.layer(createServer, {
+        port: given.port,
+        host: "127.0.0.1",
+        // Who stops it does not wait for a delay that simulates a slow receiver.
+        gracefulShutdownTimeout: "100 millis"
+      })),
       Layer.catchTag("ServeError", () => Layer.effectDiscard(Effect.fail(portTaken(given.port))))
     )
   )

@@ -60,6 +60,9 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit(0)
 })
 
+// A terminal that is closed stops a runner as SIGTERM does: with its PostgreSQL, and after what is under way.
+process.on("SIGHUP", () => process.kill(process.pid, "SIGTERM"))
+
 Command.run(hookline, { version }).pipe(
   Effect.tapCause((cause) => {
     const error = Cause.squash(cause)

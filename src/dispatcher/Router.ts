@@ -59,6 +59,8 @@ export const make = Effect.fnUntraced(function*(
     const now = yield* storage.now
     const monotonic = yield* State.monotonicMs
     const room = roomOf(state, now, monotonic)
+    // A reload may come between two messages: what was matched before it must be found stale.
+    const version = subscribed.version()
     const messages: Array<Routing["messages"][number]> = []
     const deliveries: Array<NewDelivery> = []
     const bound = new Map<string, { readonly item: Transformed; readonly subscriptionVersion: number }>()
@@ -85,7 +87,7 @@ export const make = Effect.fnUntraced(function*(
         error: item.error
       })
     }
-    return { routing: { version: subscribed.version(), messages, deliveries }, bound, now }
+    return { routing: { version, messages, deliveries }, bound, now }
   })
 
   /** Routes a batch; a message whose rows the database refuses is set aside, alone. Returns how many went through. */

@@ -106,6 +106,8 @@ export const find = Effect.fnUntraced(function*(dataDir: string): Effect.fn.Retu
   const passwordFile = Path.join(folder, "postgres-password")
   const password = yield* read(passwordFile)
   if (password === undefined || password === "") {
+    // Data of another version is not ours to open, with or without a password.
+    if (made !== installed.split(".")[0]) return { installed, made, running: undefined }
     return yield* failed(`${passwordFile} is gone, so nobody can log in: put it back.`)
   }
   const port = yield* Postmaster.find({

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import * as Fs from "node:fs"
+import * as Http from "node:http"
 import * as Path from "node:path"
 import { exited, folder, hookline, kill, until } from "../support/process.ts"
 import { config, freePort, ready, startArgs } from "../support/runner.ts"
@@ -111,12 +112,35 @@ describe("hookline start and listen", () => {
         yield* until("the runner serves again", ready(port))
         assert.strictEqual(postmaster(dataDir), server)
         assert.strictEqual(Fs.readFileSync(Path.join(dataDir, "admin-key"), "utf8"), key)
-        yield* kill(second.child, "SIGTERM")
-        yield* exited(second.child)
+        // As when its terminal is closed.
+        yield* kill(second.child, "SIGHUP")
+        assert.include([0, 130], yield* exited(second.child))
         assert.isUndefined(postmaster(dataDir))
       }),
     90_000
   )
+
+  it.live("a receiver that waits before it answers is stopped at once", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const receiver = yield* hookline(["listen", "--port", String(port), "--delay", "60000"])
+      yield* until("the receiver listens", Effect.sync(() => receiver.output.text.includes("Listening")))
+      const client = yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          Http.request({ port, host: "127.0.0.1", method: "POST", headers: { expect: "100-continue" } }).on(
+            "error",
+            () => {}
+          )
+        ),
+        (client) => Effect.sync(() => client.destroy())
+      )
+      yield* Effect.callback<void>((resume) => {
+        client.on("continue", () => resume(Effect.void)).flushHeaders()
+      })
+      client.end("{}")
+      yield* kill(receiver.child, "SIGINT")
+      assert.include([0, 130], yield* exited(receiver.child).pipe(Effect.timeout("20 seconds")))
+    }), 60_000)
 })
 
 describe("what can't be used is told in a sentence, without a stack", () => {

@@ -1,7 +1,7 @@
 /**
  * A small world for tests of the engine: a plugin with a hook, a provider whose endpoints are scripted, the memory storage.
  */
-import { Clock, Effect, Layer, Redacted, Schema, SchemaTransformation } from "effect"
+import { Clock, Effect, Exit, Fiber, Layer, Redacted, Schema, SchemaTransformation, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as Hook from "../../src/Hook.ts"
 import * as Hookline from "../../src/Hookline.ts"
@@ -124,4 +124,16 @@ export const until = <R = never>(
       yield* TestClock.adjust(50)
     }
     return yield* Effect.die(new Error(`it did not come to pass within ${limitMs} ms of virtual time: ${what}`))
+  })
+
+/** Provides a layer, and lets virtual time pass while it closes: stopping waits for attempts that hang. */
+export const within = <R, E, A, E2>(layer: Layer.Layer<R, E>, body: Effect.Effect<A, E2, R>) =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const context = yield* Layer.buildWithScope(layer, scope)
+    const exit = yield* Effect.exit(Effect.provide(body, context))
+    const closing = yield* Effect.forkChild(Scope.close(scope, Exit.asVoid(exit)))
+    yield* until("all is closed", () => closing.pollUnsafe() !== undefined)
+    yield* Fiber.join(closing)
+    return yield* exit
   })
