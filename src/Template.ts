@@ -191,7 +191,7 @@ const parse = (source: string, mode: Mode, limits: Limits) => {
   const engine = mode === "json" ? engines.json : engines.none
   const nodes = engine.parse(source)
   check(engine, nodes, limits)
-  const encodes = mode === "url" && /^\s*https?:\/\/[^/?#]*[/?#]/iu.test(leadingText(nodes))
+  const encodes = mode === "url" && /^\s*https?:\/\/[^/?#]+[/?#]/iu.test(leadingText(nodes))
   return encodes ? { encodes, engine: engines.url, nodes: engines.url.parse(source) } : { encodes, engine, nodes }
 }
 
@@ -365,7 +365,8 @@ const headerProblem = (value: string): string | undefined => {
   return `the result has the character U+${code}, which no header may hold; write such values with the filter url_encode`
 }
 
+// Whoever reads a URL drops line breaks and tabs, and spaces around it.
 const pathProblem = (url: string): string | undefined =>
-  /^[^?#]*[/\\](?:\.|%2e){1,2}(?:[/\\?#]|$)/iu.test(url)
+  /^[^?#]*[/\\](?:\.|%2e){1,2}(?:[/\\?#]|$)/iu.test(url.replace(/[\0- ]/gu, ""))
     ? "the URL's path has a segment . or .., which leads to another path"
     : undefined

@@ -3,7 +3,7 @@
  * rendering may take. LiquidJS bounds its time between nodes, and its memory where it makes something new; the steps in
  * between are bounded here.
  */
-import { CaptureTag, Context, Drop, filters, Liquid, toValue, toValueSync } from "liquidjs"
+import { CaptureTag, Context, defaultOperators, Drop, filters, Liquid, toValue, toValueSync } from "liquidjs"
 import type { Emitter, FilterImplOptions, RenderOptions, Template } from "liquidjs"
 import type { Limits } from "./Limits.ts"
 
@@ -71,6 +71,7 @@ export const make = (escape: Escape): Liquid => {
     locale: "en-US",
     // No file is read even if a tag should ask for one.
     templates: {},
+    operators: { ...defaultOperators, contains },
     ...(outputEscape ? { outputEscape } : {})
   })
   for (const name of Object.keys(engine.tags)) if (!tags.includes(name)) delete engine.tags[name]
@@ -206,6 +207,18 @@ const sharing = new Set(["concat", "push", "unshift"])
 /** Their first argument is a path, which LiquidJS reads as an expression: one with a range might never end. */
 const pathFilters = new Set(["where", "reject", "group_by", "has", "find", "find_index"])
 
+/** Their first argument is searched for in the value. */
+const searching = /^(?:remove|replace)(?:_first|_last)?$|^split$/u
+
+/** Characters of a text times those of what is searched for in it: what a search may cost, and nothing looks at the time in it. */
+const searchCost = 100_000_000
+
+const checkSearch = (text: unknown, found: unknown): void => {
+  if (plain(text).length * plain(found).length > searchCost) {
+    throw new Error("both the text and what is searched for in it are too long; search for less")
+  }
+}
+
 /** Characters of a date's format: each of its fields may cost a formatter of its own. */
 const dateFormatLength = 200
 
@@ -218,6 +231,7 @@ const bounded = (name: string, filter: FilterImplOptions): FilterImplOptions => 
       if (pathFilters.has(name) && plain(args[0]).includes("(")) {
         throw new Error(`"${name}" takes a path of names, such as "a.b"`)
       }
+      if (searching.test(name)) checkSearch(value, args[0])
       if (name.startsWith("date")) {
         // In a payload they are words like any other; in the template itself they are refused.
         if (isClock(value)) return value
@@ -230,6 +244,12 @@ const bounded = (name: string, filter: FilterImplOptions): FilterImplOptions => 
       return result
     }
   }
+}
+
+const contains: typeof defaultOperators[string] = (value: unknown, item: unknown, reading: Context) => {
+  const text: unknown = toValue(value)
+  if (typeof text === "string") checkSearch(text, item)
+  return defaultOperators["contains"]?.(text, item, reading) ?? false
 }
 
 const json: FilterImplOptions = {

@@ -241,7 +241,7 @@ describe("a template in a URL", () => {
   it.effect("fails where a value would climb out of its path", () =>
     Effect.gen(function*() {
       for (const a of [".", ".."]) {
-        for (const rest of ["", "/", "/x", "?b", "#c"]) {
+        for (const rest of ["", "/", "/x", "?b", "#c", "\n", " ", "\t/x"]) {
           const failed = yield* failure(`https://a.example/in/{{ payload.a }}${rest}`, { a }, "url")
           assert.include(failed.message, "segment . or ..")
         }
@@ -445,6 +445,25 @@ describe("a rendering ends", () => {
       const slow = yield* limited({ templateRenderMs: -1 })
       assert.include(slow.message, "longer than -1 ms")
       assert.isTrue(slow.timedOut)
+    }))
+
+  it.effect("at once where a search would take long", () =>
+    Effect.gen(function*() {
+      const [text, part] = ["a".repeat(200_000), `${"a".repeat(50_000)}b${"a".repeat(50_000)}`]
+      const searches = [
+        "{% if payload.text contains payload.part %}{% endif %}",
+        ...["remove", "remove_first", "remove_last", "replace", "replace_first", "replace_last", "split"].map((
+          filter
+        ) => `{{ payload.text | ${filter}: payload.part }}`)
+      ]
+      for (const source of searches) {
+        const failed = yield* failure(source, { text, part })
+        assert.include(failed.message, "search for less", source)
+        assert.isFalse(failed.timedOut)
+      }
+      const few =
+        "{% if payload.text contains \"b\" %}yes{% else %}{{ payload.text | replace: \"a\", \"\" }}no{% endif %}"
+      assert.strictEqual(yield* render(few, { text }), "no")
     }))
 
   it.effect("with the place of the failure", () =>

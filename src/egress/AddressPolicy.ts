@@ -95,6 +95,8 @@ const isAllowed = (address: Address, allowed: Allowed): boolean =>
 /** Networks that ipaddr.js has no range for, or counts as unicast. */
 const special: ReadonlyArray<readonly [string, string]> = [
   ["192.0.0.0/24", "reserved"],
+  // Azure's host, from inside each of its machines.
+  ["168.63.129.16/32", "cloud platform"],
   ["192.88.99.0/24", "reserved"],
   ["192.0.2.0/24", "documentation"],
   ["198.51.100.0/24", "documentation"],

@@ -221,7 +221,7 @@ export class Messages extends HttpApiGroup.make("messages").add(
     payload: Emission,
     success: Schema.Struct({ id: MessageId }).pipe(HttpApiSchema.status(202)),
     error: [Refused, Conflict, Unavailable]
-  }),
+  }).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.get("list", "/messages", {
     query: { ...page, eventId: Schema.optionalKey(name), tenantId: Schema.optionalKey(name) },
     success: list(MessageView),

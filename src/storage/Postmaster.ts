@@ -77,7 +77,8 @@ export const find = (place: Place): Effect.Effect<number | undefined> =>
   })
 
 /**
- * Stops the folder's server: fast, or else at once. One that is gone is not looked for: its process id may be another's by now.
+ * Stops the folder's server: fast, or else at once. One that is gone is not looked for: its process id may be another's by
+ * now. One that another runner uses is left to it.
  *
  * @category destructors
  * @since 0.1.0
@@ -86,6 +87,9 @@ export const stop = (place: Place, port: number): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { is } = yield* ask(place, port)
     if (is === "closed" || is === "other") return
+    if (yield* usedByOthers(place, port)) {
+      return yield* Effect.logInfo(`The PostgreSQL on ${place.data} goes on: another Hookline uses it`)
+    }
     const seconds = String(Math.ceil(place.limits.embeddedStopMs / 1000))
     const stopping = (mode: string) => place.pgCtl(["stop", "-D", place.data, "-m", mode, "-w", "-t", seconds])
     yield* stopping("fast").pipe(Effect.catch(() => Effect.ignore(stopping("immediate"))))
@@ -186,19 +190,7 @@ const passes = (is: Answer["is"]) => is === "busy" || is === "silent"
 
 /** Asks who serves a port. The folder's password alone proves little: a copy of the folder has the same. */
 const ask = (place: Place, port: number): Effect.Effect<Answer> =>
-  Effect.scoped(Effect.gen(function*() {
-    const { password } = place
-    const session = yield* PgConnection.make({
-      host: "127.0.0.1",
-      port,
-      ssl: false,
-      username: "hookline",
-      database: "postgres",
-      password
-    })
-    const { rows: [row] } = yield* session.query("select current_setting('data_directory') as folder", [], false)
-    return String(row?.["folder"])
-  })).pipe(
+  value(place, port, "select current_setting('data_directory') as value").pipe(
     Effect.map((folder): Answer =>
       samePlace(folder, place.data)
         ? { is: "ours", why: "" }
@@ -209,6 +201,33 @@ const ask = (place: Place, port: number): Effect.Effect<Answer> =>
       duration: place.limits.embeddedAnswerMs,
       orElse: () => Effect.succeed<Answer>({ is: "silent", why: `nothing answers in time at its port ${port}` })
     })
+  )
+
+/** What a query says about the server of a port. */
+const value = ({ password }: Place, port: number, query: string) =>
+  Effect.scoped(Effect.gen(function*() {
+    const session = yield* PgConnection.make({
+      host: "127.0.0.1",
+      port,
+      ssl: false,
+      username: "hookline",
+      database: "postgres",
+      password
+    })
+    const { rows: [row] } = yield* session.query(query, [], false)
+    return String(row?.["value"])
+  }))
+
+/** Sessions of Hookline, one's own just closed among them: those end in a moment. */
+const usedByOthers = (place: Place, port: number): Effect.Effect<boolean> =>
+  value(place, port, "select count(*) as value from pg_stat_activity where application_name like 'hookline%'").pipe(
+    Effect.map((count) => count !== "0"),
+    Effect.repeat({
+      while: (used) => used,
+      schedule: Schedule.spaced("100 millis").pipe(Schedule.upTo({ times: 10 }))
+    }),
+    Effect.timeout(place.limits.embeddedAnswerMs),
+    Effect.catch(() => Effect.succeed(false))
   )
 
 const samePlace = (a: string, b: string): boolean => {

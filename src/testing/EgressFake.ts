@@ -21,7 +21,7 @@ import * as Requests from "./Requests.ts"
  *
  * **Details**
  *
- * It keeps to the limits of the real one: the request's timeout, and how much of an answer is read. No address is forbidden
+ * It keeps to the rules of the real one: the request's timeout, how much of an answer is read, what a header may hold. No address is forbidden
  * but by `Endpoints.forbid`.
  *
  * @category layers
@@ -49,6 +49,11 @@ export const layer: Layer.Layer<Egress | Endpoints.Endpoints | Requests.Requests
         send: Effect.fnUntraced(function*(asked) {
           const refusal = endpoints.refusal(asked.url)
           if (refusal !== undefined) return yield* new ForbiddenTarget({ message: refusal })
+          const malformed = asked.headers.find((text, i) => !(i % 2 === 0 ? headerName : headerValue).test(text))
+          if (malformed !== undefined) {
+            const message = `${JSON.stringify(malformed)} can't be in a header`
+            return yield* new ConnectionFailed({ code: "UND_ERR_INVALID_ARG", message })
+          }
           const timeoutMs = asked.timeoutMs ?? limits.requestTimeoutMs
           const request = Requests.make(asked, yield* Clock.currentTimeMillis)
           const place = requests.push(request) - 1
@@ -84,6 +89,10 @@ export const layer: Layer.Layer<Egress | Endpoints.Endpoints | Requests.Requests
 )
 
 // --- internal ---
+
+// As RFC 9110 has them; names of the connection's own are not for a request to set.
+const headerName = /^(?!(?:connection|expect|keep-alive|transfer-encoding|upgrade)$)[!#$%&'*+\-.^_`|~\w]+$/iu
+const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/u
 
 const instead = (fault: Exclude<EndpointFault, "reset">): Endpoints.Answer => {
   switch (fault) {

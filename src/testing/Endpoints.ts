@@ -191,6 +191,7 @@ export const make = (): Endpoints["Service"] => {
       if (parsed.protocol !== "http:" && parsed.protocol !== "https:") {
         return `${parsed.protocol} is not allowed: use https: or http:`
       }
+      if (parsed.username !== "" || parsed.password !== "") return "a URL may hold no user name or password"
       return forbidden.get(parsed.href)
     }
   }

@@ -194,6 +194,15 @@ const robust = <R>(bench: Bench<R>): Proofs<R> => ({
     for (const script of scripts) {
       assertWithout([...secrets, signingSecret], yield* Effect.exit(attempt(bench, script)))
     }
+    // Endpoints repeat what they got.
+    for (const status of [200, 400, 401, 410, 503]) {
+      const repeats: Endpoints.Script = ({ body, headers, url }) =>
+        Endpoints.reply(status, {
+          headers: { "x-repeated": Object.values(headers).join(", ") },
+          body: [url, headers, body]
+        })
+      assertWithout([...secrets, signingSecret], yield* Effect.exit(attempt(bench, repeats)))
+    }
     for (const { config } of bench.refusedConfigs) {
       assertWithout(yield* secretsOf(bench.provider.config, config), yield* Effect.exit(refusal(bench, config)))
     }

@@ -37,6 +37,10 @@ describe("the HTTP API", () => {
 
     it.effect("an emit is answered with 202 and its id, and a repetition with the same", () =>
       Effect.gen(function*() {
+        for (const misspelt of ["idempotency_key", "tenant"]) {
+          const refused = yield* call("POST", "/api/v1/messages", emission({ [misspelt]: "a" }))
+          assert.strictEqual(refused.status, 422)
+        }
         const body = emission({ idempotencyKey: "k1", payload: { incidentId: "i", systemIds: [], extra: 1 } })
         const first = yield* call("POST", "/api/v1/messages", body)
         assert.strictEqual(first.status, 202)

@@ -4,6 +4,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Redacted } from "effect"
+import { Reactivity } from "effect/reactivity"
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import { connect } from "node:net"
@@ -196,6 +197,22 @@ describe("the embedded PostgreSQL", () => {
       assert.isFalse(Fs.existsSync(lockOf(dir)))
       yield* ended(pid)
     }))
+
+  it.live("goes on for a runner that still uses it, whose end stops it", () =>
+    Effect.gen(function*() {
+      const dir = yield* dataDir
+      const pid = yield* Effect.scoped(Effect.gen(function*() {
+        const first = yield* EmbeddedPostgres.make({ dataDir: dir })
+        const sql = yield* PgClient.make({ url: first.url, maxConnections: 1, applicationName: "hookline" })
+        yield* sql`select 1`
+        const pid = postmaster(dir)
+        yield* Effect.scoped(EmbeddedPostgres.make({ dataDir: dir }))
+        yield* sql`select 1`
+        assert.strictEqual(postmaster(dir), pid)
+        return pid
+      }))
+      yield* ended(pid)
+    }).pipe(Effect.provide(Reactivity.layer)), 60_000)
 
   it.live("is one server for all processes that start on a fresh folder at once", () =>
     Effect.gen(function*() {

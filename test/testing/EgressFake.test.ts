@@ -36,6 +36,15 @@ describe("EgressFake", () => {
       assert.lengthOf(yield* Requests.to(url), 7)
     }).pipe(Effect.provide(EgressFake.layer)))
 
+  it.effect("refuses what the real door refuses: headers that can't be sent, names and passwords in URLs", () =>
+    Effect.gen(function*() {
+      for (const headers of [["x-a", "a\r\nb"], ["x-a", "日本"], ["x a", "b"], ["", "b"], ["expect", "100-continue"]]) {
+        assert.strictEqual(yield* sent({ headers }), "ConnectionFailed", headers.join())
+      }
+      assert.strictEqual(yield* sent({ url: "https://a:b@example.com/hook" }), "ForbiddenTarget")
+      assert.strictEqual(yield* sent({ headers: ["X-A", "é\tb"] }), 200)
+    }).pipe(Effect.provide(EgressFake.layer)))
+
   it.effect("answers each request as a function says, also an effectful one", () =>
     Effect.gen(function*() {
       yield* Endpoints.script(url, ({ json }) => json === 1 ? 201 : 400)

@@ -78,6 +78,17 @@ describe("ProviderSuite", () => {
       assert.include(endless, "an attempt can be interrupted, and its request with it")
     }))
 
+  it.effect("finds a provider out that keeps what endpoints repeat", () =>
+    Effect.gen(function*() {
+      const keeps = yield* failed((token) =>
+        Effect.flatMap(Egress, (egress) =>
+          Effect.orDie(egress.send({ method: "POST", url, headers: ["authorization", token], body: "{}" })).pipe(
+            Effect.map(({ body, headers, statusCode }) => ({ statusCode, response: { headers, body } }))
+          ))
+      )
+      assert.include(keeps, "no secret is in an error, nor in what is kept of an attempt")
+    }))
+
   it.effect("finds a provider out that shows its secrets, and one that throws", () =>
     Effect.gen(function*() {
       const shows = yield* failed((token) =>

@@ -33,7 +33,7 @@ export const names: ReadonlyArray<string> = [
 
 /**
  * The URL as it is signed, in the one spelling that every verifier arrives at, and the headers to be added, names and values
- * in turn. Throws where the URL has a percent sign that encodes nothing.
+ * in turn. Throws where the URL has a percent sign that encodes no UTF-8.
  *
  * **Gotchas**
  *
@@ -62,7 +62,9 @@ export const sign = (
     "x-amz-date": new Date(nowMs).toISOString().replaceAll(/[-:]|\.\d+/gu, ""),
     ...(sessionToken === undefined ? {} : { "x-amz-security-token": sessionToken })
   }
-  const path = url.pathname + url.search
+  // aws4 encodes a path anew that has characters such as [ and |, with the percent signs that are in it already.
+  const path = (url.pathname + url.search).replace(/[^\w;,/?:@&=+$\-.!~*'()#%]/gu, encodeURIComponent)
+  decodeURIComponent(path)
   // The host and the length are signed too; the transport writes them, with the same values.
   const signed = aws4.sign(
     { host: url.host, path, method, body, service, region, headers: { ...headers, ...added } },

@@ -44,6 +44,7 @@ export const provider: Provider.Provider<Egress> = Provider.make({
     const bodyOf = yield* WebhookBody.make(config)
     const auth = yield* WebhookAuth.make(config)
     const tls = yield* WebhookTls.make(config)
+    if (tls !== undefined && /^\s*http:/iu.test(config.url)) yield* refused("url", needsHttps)
     const names = yield* namesOf(config, auth.names)
     const defaults = names.has("user-agent") ? [] : ["user-agent", userAgent]
     const keyOf = signingKeys()
@@ -54,6 +55,9 @@ export const provider: Provider.Provider<Egress> = Provider.make({
     > {
       const { deliveryId, message, nowMs, signingSecrets } = attempt
       const rendered = yield* templates.render(attempt)
+      if (tls !== undefined && rendered.url.protocol !== "https:") {
+        return yield* new Provider.PermanentError({ code: "ForbiddenTarget", message: needsHttps })
+      }
       const { contentType, headers, text } = bodyOf(attempt, rendered.body)
       const timestampSeconds = Math.floor(nowMs / 1000)
       const keys = yield* Effect.forEach(signingSecrets, keyOf)
@@ -141,6 +145,8 @@ const namesOf = Effect.fnUntraced(function*(config: WebhookConfig, authorizing: 
   }
   return names
 })
+
+const needsHttps = "Expected an https URL, as there are certificates for it"
 
 /** Decodes signing secrets, each once. */
 const signingKeys = () => {

@@ -71,14 +71,14 @@ export const failure = (error: EgressError): Provider.ProviderError => {
 }
 
 /**
- * An answer without secrets that the endpoint repeats, as they were sent or inside JSON.
+ * An answer without secrets that the endpoint repeats, as they were sent, inside JSON or a URL.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const without = (answer: EgressResponse, secrets: ReadonlyArray<string>): EgressResponse => {
   if (secrets.length === 0) return answer
-  const spellings = new Set(secrets.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]))
+  const spellings = new Set(secrets.flatMap(spellingsOf))
   const cover = (text: string) => {
     for (const spelling of spellings) text = text.replaceAll(spelling, "***")
     return text
@@ -91,6 +91,19 @@ export const without = (answer: EgressResponse, secrets: ReadonlyArray<string>):
 }
 
 // --- internal ---
+
+const spellingsOf = (secret: string): ReadonlyArray<string> => {
+  const json = JSON.stringify(secret).slice(1, -1)
+  return [
+    secret,
+    json,
+    // PHP escapes slashes.
+    json.replaceAll("/", "\\/"),
+    encodeURIComponent(secret.toWellFormed()),
+    // Headers are sent in Latin-1, and answers are read as UTF-8.
+    Buffer.from(secret, "latin1").toString("utf8")
+  ]
+}
 
 const untrusted = new Set([
   "DEPTH_ZERO_SELF_SIGNED_CERT",

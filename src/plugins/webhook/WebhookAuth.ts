@@ -65,7 +65,11 @@ export const make = Effect.fnUntraced(
       }
       case "header": {
         const value = yield* required(config, "authHeaderValue")
-        return withHeader(yield* required(config, "authHeaderName"), value, covered, [value])
+        return withHeader(yield* required(config, "authHeaderName"), value, covered, [
+          value,
+          // Without the scheme, as in "ApiKey 12345".
+          ...[value.slice(value.indexOf(" ") + 1)].filter((bare) => bare.length >= 6)
+        ])
       }
       case "oauth2":
         return withToken(
@@ -135,7 +139,7 @@ const withAwsSignature = (credentials: AwsSignature.AwsCredentials): WebhookAuth
       catch: () =>
         new Provider.PermanentError({
           code: "MalformedUrl",
-          message: "The URL can't be signed: write a percent sign that encodes nothing as %25"
+          message: "The URL can't be signed: its percent signs must encode UTF-8; write a percent sign itself as %25"
         })
     })
   const shown = (text: string) => text === sessionToken ? covered : text.replace(/(?<=Signature=).*$/u, covered)

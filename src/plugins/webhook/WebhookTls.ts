@@ -40,12 +40,13 @@ const clientOf = Effect.fnUntraced(function*(config: WebhookConfig) {
   return { certificate, privateKey: Redacted.make(privateKey) }
 })
 
-const block = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]*?-----END \1-----/gu
+// Each match goes on to an END or to the end of the file, so that reading it takes one pass.
+const block = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]*?(?:-----END ([A-Z0-9 ]+)-----|$)/gu
 
 /** Reads each certificate of a file: TLS would pass over authorities that it can't read. */
 const certificates = Effect.fnUntraced(function*(field: keyof WebhookConfig, pem: string) {
   const blocks = [...pem.matchAll(block)]
-  if (blocks.length === 0) {
+  if (blocks.length === 0 || blocks.some(([, begin, end]) => begin !== end)) {
     return yield* refused(field, "Expected a certificate in PEM, whose END names what its BEGIN does")
   }
   return yield* Effect.forEach(

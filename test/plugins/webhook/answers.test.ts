@@ -114,6 +114,28 @@ describe("an endpoint's answer", () => {
       for (const [body, expected] of ids) assert.strictEqual(yield* id(body), expected, body)
     }))
 
+  it.effect("is kept without secrets that it repeats, however it spells them", () =>
+    Effect.gen(function*() {
+      const bearerToken = "abc/def+ghi=é"
+      const spellings = [
+        bearerToken,
+        JSON.stringify({ got: bearerToken }),
+        JSON.stringify({ got: bearerToken }).replaceAll("/", "\\/"),
+        new URLSearchParams({ got: bearerToken }).toString(),
+        Buffer.from(bearerToken, "latin1").toString("utf8")
+      ]
+      for (const body of spellings) {
+        const error = yield* failed({ statusCode: 400, headers: { "x-got": body }, body }, {
+          authType: "bearer",
+          bearerToken
+        })
+        assert.notInclude(JSON.stringify([error.message, error.response]), "def", body)
+      }
+      const header = { authType: "header", authHeaderName: "authorization", authHeaderValue: "ApiKey 12345secret" }
+      const error = yield* failed({ statusCode: 400, body: "invalid key 12345secret" }, header)
+      assert.strictEqual(error.message, "HTTP 400: invalid key ***")
+    }))
+
   it.effect("is kept within bounds, without cookies, and as a database can hold it", () =>
     Effect.gen(function*() {
       const many = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`x-${i}`, "v".repeat(1000)]))

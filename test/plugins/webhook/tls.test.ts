@@ -131,6 +131,12 @@ describe("a webhook's certificates", () => {
           "config.tlsPrivateKey",
           "does not belong to the first certificate"
         ],
+        [
+          { ...good, tlsCertificate: "-----BEGIN A-----".repeat(3000) + "-----END B-----" },
+          "config.tlsCertificate",
+          "Expected a certificate in PEM"
+        ],
+        [{ ...good, url: "http://a.example/" }, "config.url", "https"],
         [{ tlsAuthorities: "hunter2" }, "config.tlsAuthorities", "Expected certificates in PEM"],
         [{ tlsAuthorities: `${ours.certificate}\n${broken}` }, "config.tlsAuthorities", "block 2 is none"]
       ]
