@@ -179,18 +179,35 @@ export const member: Layer.Layer<Dispatchers, never, Dispatcher | Storage | Shar
   sweep
 ).pipe(Layer.provideMerge(entity))
 
-const one = (settings: Partial<ShardingConfig.ShardingConfig["Service"]>): Layer.Layer<Sharding.Sharding> =>
+/**
+ * Layer of the cluster's settings, from the limits; all processes of a cluster must have the same.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const settings = (
+  overrides: Partial<ShardingConfig.ShardingConfig["Service"]>
+): Layer.Layer<ShardingConfig.ShardingConfig> =>
+  Layer.unwrap(Effect.map(Limits, (limits) =>
+    ShardingConfig.layer({
+      shardsPerGroup: limits.shards,
+      shardLockExpiration: limits.lockExpiryMs,
+      shardLockRefreshInterval: limits.lockRefreshMs,
+      refreshAssignmentsInterval: limits.assignIntervalMs,
+      // How soon shards are tried again that were not to be had.
+      entityMessagePollInterval: limits.assignIntervalMs,
+      maxResidentEntities: limits.residentGroups,
+      entityTerminationTimeout: limits.drainTimeoutMs + 3000,
+      simulateRemoteSerialization: false,
+      ...overrides
+    })))
+
+const one = (overrides: Partial<ShardingConfig.ShardingConfig["Service"]>): Layer.Layer<Sharding.Sharding> =>
   Sharding.layer.pipe(
     Layer.provide(Runners.layerNoop),
     Layer.provideMerge(MessageStorage.layerNoop),
     Layer.provide([RunnerStorage.layerMemory, RunnerHealth.layerNoop]),
-    Layer.provide(Layer.unwrap(Effect.map(Limits, (limits) =>
-      ShardingConfig.layer({
-        simulateRemoteSerialization: false,
-        maxResidentEntities: limits.residentGroups,
-        entityTerminationTimeout: limits.drainTimeoutMs + 3000,
-        ...settings
-      }))))
+    Layer.provide(settings(overrides))
   )
 
 /**

@@ -30,10 +30,10 @@ import * as Subscriptions from "./Subscriptions.ts"
  * @category layers
  * @since 0.1.0
  */
-export const layer = <E, R>(options: {
+export const layer = <E, R, E2 = never, R2 = never>(options: {
   readonly plugins: Layer.Layer<never, E, R>
   /** Where the dispatchers run; a cluster of one, this process, when left out. */
-  readonly cluster?: Layer.Layer<Sharding.Sharding>
+  readonly cluster?: Layer.Layer<Sharding.Sharding, E2, R2>
 }): Layer.Layer<
   | Hooks
   | Registry.Registry
@@ -44,8 +44,8 @@ export const layer = <E, R>(options: {
   | Explanations.Explanations
   | Previews.Previews
   | Sharding.Sharding,
-  E | PluginError,
-  Storage | Secrets | Exclude<R, Registry.Registry>
+  E | E2 | PluginError,
+  Storage | Secrets | R2 | Exclude<R, Registry.Registry>
 > =>
   Layer.mergeAll(HooksLive.layer, Maintenance.layer, Explanations.layer, Previews.layer).pipe(
     Layer.provideMerge(Subscriptions.layer),

@@ -100,6 +100,18 @@ export const defaults = {
   engineConnections: 8,
   adminConnections: 4,
 
+  // -- the cluster
+  /** Shards that the worker groups are spread over; the same for all processes of a cluster. */
+  shards: 300,
+  /** For how long a silent runner keeps its shards: longer than a machine may stall; the same for all processes. */
+  lockExpiryMs: 4000,
+  /** How often a runner says that it is alive, and confirms its shards. */
+  lockRefreshMs: 1000,
+  /** How often a process looks which runners there are. */
+  assignIntervalMs: 250,
+  /** Connections of a process for locks, heartbeats and assignments; one of them holds the locks. */
+  clusterConnections: 3,
+
   // -- sending
   connectTimeoutMs: 5000,
   /** The first try of a DNS query, each further one takes twice as long, and how many there are for each server. */

@@ -4,6 +4,7 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, type Redacted } from "effect"
+import * as SocketCluster from "./cluster/SocketCluster.ts"
 import type { Egress } from "./Egress.ts"
 import * as EgressNode from "./egress/EgressNode.ts"
 import * as Hookline from "./Hookline.ts"
@@ -28,6 +29,8 @@ export interface Settings {
   readonly adminKey: Redacted.Redacted<string>
   /** Networks that requests may go to although they are not public, as CIDRs. */
   readonly egressAllow: ReadonlyArray<string>
+  /** How the other runners of the database reach this one. */
+  readonly cluster: SocketCluster.Options
 }
 
 /**
@@ -42,7 +45,10 @@ export const layer = <E>(
 ) =>
   Server.layer(settings).pipe(
     Layer.provide(Auth.layer(settings)),
-    Layer.provide(Hookline.layer({ plugins: Layer.mergeAll(Webhook.plugin, plugins) })),
+    Layer.provide(Hookline.layer({
+      plugins: Layer.mergeAll(Webhook.plugin, plugins),
+      cluster: SocketCluster.runner(settings.cluster)
+    })),
     Layer.provide(PgStorage.layer()),
     Layer.provide([
       EgressNode.layer({ allow: settings.egressAllow }),

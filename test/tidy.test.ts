@@ -30,6 +30,7 @@ const levels: ReadonlyArray<readonly [RegExp, number]> = [
   ...modules.map((names, level) => [new RegExp(`^src/(${names.split(/\s+/u).join("|")})\\.ts$`, "u"), level] as const),
   [/^src\/dispatcher\//u, 2],
   [/^src\/(storage|plugins|egress)\//u, 3],
+  [/^src\/cluster\//u, 4],
   [/^src\/(http|cli|testing)\//u, 5]
 ]
 
@@ -100,14 +101,17 @@ describe("the house", () => {
 
   it("keeps each library in its room", () => {
     const rooms: ReadonlyArray<readonly [RegExp, RegExp]> = [
-      [/^effect\/sql$/u, /^src\/(storage\/|Runner\.ts)/u],
-      [/^effect\/cluster$/u, /^src\/(Cluster|Maintenance|Hookline|Runner)\.ts$|^src\/testing\//u],
-      [/^@effect\/sql-pg$/u, /^src\/(storage\/|Runner\.ts)/u],
-      [/^@effect\/platform-node/u, /^src\/(http|cli|egress|storage)\/|^src\/Runner\.ts$/u],
+      [/^effect\/sql$/u, /^src\/(storage\/|cluster\/|Runner\.ts)/u],
+      [
+        /^effect\/cluster(\/|$)/u,
+        /^src\/(cluster\/|storage\/ClusterTables\.ts)|^src\/(Cluster|Maintenance|Hookline|Runner)\.ts$|^src\/testing\//u
+      ],
+      [/^@effect\/sql-pg$/u, /^src\/(storage\/|cluster\/|Runner\.ts)/u],
+      [/^@effect\/platform-node/u, /^src\/(http|cli|egress|storage|cluster)\/|^src\/Runner\.ts$/u],
       [/^undici$|^ipaddr\.js$/u, /^src\/egress\//u],
       [/^aws4$|^oauth4webapi$/u, /^src\/plugins\/webhook\//u],
       [/^liquidjs$/u, /^src\/Template(Engine)?\.ts$/u],
-      [/^node:(?!crypto$)/u, /^src\/(http|cli|egress|storage)\//u]
+      [/^node:(?!crypto$)/u, /^src\/(http|cli|egress|storage|cluster)\//u]
     ]
     const wrong = sources.flatMap(({ file, text }) =>
       importsOf(text).flatMap(({ from }) =>

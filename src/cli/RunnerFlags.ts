@@ -4,6 +4,9 @@
 import { Config, Effect, Option, Schema } from "effect"
 import { Flag } from "effect/cli"
 
+const port = (name: string) =>
+  Flag.Int(name).pipe(Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))))
+
 /**
  * The flags.
  *
@@ -23,16 +26,43 @@ export const flags = {
     Flag.withDescription("The address to listen on"),
     Flag.withDefault("127.0.0.1")
   ),
-  port: Flag.Int("port").pipe(
-    Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))),
+  port: port("port").pipe(
     Flag.withDescription("The port to listen on (HOOKLINE_PORT, 4680)"),
     Flag.optional
   ),
   dataDir: Flag.String("data-dir").pipe(
     Flag.withDescription("The folder of the embedded PostgreSQL and the keys (HOOKLINE_DATA_DIR, .hookline)"),
     Flag.optional
+  ),
+  runnerHost: Flag.String("runner-host").pipe(
+    Flag.withDescription("How other runners reach this one (HOOKLINE_RUNNER_HOST, its address towards the database)"),
+    Flag.optional
+  ),
+  runnerPort: port("runner-port").pipe(
+    Flag.withDescription("The port for other runners (HOOKLINE_RUNNER_PORT, a free one)"),
+    Flag.optional
+  ),
+  runnerListenHost: Flag.String("runner-listen-host").pipe(
+    Flag.withDescription("The address that --runner-port listens on (HOOKLINE_RUNNER_LISTEN_HOST, --runner-host)"),
+    Flag.optional
   )
 }
+
+/** What the flags give. */
+interface Given {
+  readonly dev: boolean
+  readonly config: Option.Option<string>
+  readonly host: string
+  readonly port: Option.Option<number>
+  readonly dataDir: Option.Option<string>
+  readonly runnerHost: Option.Option<string>
+  readonly runnerPort: Option.Option<number>
+  readonly runnerListenHost: Option.Option<string>
+}
+
+/** An empty value is as good as none. */
+const text = (name: string) =>
+  Config.map(Config.withDefault(Config.String(name), ""), (value) => value.trim() || undefined)
 
 /**
  * What was given, filled up from the environment.
@@ -40,20 +70,22 @@ export const flags = {
  * @category constructors
  * @since 0.1.0
  */
-export const resolve = Effect.fnUntraced(function*(given: {
-  readonly dev: boolean
-  readonly config: Option.Option<string>
-  readonly host: string
-  readonly port: Option.Option<number>
-  readonly dataDir: Option.Option<string>
-}) {
-  const port = yield* Option.match(given.port, {
-    onNone: () => Config.withDefault(Config.Port("HOOKLINE_PORT"), 4680),
-    onSome: Effect.succeed
-  })
-  const dataDir = yield* Option.match(given.dataDir, {
-    onNone: () => Config.withDefault(Config.String("HOOKLINE_DATA_DIR"), ".hookline"),
-    onSome: Effect.succeed
-  })
-  return { dev: given.dev, host: given.host, port, dataDir, config: Option.getOrUndefined(given.config) }
+export const resolve = Effect.fnUntraced(function*(given: Given) {
+  const or = <A, B>(flag: Option.Option<A>, setting: Config.Config<B>): Effect.Effect<A | B, Config.ConfigError> =>
+    Option.isSome(flag) ? Effect.succeed(flag.value) : setting
+  return {
+    dev: given.dev,
+    host: given.host,
+    port: yield* or(given.port, Config.withDefault(Config.Port("HOOKLINE_PORT"), 4680)),
+    dataDir: yield* or(given.dataDir, Config.withDefault(Config.String("HOOKLINE_DATA_DIR"), ".hookline")),
+    config: Option.getOrUndefined(given.config),
+    cluster: {
+      host: yield* or(given.runnerHost, text("HOOKLINE_RUNNER_HOST")),
+      port: yield* or(
+        given.runnerPort,
+        Config.map(Config.option(Config.Port("HOOKLINE_RUNNER_PORT")), Option.getOrUndefined)
+      ),
+      listenHost: yield* or(given.runnerListenHost, text("HOOKLINE_RUNNER_LISTEN_HOST"))
+    }
+  }
 })

@@ -5,6 +5,7 @@ import { Config, Effect, Option, Redacted, Schema } from "effect"
 import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import type * as SocketCluster from "../cluster/SocketCluster.ts"
 import type { Settings } from "../Runner.ts"
 import * as Secrets from "../Secrets.ts"
 import * as EmbeddedPostgres from "../storage/EmbeddedPostgres.ts"
@@ -81,6 +82,7 @@ export interface Flags {
   readonly host: string
   readonly port: number
   readonly dataDir: string
+  readonly cluster: SocketCluster.Options
 }
 
 /**

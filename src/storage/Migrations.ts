@@ -187,6 +187,15 @@ $$;
 select hookline.make_partitions(7);
 `
 
+const cluster = `
+create table hookline.cluster_settings (
+  singleton boolean primary key default true check (singleton),
+  shards int not null,
+  lock_expiry_ms int not null
+);
+alter table hookline.runners add column announced jsonb;
+`
+
 /**
  * The migrations, by number and name.
  *
@@ -196,11 +205,15 @@ select hookline.make_partitions(7);
 export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
   "0001_layout": Effect.flatMap(SqlClient.SqlClient, (sql) =>
     // One statement a query: the protocol's extended form takes no more.
-    Effect.forEach(statements(layout), (statement) => sql.unsafe(statement).unprepared, { discard: true }))
+    Effect.forEach(statements(layout), (statement) => sql.unsafe(statement).unprepared, { discard: true })),
+  "0002_cluster": Effect.flatMap(
+    SqlClient.SqlClient,
+    (sql) => Effect.forEach(statements(cluster), (statement) => sql.unsafe(statement).unprepared, { discard: true })
+  )
 }
 
 // --- internal ---
 
 /** Splits at the semicolons that end a line outside a function's body. */
 const statements = (text: string): ReadonlyArray<string> =>
-  text.split(/;\n(?=\n|create|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")
+  text.split(/;\n(?=\n|create|alter|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")

@@ -4,10 +4,10 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Schedule, Schema } from "effect"
-import { Reactivity } from "effect/reactivity"
 import { Migrator, SqlClient, SqlError } from "effect/sql"
 import { Limits } from "../Limits.ts"
 import { Storage, type StorageUnavailable } from "../Storage.ts"
+import * as ClusterTables from "./ClusterTables.ts"
 import { migrations } from "./Migrations.ts"
 import * as PgAdministration from "./PgAdministration.ts"
 import * as PgAppend from "./PgAppend.ts"
@@ -15,6 +15,7 @@ import * as PgClock from "./PgClock.ts"
 import * as PgDispatching from "./PgDispatching.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgOwnership from "./PgOwnership.ts"
+import * as PgPool from "./PgPool.ts"
 import { ms } from "./PgRows.ts"
 
 /**
@@ -50,6 +51,10 @@ export const migrate: Effect.Effect<number, MigrationFailed | StorageUnavailable
       })
     )
     yield* checkLayout
+    yield* ClusterTables.migrate.pipe(
+      Effect.provideService(SqlClient.SqlClient, sql),
+      Effect.mapError((reason) => new MigrationFailed({ message: `The cluster's tables can't be migrated: ${reason}` }))
+    )
     // A start after a long stop finds no partition for today.
     const { partitionsAheadDays } = yield* Limits
     yield* PgErrors.engine(sql`select hookline.make_partitions(${partitionsAheadDays}::int)`)
@@ -78,13 +83,11 @@ export const layer = (options?: {
       const client = yield* PgClient.PgClient
       const limits = yield* Limits
       const pool = (applicationName: string, maxConnections: number) =>
-        PgErrors.engine(PgClient.make({
-          ...client.config,
+        PgPool.make(client, {
           maxConnections,
           applicationName,
           ...options?.engine,
           startupParameters: {
-            ...client.config.startupParameters,
             // The fence relies on a statement's seeing what was committed while it waited.
             default_transaction_isolation: "read committed",
             lock_timeout: String(limits.statementTimeoutMs),
@@ -92,7 +95,7 @@ export const layer = (options?: {
             idle_in_transaction_session_timeout: String(limits.takeOverPatienceMs),
             ...options?.engine?.startupParameters
           }
-        })).pipe(Effect.provide(Reactivity.layer))
+        })
       const sql = yield* pool("hookline", limits.engineConnections)
       // Apart, so that many or long readings delay neither leases nor deliveries.
       const reading = yield* pool("hookline-admin", limits.adminConnections)

@@ -1,0 +1,150 @@
+/**
+ * A cluster of many processes: they find each other and share the shards out through PostgreSQL, and send each other hints
+ * over sockets. The rows are the truth: where the sockets fail, each runner's sweep still finds the work of its shards.
+ */
+import { NodeClusterSocket, NodeSocketServer } from "@effect/platform-node"
+import { PgClient } from "@effect/sql-pg"
+import { Context, Effect, Layer, Option, References } from "effect"
+import {
+  MessageStorage,
+  RunnerAddress,
+  RunnerHealth,
+  type Sharding,
+  SocketRunner,
+  SqlRunnerStorage
+} from "effect/cluster"
+import { RpcSerialization } from "effect/rpc"
+import { SocketServer } from "effect/socket"
+import { SqlClient } from "effect/sql"
+import * as Cluster from "../Cluster.ts"
+import { Limits } from "../Limits.ts"
+import { Storage, type StorageUnavailable } from "../Storage.ts"
+import { prefix } from "../storage/ClusterTables.ts"
+import * as PgPool from "../storage/PgPool.ts"
+import * as Agreement from "./Agreement.ts"
+import { ClusterRefused } from "./Agreement.ts"
+import * as LocalAddress from "./LocalAddress.ts"
+
+/** The connections that locks, heartbeats and assignments go over. */
+class Connections extends Context.Service<Connections, PgClient.PgClient>()("hookline/cluster/Connections") {}
+
+/** Built after the storage, which sees to the layout. */
+const connections: Layer.Layer<
+  Connections | SqlClient.SqlClient,
+  ClusterRefused | StorageUnavailable,
+  PgClient.PgClient | Storage
+> = Layer.effectContext(
+  Effect.gen(function*() {
+    yield* Storage
+    const limits = yield* Limits
+    const sql = yield* PgPool.make(yield* PgClient.PgClient, {
+      applicationName: "hookline-cluster",
+      maxConnections: limits.clusterConnections,
+      startupParameters: {
+        // Heartbeats are compared as local times.
+        TimeZone: "UTC",
+        statement_timeout: String(limits.lockExpiryMs)
+      }
+    })
+    yield* Agreement.make(sql)
+    return Context.add(Context.make(Connections, sql), SqlClient.SqlClient, sql)
+  })
+)
+
+/** How the other runners reach this one: known once it listens. */
+class Address extends Context.Service<Address, RunnerAddress.RunnerAddress>()("hookline/cluster/Address") {}
+
+const addressed = Layer.unwrap(
+  Effect.map(Address, (address) => Cluster.settings({ runnerAddress: Option.some(address) }))
+)
+
+/**
+ * How a runner is reached.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** The name or address at which the other runners reach this one; that of its connection to the database when left out. */
+  readonly host?: string | undefined
+  /** The port for other runners; a free one when left out. */
+  readonly port?: number | undefined
+  /** The address to listen on, where `host` is not one of this machine's. */
+  readonly listenHost?: string | undefined
+  /** Asks Kubernetes which runners' pods are ready, so that a lost node's shards move before their locks expire. */
+  readonly kubernetes?: { readonly namespace?: string; readonly labelSelector?: string } | undefined
+}
+
+/**
+ * Layer of a runner's membership: it takes its share of the shards, and gives them back when it stops.
+ *
+ * **Gotchas**
+ *
+ * What runners send each other is neither encrypted nor authenticated: hints and confirmations, no payloads. Keep the port
+ * inside the cluster's network.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const runner = (
+  options: Options = {}
+): Layer.Layer<Sharding.Sharding, ClusterRefused | StorageUnavailable, PgClient.PgClient | Storage> =>
+  // Again once it is a member: two that came at once may both have found no runner.
+  Layer.effectDiscard(Effect.flatMap(Connections, Agreement.check)).pipe(
+    Layer.provideMerge(SocketRunner.layer),
+    Layer.provide(quiet),
+    Layer.provide(options.kubernetes === undefined ? RunnerHealth.layerNoop : kubernetes(options.kubernetes)),
+    Layer.provide(NodeClusterSocket.layerClientProtocol),
+    Layer.provide(SqlRunnerStorage.layerStorage({ prefix })),
+    Layer.provide(addressed),
+    Layer.provide(listening(options)),
+    Layer.provide([MessageStorage.layerNoop, RpcSerialization.layerSchemaBinary(), connections])
+  )
+
+/**
+ * Layer of a process that owns no group and only sends hints, as a backend that emits and leaves the delivery to runners.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const client: Layer.Layer<
+  Sharding.Sharding,
+  ClusterRefused | StorageUnavailable,
+  PgClient.PgClient | Storage
+> = SocketRunner.layerClientOnly.pipe(
+  Layer.provide(NodeClusterSocket.layerClientProtocol),
+  Layer.provide(SqlRunnerStorage.layerStorage({ prefix })),
+  Layer.provide(Cluster.settings({})),
+  Layer.provide([MessageStorage.layerNoop, RpcSerialization.layerSchemaBinary(), connections])
+)
+
+// --- internal ---
+
+/** What effect's cluster warns of passes, or is told by the storage as well; that no runner is left is so at every stop. */
+const quiet = Layer.succeed(References.MinimumLogLevel, "Error")
+
+const listening = ({ host, listenHost, port }: Options) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const client = yield* PgClient.PgClient
+    const reached = host ?? (yield* LocalAddress.towards(LocalAddress.targetOf(client.config)))
+    const options = { host: listenHost ?? reached, port: port ?? 0 }
+    return Layer.effectContext(Effect.gen(function*() {
+      const server = yield* Effect.mapError(
+        NodeSocketServer.make(options),
+        () =>
+          new ClusterRefused({
+            message: `Port ${options.port} on ${options.host} can't be used for other runners: choose another with ` +
+              "--runner-port, or leave it out; --runner-host is how they reach this one, --runner-listen-host where it listens."
+          })
+      )
+      const listening = server.address._tag === "UnixPathAddress" ? options.port : server.address.port
+      return Context.add(
+        Context.make(SocketServer.SocketServer, server),
+        Address,
+        RunnerAddress.make(reached, listening)
+      )
+    }))
+  }))
+
+const kubernetes = (options: { readonly namespace?: string; readonly labelSelector?: string }) =>
+  RunnerHealth.layerK8s(options).pipe(Layer.provide(NodeClusterSocket.layerK8sHttpClient))
