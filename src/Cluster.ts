@@ -3,7 +3,7 @@
  * hint told of; hints and confirmations find their dispatcher. `single` and `test` run a cluster of one in this process; a
  * layer of socket runners takes the same place for many.
  */
-import { Effect, FiberSet, Layer, Schedule, Schema, Scope, Semaphore } from "effect"
+import { Clock, Context, Effect, FiberSet, Layer, Schedule, Schema, Scope, Semaphore } from "effect"
 import {
   Entity,
   EntityId,
@@ -11,6 +11,7 @@ import {
   RunnerHealth,
   Runners,
   RunnerStorage,
+  ShardId,
   Sharding,
   ShardingConfig
 } from "effect/cluster"
@@ -132,23 +133,57 @@ export const dispatchers: Layer.Layer<Dispatchers, never, Dispatcher | Storage |
 )
 
 /**
+ * How the other runners reach this one, where it is one of many; a cluster's layer says so.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const Reached = Context.Reference<string | undefined>("hookline/Cluster/Reached", {
+  defaultValue: () => undefined
+})
+
+/**
+ * How this runner's part in the cluster goes.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Pulse extends Context.Service<Pulse, {
+  /** How many of the cluster's shards there are, and how many this runner holds. */
+  readonly shards: Effect.Effect<{ readonly total: number; readonly held: number }>
+  /** Monotonic time of the last sweep that the database answered, in milliseconds; none before the first. */
+  readonly sweptAtMs: Effect.Effect<number | undefined>
+  /** Groups of this runner's shards whose work has been due for `stuckAfterMs` while nobody took them up. */
+  readonly stuck: Effect.Effect<ReadonlyArray<string>>
+}>()("hookline/Cluster/Pulse") {}
+
+/**
  * Layer that once a second finds the groups with work due, of the shards that this runner holds, and wakes them; and apart
  * from that keeps those awake that have work in memory, however long the database takes to answer.
  *
  * @category layers
  * @since 0.1.0
  */
-export const sweep: Layer.Layer<never, never, Dispatcher | Storage | Sharding.Sharding> = Layer.effectDiscard(
+export const sweep: Layer.Layer<Pulse, never, Dispatcher | Storage | Sharding.Sharding> = Layer.effect(
+  Pulse,
   Effect.gen(function*() {
     const dispatcher = yield* Dispatcher
     const storage = yield* Storage
     const sharding = yield* Sharding.Sharding
     const limits = yield* Limits
     const client = yield* DispatcherEntity.client
+    const clock = yield* Clock.Clock
+    const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+    let sweptAtMs: number | undefined
+    /** Since when the due groups are known that are not attached. */
+    let waiting = new Map<string, number>()
+
+    const isOurs = (workerGroup: string) =>
+      sharding.hasShardId(sharding.getShardId(EntityId.make(workerGroup), shardGroup))
 
     const wake = Effect.forEach(
       (workerGroup: string) =>
-        sharding.hasShardId(sharding.getShardId(EntityId.make(workerGroup), shardGroup))
+        isOurs(workerGroup)
           ? Effect.ignore(
             Effect.timeout(client(workerGroup).Wake(undefined, { discard: true }), limits.confirmTimeoutMs)
           )
@@ -159,12 +194,29 @@ export const sweep: Layer.Layer<never, never, Dispatcher | Storage | Sharding.Sh
     const find = Effect.gen(function*() {
       const found = yield* storage.due({ aheadMs: limits.sweepAheadMs })
       dispatcher.due(found)
-      yield* wake(found.map((due) => due.workerGroup))
+      sweptAtMs = now()
+      const groups = found.map((due) => due.workerGroup)
+      waiting = new Map(
+        groups.filter((group) => isOurs(group) && !dispatcher.holds(group))
+          .map((group) => [group, waiting.get(group) ?? now()])
+      )
+      yield* wake(groups)
     })
 
     for (const pass of [patient("The sweep", find), Effect.flatMap(dispatcher.active, wake)]) {
       yield* Effect.forkScoped(Effect.repeat(pass, Schedule.spaced(limits.sweepIntervalMs)))
     }
+    return Pulse.of({
+      shards: Effect.sync(() => {
+        let held = 0
+        for (let id = 1; id <= limits.shards; id++) if (sharding.hasShardId(ShardId.make(shardGroup, id))) held++
+        return { total: limits.shards, held }
+      }),
+      sweptAtMs: Effect.sync(() => sweptAtMs),
+      stuck: Effect.sync(() =>
+        [...waiting].filter(([, sinceMs]) => now() - sinceMs >= limits.stuckAfterMs).map(([group]) => group)
+      )
+    })
   })
 )
 
@@ -174,7 +226,7 @@ export const sweep: Layer.Layer<never, never, Dispatcher | Storage | Sharding.Sh
  * @category layers
  * @since 0.1.0
  */
-export const member: Layer.Layer<Dispatchers, never, Dispatcher | Storage | Sharding.Sharding> = Layer.mergeAll(
+export const member: Layer.Layer<Dispatchers | Pulse, never, Dispatcher | Storage | Sharding.Sharding> = Layer.mergeAll(
   dispatchers,
   sweep
 ).pipe(Layer.provideMerge(entity))
@@ -225,7 +277,6 @@ export const single: Layer.Layer<Sharding.Sharding> = one({})
  * @since 0.1.0
  */
 export const test: Layer.Layer<Sharding.Sharding> = one({
-  shardsPerGroup: 8,
   shardLockRefreshInterval: "1 hour",
   shardLockExpiration: "1 day",
   refreshAssignmentsInterval: "1 hour",

@@ -35,6 +35,8 @@ export class Dispatcher extends Context.Service<Dispatcher, {
   readonly attach: (workerGroup: string) => Effect.Effect<void, StorageUnavailable, Scope.Scope>
   /** Says that an attached group may have work; false where the group is not attached (any more). */
   readonly poke: (workerGroup: string) => boolean
+  /** Whether the group is attached. */
+  readonly holds: (workerGroup: string) => boolean
   /** Whether this runner holds an epoch of a group. */
   readonly owns: (owner: Owner) => boolean
   /** Takes in what the sweep found for attached groups. */
@@ -354,6 +356,7 @@ const make = Effect.gen(function*() {
       }
       return true
     },
+    holds: (workerGroup) => state.groups.has(workerGroup),
     owns: (owner) => state.groups.get(owner.workerGroup)?.owner.epoch === owner.epoch,
     due: take,
     active: Effect.map(State.monotonicMs, (now) =>

@@ -12,6 +12,7 @@ import type { Hooks } from "./Hook.ts"
 import * as HooksLive from "./Hooks.ts"
 import * as Live from "./Live.ts"
 import * as Maintenance from "./Maintenance.ts"
+import * as Members from "./Members.ts"
 import * as Previews from "./Previews.ts"
 import type { PluginError } from "./Registry.ts"
 import * as Registry from "./Registry.ts"
@@ -40,6 +41,8 @@ export const layer = <E, R, E2 = never, R2 = never>(options: {
   | Dispatchers
   | Dispatcher.Dispatcher
   | Live.Live
+  | Members.Members
+  | Cluster.Pulse
   | Subscriptions.Subscriptions
   | Explanations.Explanations
   | Previews.Previews
@@ -47,7 +50,7 @@ export const layer = <E, R, E2 = never, R2 = never>(options: {
   E | E2 | PluginError,
   Storage | Secrets | R2 | Exclude<R, Registry.Registry>
 > =>
-  Layer.mergeAll(HooksLive.layer, Maintenance.layer, Explanations.layer, Previews.layer).pipe(
+  Layer.mergeAll(HooksLive.layer, Maintenance.layer, Explanations.layer, Members.layer, Previews.layer).pipe(
     Layer.provideMerge(Subscriptions.layer),
     Layer.provideMerge(Cluster.member),
     Layer.provideMerge(Dispatcher.layer),

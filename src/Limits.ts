@@ -109,6 +109,8 @@ export const defaults = {
   lockRefreshMs: 1000,
   /** How often a process looks which runners there are. */
   assignIntervalMs: 250,
+  /** A runner that has not looked for work for so long, or leaves due work of its shards alone, is not ready. */
+  stuckAfterMs: 10_000,
   /** Connections of a process for locks, heartbeats and assignments; one of them holds the locks. */
   clusterConnections: 3,
 

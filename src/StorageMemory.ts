@@ -7,6 +7,7 @@ import { Storage } from "./Storage.ts"
 import * as Administration from "./StorageMemoryAdministration.ts"
 import * as Appending from "./StorageMemoryAppending.ts"
 import * as Dispatching from "./StorageMemoryDispatching.ts"
+import * as Membership from "./StorageMemoryMembership.ts"
 import * as Ownership from "./StorageMemoryOwnership.ts"
 import { Tables } from "./StorageMemoryTables.ts"
 import * as Transaction from "./StorageMemoryTransaction.ts"
@@ -49,7 +50,8 @@ export const layer: Layer.Layer<Storage | MemoryTransactions> = Layer.effectCont
       ...Appending.make(tables),
       ...Ownership.make(tables),
       ...Dispatching.make(tables),
-      ...Administration.make(tables)
+      ...Administration.make(tables),
+      ...Membership.make(tables)
     })
   ).pipe(
     Context.add(MemoryTransactions, { withTransaction: (effect) => Transaction.run(tables, effect) })

@@ -26,6 +26,7 @@ export const make = (tables: Tables): Pick<Dispatching, Verbs> => ({
   returnLease: (runnerId) =>
     Effect.sync(() => {
       tables.leases.delete(runnerId)
+      tables.announced.delete(runnerId)
     }),
   takeOver: (runnerId, group) =>
     Effect.map(Clock.currentTimeMillis, (nowMs) => {

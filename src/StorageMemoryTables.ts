@@ -4,6 +4,7 @@
  */
 import type { AttemptRecord, Delivery, DeliveryReason, DeliveryStatus } from "./Delivery.ts"
 import { type DeliveryId, type MessageId, type RunnerId, type SubscriptionId, timeOf } from "./Id.ts"
+import type { Announcement } from "./Member.ts"
 import { type Message, workerGroup } from "./Message.ts"
 import type { Claimed, Owner, StoredMessage } from "./Storage.ts"
 import { deliveredSize, Inbox, type Stored } from "./StorageMemoryInbox.ts"
@@ -73,6 +74,7 @@ export class Tables {
   readonly deleted = new Map<SubscriptionId, Subscription>()
   readonly keys = new Map<string, Key>()
   readonly leases = new Map<RunnerId, number>()
+  readonly announced = new Map<RunnerId, Announcement>()
   readonly #owners = new Map<string, Owned>()
   readonly #ownedBy = new Map<RunnerId, Set<Owned>>()
   #seq = 0
@@ -120,6 +122,10 @@ export class Tables {
     const owned: Owned = { workerGroup, partition, epoch: 0, runnerId: undefined, claimableAtMs: 0 }
     this.#owners.set(key, owned)
     return owned
+  }
+
+  owners(): ReadonlyArray<Owned> {
+    return [...this.#owners.values()]
   }
 
   ownedBy(runnerId: RunnerId): ReadonlySet<Owned> {

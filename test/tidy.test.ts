@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { version } from "../src/Version.ts"
 
 const root = Path.resolve(import.meta.dirname, "..")
 
@@ -16,13 +17,13 @@ const sources = filesIn("src").map((file) => ({ file, text: Fs.readFileSync(Path
 
 /** The modules that stand alone, by level; folders have one level each. */
 const modules = [
-  `Id Message Subscription Connection Limits SchemaErrors StorageError PayloadExample PayloadProperties PayloadSchema Nearest
+  `Id Member Message Subscription Connection Limits Version SchemaErrors StorageError PayloadExample PayloadProperties PayloadSchema Nearest
     SecretFields`,
   `Hook IntegrationEvent RetrySchedule Delivery Filter Template TemplateEngine Provider Signature SignatureKey`,
   `Storage StorageMemory\\w* Registry Plugin Hooks Secrets Egress Live Dispatcher Dispatchers Bindings Subscriptions
     Explanations Previews`,
   ``,
-  `Cluster Maintenance Hookline`,
+  `Cluster Maintenance Members Hookline`,
   `Runner index`
 ]
 
@@ -55,6 +56,11 @@ const offenders = (pattern: RegExp, allowed: ReadonlyArray<string> = []) =>
   sources.filter(({ file, text }) => !allowed.includes(file) && pattern.test(code(text))).map(({ file }) => file)
 
 describe("the house", () => {
+  it("knows its version", () => {
+    const { version: packaged } = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8"))
+    assert.strictEqual(version, packaged)
+  })
+
   it("has a level for every module", () => {
     assert.deepStrictEqual(sources.filter(({ file }) => levelOf(file) === undefined).map(({ file }) => file), [])
   })

@@ -217,7 +217,7 @@ export const embedded = (
  */
 export const plugins = (
   brought: ReadonlyArray<{ readonly id: string; readonly events: number; readonly providers: ReadonlyArray<string> }>,
-  wanted: ReadonlyArray<{ readonly providerId: string; readonly count: number }>
+  wanted: ReadonlyArray<{ readonly providerId: string; readonly subscriptions: number }>
 ): Check => {
   const known = new Set(brought.flatMap((plugin) => plugin.providers))
   const missing = wanted.filter(({ providerId }) => !known.has(providerId))
@@ -227,7 +227,7 @@ export const plugins = (
     : warning(
       "plugins",
       `No plugin of ${list} brings a provider that enabled subscriptions name: ${
-        missing.map(({ count, providerId }) => `${providerId} (${count})`).join(", ")
+        missing.map(({ providerId, subscriptions }) => `${providerId} (${subscriptions})`).join(", ")
       }`,
       "Add the plugins that bring them: until then these deliveries wait."
     )

@@ -132,7 +132,7 @@ interface Stored {
   readonly checks: ReadonlyArray<Checks.Check>
   /** What the master key opens of it. */
   readonly sealed: Checks.Check | undefined
-  readonly providers: ReadonlyArray<{ readonly providerId: string; readonly count: number }>
+  readonly providers: ReadonlyArray<{ readonly providerId: string; readonly subscriptions: number }>
 }
 
 const inspect = (url: Key, subject: string, masterKey: Key | undefined): Effect.Effect<Stored> =>
@@ -298,7 +298,7 @@ const bound = (flags: Flags) =>
 
 const plugins = (
   config: string | undefined,
-  wanted: ReadonlyArray<{ readonly providerId: string; readonly count: number }>
+  wanted: ReadonlyArray<{ readonly providerId: string; readonly subscriptions: number }>
 ) =>
   Effect.gen(function*() {
     const loaded = yield* Plugins.load(config)

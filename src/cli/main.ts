@@ -8,6 +8,7 @@ import { Cause, Config, Console, Effect, Logger, References, Schema } from "effe
 import { CliError, Command } from "effect/cli"
 import { createRequire } from "node:module"
 import * as SchemaErrors from "../SchemaErrors.ts"
+import { cluster } from "./cluster.ts"
 import { deliveries } from "./deliveries.ts"
 import { doctor } from "./doctor.ts"
 import { emit } from "./emit.ts"
@@ -39,7 +40,8 @@ const hookline = Command.make("hookline").pipe(
     deliveries,
     retry,
     explain,
-    tail
+    tail,
+    cluster
   ])
 )
 

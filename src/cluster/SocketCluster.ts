@@ -97,6 +97,7 @@ export const runner = (
     Layer.provide(NodeClusterSocket.layerClientProtocol),
     Layer.provide(SqlRunnerStorage.layerStorage({ prefix })),
     Layer.provide(addressed),
+    Layer.provideMerge(reached),
     Layer.provide(listening(options)),
     Layer.provide([MessageStorage.layerNoop, RpcSerialization.layerSchemaBinary(), connections])
   )
@@ -145,6 +146,11 @@ const listening = ({ host, listenHost, port }: Options) =>
       )
     }))
   }))
+
+const reached = Layer.effect(Cluster.Reached, Effect.map(Address, ({ host, port }) => hostPort(host, port)))
+
+/** An IPv6 address stands in brackets. */
+const hostPort = (host: string, port: number): string => `${host.includes(":") ? `[${host}]` : host}:${port}`
 
 const kubernetes = (options: { readonly namespace?: string; readonly labelSelector?: string }) =>
   RunnerHealth.layerK8s(options).pipe(Layer.provide(NodeClusterSocket.layerK8sHttpClient))

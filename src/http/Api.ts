@@ -11,6 +11,7 @@ import { PayloadProperty } from "../PayloadProperties.ts"
 import { RequestPreview } from "../Provider.ts"
 import { RetryJson } from "../RetrySchedule.ts"
 import { Auth } from "./Bearer.ts"
+import { ClusterGroup } from "./ClusterApi.ts"
 import { DeliveryDetail, DeliveryView } from "./DeliveryShapes.ts"
 import { PluginsGroup, ProvidersGroup } from "./PluginsApi.ts"
 import { Conflict, NotFound, Problems, Refused, Unavailable } from "./Problem.ts"
@@ -333,6 +334,7 @@ export class Api extends HttpApi.make("hookline")
   .add(PluginsGroup)
   .add(ProvidersGroup)
   .add(StreamGroup)
+  .add(ClusterGroup)
   .prefix("/api/v1")
   .middleware(Problems)
   .middleware(Auth)

@@ -6,10 +6,11 @@ import { ByteSize, Cause, Effect, Layer, Schema } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { createServer } from "node:http"
-import { Dispatcher } from "../Dispatcher.ts"
 import { Limits } from "../Limits.ts"
+import { Members } from "../Members.ts"
 import { Storage } from "../Storage.ts"
 import { Api } from "./Api.ts"
+import * as ClusterHandlers from "./ClusterHandlers.ts"
 import * as Handlers from "./Handlers.ts"
 import * as Methods from "./Methods.ts"
 import * as PluginsHandlers from "./PluginsHandlers.ts"
@@ -32,17 +33,17 @@ const problem = (name: string, status: number, title: string, detail: string) =>
 
 const live = HttpRouter.add("GET", "/health/live", Effect.succeed(HttpServerResponse.jsonUnsafe({ status: "live" })))
 
-/** Ready means that the database answers and this runner may begin attempts. */
+/** Ready means that this runner does what is due, and that the API can read. */
 const ready = HttpRouter.add(
   "GET",
   "/health/ready",
   Effect.gen(function*() {
+    const members = yield* Members
     const storage = yield* Storage
-    const dispatcher = yield* Dispatcher
+    const readiness = yield* members.readiness
+    if (!readiness.ready) return problem("not-ready", 503, "Not ready", readiness.reason)
     yield* storage.listSubscriptions({}, { cursor: undefined, limit: 1 })
-    return (yield* dispatcher.leased)
-      ? HttpServerResponse.jsonUnsafe({ status: "ready" })
-      : problem("not-ready", 503, "Not ready", "This runner has no lease.")
+    return HttpServerResponse.jsonUnsafe({ status: "ready" })
   }).pipe(
     Effect.timeout("2 seconds"),
     Effect.catch(() => Effect.succeed(problem("not-ready", 503, "Not ready", "The database does not answer.")))
@@ -132,7 +133,7 @@ const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
 
 const routes = Layer.mergeAll(
   HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-    Layer.provide([Handlers.layer, PluginsHandlers.layer, StreamHandlers.layer]),
+    Layer.provide([ClusterHandlers.layer, Handlers.layer, PluginsHandlers.layer, StreamHandlers.layer]),
     Layer.provide(Problem.layer)
   ),
   live,

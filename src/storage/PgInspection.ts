@@ -11,6 +11,7 @@ import type { Subscription } from "../Subscription.ts"
 import { migrations } from "./Migrations.ts"
 import * as PgAdministration from "./PgAdministration.ts"
 import * as PgErrors from "./PgErrors.ts"
+import * as PgMembership from "./PgMembership.ts"
 import { ms } from "./PgRows.ts"
 
 /** The parts. */
@@ -30,7 +31,7 @@ export interface Inspection {
   readonly subscriptions: Effect.Effect<ReadonlyArray<Subscription>, StorageUnavailable>
   /** How many enabled subscriptions each provider has. */
   readonly providers: Effect.Effect<
-    ReadonlyArray<{ readonly providerId: string; readonly count: number }>,
+    ReadonlyArray<{ readonly providerId: string; readonly subscriptions: number }>,
     StorageUnavailable
   >
 }
@@ -98,12 +99,7 @@ const make = (sql: PgClient.PgClient): Inspection => ({
     })
   ),
   subscriptions: PgAdministration.make(sql, PgErrors.engine).listSubscriptions({}, { cursor: undefined, limit: 100 }),
-  providers: Effect.map(
-    PgErrors.engine(sql<{ readonly provider_id: string; readonly n: number }>`
-      select provider_id, count(*)::int as n from hookline.subscriptions
-      where deleted_at is null and enabled group by provider_id order by provider_id`),
-    (rows) => rows.map((row) => ({ providerId: row.provider_id, count: row.n }))
-  )
+  providers: PgMembership.make(sql, PgErrors.engine).neededProviders
 })
 
 const words: Readonly<Record<string, string>> = {

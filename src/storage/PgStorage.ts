@@ -14,6 +14,7 @@ import * as PgAppend from "./PgAppend.ts"
 import * as PgClock from "./PgClock.ts"
 import * as PgDispatching from "./PgDispatching.ts"
 import * as PgErrors from "./PgErrors.ts"
+import * as PgMembership from "./PgMembership.ts"
 import * as PgOwnership from "./PgOwnership.ts"
 import * as PgPool from "./PgPool.ts"
 import { ms } from "./PgRows.ts"
@@ -115,7 +116,8 @@ export const layer = (options?: {
         ...PgAppend.make(client, now, limits.emitTimeoutMs),
         ...PgOwnership.make(sql, engine, measured),
         ...PgDispatching.make(sql, engine),
-        ...PgAdministration.make(reading, PgErrors.answering(limits.statementTimeoutMs))
+        ...PgAdministration.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
+        ...PgMembership.make(reading, PgErrors.answering(limits.answerTimeoutMs))
       })
     })
   )

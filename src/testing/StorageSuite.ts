@@ -7,6 +7,7 @@ import { Effect, type Layer } from "effect"
 import type { Storage } from "../Storage.ts"
 import { claiming } from "./StorageSuiteClaiming.ts"
 import { emitting } from "./StorageSuiteEmitting.ts"
+import { membership } from "./StorageSuiteMembership.ts"
 import { ownership } from "./StorageSuiteOwnership.ts"
 import { reading } from "./StorageSuiteReading.ts"
 import { recording } from "./StorageSuiteRecording.ts"
@@ -81,6 +82,7 @@ const cases: Cases = {
   ...routing,
   ...claiming,
   ...ownership,
+  ...membership,
   ...recording,
   ...subscribing,
   ...reading,

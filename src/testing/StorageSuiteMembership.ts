@@ -1,0 +1,67 @@
+/**
+ * The storage's contract on who is there: announcements, owners, and what is needed of runners.
+ */
+import { assert } from "@effect/vitest"
+import { Effect } from "effect"
+import type { RunnerId } from "../Id.ts"
+import type { Announcement } from "../Member.ts"
+import { workerGroup } from "../Message.ts"
+import { type Cases, hourMs, make } from "./StorageSuiteWorld.ts"
+
+const words: Announcement = {
+  address: "10.0.0.1:4000",
+  version: "0.1.0",
+  startedAtMs: 1_700_000_000_000,
+  shards: 3,
+  events: ["a.b"],
+  providers: ["c.d"]
+}
+
+/** @category constants @since 0.1.0 */
+export const membership: Cases = {
+  "a runner with a lease is a member, alive until the lease has run out, with what it said last": Effect.gen(
+    function*() {
+      const { backend, own, storage } = yield* make
+      const { runnerId } = yield* own({ leaseMs: hourMs })
+      const other = yield* own({ leaseMs: 1 })
+      const find = (id: RunnerId) =>
+        Effect.map(storage.members, (members) => members.find((member) => member.id === id))
+      assert.isUndefined((yield* find(runnerId))?.announced)
+      yield* storage.announce(runnerId, { ...words, shards: 1 })
+      yield* storage.announce(runnerId, words)
+      assert.deepInclude(yield* find(runnerId), { id: runnerId, alive: true, announced: words })
+      yield* backend.advance(5)
+      assert.deepInclude(yield* find(other.runnerId), { id: other.runnerId, alive: false })
+    }
+  ),
+  "a runner that returned its lease is no member, and what it says then is not kept": Effect.gen(function*() {
+    const { own, storage } = yield* make
+    const { runnerId } = yield* own({ leaseMs: hourMs })
+    yield* storage.returnLease(runnerId)
+    yield* storage.announce(runnerId, words)
+    assert.notInclude((yield* storage.members).map((member) => member.id), runnerId)
+    yield* storage.renewLease(runnerId, hourMs)
+    assert.isUndefined((yield* storage.members).find((member) => member.id === runnerId)?.announced)
+  }),
+  "owners are listed with their epochs in the order of the groups' names, page by page, all or a runner's": Effect.gen(
+    function*() {
+      const { eventId, own, storage } = yield* make
+      const first = yield* own({ eventId: `${eventId}-1` })
+      const second = yield* own({ eventId: `${eventId}-2`, leaseMs: hourMs })
+      const before = workerGroup(eventId)
+      const page = (cursor: string, limit: number) => storage.owners({}, { cursor, limit })
+      const one = { ...first.owner, runnerId: first.runnerId }
+      const two = { ...second.owner, runnerId: second.runnerId }
+      assert.deepStrictEqual(yield* page(before, 2), [one, two])
+      assert.deepStrictEqual(yield* page(before, 1), [one])
+      assert.deepStrictEqual(yield* page(one.workerGroup, 1), [two])
+      assert.deepStrictEqual(
+        yield* storage.owners({ runnerId: second.runnerId }, { cursor: undefined, limit: 9 }),
+        [two]
+      )
+      assert.strictEqual((yield* storage.members).find(({ id }) => id === second.runnerId)?.dispatchers, 1)
+      yield* storage.giveBack([second.owner])
+      assert.deepStrictEqual(yield* page(one.workerGroup, 1), [{ ...two, runnerId: undefined }])
+    }
+  )
+}
