@@ -83,6 +83,48 @@ export const entity: Layer.Layer<never, never, Dispatcher | Sharding.Sharding> =
     ))
 )
 
+/** Dispatchers over the cluster, and those of this process where it is a runner. */
+const makeDispatchers = Effect.fnUntraced(function*(
+  local: Pick<Dispatcher["Service"], "drop" | "owns" | "poke">
+) {
+  const storage = yield* Storage
+  const limits = yield* Limits
+  const client = yield* DispatcherEntity.client
+  const fibers = yield* FiberSet.make()
+  const waking = new Set<string>()
+
+  const wakeRemote = (workerGroup: string) =>
+    client(workerGroup).Wake().pipe(
+      Effect.timeout(limits.confirmTimeoutMs),
+      Effect.ignore,
+      Effect.ensuring(Effect.sync(() => waking.delete(workerGroup)))
+    )
+
+  return Dispatchers.of({
+    wake: (workerGroup) =>
+      Effect.suspend(() => {
+        if (local.poke(workerGroup) || waking.has(workerGroup)) return Effect.void
+        waking.add(workerGroup)
+        return Effect.asVoid(FiberSet.run(fibers, wakeRemote(workerGroup)))
+      }),
+    confirm: Effect.fn("Dispatchers.confirm")(function*({ id, version }) {
+      yield* local.drop(id, version)
+      const owners = yield* Effect.result(storage.claimants(id))
+      const unconfirmed = owners._tag === "Failure" || (yield* Effect.forEach(
+        owners.success.filter((owner) => !local.owns(owner)),
+        (owner) =>
+          client(owner.workerGroup).Drop({ subscriptionId: id, version, epoch: owner.epoch }).pipe(
+            Effect.timeout(limits.confirmTimeoutMs),
+            Effect.catch(() => Effect.succeed(false))
+          ),
+        { concurrency: 16 }
+      )).includes(false)
+      // Whoever did not confirm begins nothing after its lease.
+      if (unconfirmed) yield* Effect.sleep(limits.leaseMs)
+    })
+  })
+})
+
 /**
  * Layer of `Dispatchers` for a runner: hints go to the local dispatcher where there is one, else over the cluster.
  *
@@ -91,45 +133,18 @@ export const entity: Layer.Layer<never, never, Dispatcher | Sharding.Sharding> =
  */
 export const dispatchers: Layer.Layer<Dispatchers, never, Dispatcher | Storage | Sharding.Sharding> = Layer.effect(
   Dispatchers,
-  Effect.gen(function*() {
-    const dispatcher = yield* Dispatcher
-    const storage = yield* Storage
-    const limits = yield* Limits
-    const client = yield* DispatcherEntity.client
-    const fibers = yield* FiberSet.make()
-    const waking = new Set<string>()
+  Effect.flatMap(Dispatcher, makeDispatchers)
+)
 
-    const wakeRemote = (workerGroup: string) =>
-      client(workerGroup).Wake().pipe(
-        Effect.timeout(limits.confirmTimeoutMs),
-        Effect.ignore,
-        Effect.ensuring(Effect.sync(() => waking.delete(workerGroup)))
-      )
-
-    return Dispatchers.of({
-      wake: (workerGroup) =>
-        Effect.suspend(() => {
-          if (dispatcher.poke(workerGroup) || waking.has(workerGroup)) return Effect.void
-          waking.add(workerGroup)
-          return Effect.asVoid(FiberSet.run(fibers, wakeRemote(workerGroup)))
-        }),
-      confirm: Effect.fn("Dispatchers.confirm")(function*({ id, version }) {
-        yield* dispatcher.drop(id, version)
-        const owners = yield* Effect.result(storage.claimants(id))
-        const unconfirmed = owners._tag === "Failure" || (yield* Effect.forEach(
-          owners.success.filter((owner) => !dispatcher.owns(owner)),
-          (owner) =>
-            client(owner.workerGroup).Drop({ subscriptionId: id, version, epoch: owner.epoch }).pipe(
-              Effect.timeout(limits.confirmTimeoutMs),
-              Effect.catch(() => Effect.succeed(false))
-            ),
-          { concurrency: 16 }
-        )).includes(false)
-        // Whoever did not confirm begins nothing after its lease.
-        if (unconfirmed) yield* Effect.sleep(limits.leaseMs)
-      })
-    })
-  })
+/**
+ * Layer of `Dispatchers` for a process that owns no group: hints go over the cluster.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const hints: Layer.Layer<Dispatchers, never, Storage | Sharding.Sharding> = Layer.effect(
+  Dispatchers,
+  makeDispatchers({ drop: () => Effect.void, owns: () => false, poke: () => false })
 )
 
 /**

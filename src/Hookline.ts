@@ -6,7 +6,7 @@ import type { Sharding } from "effect/cluster"
 import * as Bindings from "./Bindings.ts"
 import * as Cluster from "./Cluster.ts"
 import * as Dispatcher from "./Dispatcher.ts"
-import type { Dispatchers } from "./Dispatchers.ts"
+import * as Dispatchers from "./Dispatchers.ts"
 import * as Explanations from "./Explanations.ts"
 import type { Hooks } from "./Hook.ts"
 import * as HooksLive from "./Hooks.ts"
@@ -38,7 +38,7 @@ export const layer = <E, R, E2 = never, R2 = never>(options: {
 }): Layer.Layer<
   | Hooks
   | Registry.Registry
-  | Dispatchers
+  | Dispatchers.Dispatchers
   | Dispatcher.Dispatcher
   | Live.Live
   | Members.Members
@@ -57,6 +57,32 @@ export const layer = <E, R, E2 = never, R2 = never>(options: {
     Layer.provide(Bindings.layer),
     Layer.provideMerge(Live.layer),
     Layer.provideMerge(options.cluster ?? Cluster.single),
+    Layer.provideMerge(sealed(options.plugins))
+  )
+
+/**
+ * Layer of a process that emits and leaves the delivery to runners elsewhere, which need the plugins too.
+ *
+ * **Details**
+ *
+ * With `cluster` (`SocketCluster.client` of `hookline/cluster`) its emits are told to the runner that delivers them; without
+ * it they are found within a second.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const emitter = <E, R, E2 = never, R2 = never>(options: {
+  readonly plugins: Layer.Layer<never, E, R>
+  readonly cluster?: Layer.Layer<Sharding.Sharding, E2, R2>
+}): Layer.Layer<
+  Hooks | Registry.Registry | Dispatchers.Dispatchers,
+  E | E2 | PluginError,
+  Storage | R2 | Exclude<R, Registry.Registry>
+> =>
+  HooksLive.layer.pipe(
+    Layer.provideMerge(
+      options.cluster === undefined ? Dispatchers.layerNoop : Layer.provide(Cluster.hints, options.cluster)
+    ),
     Layer.provideMerge(sealed(options.plugins))
   )
 

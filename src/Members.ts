@@ -94,6 +94,7 @@ export const layer: Layer.Layer<Members, never, Dispatcher | Pulse | Registry | 
       said = JSON.stringify(words)
     })
     yield* Effect.forkScoped(Effect.repeat(Effect.ignore(announce), Schedule.spaced(limits.sweepIntervalMs)))
+    if (address === undefined) yield* Effect.forkScoped(alone(storage, dispatcher.runnerId, limits.groupIdleMs))
 
     return Members.of({
       overview: Effect.gen(function*() {
@@ -153,6 +154,21 @@ export const layer: Layer.Layer<Members, never, Dispatcher | Pulse | Registry | 
 
 /** Passes after which an unchanged announcement is made again. */
 const repeatAfter = 10
+
+/** Two clusters of one would take every group from each other again and again: nothing is lost, but all is slow. */
+const alone = (storage: Storage["Service"], self: RunnerId, laterMs: number) =>
+  storage.members.pipe(
+    Effect.delay(laterMs),
+    Effect.flatMap((members) =>
+      members.some(({ alive, id }) => alive && id !== self)
+        ? Effect.logWarning(
+          "Another runner uses this database, and this one is a cluster of its own: they take the work from each other. " +
+            "Give both `cluster: SocketCluster.runner()`, of hookline/cluster."
+        )
+        : Effect.void
+    ),
+    Effect.ignore
+  )
 
 const earliest = (times: ReadonlyArray<number>): number | undefined =>
   times.length === 0 ? undefined : times.reduce((a, b) => Math.min(a, b))

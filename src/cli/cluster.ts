@@ -1,7 +1,7 @@
 /**
  * `hookline cluster`: the runners, what each holds, and how far behind the cluster is.
  */
-import { Console, Effect, Option } from "effect"
+import { Console, Effect, type Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
