@@ -2,7 +2,9 @@
  * A small world for tests of the engine: a plugin with a hook, a provider whose endpoints are scripted, the memory storage.
  */
 import { Clock, Effect, Exit, Fiber, Layer, Redacted, Schema, SchemaTransformation, Scope } from "effect"
+import type { Sharding } from "effect/cluster"
 import { TestClock } from "effect/testing"
+import * as Cluster from "../../src/Cluster.ts"
 import * as Hook from "../../src/Hook.ts"
 import * as Hookline from "../../src/Hookline.ts"
 import * as IntegrationEvent from "../../src/IntegrationEvent.ts"
@@ -94,7 +96,15 @@ export const layer = (endpoints: Endpoints) => layerOn(endpoints, StorageMemory.
 
 /** The same world on a storage of the test's. */
 export const layerOn = <R, E, RIn>(endpoints: Endpoints, storage: Layer.Layer<R | Storage, E, RIn>) =>
-  Hookline.layer({ plugins: Layer.mergeAll(IncidentPlugin, OddPlugin, TestPlugin(endpoints)) }).pipe(
+  clustered(endpoints, storage, Cluster.single)
+
+/** The same world as a member of a cluster, which may need what the storage's layer brings. */
+export const clustered = <R, E, RIn, E2, R2 extends R | Storage>(
+  endpoints: Endpoints,
+  storage: Layer.Layer<R | Storage, E, RIn>,
+  cluster: Layer.Layer<Sharding.Sharding, E2, R2>
+) =>
+  Hookline.layer({ plugins: Layer.mergeAll(IncidentPlugin, OddPlugin, TestPlugin(endpoints)), cluster }).pipe(
     Layer.provideMerge(storage),
     Layer.provide(SecretsTest)
   )

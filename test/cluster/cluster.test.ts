@@ -1,0 +1,171 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schedule } from "effect"
+import { createServer } from "node:net"
+import * as Cluster from "../support/cluster.ts"
+import { exited, hookline, kill, until } from "../support/process.ts"
+import { receiver } from "../support/runner.ts"
+import { listening } from "../support/served.ts"
+
+type Runner = Effect.Success<ReturnType<Effect.Success<typeof Cluster.make>["start"]>>
+
+/** Three runners that have shared the shards out, and a subscription of all events. */
+const three = Effect.gen(function*() {
+  const cluster = yield* Cluster.make
+  const endpoint = yield* receiver
+  const runners = yield* Effect.all([cluster.start(), cluster.start(), cluster.start()], { concurrency: 3 })
+  const [first] = runners
+  yield* until(
+    "each holds its share",
+    Effect.map(
+      first.overview,
+      ({ runners, shards }) =>
+        shards.held === shards.total && runners.filter(({ alive, shards }) => alive && shards > 0).length === 3
+    )
+  )
+  yield* first.subscribe(`http://127.0.0.1:${endpoint.port}/`)
+  return { cluster, endpoint, runners, first }
+})
+
+const emitAll = (runners: ReadonlyArray<Runner>, rounds: number) =>
+  Effect.forEach(
+    Array.from({ length: rounds * Cluster.events.length }, (_, n) => n),
+    (n) => {
+      const runner = runners[n % runners.length]
+      const event = Cluster.events[n % Cluster.events.length]
+      return runner && event ? runner.emit(event, n) : Effect.die("no runner")
+    },
+    { concurrency: 8 }
+  )
+
+const delivered = (runner: Runner, ids: ReadonlyArray<string>) =>
+  until(
+    "all are delivered",
+    Effect.map(runner.deliveries, (found) => ids.every((id) => found.get(id) === "success"))
+  )
+
+/** A runner that owns groups, and one of the others. */
+const ownerAmong = Effect.fnUntraced(function*(runners: ReadonlyArray<Runner>) {
+  const owners = yield* runners[0]?.owners ?? Effect.die("no runner")
+  const victim = runners.find(({ id }) => [...owners.values()].includes(id))
+  const other = runners.find((runner) => runner !== victim)
+  if (!victim || !other) return yield* Effect.die("nobody owns a group")
+  const groups = [...owners].filter(([, id]) => id === victim.id).map(([group]) => group)
+  return { victim, other, events: groups.map((group) => group.slice("integration.".length)) }
+})
+
+describe("a cluster of runners", () => {
+  it.live("forms by itself on one database, and delivers once what is emitted anywhere", () =>
+    Effect.gen(function*() {
+      const { endpoint, first, runners } = yield* three
+      const ids = yield* emitAll(runners, 5)
+      yield* delivered(first, ids)
+      assert.deepStrictEqual(ids.filter((id) => endpoint.seen.get(id) !== 1), [])
+      const owners = new Set((yield* first.owners).values())
+      assert.isAbove(owners.size, 1, "the worker groups are spread over the runners")
+    }), 120_000)
+
+  it.live(
+    "delivers what a killed runner was to deliver: another owns its groups as soon as its locks expire",
+    () =>
+      Effect.gen(function*() {
+        const { first, runners } = yield* three
+        yield* delivered(first, yield* emitAll(runners, 1))
+        const { events, other, victim } = yield* ownerAmong(runners)
+        yield* kill(victim.child, "SIGKILL")
+        const ids = yield* Effect.forEach(events, (event) => other.emit(event, 1))
+        yield* delivered(other, ids)
+        const { runners: seen } = yield* other.overview
+        assert.isFalse(seen.find(({ id }) => id === victim.id)?.alive)
+        assert.notInclude([...(yield* other.owners).values()], victim.id)
+      }),
+    120_000
+  )
+
+  it.live("hands over when a runner is told to stop, without a duplicate", () =>
+    Effect.gen(function*() {
+      const { endpoint, first, runners } = yield* three
+      yield* delivered(first, yield* emitAll(runners, 1))
+      const { other, victim } = yield* ownerAmong(runners)
+      const rest = runners.filter((runner) => runner !== victim)
+      const ids: Array<string> = []
+      const load = emitAll(rest, 2).pipe(
+        Effect.map((made) => ids.push(...made)),
+        Effect.repeat({ times: 10, schedule: Schedule.spaced("100 millis") })
+      )
+      const stop = Effect.andThen(kill(victim.child, "SIGTERM"), exited(victim.child))
+      yield* Effect.all([load, stop], { concurrency: 2 })
+      yield* delivered(other, ids)
+      assert.deepStrictEqual(ids.filter((id) => endpoint.seen.get(id) !== 1), [])
+      assert.notInclude((yield* other.overview).runners.map(({ id }) => id), victim.id)
+    }), 120_000)
+
+  it.live("delivers while a runner is frozen, and takes it in again when it goes on", () =>
+    Effect.gen(function*() {
+      const { first, runners } = yield* three
+      yield* delivered(first, yield* emitAll(runners, 1))
+      const { events, other, victim } = yield* ownerAmong(runners)
+      yield* kill(victim.child, "SIGSTOP")
+      const during = yield* Effect.forEach(events, (event) => other.emit(event, 2))
+      yield* delivered(other, during)
+      assert.notInclude([...(yield* other.owners).values()], victim.id)
+      yield* kill(victim.child, "SIGCONT")
+      yield* until(
+        "it is alive and holds its share again",
+        Effect.map(victim.overview, ({ runners, shards }) =>
+          shards.held === shards.total && runners.some(({ alive, id, shards }) =>
+            id === victim.id && alive && shards > 0
+          ))
+      )
+      yield* delivered(other, yield* emitAll(runners, 2))
+    }), 120_000)
+
+  it.live(
+    "shows which runner lacks the code that a subscription and its messages need, and loses nothing",
+    () =>
+      Effect.gen(function*() {
+        const cluster = yield* Cluster.make
+        const endpoint = yield* receiver
+        const bare = yield* cluster.start({ config: "test/cluster/bare.config.ts" })
+        const whole = yield* cluster.start()
+        yield* whole.subscribe(`http://127.0.0.1:${endpoint.port}/`)
+        const ids = yield* emitAll([whole], 2)
+        yield* until(
+          "the events are told whose code it lacks",
+          Effect.map(whole.overview, ({ codeMissing }) =>
+            codeMissing.some(({ kind, runnerIds }) => kind === "event" && runnerIds.includes(bare.id)))
+        )
+        yield* kill(bare.child, "SIGTERM")
+        yield* exited(bare.child)
+        yield* delivered(whole, ids)
+      }),
+    120_000
+  )
+})
+
+describe("a runner that can't join", () => {
+  it.live("says so when its port for other runners is taken", () =>
+    Effect.gen(function*() {
+      const { env } = yield* Cluster.make
+      const server = yield* Effect.acquireRelease(
+        Effect.sync(() => createServer()),
+        (server) => Effect.sync(() => server.close())
+      )
+      const taken = yield* listening(server)
+      const { child, output } = yield* hookline(
+        [
+          "start",
+          "--config",
+          "test/cluster/bare.config.ts",
+          "--runner-port",
+          String(taken),
+          "--runner-host",
+          "127.0.0.1",
+          "--port",
+          "4999"
+        ],
+        env
+      )
+      assert.strictEqual(yield* exited(child), 1)
+      assert.include(output.stderr, `Port ${taken} on 127.0.0.1 can't be used for other runners: choose another with`)
+    }), 60_000)
+})
