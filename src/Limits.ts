@@ -105,8 +105,8 @@ export const defaults = {
   shards: 300,
   /** For how long a silent runner keeps its shards: longer than a machine may stall; the same for all processes. */
   lockExpiryMs: 4000,
-  /** How often a runner says that it is alive, and confirms its shards. */
-  lockRefreshMs: 1000,
+  /** How often a runner says that it is alive and confirms its shards, and how long that may take: a third of the expiry. */
+  lockRefreshMs: 1300,
   /** How often a process looks which runners there are. */
   assignIntervalMs: 250,
   /** A runner that has not looked for work for so long, or leaves due work of its shards alone, is not ready. */

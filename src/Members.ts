@@ -84,6 +84,7 @@ export const layer: Layer.Layer<Members, never, Dispatcher | Pulse | Registry | 
       ...code
     }))
 
+    let joined = false
     let said = ""
     let passes = 0
     const announce = Effect.gen(function*() {
@@ -137,7 +138,8 @@ export const layer: Layer.Layer<Members, never, Dispatcher | Pulse | Registry | 
         const stuck = yield* pulse.stuck
         const not = (reason: string): Readiness => ({ ready: false, reason })
         if (!(yield* dispatcher.leased)) return not("The database does not answer: this runner has no lease.")
-        if (held === 0) return not("This runner holds no shards: it is joining the cluster, or leaving it.")
+        joined ||= held > 0
+        if (!joined) return not("This runner holds no shards yet: it is joining the cluster.")
         if (sweptAtMs === undefined || nowMs() - sweptAtMs > limits.stuckAfterMs) {
           return not("This runner can't find out what is due: the database answers too slowly.")
         }

@@ -71,8 +71,6 @@ export interface Options {
   readonly port?: number | undefined
   /** The address to listen on, where `host` is not one of this machine's. */
   readonly listenHost?: string | undefined
-  /** Asks Kubernetes which runners' pods are ready, so that a lost node's shards move before their locks expire. */
-  readonly kubernetes?: { readonly namespace?: string; readonly labelSelector?: string } | undefined
 }
 
 /**
@@ -93,7 +91,8 @@ export const runner = (
   Layer.effectDiscard(Effect.flatMap(Connections, Agreement.check)).pipe(
     Layer.provideMerge(SocketRunner.layer),
     Layer.provide(quiet),
-    Layer.provide(options.kubernetes === undefined ? RunnerHealth.layerNoop : kubernetes(options.kubernetes)),
+    // Heartbeats tell within the locks' expiry; neither a ping nor Kubernetes would be sooner.
+    Layer.provide(RunnerHealth.layerNoop),
     Layer.provide(NodeClusterSocket.layerClientProtocol),
     Layer.provide(SqlRunnerStorage.layerStorage({ prefix })),
     Layer.provide(addressed),
@@ -151,6 +150,3 @@ const reached = Layer.effect(Cluster.Reached, Effect.map(Address, ({ host, port 
 
 /** An IPv6 address stands in brackets. */
 const hostPort = (host: string, port: number): string => `${host.includes(":") ? `[${host}]` : host}:${port}`
-
-const kubernetes = (options: { readonly namespace?: string; readonly labelSelector?: string }) =>
-  RunnerHealth.layerK8s(options).pipe(Layer.provide(NodeClusterSocket.layerK8sHttpClient))
