@@ -1,0 +1,54 @@
+/**
+ * Who the cluster says owns which worker group. It may be wrong, as a real one after a freeze: more than one runner may
+ * believe that a group is its own.
+ */
+import type { History } from "./History.ts"
+import type { Machine } from "./Machine.ts"
+
+export class Assignments {
+  readonly groups: ReadonlyArray<string>
+  readonly #machine: Machine
+  readonly #history: History
+  readonly #holders = new Map<string, string>()
+  readonly #believers = new Map<string, Set<string>>()
+
+  constructor(machine: Machine, history: History, groups: ReadonlyArray<string>) {
+    this.#machine = machine
+    this.#history = history
+    this.groups = groups
+  }
+
+  holder(group: string): string | undefined {
+    return this.#holders.get(group)
+  }
+
+  /** Whether a runner believes that it owns a group. */
+  believes(runner: string, group: string): boolean {
+    return this.#believers.get(group)?.has(runner) ?? false
+  }
+
+  /** Assigns a group; those before learn of it after `overlapMs`. */
+  assign(group: string, runner: string, overlapMs = 0): void {
+    const before = [...this.#believers.get(group) ?? []]
+    this.#holders.set(group, runner)
+    this.#believers.set(group, new Set([...before, runner]))
+    const forget = () => {
+      const believers = this.#believers.get(group)
+      for (const other of before) if (other !== this.#holders.get(group)) believers?.delete(other)
+    }
+    if (overlapMs > 0) this.#machine.after(overlapMs, forget)
+    else forget()
+    this.#history.add({ _tag: "Assigned", group, runners: [...this.#believers.get(group) ?? []] })
+  }
+
+  /** Lets go of a runner that is no more, as soon as the cluster notices. */
+  replace(runner: string, others: () => ReadonlyArray<string>, afterMs: number): void {
+    this.#machine.after(afterMs, () => {
+      const candidates = others().filter((other) => other !== runner)
+      for (const [n, group] of this.groups.entries()) {
+        const next = candidates[n % candidates.length]
+        if (this.#holders.get(group) === runner && next !== undefined) this.assign(group, next, 4000)
+      }
+    })
+  }
+}

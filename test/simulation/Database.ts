@@ -1,0 +1,161 @@
+/**
+ * The database: one memory storage in a process that never fails. Whatever a statement changes is written to the history when
+ * it is executed, whether or not anybody hears of its answer.
+ */
+import { Context, Effect, type Exit, Layer, Option } from "effect"
+import { Storage } from "../../src/Storage.ts"
+import * as StorageMemory from "../../src/StorageMemory.ts"
+import * as Transaction from "../../src/StorageMemoryTransaction.ts"
+import type { Subscription } from "../../src/Subscription.ts"
+import type { History } from "./History.ts"
+import type { Machine, Process } from "./Machine.ts"
+
+export type Verbs = Storage["Service"]
+
+export interface Database {
+  readonly process: Process
+  /** The storage itself, for those who only look. */
+  readonly storage: Verbs
+  readonly transactions: StorageMemory.MemoryTransactions["Service"]
+  /** The storage as a runner uses it. */
+  readonly of: (runner: string) => Verbs
+  /** Executes a statement in the transaction of the fiber that sent it. */
+  readonly execute: <A, E>(
+    transaction: Transaction.Transaction | undefined,
+    statement: Effect.Effect<A, E>,
+    end: (exit: Exit.Exit<A, E>) => void
+  ) => void
+}
+
+/** Opens the database; a mutant may change what its verbs do. */
+export const open = (machine: Machine, history: History, mutate: (storage: Verbs) => Verbs): Database => {
+  const process = machine.process("database")
+  // What it is made of is made in one step.
+  const context = Effect.runSyncWith(process.context)(Effect.scoped(Layer.build(StorageMemory.layer)))
+  const storage = Context.get(context, Storage)
+  const mutated = mutate(storage)
+  return {
+    process,
+    storage,
+    transactions: Context.get(context, StorageMemory.MemoryTransactions),
+    of: (runner) => observed(mutated, history, runner),
+    execute: (transaction, statement, end) =>
+      process.post(() =>
+        Effect.runForkWith(Context.add(process.context, Transaction.Current, transaction))(statement).addObserver(end)
+      )
+  }
+}
+
+// --- internal ---
+
+const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
+  ...storage,
+  renewLease: (runnerId, leaseMs) =>
+    Effect.tap(storage.renewLease(runnerId, leaseMs), () =>
+      Effect.map(storage.now, (nowMs) => history.add({ _tag: "Renewed", runner, leaseEndMs: nowMs + leaseMs }))),
+  returnLease: (runnerId) =>
+    Effect.tap(storage.returnLease(runnerId), () =>
+      Effect.sync(() => history.add({ _tag: "LeaseReturned", runner }))),
+  takeOver: (runnerId, group, patienceMs) =>
+    Effect.tap(storage.takeOver(runnerId, group, patienceMs), ({ claimableAtMs, owner }) =>
+      Effect.sync(() =>
+        history.add({ _tag: "TookOver", runner, group: owner.workerGroup, epoch: owner.epoch, claimableAtMs })
+      )),
+  giveBack: (owners) =>
+    Effect.tap(storage.giveBack(owners), () =>
+      Effect.sync(() => {
+        for (const { epoch, workerGroup } of owners) {
+          history.add({ _tag: "GaveBack", runner, group: workerGroup, epoch })
+        }
+      })),
+  route: (routing) =>
+    Effect.tap(storage.route(routing), (answer) =>
+      Effect.gen(function*() {
+        if (answer._tag === "Stale") return
+        const routed = new Set(answer.messageIds)
+        for (const { error, messageId, owner } of routing.messages) {
+          if (!routed.has(messageId)) continue
+          const message = yield* Effect.orDie(storage.load([{ messageId }]))
+          const deliveries = routing.deliveries.filter((delivery) => delivery.messageId === messageId)
+          history.add({
+            _tag: "Routed",
+            runner,
+            group: owner.workerGroup,
+            epoch: owner.epoch,
+            messageId,
+            payloadJson: message.messages[0]?.payloadJson ?? "",
+            setAside: error !== undefined,
+            deliveries
+          })
+          for (const { claimed, id, subscriptionId } of deliveries) {
+            if (!claimed) continue
+            history.add({
+              _tag: "Claimed",
+              claim: {
+                runner,
+                group: owner.workerGroup,
+                epoch: owner.epoch,
+                claimed: { deliveryId: id, messageId, subscriptionId, claims: 1, attemptCount: 0 },
+                version: yield* versionOf(storage, subscriptionId)
+              }
+            })
+          }
+        }
+      })),
+  claim: (options) =>
+    Effect.tap(storage.claim(options), ({ claimed }) =>
+      Effect.sync(() => {
+        const epochs = new Map(options.owners.map((owner) => [owner.workerGroup, owner.epoch]))
+        for (const one of claimed) {
+          const { attemptCount, claims, deliveryId, messageId, subscriptionId, workerGroup: group } = one
+          history.add({
+            _tag: "Claimed",
+            claim: {
+              runner,
+              group,
+              epoch: epochs.get(group) ?? 0,
+              claimed: { deliveryId, messageId, subscriptionId, claims, attemptCount },
+              version: one.subscriptionVersion
+            }
+          })
+        }
+      })),
+  release: (owner, ids) =>
+    Effect.tap(storage.release(owner, ids), () =>
+      Effect.sync(() => {
+        for (const deliveryId of ids) history.add({ _tag: "Released", runner, epoch: owner.epoch, deliveryId })
+      })),
+  record: (outcomes) =>
+    Effect.tap(storage.record(outcomes), (recorded) =>
+      Effect.sync(() => {
+        const ids = new Set(recorded)
+        for (const outcome of outcomes) {
+          if (ids.has(outcome.deliveryId)) history.add({ _tag: "Recorded", runner, outcome })
+        }
+      })),
+  retryDelivery: (id) =>
+    Effect.tap(storage.retryDelivery(id), (answer) =>
+      Effect.sync(() => {
+        if (answer === "Retried") history.add({ _tag: "Retried", deliveryId: id })
+      })),
+  createSubscription: (subscription) =>
+    Effect.tap(storage.createSubscription(subscription), (version) =>
+      Effect.sync(() => saved(history, { ...subscription, version }))),
+  updateSubscription: (id, change) =>
+    Effect.tap(storage.updateSubscription(id, change), (changed) =>
+      Effect.sync(() => {
+        if (Option.isSome(changed)) saved(history, changed.value)
+      })),
+  deleteSubscription: (id) =>
+    Effect.flatMap(storage.getSubscription(id), (before) =>
+      Effect.tap(storage.deleteSubscription(id), () =>
+        Effect.sync(() => {
+          if (Option.isSome(before)) history.add({ _tag: "Saved", subscription: before.value, deleted: true })
+        })))
+})
+
+const saved = (history: History, subscription: Subscription) =>
+  history.add({ _tag: "Saved", subscription, deleted: false })
+
+const versionOf = (storage: Verbs, id: Subscription["id"]) =>
+  Effect.map(Effect.orDie(storage.getSubscription(id)), (found) => Option.isSome(found) ? found.value.version : 0)
