@@ -52,7 +52,7 @@ const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
   ...storage,
   renewLease: (runnerId, leaseMs) =>
     Effect.tap(storage.renewLease(runnerId, leaseMs), () =>
-      Effect.map(storage.now, (nowMs) => history.add({ _tag: "Renewed", runner, leaseEndMs: nowMs + leaseMs }))),
+      Effect.sync(() => history.add({ _tag: "Renewed", runner, leaseEndMs: history.nowMs + leaseMs }))),
   returnLease: (runnerId) =>
     Effect.tap(storage.returnLease(runnerId), () =>
       Effect.sync(() => history.add({ _tag: "LeaseReturned", runner }))),

@@ -76,6 +76,8 @@ export type Event =
     readonly _tag: "Begun"
     readonly runner: string
     readonly attempt: number
+    /** As the engine says. */
+    readonly startedAtMs: number
     readonly deliveryId: DeliveryId
     readonly messageId: MessageId
     readonly subscriptionId: SubscriptionId
@@ -105,8 +107,13 @@ export class History {
     this.#machine = machine
   }
 
+  /** Since the simulation began. */
+  get nowMs(): number {
+    return this.#machine.nowMs - this.#machine.startMs
+  }
+
   add(event: Event): void {
-    const entry = { ...event, atMs: this.#machine.nowMs - this.#machine.startMs }
+    const entry = { ...event, atMs: this.nowMs }
     this.entries.push(entry)
     for (const listener of this.#listeners) listener(entry)
   }

@@ -12,6 +12,8 @@ export interface Plan {
   /** How long messages flow and things go wrong. */
   readonly spanMs: number
   readonly messages: number
+  /** Share of the messages that come in bursts. */
+  readonly bursts: number
   readonly subscriptions: number
   /** Changes of subscriptions on the way. */
   readonly changes: number
@@ -62,7 +64,8 @@ export const draw = (dice: Dice): Plan => {
     runners: dice.between(1, 3),
     disorder: dice.pick([0, 0.1, 1]),
     spanMs: dice.between(4000, 14_000),
-    messages: dice.between(8, 40),
+    messages: dice.pick([10, 20, 40, 80]),
+    bursts: share(1),
     subscriptions: dice.between(1, 4),
     changes: count(10),
     retries: count(4),

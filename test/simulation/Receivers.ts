@@ -61,7 +61,7 @@ export class Receivers {
   deliver(
     runner: string,
     config: { readonly endpoint: string; readonly revision: number },
-    { deliveryId, message, number, subscription }: Provider.Attempt
+    { deliveryId, message, nowMs: startedAtMs, number, subscription }: Provider.Attempt
   ): Answer {
     return Effect.flatMap(Running, (process) =>
       Effect.callback<Provider.Delivered, Provider.ProviderError>((resume) => {
@@ -72,6 +72,7 @@ export class Receivers {
           _tag: "Begun",
           runner,
           attempt,
+          startedAtMs,
           deliveryId,
           messageId,
           subscriptionId: subscription.id,

@@ -7,6 +7,7 @@ import * as Hook from "../../src/Hook.ts"
 import * as IntegrationEvent from "../../src/IntegrationEvent.ts"
 import * as Plugin from "../../src/Plugin.ts"
 import * as Provider from "../../src/Provider.ts"
+import type { Subscription } from "../../src/Subscription.ts"
 import type { Receivers } from "./Receivers.ts"
 
 const payload = Schema.Struct({ n: Schema.Int })
@@ -23,6 +24,9 @@ export const groups = hooks.map((hook) => `integration.shop.${hook.id}`)
 export const isPoisonous = (n: number): boolean => n % 13 === 12
 
 export const Config = Schema.Struct({ endpoint: Schema.String, revision: Schema.Int })
+
+/** The revision of a subscription's configuration. */
+export const revisionOf = ({ config }: Pick<Subscription, "config">): number => Schema.decodeUnknownSync(Config)(config).revision
 
 export const plugin = (receivers: Receivers, runner: string) =>
   Plugin.make("shop", {

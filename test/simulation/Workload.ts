@@ -11,7 +11,7 @@ import { Subscriptions } from "../../src/Subscriptions.ts"
 import type { Database } from "./Database.ts"
 import type { Dice } from "./Dice.ts"
 import type { Bound, History, Told } from "./History.ts"
-import { call, type Process, ProcessGone } from "./Machine.ts"
+import { call, type Process, type ProcessGone } from "./Machine.ts"
 import type { Plan } from "./Plan.ts"
 import * as Shop from "./Shop.ts"
 
@@ -53,8 +53,10 @@ export class Workload {
   begin(): void {
     const { dice, plan, process } = this.#clients
     for (let n = 0; n < plan.subscriptions; n++) process.run(this.#create(true))
+    const bursts = Array.from({ length: 1 + dice.below(3) }, () => dice.below(plan.spanMs))
     for (let n = 0; n < plan.messages; n++) {
-      process.after(dice.below(plan.spanMs), () => process.run(this.#emit(n)))
+      const burst = dice.chance(plan.bursts) ? dice.some(bursts) : undefined
+      process.after(burst ?? dice.below(plan.spanMs), () => process.run(this.#emit(n)))
     }
     for (let n = 0; n < plan.changes; n++) {
       process.after(dice.below(plan.spanMs), () => process.run(this.#change))
@@ -86,7 +88,7 @@ export class Workload {
     const keyed = dice.chance(plan.keyed)
     history.add({ _tag: "Emitting", n, eventId: `shop.${hook.id}`, rollsBack })
     const options = keyed ? { idempotencyKey: `key-${n}` } : {}
-    const once = this.#onRunner((_, services) => Hook.emit(hook, { n }, options).pipe(Effect.provideContext(services)))
+    const once = this.#onRunner((services) => Hook.emit(hook, { n }, options).pipe(Effect.provideContext(services)))
     const emit = inTransaction || rollsBack ? this.#transaction(once, rollsBack) : once
     const told = Effect.flatMap(Effect.exit(emit), (exit) =>
       Effect.sync(() => {
@@ -125,15 +127,18 @@ export class Workload {
 
   /** Runs something in a runner, in the transaction of the caller's fiber. */
   #onRunner<A, E>(
-    effect: (process: Process, services: Open["services"]) => Effect.Effect<A, E>
+    effect: (services: Open["services"]) => Effect.Effect<A, E>
   ): Effect.Effect<A, E | ProcessGone> {
     return Effect.flatMap(Transaction.Current, (transaction) =>
-      Effect.suspend(() => {
-        const open = this.#clients.runner()
-        if (!open) return Effect.fail(new ProcessGone("no runner"))
-        return call(
+      Effect.gen({ self: this }, function*() {
+        let open = this.#clients.runner()
+        while (!open) {
+          yield* Effect.sleep(100)
+          open = this.#clients.runner()
+        }
+        return yield* call(
           open.process,
-          Effect.provideService(effect(open.process, open.services), Transaction.Current, transaction)
+          Effect.provideService(effect(open.services), Transaction.Current, transaction)
         )
       }))
   }
@@ -143,7 +148,7 @@ export class Workload {
     const endpoint = `endpoint-${++this.#endpoints}`
     const change = ++this.#changes
     history.add({ _tag: "Changing", change, what: `create ${endpoint}` })
-    return this.#onRunner((_, services) =>
+    return this.#onRunner((services) =>
       Subscriptions.use((subscriptions) =>
         subscriptions.create({
           name: endpoint,
@@ -227,7 +232,7 @@ export class Workload {
       const change = ++this.#changes
       known.busy = true
       history.add({ _tag: "Changing", change, what })
-      return this.#onRunner((_, services) => effect(services)).pipe(
+      return this.#onRunner((services) => effect(services)).pipe(
         Effect.exit,
         Effect.map((exit) => {
           known.busy = false
