@@ -3,11 +3,11 @@
  * it is executed, whether or not anybody hears of its answer.
  */
 import { Context, Effect, type Exit, Layer, Option } from "effect"
-import { Storage } from "../../src/Storage.ts"
+import { type Claimed, type Owner, Storage } from "../../src/Storage.ts"
 import * as StorageMemory from "../../src/StorageMemory.ts"
 import * as Transaction from "../../src/StorageMemoryTransaction.ts"
 import type { Subscription } from "../../src/Subscription.ts"
-import type { History } from "./History.ts"
+import type { Claim, History } from "./History.ts"
 import type { Machine, Process } from "./Machine.ts"
 
 export type Verbs = Storage["Service"]
@@ -105,20 +105,12 @@ const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
   claim: (options) =>
     Effect.tap(storage.claim(options), ({ claimed }) =>
       Effect.sync(() => {
-        const epochs = new Map(options.owners.map((owner) => [owner.workerGroup, owner.epoch]))
-        for (const one of claimed) {
-          const { attemptCount, claims, deliveryId, messageId, subscriptionId, workerGroup: group } = one
-          history.add({
-            _tag: "Claimed",
-            claim: {
-              runner,
-              group,
-              epoch: epochs.get(group) ?? 0,
-              claimed: { deliveryId, messageId, subscriptionId, claims, attemptCount },
-              version: one.subscriptionVersion
-            }
-          })
-        }
+        for (const claim of claimed) history.add({ _tag: "Claimed", claim: claimOf(runner, options.owners, claim) })
+      })),
+  held: (owners) =>
+    Effect.tap(storage.held(owners), (held) =>
+      Effect.sync(() => {
+        for (const claim of held) history.add({ _tag: "TakenUp", claim: claimOf(runner, owners, claim) })
       })),
   release: (owner, ids) =>
     Effect.tap(storage.release(owner, ids), () =>
@@ -153,6 +145,17 @@ const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
           if (Option.isSome(before)) history.add({ _tag: "Saved", subscription: before.value, deleted: true })
         })))
 })
+
+const claimOf = (runner: string, owners: ReadonlyArray<Owner>, claim: Claimed): Claim => {
+  const { attemptCount, claims, deliveryId, messageId, subscriptionId, workerGroup: group } = claim
+  return {
+    runner,
+    group,
+    epoch: owners.find((owner) => owner.workerGroup === group)?.epoch ?? 0,
+    claimed: { deliveryId, messageId, subscriptionId, claims, attemptCount },
+    version: claim.subscriptionVersion
+  }
+}
 
 const saved = (history: History, subscription: Subscription) =>
   history.add({ _tag: "Saved", subscription, deleted: false })

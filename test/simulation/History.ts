@@ -66,6 +66,8 @@ export type Event =
     readonly deliveries: ReadonlyArray<NewDelivery>
   }
   | { readonly _tag: "Claimed"; readonly claim: Claim }
+  /** Read again by its owner, after an answer was lost. */
+  | { readonly _tag: "TakenUp"; readonly claim: Claim }
   | { readonly _tag: "Released"; readonly runner: string; readonly epoch: number; readonly deliveryId: DeliveryId }
   | { readonly _tag: "Recorded"; readonly runner: string; readonly outcome: Outcome }
   /** Made due again by hand. */
@@ -130,8 +132,8 @@ export class History {
   }
 }
 
-/** Makes what writes an entry as one line, with short names instead of ids, in the order of their coming. */
-export const writer = (): (entry: Entry) => string => {
+/** Makes what writes entries and sentences as lines, with short names instead of ids, in the order of their coming. */
+export const writer = (): { readonly entry: (entry: Entry) => string; readonly text: (text: string) => string } => {
   const names = new Map<string, string>()
   const counts = new Map<string, number>()
   const name = (id: string): string => {
@@ -143,11 +145,14 @@ export const writer = (): (entry: Entry) => string => {
     names.set(id, `${kind}-${count}`)
     return `${kind}-${count}`
   }
-  return ({ _tag, atMs, ...rest }) => {
-    const text = Object.entries(rest).map(([key, value]) =>
-      `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`
-    ).join(" ")
-    const short = text.replaceAll(/\b(msg|dlv|sub|run)_[0-9a-f]{32}\b/gu, name)
-    return `${(atMs / 1000).toFixed(3).padStart(9)}  ${_tag.padEnd(13)} ${short}`
+  const text = (text: string) => text.replaceAll(/\b(msg|dlv|sub|run)_[0-9a-f]{32}\b/gu, name)
+  return {
+    text,
+    entry: ({ _tag, atMs, ...rest }) => {
+      const fields = Object.entries(rest).map(([key, value]) =>
+        `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`
+      )
+      return `${(atMs / 1000).toFixed(3).padStart(9)}  ${_tag.padEnd(13)} ${text(fields.join(" "))}`
+    }
   }
 }

@@ -9,6 +9,8 @@ import type { Claim, Entry, Of } from "./History.ts"
 type Placed<Tag extends Entry["_tag"]> = Of<Tag> & { readonly atMs: number; readonly at: number }
 
 export interface Attempt extends Placed<"Begun"> {
+  /** The versions of the subscription that it may have been claimed under: of the claim, and of readings of it since. */
+  readonly versions: ReadonlyArray<number>
   /** The last claim of its delivery by its runner. */
   readonly claim: (Claim & { readonly at: number; readonly atMs: number }) | undefined
   received: Placed<"Received"> | undefined
@@ -20,6 +22,7 @@ export interface Attempt extends Placed<"Begun"> {
 export interface Account {
   readonly id: DeliveryId
   readonly claims: Array<Claim & { readonly at: number; readonly atMs: number }>
+  readonly readings: Array<Claim & { readonly at: number }>
   readonly attempts: Array<Attempt>
   readonly records: Array<Placed<"Recorded">>
   readonly releases: Array<Placed<"Released">>
@@ -43,10 +46,15 @@ export class Ledger {
         case "Claimed":
           this.account(entry.claim.claimed.deliveryId).claims.push({ ...entry.claim, at, atMs: entry.atMs })
           break
+        case "TakenUp":
+          this.account(entry.claim.claimed.deliveryId).readings.push({ ...entry.claim, at })
+          break
         case "Begun": {
           const account = this.account(entry.deliveryId)
           const claim = account.claims.findLast((claim) => claim.runner === entry.runner)
-          const attempt = { ...entry, at, claim, received: undefined, ended: undefined, recorded: undefined }
+          const readings = account.readings.filter((reading) => claim && reading.at > claim.at)
+          const versions = [...claim ? [claim] : [], ...readings].map((one) => one.version)
+          const attempt = { ...entry, at, claim, versions, received: undefined, ended: undefined, recorded: undefined }
           account.attempts.push(attempt)
           this.attempts.push(attempt)
           byNumber.set(entry.attempt, attempt)
@@ -93,7 +101,7 @@ export class Ledger {
   account(id: DeliveryId): Account {
     const known = this.accounts.get(id)
     if (known) return known
-    const account: Account = { id, claims: [], attempts: [], records: [], releases: [], retries: [] }
+    const account: Account = { id, claims: [], readings: [], attempts: [], records: [], releases: [], retries: [] }
     this.accounts.set(id, account)
     return account
   }

@@ -17,16 +17,15 @@ export const binding: Checker = function*({ entries }, ledger) {
     const attempt = ledger.attempts[next]
     if (attempt?.at !== at) continue
     next++
-    if (!attempt.claim) continue
-    const { subscriptionId } = attempt
-    const { version } = attempt.claim
+    const { revision, subscriptionId, versions } = attempt
     const least = bound.get(subscriptionId) ?? 0
-    const what = `attempt ${attempt.attempt} of ${attempt.deliveryId}`
-    if (version < least) yield `${what} began under version ${version} of ${subscriptionId} after ${least} was answered`
-    const subscription = ledger.version(subscriptionId, version)
-    if (subscription?.enabled !== true) yield `${what} was claimed for ${subscriptionId} while it was not enabled`
-    else if (revisionOf(subscription) !== attempt.revision) {
-      yield `${what} used revision ${attempt.revision} of a configuration whose version ${version} is another`
+    const binds = (version: number) => {
+      const subscription = ledger.version(subscriptionId, version)
+      return version >= least && subscription?.enabled === true && revisionOf(subscription) === revision
+    }
+    if (versions.length > 0 && !versions.some(binds)) {
+      yield `attempt ${attempt.attempt} of ${attempt.deliveryId} began under version ${versions.join(" or ")} and ` +
+        `revision ${revision} of ${subscriptionId}, where ${least} was answered`
     }
   }
 }

@@ -54,7 +54,7 @@ function* inherited(account: Account, ledger: Ledger): Generator<string> {
     const isOver = account.records.some(between) ||
       account.releases.some((release) => between(release) && release.epoch === before.epoch)
     if (isOver) continue
-    const takenAt = ledger.takeOvers.find((one) => one.epoch === claim.epoch)?.at ?? 0
+    const takenAt = ledger.takeOvers.find((one) => one.group === before.group && one.epoch > before.epoch)?.at ?? 0
     let leaseEndMs = 0
     for (const entry of ledger.entries.slice(0, takenAt)) {
       if (entry._tag === "Renewed" && entry.runner === before.runner) leaseEndMs = entry.leaseEndMs
