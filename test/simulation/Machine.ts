@@ -56,10 +56,13 @@ export class Machine {
     const endMs = this.nowMs + limitMs
     while (!done()) {
       if (this.#step()) continue
+      if ((this.#timers[0]?.atMs ?? Number.POSITIVE_INFINITY) > endMs) {
+        this.nowMs = endMs
+        return false
+      }
       const timer = pop(this.#timers)
-      if (!timer || timer.atMs > endMs) return false
-      this.nowMs = Math.max(this.nowMs, timer.atMs)
-      timer.task?.()
+      this.nowMs = timer?.atMs ?? endMs
+      timer?.task?.()
     }
     return true
   }

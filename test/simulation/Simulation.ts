@@ -52,13 +52,10 @@ export const simulate = (seed: number, options: {
   nemesis.begin()
   machine.run(() => false, plan.spanMs)
   nemesis.end()
-  let isEnabled = false
-  workload.enableAll(() => {
-    isEnabled = true
-  })
+  workload.enableAll()
   let isQuiet = false
   const look = () => {
-    isQuiet = isEnabled && isAtRest(database.storage)
+    isQuiet = isAtRest(database.storage)
     machine.after(250, look)
   }
   look()

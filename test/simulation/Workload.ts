@@ -66,18 +66,19 @@ export class Workload {
     }
   }
 
-  /** Enables whatever is disabled, so that all can come to rest; `end` is told when that is done. */
-  enableAll(end: () => void): void {
+  /** From now on enables whatever is disabled, so that all can come to rest; changes under way may yet disable more. */
+  enableAll(): void {
     const { database, process } = this.#clients
     const enable = Effect.gen({ self: this }, function*() {
-      const { items } = yield* database.storage.subscriptions
+      const { items } = yield* Effect.orDie(database.storage.subscriptions)
       for (const { enabled, id } of items) {
         if (enabled) continue
         const known = this.known.find((one) => one.id === id) ?? { id, endpoint: "", revision: 0, busy: false }
-        while (!(yield* this.#changed("enable", known, { enabled: true }))) yield* Effect.sleep(200)
+        yield* this.#changed("enable", known, { enabled: true })
       }
+      yield* Effect.sleep(300)
     })
-    process.run(Effect.orDie(enable), end)
+    process.run(Effect.forever(enable))
   }
 
   #emit(n: number): Effect.Effect<void> {
@@ -86,12 +87,12 @@ export class Workload {
     const inTransaction = dice.chance(plan.inTransaction)
     const rollsBack = inTransaction ? dice.chance(0.5) && plan.rolledBack > 0 : dice.chance(plan.rolledBack)
     const keyed = dice.chance(plan.keyed)
-    history.add({ _tag: "Emitting", n, eventId: `shop.${hook.id}`, rollsBack })
     const options = keyed ? { idempotencyKey: `key-${n}` } : {}
     const once = this.#onRunner((services) => Hook.emit(hook, { n }, options).pipe(Effect.provideContext(services)))
     const emit = inTransaction || rollsBack ? this.#transaction(once, rollsBack) : once
-    const told = Effect.flatMap(Effect.exit(emit), (exit) =>
-      Effect.sync(() => {
+    const told = Effect.suspend(() => {
+      history.add({ _tag: "Emitting", n, eventId: `shop.${hook.id}`, rollsBack })
+      return Effect.map(Effect.exit(emit), (exit) => {
         const told = tell(exit, inTransaction || rollsBack)
         history.add({
           _tag: "Emitted",
@@ -100,7 +101,8 @@ export class Workload {
           messageId: Exit.isSuccess(exit) ? exit.value : undefined
         })
         return told
-      }))
+      })
+    })
     if (!keyed || rollsBack) return Effect.asVoid(told)
     // With its key it may be repeated.
     return told.pipe(

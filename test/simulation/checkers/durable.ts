@@ -7,13 +7,14 @@ import type { Checker } from "./index.ts"
 
 export const durable: Checker = function*({ entries, messages }) {
   const stored = Map.groupBy(messages, (message) => numberOf(message.payloadJson))
-  const emits = entries.filter((entry) => entry._tag === "Emitting")
+  const emits = Map.groupBy(entries.filter((entry) => entry._tag === "Emitting"), (entry) => entry.n)
   const told = Map.groupBy(entries.filter((entry) => entry._tag === "Emitted"), (entry) => entry.n)
-  for (const { n, rollsBack } of emits) {
+  for (const [n, tries] of emits) {
     const rows = stored.get(n) ?? []
     const answers = told.get(n) ?? []
     const succeeded = answers.filter((answer) => answer.told === "stored")
-    const isRefused = answers.length > 0 &&
+    const rollsBack = tries.some((one) => one.rollsBack)
+    const isRefused = answers.length === tries.length &&
       answers.every((answer) => answer.told === "refused" || answer.told === "rolled back")
     if (rows.length > 1) yield `message ${n} is stored ${rows.length} times`
     if (rollsBack && rows.length > 0) yield `message ${n} is stored although its transaction rolled back`

@@ -55,12 +55,12 @@ function* inherited(account: Account, ledger: Ledger): Generator<string> {
       account.releases.some((release) => between(release) && release.epoch === before.epoch)
     if (isOver) continue
     const takenAt = ledger.takeOvers.find((one) => one.group === before.group && one.epoch > before.epoch)?.at ?? 0
-    let leaseEndMs = 0
-    for (const entry of ledger.entries.slice(0, takenAt)) {
-      if (entry._tag === "Renewed" && entry.runner === before.runner) leaseEndMs = entry.leaseEndMs
-      if (entry._tag === "LeaseReturned" && entry.runner === before.runner) leaseEndMs = 0
-      if (entry._tag === "GaveBack" && entry.epoch === before.epoch) leaseEndMs = 0
-    }
+    const earlier = ledger.entries.slice(0, takenAt)
+    if (earlier.some((entry) => entry._tag === "GaveBack" && entry.epoch === before.epoch)) continue
+    const lease = earlier.findLast((entry) =>
+      (entry._tag === "Renewed" || entry._tag === "LeaseReturned") && entry.runner === before.runner
+    )
+    const leaseEndMs = lease?._tag === "Renewed" ? lease.leaseEndMs : 0
     if (claim.atMs < leaseEndMs) {
       yield `${account.id} was claimed by ${claim.runner} ${leaseEndMs - claim.atMs} ms before the lease of ` +
         `${before.runner} had run out`
