@@ -51,16 +51,20 @@ export const open = (machine: Machine, history: History, mutate: (storage: Verbs
 const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
   ...storage,
   renewLease: (runnerId, leaseMs) =>
-    Effect.tap(storage.renewLease(runnerId, leaseMs), () =>
-      Effect.sync(() => history.add({ _tag: "Renewed", runner, leaseEndMs: history.nowMs + leaseMs }))),
+    Effect.tap(
+      storage.renewLease(runnerId, leaseMs),
+      () => Effect.sync(() => history.add({ _tag: "Renewed", runner, leaseEndMs: history.nowMs + leaseMs }))
+    ),
   returnLease: (runnerId) =>
-    Effect.tap(storage.returnLease(runnerId), () =>
-      Effect.sync(() => history.add({ _tag: "LeaseReturned", runner }))),
+    Effect.tap(storage.returnLease(runnerId), () => Effect.sync(() => history.add({ _tag: "LeaseReturned", runner }))),
   takeOver: (runnerId, group, patienceMs) =>
-    Effect.tap(storage.takeOver(runnerId, group, patienceMs), ({ claimableAtMs, owner }) =>
-      Effect.sync(() =>
-        history.add({ _tag: "TookOver", runner, group: owner.workerGroup, epoch: owner.epoch, claimableAtMs })
-      )),
+    Effect.tap(
+      storage.takeOver(runnerId, group, patienceMs),
+      ({ claimableAtMs, owner }) =>
+        Effect.sync(() =>
+          history.add({ _tag: "TookOver", runner, group: owner.workerGroup, epoch: owner.epoch, claimableAtMs })
+        )
+    ),
   giveBack: (owners) =>
     Effect.tap(storage.giveBack(owners), () =>
       Effect.sync(() => {
@@ -131,19 +135,24 @@ const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
         if (answer === "Retried") history.add({ _tag: "Retried", deliveryId: id })
       })),
   createSubscription: (subscription) =>
-    Effect.tap(storage.createSubscription(subscription), (version) =>
-      Effect.sync(() => saved(history, { ...subscription, version }))),
+    Effect.tap(
+      storage.createSubscription(subscription),
+      (version) => Effect.sync(() => saved(history, { ...subscription, version }))
+    ),
   updateSubscription: (id, change) =>
     Effect.tap(storage.updateSubscription(id, change), (changed) =>
       Effect.sync(() => {
         if (Option.isSome(changed)) saved(history, changed.value)
       })),
   deleteSubscription: (id) =>
-    Effect.flatMap(storage.getSubscription(id), (before) =>
-      Effect.tap(storage.deleteSubscription(id), () =>
-        Effect.sync(() => {
-          if (Option.isSome(before)) history.add({ _tag: "Saved", subscription: before.value, deleted: true })
-        })))
+    Effect.flatMap(
+      storage.getSubscription(id),
+      (before) =>
+        Effect.tap(storage.deleteSubscription(id), () =>
+          Effect.sync(() => {
+            if (Option.isSome(before)) history.add({ _tag: "Saved", subscription: before.value, deleted: true })
+          }))
+    )
 })
 
 const claimOf = (runner: string, owners: ReadonlyArray<Owner>, claim: Claimed): Claim => {

@@ -6,7 +6,18 @@ import type { Entry } from "./History.ts"
 import type { World } from "./World.ts"
 
 /** Steps after which a trap may close. */
-const steps = ["TookOver", "Renewed", "Routed", "Claimed", "Released", "Recorded", "Begun", "Received", "Ended", "GaveBack"]
+const steps = [
+  "TookOver",
+  "Renewed",
+  "Routed",
+  "Claimed",
+  "Released",
+  "Recorded",
+  "Begun",
+  "Received",
+  "Ended",
+  "GaveBack"
+]
 
 export class Nemesis {
   readonly #world: World

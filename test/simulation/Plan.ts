@@ -108,5 +108,6 @@ export const draw = (dice: Dice): Plan => {
 
 /** Whether nothing of a plan gives a receiver a reason to see a message twice. */
 export const isCalm = (plan: Plan): boolean =>
-  plan.kills + plan.freezes + plan.traps + plan.outages + plan.unavailable + plan.lost + plan.slow + plan.poison === 0 &&
+  plan.kills + plan.freezes + plan.traps + plan.outages + plan.unavailable + plan.lost + plan.slow + plan.poison ===
+    0 &&
   plan.manners.hangs + plan.manners.slow + plan.manners.answerLost === 0

@@ -63,49 +63,52 @@ export class Receivers {
     config: { readonly endpoint: string; readonly revision: number },
     { deliveryId, message, nowMs: startedAtMs, number, subscription }: Provider.Attempt
   ): Answer {
-    return Effect.flatMap(Running, (process) =>
-      Effect.callback<Provider.Delivered, Provider.ProviderError>((resume) => {
-        if (!process || process.state === "gone") return
-        const attempt = ++this.#attempts
-        const messageId = message.id
-        this.#history.add({
-          _tag: "Begun",
-          runner,
-          attempt,
-          startedAtMs,
-          deliveryId,
-          messageId,
-          subscriptionId: subscription.id,
-          number,
-          revision: config.revision
-        })
-        if (this.lethal.has(numberOf(message.payloadJson))) {
-          this.#kill(runner)
-          return
-        }
-        const answer = this.#draw(this.isGood ? good : this.#mannersOf(config.endpoint))
-        let over = false
-        this.#machine.after(answer.takesMs / 2, () => {
-          // A connection that was closed before the receiver read from it brings nothing.
-          if (over && this.#dice.chance(0.5)) return
-          this.#history.add({ _tag: "Received", attempt, accepted: answer.accepted })
-        })
-        if (answer.hangs) {
+    return Effect.flatMap(
+      Running,
+      (process) =>
+        Effect.callback<Provider.Delivered, Provider.ProviderError>((resume) => {
+          if (!process || process.state === "gone") return
+          const attempt = ++this.#attempts
+          const messageId = message.id
+          this.#history.add({
+            _tag: "Begun",
+            runner,
+            attempt,
+            startedAtMs,
+            deliveryId,
+            messageId,
+            subscriptionId: subscription.id,
+            number,
+            revision: config.revision
+          })
+          if (this.lethal.has(numberOf(message.payloadJson))) {
+            this.#kill(runner)
+            return
+          }
+          const answer = this.#draw(this.isGood ? good : this.#mannersOf(config.endpoint))
+          let over = false
+          this.#machine.after(answer.takesMs / 2, () => {
+            // A connection that was closed before the receiver read from it brings nothing.
+            if (over && this.#dice.chance(0.5)) return
+            this.#history.add({ _tag: "Received", attempt, accepted: answer.accepted })
+          })
+          if (answer.hangs) {
+            return Effect.sync(() => {
+              over = true
+              this.#history.add({ _tag: "Ended", runner, attempt, how: "aborted" })
+            })
+          }
+          const cancel = process.after(answer.takesMs, () => {
+            this.#history.add({ _tag: "Ended", runner, attempt, how: answer.how })
+            resume(answer.exit)
+          })
           return Effect.sync(() => {
             over = true
+            cancel()
             this.#history.add({ _tag: "Ended", runner, attempt, how: "aborted" })
           })
-        }
-        const cancel = process.after(answer.takesMs, () => {
-          this.#history.add({ _tag: "Ended", runner, attempt, how: answer.how })
-          resume(answer.exit)
         })
-        return Effect.sync(() => {
-          over = true
-          cancel()
-          this.#history.add({ _tag: "Ended", runner, attempt, how: "aborted" })
-        })
-      }))
+    )
   }
 
   /** Not all are ill-mannered. */

@@ -64,7 +64,9 @@ export const start = (surroundings: Surroundings, name: string): Runner => {
 
   const layer = Layer.mergeAll(HooksLive.layer, Subscriptions.layer).pipe(
     Layer.provideMerge(Member.layer(process, assignments, network, dice.of("network"))),
-    Layer.provideMerge(Layer.provide(Dispatcher.layer, Layer.effect(Bindings.Bindings, Effect.map(Bindings.Bindings, mutant.bindings)))),
+    Layer.provideMerge(
+      Layer.provide(Dispatcher.layer, Layer.effect(Bindings.Bindings, Effect.map(Bindings.Bindings, mutant.bindings)))
+    ),
     Layer.provide(Bindings.layer),
     Layer.provide(Live.layer),
     Layer.provide(plugins(receivers, name)),

@@ -26,7 +26,8 @@ export const isPoisonous = (n: number): boolean => n % 13 === 12
 export const Config = Schema.Struct({ endpoint: Schema.String, revision: Schema.Int })
 
 /** The revision of a subscription's configuration. */
-export const revisionOf = ({ config }: Pick<Subscription, "config">): number => Schema.decodeUnknownSync(Config)(config).revision
+export const revisionOf = ({ config }: Pick<Subscription, "config">): number =>
+  Schema.decodeUnknownSync(Config)(config).revision
 
 export const plugin = (receivers: Receivers, runner: string) =>
   Plugin.make("shop", {

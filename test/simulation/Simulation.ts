@@ -8,7 +8,7 @@ import type { StoredMessage } from "../../src/Storage.ts"
 import type { Subscription } from "../../src/Subscription.ts"
 import * as Checkers from "./checkers/index.ts"
 import type { Entry } from "./History.ts"
-import { none, type Mutant } from "./Mutant.ts"
+import { type Mutant, none } from "./Mutant.ts"
 import { Nemesis } from "./Nemesis.ts"
 import type { Plan } from "./Plan.ts"
 import { World } from "./World.ts"
@@ -87,8 +87,10 @@ const rowsOf = (storage: World["database"]["storage"]) => {
     const deliveries = yield* storage.listDeliveries({}, page)
     return {
       messages: (yield* storage.listMessages({}, { ...page, bytes: Number.POSITIVE_INFINITY })).items,
-      deliveries: yield* Effect.forEach(deliveries, ({ id }) =>
-        Effect.flatMap(storage.getDelivery(id), Effect.fromOption)),
+      deliveries: yield* Effect.forEach(
+        deliveries,
+        ({ id }) => Effect.flatMap(storage.getDelivery(id), Effect.fromOption)
+      ),
       subscriptions: (yield* storage.subscriptions).items
     }
   })))

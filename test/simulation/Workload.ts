@@ -241,9 +241,7 @@ export class Workload {
           history.add({ _tag: "Changed", change, bound: Exit.isSuccess(exit) ? exit.value : undefined })
           // One that is not there has nothing left to change.
           return Exit.isSuccess(exit) ||
-            exit.cause.reasons.some((reason) =>
-              reason._tag === "Fail" && isNotFound(reason.error)
-            )
+            exit.cause.reasons.some((reason) => reason._tag === "Fail" && isNotFound(reason.error))
         })
       )
     })

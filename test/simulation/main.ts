@@ -23,6 +23,10 @@ const write = History.writer()
 const startedAt = process.hrtime.bigint()
 for (let seed = from; seed < from + seeds; seed++) {
   const result = simulate(seed, values.trace ? { watch: (entry) => out(write.entry(entry)) } : {})
-  out(`${seed} ${result.hash} steps ${result.steps} virtual ${result.virtualMs} events ${result.run.entries.length} quiet ${result.run.isQuiet} ${write.text(result.violations.join("\n  "))}`)
+  out(
+    `${seed} ${result.hash} steps ${result.steps} virtual ${result.virtualMs} events ${result.run.entries.length} quiet ${result.run.isQuiet} ${
+      write.text(result.violations.join("\n  "))
+    }`
+  )
 }
 out(`${Number(process.hrtime.bigint() - startedAt) / 1e6 / seeds} ms a seed`)

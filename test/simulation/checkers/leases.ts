@@ -12,7 +12,9 @@ export const leases: Checker = function*({ entries }) {
     if (entry._tag !== "Begun") continue
     const untilMs = leased.get(entry.runner) ?? 0
     if (entry.atMs >= untilMs) {
-      yield `${entry.runner} began attempt ${entry.attempt} of ${entry.deliveryId} ${entry.atMs - untilMs} ms after its lease`
+      yield `${entry.runner} began attempt ${entry.attempt} of ${entry.deliveryId} ${
+        entry.atMs - untilMs
+      } ms after its lease`
     }
   }
 }

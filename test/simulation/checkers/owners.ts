@@ -11,7 +11,9 @@ export const owners: Checker = function*({ entries }, ledger) {
     const act = actOf(entry)
     if (!act) continue
     const epoch = ledger.epochAt(act.group, at)
-    if (act.epoch !== epoch) yield `${act.what} under the epoch ${act.epoch} of ${act.group}, where ${epoch} is in force`
+    if (act.epoch !== epoch) {
+      yield `${act.what} under the epoch ${act.epoch} of ${act.group}, where ${epoch} is in force`
+    }
   }
   for (const account of ledger.accounts.values()) {
     yield* inherited(account, ledger)
