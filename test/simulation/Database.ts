@@ -2,13 +2,17 @@
  * The database: one memory storage in a process that never fails. Whatever a statement changes is written to the history when
  * it is executed, whether or not anybody hears of its answer.
  */
-import { Context, Effect, type Exit, Layer, Option } from "effect"
-import { type Claimed, type Owner, Storage } from "../../src/Storage.ts"
-import * as StorageMemory from "../../src/StorageMemory.ts"
+import { Context, Effect, type Exit, Option } from "effect"
+import type { Claimed, Owner, Storage } from "../../src/Storage.ts"
+import * as Administration from "../../src/StorageMemoryAdministration.ts"
+import * as Appending from "../../src/StorageMemoryAppending.ts"
+import * as Dispatching from "../../src/StorageMemoryDispatching.ts"
+import * as Ownership from "../../src/StorageMemoryOwnership.ts"
 import * as Transaction from "../../src/StorageMemoryTransaction.ts"
 import type { Subscription } from "../../src/Subscription.ts"
 import type { Claim, History } from "./History.ts"
 import type { Machine, Process } from "./Machine.ts"
+import type { Mutant } from "./Mutant.ts"
 
 export type Verbs = Storage["Service"]
 
@@ -16,7 +20,8 @@ export interface Database {
   readonly process: Process
   /** The storage itself, for those who only look. */
   readonly storage: Verbs
-  readonly transactions: StorageMemory.MemoryTransactions["Service"]
+  /** Runs an effect as a transaction. */
+  readonly transaction: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** The storage as a runner uses it. */
   readonly of: (runner: string) => Verbs
   /** Executes a statement in the transaction of the fiber that sent it. */
@@ -27,17 +32,21 @@ export interface Database {
   ) => void
 }
 
-/** Opens the database; a mutant may change what its verbs do. */
-export const open = (machine: Machine, history: History, mutate: (storage: Verbs) => Verbs): Database => {
+/** Opens the database: what `StorageMemory.layer` is made of, unless a mutant changes it. */
+export const open = (machine: Machine, history: History, mutant: Mutant): Database => {
   const process = machine.process("database")
-  // What it is made of is made in one step.
-  const context = Effect.runSyncWith(process.context)(Effect.scoped(Layer.build(StorageMemory.layer)))
-  const storage = Context.get(context, Storage)
-  const mutated = mutate(storage)
+  const tables = mutant.tables()
+  const storage = {
+    ...Appending.make(tables),
+    ...Ownership.make(tables),
+    ...Dispatching.make(tables),
+    ...Administration.make(tables)
+  }
+  const mutated = mutant.storage(storage)
   return {
     process,
     storage,
-    transactions: Context.get(context, StorageMemory.MemoryTransactions),
+    transaction: (effect) => Transaction.run(tables, effect),
     of: (runner) => observed(mutated, history, runner),
     execute: (transaction, statement, end) =>
       process.post(() =>

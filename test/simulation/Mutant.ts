@@ -4,10 +4,16 @@
  */
 import type { Bindings } from "../../src/Bindings.ts"
 import type { Limits } from "../../src/Limits.ts"
+import { Tables } from "../../src/StorageMemoryTables.ts"
 import type { Verbs } from "./Database.ts"
 
 export interface Mutant {
+  /** What it does, as one says of somebody. */
   readonly name: string
+  /** The promise that it breaks. */
+  readonly breaks: string
+  /** What the database is made of. */
+  readonly tables: () => Tables
   /** Breaks the verbs where the database executes them. */
   readonly storage: (storage: Verbs) => Verbs
   /** Breaks them where a runner calls them. */
@@ -18,7 +24,9 @@ export interface Mutant {
 
 /** Nothing is broken. */
 export const none: Mutant = {
-  name: "none",
+  name: "does nothing",
+  breaks: "",
+  tables: () => new Tables(),
   storage: (storage) => storage,
   wire: (storage) => storage,
   bindings: (bindings) => bindings,

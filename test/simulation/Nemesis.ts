@@ -3,6 +3,7 @@
  * times that the seed draws or right after a step of the production code.
  */
 import type { Entry } from "./History.ts"
+import { when } from "./Plan.ts"
 import type { World } from "./World.ts"
 
 /** Steps after which a trap may close. */
@@ -17,7 +18,7 @@ const steps = [
   "Received",
   "Ended",
   "GaveBack"
-]
+] as const
 
 export class Nemesis {
   readonly #world: World
@@ -30,15 +31,17 @@ export class Nemesis {
   begin(): void {
     const { dice, plan } = this.#world
     const sometime = (count: number, act: () => void) => {
-      for (let n = 0; n < count; n++) this.#at(dice.below(plan.spanMs), act)
+      for (let n = 0; n < count; n++) this.#at(when(plan, dice, 1000), act)
     }
     sometime(plan.kills, () => this.#strike(this.#any(), "kill"))
     sometime(plan.freezes, () => this.#strike(this.#any(), "freeze"))
     sometime(plan.stops, () => this.#stop(this.#any()))
     sometime(plan.moves, () => this.#move(0))
     sometime(plan.doubles, () => this.#move(dice.below(4000)))
-    sometime(plan.outages, () => this.#outage(dice.below(3500)))
-    for (let n = 0; n < plan.traps; n++) this.#set()
+    sometime(plan.outages, () => this.#world.cutOff(undefined, dice.below(3500)))
+    sometime(plan.cuts, () => this.#world.cutOff(this.#any(), 500 + dice.below(6000)))
+    for (let n = 0; n < plan.traps; n++) this.#trap(dice.pick(steps), (runner) => this.#strike(runner, this.#how()))
+    for (let n = 0; n < plan.ambushes; n++) this.#ambush()
   }
 
   /** From here on everything goes well. */
@@ -46,6 +49,7 @@ export class Nemesis {
     const { history, machine, network, receivers, runners, weather } = this.#world
     this.#isOver = true
     Object.assign(weather, { unavailable: 0, lost: 0, slow: 0, usualMs: 3, outageUntilMs: 0 })
+    weather.cutOffUntilMs.clear()
     network.hintsLost = 0
     receivers.isGood = true
     receivers.lethal.clear()
@@ -72,7 +76,7 @@ export class Nemesis {
     const { dice } = this.#world
     if (name === undefined) return
     if (how === "kill") this.#world.kill(name)
-    else this.#world.freeze(name, 100 + dice.below(7000))
+    else this.#world.freeze(name, 100 + dice.below(9000))
   }
 
   #stop(name: string | undefined): void {
@@ -86,21 +90,26 @@ export class Nemesis {
     if (to !== undefined && group !== undefined) assignments.assign(group, to, overlapMs)
   }
 
-  #outage(forMs: number): void {
-    const { history, machine, weather } = this.#world
-    weather.outageUntilMs = machine.nowMs + forMs
-    history.add({ _tag: "Fault", what: `the database is away for ${forMs} ms` })
+  #how(): "kill" | "freeze" {
+    return this.#world.dice.chance(0.5) ? "kill" : "freeze"
   }
 
-  /** Sets a trap: after some step, the runner that made it is struck before it makes the next one. */
-  #set(): void {
+  /** Sets a trap: after some step, its runner is struck before it makes the next one. */
+  #trap(step: Entry["_tag"], strike: (runner: string | undefined, entry: Entry) => void): void {
     const { dice, history } = this.#world
-    const step = dice.some(steps)
-    const how = dice.chance(0.5) ? "kill" : "freeze"
     let left = 1 + dice.below(10)
     history.listen((entry) => {
-      if (this.#isOver || entry._tag !== step || --left !== 0) return
-      this.#strike(runnerOf(entry), how)
+      if (!this.#isOver && entry._tag === step && --left === 0) strike(runnerOf(entry), entry)
+    })
+  }
+
+  /** Freezes a runner that has just claimed something, and changes the subscription while it can't hear of it. */
+  #ambush(): void {
+    const { dice, machine, workload } = this.#world
+    this.#trap("Claimed", (runner, entry) => {
+      if (runner === undefined || entry._tag !== "Claimed") return
+      this.#world.freeze(runner, 2000 + dice.below(6000))
+      machine.after(dice.below(200), () => workload.change(entry.claim.claimed.subscriptionId))
     })
   }
 }

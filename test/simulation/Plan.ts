@@ -12,7 +12,8 @@ export interface Plan {
   /** How long messages flow and things go wrong. */
   readonly spanMs: number
   readonly messages: number
-  /** Share of the messages that come in bursts. */
+  /** When much happens at once, and the share of all that happens then. */
+  readonly moments: ReadonlyArray<number>
   readonly bursts: number
   readonly subscriptions: number
   /** Changes of subscriptions on the way. */
@@ -31,7 +32,13 @@ export interface Plan {
   readonly doubles: number
   /** Runners that are killed or frozen right after a statement or an attempt. */
   readonly traps: number
+  /** Runners that are frozen right after a claim, while its subscription is changed. */
+  readonly ambushes: number
+  /** Times at which the database is away, from all or from one runner. */
   readonly outages: number
+  readonly cuts: number
+  /** How long after a runner was frozen the cluster gives its groups to others. */
+  readonly failOverMs: number
   readonly unavailable: number
   readonly lost: number
   readonly slow: number
@@ -57,14 +64,16 @@ const small: Partial<Limits> = {
 }
 
 export const draw = (dice: Dice): Plan => {
+  const spanMs = dice.between(4000, 14_000)
   const sometimes = <A>(share: number, value: () => A, otherwise: A): A => dice.chance(share) ? value() : otherwise
   const count = (most: number) => sometimes(0.5, () => dice.between(1, most), 0)
   const share = (most: number) => sometimes(0.5, () => dice.random.nextDoubleUnsafe() * most, 0)
   return {
     runners: dice.between(1, 3),
     disorder: dice.pick([0, 0.1, 1]),
-    spanMs: dice.between(4000, 14_000),
+    spanMs,
     messages: dice.pick([10, 20, 40, 80]),
+    moments: Array.from({ length: dice.between(1, 3) }, () => dice.below(spanMs - 2000)),
     bursts: share(1),
     subscriptions: dice.between(1, 4),
     changes: count(10),
@@ -79,7 +88,10 @@ export const draw = (dice: Dice): Plan => {
     moves: count(5),
     doubles: count(3),
     traps: count(3),
+    ambushes: count(2),
     outages: count(2),
+    cuts: count(2),
+    failOverMs: dice.pick([2500, 3500, 12_000]),
     unavailable: share(0.15),
     lost: share(0.15),
     slow: share(0.1),
@@ -106,8 +118,15 @@ export const draw = (dice: Dice): Plan => {
   }
 }
 
+/** When something happens, drawn by other dice. */
+export const when = ({ bursts, moments, spanMs }: Plan, dice: Dice, withinMs: number): number => {
+  const moment = dice.chance(bursts) ? dice.some(moments) : undefined
+  return moment === undefined ? dice.below(spanMs) : moment + dice.below(withinMs)
+}
+
 /** Whether nothing of a plan gives a receiver a reason to see a message twice. */
 export const isCalm = (plan: Plan): boolean =>
-  plan.kills + plan.freezes + plan.traps + plan.outages + plan.unavailable + plan.lost + plan.slow + plan.poison ===
+  plan.kills + plan.freezes + plan.traps + plan.ambushes + plan.outages + plan.cuts + plan.doubles + plan.unavailable +
+        plan.lost + plan.slow + plan.poison ===
     0 &&
   plan.manners.hangs + plan.manners.slow + plan.manners.answerLost === 0

@@ -19,8 +19,9 @@ export interface Weather {
   slow: number
   slowMs: number
   usualMs: number
-  /** Until then the database answers nobody. */
+  /** Until then the database answers nobody; or not some runner. */
   outageUntilMs: number
+  readonly cutOffUntilMs: Map<string, number>
 }
 
 /** After this time without an answer a statement counts as lost. */
@@ -57,7 +58,8 @@ export const connect = (
           answerTimeoutMs,
           () => answer(Exit.fail(lost(`${verb} was not answered in time`)))
         )
-        const toll = machine.nowMs < weather.outageUntilMs || dice.chance(weather.unavailable)
+        const awayUntilMs = Math.max(weather.outageUntilMs, weather.cutOffUntilMs.get(process.name) ?? 0)
+        const toll = machine.nowMs < awayUntilMs || dice.chance(weather.unavailable)
         if (toll) {
           history.add({ _tag: "Fault", what: `${process.name}: ${verb} unavailable` })
           process.after(delay(), () => answer(Exit.fail(unavailable(`${verb} could not be sent`))))

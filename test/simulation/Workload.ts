@@ -12,7 +12,7 @@ import type { Database } from "./Database.ts"
 import type { Dice } from "./Dice.ts"
 import type { Bound, History, Told } from "./History.ts"
 import { call, type Process, type ProcessGone } from "./Machine.ts"
-import type { Plan } from "./Plan.ts"
+import { type Plan, when } from "./Plan.ts"
 import * as Shop from "./Shop.ts"
 
 /** A runner that takes calls now. */
@@ -53,17 +53,11 @@ export class Workload {
   begin(): void {
     const { dice, plan, process } = this.#clients
     for (let n = 0; n < plan.subscriptions; n++) process.run(this.#create(true))
-    const bursts = Array.from({ length: 1 + dice.below(3) }, () => dice.below(plan.spanMs))
-    for (let n = 0; n < plan.messages; n++) {
-      const burst = dice.chance(plan.bursts) ? dice.some(bursts) : undefined
-      process.after(burst ?? dice.below(plan.spanMs), () => process.run(this.#emit(n)))
-    }
-    for (let n = 0; n < plan.changes; n++) {
-      process.after(dice.below(plan.spanMs), () => process.run(this.#change))
-    }
-    for (let n = 0; n < plan.retries; n++) {
-      process.after(dice.below(plan.spanMs), () => process.run(this.#retry))
-    }
+    const sometime = (withinMs: number, effect: Effect.Effect<unknown>) =>
+      process.after(when(plan, dice, withinMs), () => process.run(effect))
+    for (let n = 0; n < plan.messages; n++) sometime(50, this.#emit(n))
+    for (let n = 0; n < plan.changes; n++) sometime(1000, this.#change)
+    for (let n = 0; n < plan.retries; n++) sometime(2000, this.#retry)
   }
 
   /** From now on enables whatever is disabled, so that all can come to rest; changes under way may yet disable more. */
@@ -117,7 +111,7 @@ export class Workload {
     const { database, dice } = this.#clients
     return call(
       database.process,
-      database.transactions.withTransaction(Effect.gen(function*() {
+      database.transaction(Effect.gen(function*() {
         if (dice.chance(0.5)) yield* Effect.sleep(dice.below(300))
         const answer = yield* body
         if (dice.chance(0.5)) yield* Effect.sleep(dice.below(300))
@@ -175,9 +169,17 @@ export class Workload {
     )
   }
 
-  readonly #change = Effect.suspend((): Effect.Effect<unknown> => {
+  /** Changes a subscription somehow, if nobody does just now. */
+  change(id: SubscriptionId): void {
+    const { process } = this.#clients
+    process.run(this.#changeOne(this.known.filter((one) => one.id === id && !one.busy)))
+  }
+
+  readonly #change = Effect.suspend(() => this.#changeOne(this.known.filter((one) => !one.busy)))
+
+  #changeOne(candidates: ReadonlyArray<Known>): Effect.Effect<unknown> {
     const { dice } = this.#clients
-    const known = dice.some(this.known.filter((one) => !one.busy))
+    const known = dice.some(candidates)
     const what = dice.pick(changes)
     if (!known || what === "create") return this.#create(dice.chance(0.8))
     switch (what) {
@@ -193,7 +195,7 @@ export class Workload {
       case "delete":
         return this.#removed(known)
     }
-  })
+  }
 
   #changed(
     what: string,

@@ -39,8 +39,8 @@ export class World {
     this.machine = machine
     this.history = history
     this.dice = dice.of("nemesis")
-    this.database = Database.open(machine, history, mutant.storage)
-    this.weather = { ...plan, outageUntilMs: 0 }
+    this.database = Database.open(machine, history, mutant)
+    this.weather = { ...plan, outageUntilMs: 0, cutOffUntilMs: new Map() }
     this.assignments = new Assignments(machine, history, Shop.groups)
     this.network = { hintsLost: plan.hintsLost, members: new Map() }
     this.receivers = new Receivers(machine, history, dice.of("receivers"), plan.manners, (runner) => this.kill(runner))
@@ -81,12 +81,24 @@ export class World {
     process.freeze()
     this.history.add({ _tag: "Runner", runner: name, what: "frozen" })
     // After its locks have run out the cluster gives its groups to others; it learns of that some time after it goes on.
-    this.assignments.replace(name, () => process.state === "frozen" ? [...this.runners.keys()] : [], 3500)
+    this.assignments.replace(
+      name,
+      () => process.state === "frozen" ? [...this.runners.keys()] : [],
+      this.plan.failOverMs
+    )
     this.machine.after(forMs, () => {
       if (process.state !== "frozen") return
       process.thaw()
       this.history.add({ _tag: "Runner", runner: name, what: "thawed" })
     })
+  }
+
+  /** Takes the database away from one runner, or from all; to the cluster it is as alive as before. */
+  cutOff(name: string | undefined, forMs: number): void {
+    const untilMs = this.machine.nowMs + forMs
+    if (name === undefined) this.weather.outageUntilMs = untilMs
+    else this.weather.cutOffUntilMs.set(name, untilMs)
+    this.history.add({ _tag: "Fault", what: `${name ?? "everybody"} is cut off from the database for ${forMs} ms` })
   }
 
   /** Stops a runner as a deployment does: another one takes its place. */
