@@ -58,7 +58,11 @@ function* inherited(account: Account, ledger: Ledger): Generator<string> {
     if (isOver) continue
     const takenAt = ledger.takeOvers.find((one) => one.group === before.group && one.epoch > before.epoch)?.at ?? 0
     const earlier = ledger.entries.slice(0, takenAt)
-    if (earlier.some((entry) => entry._tag === "GaveBack" && entry.epoch === before.epoch)) continue
+    // It begins nothing under an epoch that it gave back, though a statement under way may yet claim; nor under an older one.
+    const gaveBack = (entry: Entry) =>
+      entry._tag === "GaveBack" && entry.runner === before.runner && entry.group === before.group &&
+      entry.epoch >= before.epoch
+    if (ledger.entries.slice(0, claim.at).some(gaveBack)) continue
     const lease = earlier.findLast((entry) =>
       (entry._tag === "Renewed" || entry._tag === "LeaseReturned") && entry.runner === before.runner
     )
