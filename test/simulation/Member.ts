@@ -46,6 +46,8 @@ export const layer = (
       const storage = yield* Storage
       const limits = yield* Limits
       const entities = new Map<string, Entity>()
+      /** Groups whose entity is coming to its end. */
+      const closing = new Set<string>()
       const { machine } = process
 
       const activate = Effect.fnUntraced(function*(group: string) {
@@ -76,7 +78,8 @@ export const layer = (
 
       const close = (group: string, entity: Entity) => {
         entities.delete(group)
-        return Scope.close(entity.scope, Exit.void)
+        closing.add(group)
+        return Effect.ensuring(Scope.close(entity.scope, Exit.void), Effect.sync(() => closing.delete(group)))
       }
 
       const find = Effect.gen(function*() {
@@ -94,6 +97,10 @@ export const layer = (
         for (const [group, entity] of entities) {
           const idle = machine.nowMs - entity.wokenAtMs > limits.groupIdleMs
           if (idle || !assignments.believes(process.name, group)) yield* Effect.forkScoped(close(group, entity))
+        }
+        for (const group of assignments.groups) {
+          const isHeld = entities.has(group) || closing.has(group) || assignments.believes(process.name, group)
+          if (!isHeld) assignments.released(group, process.name)
         }
       })
 

@@ -29,15 +29,15 @@ export class Nemesis {
   }
 
   begin(): void {
-    const { dice, plan } = this.#world
+    const { assignments, dice, plan } = this.#world
     const sometime = (count: number, act: () => void) => {
       for (let n = 0; n < count; n++) this.#at(when(plan, dice, 1000), act)
     }
     sometime(plan.kills, () => this.#strike(this.#any(), "kill"))
     sometime(plan.freezes, () => this.#strike(this.#any(), "freeze"))
     sometime(plan.stops, () => this.#stop(this.#any()))
-    sometime(plan.moves, () => this.#move(0))
-    sometime(plan.doubles, () => this.#move(dice.below(4000)))
+    sometime(plan.moves, () => this.#assign((group, to) => assignments.move(group, to)))
+    sometime(plan.doubles, () => this.#assign((group, to) => assignments.assign(group, to, dice.below(4000))))
     sometime(plan.outages, () => this.#world.cutOff(undefined, dice.below(3500)))
     sometime(plan.cuts, () => this.#world.cutOff(this.#any(), 500 + dice.below(6000)))
     for (let n = 0; n < plan.traps; n++) this.#trap(dice.pick(steps), (runner) => this.#strike(runner, this.#how()))
@@ -83,11 +83,11 @@ export class Nemesis {
     if (name !== undefined) this.#world.stop(name)
   }
 
-  #move(overlapMs: number): void {
+  #assign(assign: (group: string, to: string) => void): void {
     const { assignments, dice } = this.#world
     const to = this.#any()
     const group = dice.some(assignments.groups)
-    if (to !== undefined && group !== undefined) assignments.assign(group, to, overlapMs)
+    if (to !== undefined && group !== undefined) assign(group, to)
   }
 
   #how(): "kill" | "freeze" {

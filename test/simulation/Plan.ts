@@ -63,7 +63,9 @@ const small: Partial<Limits> = {
   window: 16
 }
 
-export const draw = (dice: Dice): Plan => {
+export const draw = (dice: Dice): Plan => dice.chance(0.1) ? calmed(troubled(dice)) : troubled(dice)
+
+const troubled = (dice: Dice): Plan => {
   const spanMs = dice.between(4000, 14_000)
   const sometimes = <A>(share: number, value: () => A, otherwise: A): A => dice.chance(share) ? value() : otherwise
   const count = (most: number) => sometimes(0.5, () => dice.between(1, most), 0)
@@ -118,13 +120,30 @@ export const draw = (dice: Dice): Plan => {
   }
 }
 
+/** Runners stop, groups move and endpoints fail, but nothing gives a receiver a reason to see twice what it accepted. */
+const calmed = (plan: Plan): Plan => ({
+  ...plan,
+  kills: 0,
+  freezes: 0,
+  doubles: 0,
+  traps: 0,
+  ambushes: 0,
+  outages: 0,
+  cuts: 0,
+  unavailable: 0,
+  lost: 0,
+  slow: 0,
+  poison: 0,
+  manners: { ...plan.manners, hangs: 0, slow: 0, answerLost: 0 }
+})
+
 /** When something happens, drawn by other dice. */
 export const when = ({ bursts, moments, spanMs }: Plan, dice: Dice, withinMs: number): number => {
   const moment = dice.chance(bursts) ? dice.some(moments) : undefined
   return moment === undefined ? dice.below(spanMs) : moment + dice.below(withinMs)
 }
 
-/** Whether nothing of a plan gives a receiver a reason to see a message twice. */
+/** Whether nothing of a plan gives a receiver a reason to see a message twice that it accepted. */
 export const isCalm = (plan: Plan): boolean =>
   plan.kills + plan.freezes + plan.traps + plan.ambushes + plan.outages + plan.cuts + plan.doubles + plan.unavailable +
         plan.lost + plan.slow + plan.poison ===

@@ -62,7 +62,7 @@ export class World {
     this.runners.set(name, Runner.start(this.#surroundings, name))
     for (const group of this.assignments.groups) {
       if (this.assignments.holder(group) === undefined || this.dice.below(this.runners.size) === 0) {
-        this.assignments.assign(group, name)
+        this.assignments.move(group, name)
       }
     }
   }
@@ -108,8 +108,14 @@ export class World {
     this.runners.delete(name)
     this.network.members.delete(name)
     this.start()
-    this.assignments.replace(name, () => [...this.runners.keys()], 0)
-    runner.stop(() => {})
+    const names = [...this.runners.keys()]
+    for (const [n, group] of this.assignments.groups.entries()) {
+      const next = names[n % names.length]
+      if (this.assignments.holder(group) === name && next !== undefined) this.assignments.move(group, next)
+    }
+    runner.stop(() => {
+      for (const group of this.assignments.groups) this.assignments.released(group, name)
+    })
   }
 
   /** Gives groups that nobody holds to somebody. */
