@@ -58,7 +58,11 @@ export class Nemesis {
       runner.process.thaw()
       history.add({ _tag: "Runner", runner: name, what: "thawed" })
     }
-    machine.after(0, () => this.#world.assignOrphans())
+    const settle = () => {
+      this.#world.assignOrphans()
+      machine.after(1000, settle)
+    }
+    settle()
   }
 
   #at(ms: number, act: () => void): void {
@@ -108,7 +112,8 @@ export class Nemesis {
     const { dice, machine, workload } = this.#world
     this.#trap("Claimed", (runner, entry) => {
       if (runner === undefined || entry._tag !== "Claimed") return
-      this.#world.freeze(runner, 2000 + dice.below(6000))
+      // So short that the cluster does not notice, or not.
+      this.#world.freeze(runner, 3200 + dice.below(4000), dice.chance(0.5))
       machine.after(dice.below(200), () => workload.change(entry.claim.claimed.subscriptionId))
     })
   }

@@ -63,7 +63,7 @@ const small: Partial<Limits> = {
   window: 16
 }
 
-export const draw = (dice: Dice): Plan => dice.chance(0.1) ? calmed(troubled(dice)) : troubled(dice)
+export const draw = (dice: Dice): Plan => dice.chance(0.2) ? calmed(troubled(dice)) : troubled(dice)
 
 const troubled = (dice: Dice): Plan => {
   const spanMs = dice.between(4000, 14_000)
@@ -90,7 +90,7 @@ const troubled = (dice: Dice): Plan => {
     moves: count(5),
     doubles: count(3),
     traps: count(3),
-    ambushes: count(2),
+    ambushes: sometimes(0.6, () => dice.between(1, 3), 0),
     outages: count(2),
     cuts: count(2),
     failOverMs: dice.pick([2500, 3500, 12_000]),

@@ -75,7 +75,7 @@ export class World {
     this.#gone(name, 1000 + this.dice.below(3000))
   }
 
-  freeze(name: string, forMs: number): void {
+  freeze(name: string, forMs: number, isNoticed = true): void {
     const { process } = this.runners.get(name) ?? {}
     if (process?.state !== "running") return
     process.freeze()
@@ -83,7 +83,7 @@ export class World {
     // After its locks have run out the cluster gives its groups to others; it learns of that some time after it goes on.
     this.assignments.replace(
       name,
-      () => process.state === "frozen" ? [...this.runners.keys()] : [],
+      () => isNoticed && process.state === "frozen" ? [...this.runners.keys()] : [],
       this.plan.failOverMs
     )
     this.machine.after(forMs, () => {

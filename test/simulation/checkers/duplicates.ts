@@ -18,7 +18,9 @@ export const duplicates: Checker = function*({ plan }, ledger) {
         yield `${what}, whose outcome is final`
       } else if (!isRecorded && attempt.claim.epoch === before.claim.epoch) {
         yield `${what} under one epoch, though no outcome was recorded`
-      } else if (!isRecorded && isCalm(plan)) yield `${what}, though nothing went wrong`
+      } else if (isCalm(plan) && !isRetried && before.received?.accepted === true && before.received.at < attempt.at) {
+        yield `${what}, though it was accepted and nothing went wrong`
+      }
     }
   }
 }

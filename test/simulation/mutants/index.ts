@@ -3,7 +3,9 @@
  */
 import type { Mutant } from "../Mutant.ts"
 import { committed } from "./committed.ts"
+import { greedy } from "./greedy.ts"
 import { hasty } from "./hasty.ts"
+import { hurried } from "./hurried.ts"
 import { impatient } from "./impatient.ts"
 import { overstayed } from "./overstayed.ts"
 import { unaware } from "./unaware.ts"
@@ -19,5 +21,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   unversioned,
   overstayed,
   unaware,
-  impatient
+  impatient,
+  hurried,
+  greedy
 ]
