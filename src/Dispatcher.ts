@@ -174,20 +174,44 @@ const make = Effect.gen(function*() {
     Effect.forever
   )
 
+  /** Renewals that know of a change of the subscriptions which the copy does not know, oldest first. */
+  const renewals: Array<{ readonly endMs: number; readonly version: number }> = []
+  const outdated = Latch.makeUnsafe()
+
+  /** Prolongs the lease as far as the copy of the subscriptions allows. */
+  const prolong = Effect.map(State.monotonicMs, (now) => {
+    const at = renewals.findLastIndex(({ version }) => subscribed.version() < 0 || version <= subscribed.version())
+    const [renewal] = renewals.splice(0, at + 1).slice(-1)
+    while (renewals[0] && renewals[0].endMs <= now) renewals.shift()
+    if (renewals.length > 0) outdated.openUnsafe()
+    if (!renewal) return
+    const lapsed = state.leaseEndMs <= now
+    state.leaseEndMs = Math.max(state.leaseEndMs, renewal.endMs)
+    if (lapsed) state.send.openUnsafe()
+  })
+
   const renew = Effect.gen(function*() {
     const sentAtMs = yield* State.monotonicMs
-    const owned = yield* storage.renewLease(runnerId, limits.leaseMs)
-    const before = state.leaseEndMs
-    state.leaseEndMs = sentAtMs + limits.leaseMs
-    const epochs = new Map(owned.map((owner) => [owner.workerGroup, owner.epoch]))
+    const { owners, version } = yield* storage.renewLease(runnerId, limits.leaseMs)
+    // Who changes a subscription and can't reach this runner waits for the time of a lease: one that was prolonged later
+    // must be for attempts that know of the change.
+    renewals.push({ endMs: sentAtMs + limits.leaseMs, version })
+    const epochs = new Map(owners.map((owner) => [owner.workerGroup, owner.epoch]))
     for (const group of state.groups.values()) {
       if (group.phase !== "lost" && group.takenAtMs < sentAtMs && epochs.get(group.workerGroup) !== group.owner.epoch) {
         yield* Effect.logWarning(`${group.workerGroup} has another owner now`)
         lose(group)
       }
     }
-    if (before < sentAtMs) state.send.openUnsafe()
+    yield* prolong
   })
+
+  // Apart from the renewal, which must not wait for a long reading.
+  const catchingUp = State.take(outdated).pipe(
+    Effect.andThen(patient("Reading the subscriptions", subscribed.reload)),
+    Effect.andThen(prolong),
+    Effect.forever
+  )
 
   // Apart from the renewal, which must not wait for anything else.
   const settling = Effect.suspend(() => {
@@ -234,9 +258,19 @@ const make = Effect.gen(function*() {
 
   // Runs after the loops have ended, so that none renews what was returned.
   yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeout(storage.returnLease(runnerId), "1 second")))
-  for (const loop of [routing, claiming, sending, releases, leasing, looking, settling, recorder.loop, recorder.loop]) {
-    yield* Effect.forkScoped(loop)
-  }
+  const loops = [
+    routing,
+    claiming,
+    sending,
+    releases,
+    leasing,
+    catchingUp,
+    looking,
+    settling,
+    recorder.loop,
+    recorder.loop
+  ]
+  for (const loop of loops) yield* Effect.forkScoped(loop)
 
   const take = (found: ReadonlyArray<Due>) => {
     for (const { lanes, unrouted, workerGroup } of found) {
@@ -334,8 +368,14 @@ const make = Effect.gen(function*() {
             takenAtMs: now,
             activeAtMs: now
           }
-          state.groups.set(workerGroup, group)
-          state.route.openUnsafe()
+          // The answer to an earlier take-over may come after that to a later one, which has superseded it.
+          const other = state.groups.get(workerGroup)
+          if (other && other.owner.epoch > owner.epoch) group.phase = "lost"
+          else {
+            if (other) lose(other)
+            state.groups.set(workerGroup, group)
+            state.route.openUnsafe()
+          }
           return { group, claimableAtMs }
         })
       )),

@@ -53,6 +53,19 @@ export interface TakeOver {
 }
 
 /**
+ * What a runner hears when it renews its lease.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Renewal {
+  /** What it still owns. */
+  readonly owners: ReadonlyArray<Owner>
+  /** The version of the subscriptions: the lease is for attempts that know of it. */
+  readonly version: number
+}
+
+/**
  * A message to route.
  *
  * @category models
@@ -269,11 +282,8 @@ export interface Dispatching {
     { readonly version: number; readonly items: ReadonlyArray<Subscription> },
     StorageUnavailable
   >
-  /** Begins or prolongs a runner's lease by `leaseMs`; then reads what the runner still owns. */
-  readonly renewLease: (
-    runnerId: RunnerId,
-    leaseMs: number
-  ) => Effect.Effect<ReadonlyArray<Owner>, StorageUnavailable>
+  /** Begins or prolongs a runner's lease by `leaseMs`; then reads what the runner still owns, and the subscriptions' version. */
+  readonly renewLease: (runnerId: RunnerId, leaseMs: number) => Effect.Effect<Renewal, StorageUnavailable>
   /** Ends a runner's lease now. */
   readonly returnLease: (runnerId: RunnerId) => Effect.Effect<void, StorageUnavailable>
   /** Makes the runner the owner under a new epoch, whoever was before; ends a session that blocks it for `patienceMs`. */

@@ -17,11 +17,12 @@ export const make = (tables: Tables): Pick<Dispatching, Verbs> => ({
   renewLease: (runnerId, leaseMs) =>
     Effect.map(Clock.currentTimeMillis, (nowMs) => {
       tables.leases.set(runnerId, nowMs + leaseMs)
-      return [...tables.ownedBy(runnerId)].map(({ epoch, partition, workerGroup }): Owner => ({
+      const owners = [...tables.ownedBy(runnerId)].map(({ epoch, partition, workerGroup }): Owner => ({
         workerGroup,
         partition,
         epoch
       }))
+      return { owners, version: tables.version }
     }),
   returnLease: (runnerId) =>
     Effect.sync(() => {

@@ -258,6 +258,38 @@ describe("ownership", () => {
     }).pipe(Effect.scoped, Effect.provide(layerOn(endpoints, StorageMemory.layer)))
   })
 
+  it.effect("is the later take-over's, also where the earlier one is answered after it", () => {
+    const endpoints = new Endpoints()
+    const answers = [Latch.makeUnsafe(), Latch.makeUnsafe()] as const
+    let asked = 0
+    const storage = interfered((storage) => ({
+      takeOver: (runnerId, group, patienceMs) =>
+        Effect.suspend(() => {
+          const answer = answers[asked++]
+          return Effect.tap(storage.takeOver(runnerId, group, patienceMs), () => answer?.await ?? Effect.void)
+        })
+    }))
+    return Effect.gen(function*() {
+      const dispatcher = yield* Dispatcher
+      const workerGroup = "integration.incident.broken"
+      const [first, second] = [yield* Scope.make(), yield* Scope.make()]
+      yield* subscribe("a", ["incident.broken"])
+      yield* Effect.forkChild(Scope.provide(dispatcher.attach(workerGroup), first), { startImmediately: true })
+      yield* Effect.forkChild(Scope.provide(dispatcher.attach(workerGroup), second), { startImmediately: true })
+      yield* until("both take over", () => asked === 2)
+      yield* answers[1].open
+      yield* until("the later one has", () => dispatcher.poke(workerGroup))
+      yield* answers[0].open
+      yield* TestClock.adjust("1 second")
+      yield* Scope.close(first, Exit.void)
+      yield* Hook.emit(Broken, { n: 1 })
+      yield* until("it is recorded", () => Effect.map(count({ status: "success" }), (n) => n === 1))
+      // Nobody had to take over anew.
+      assert.strictEqual(asked, 2)
+      assert.strictEqual(endpoints.seen.length, 1)
+    }).pipe(Effect.scoped, Effect.provide(layerOn(endpoints, storage)))
+  })
+
   it.effect("that could not be given back is given back later, so that what was left is found", () => {
     const endpoints = new Endpoints()
     const given: Array<Owner> = []

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, type Context, Effect, Exit, Latch, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { Dispatcher } from "../src/Dispatcher.ts"
 import * as Hook from "../src/Hook.ts"
 import * as Id from "../src/Id.ts"
-import { defaults } from "../src/Limits.ts"
+import { defaults, layer as limits } from "../src/Limits.ts"
 import * as Provider from "../src/Provider.ts"
 import { OutcomeUnknown, Storage, StorageUnavailable } from "../src/Storage.ts"
 import * as StorageMemory from "../src/StorageMemory.ts"
@@ -176,6 +177,73 @@ describe("guarantee 3, one owner of record", () => {
       assert.strictEqual(endpoints.seen.length, 0)
       gone = false
       yield* until("each is delivered", () => endpoints.seen.length === 5, 3000)
+    }).pipe(Effect.provide(layerOn(endpoints, storage)))
+  })
+})
+
+describe("guarantee 4, a change binds", () => {
+  const disable = (id: Id.SubscriptionId) =>
+    Storage.use((storage) => storage.updateSubscription(id, (current) => ({ ...current, enabled: false })))
+
+  it.effect("after the time of a lease, on a runner that could not be reached and goes on with what it had claimed", () => {
+    const endpoints = new Endpoints()
+    let gone = false
+    const storage = interfered((storage) => ({
+      renewLease: (runnerId, leaseMs) => gone ? Effect.fail(away) : storage.renewLease(runnerId, leaseMs)
+    }))
+    return Effect.gen(function*() {
+      const { id } = yield* subscribe("a")
+      yield* TestClock.adjust("3 seconds")
+      gone = true
+      yield* TestClock.adjust(defaults.leaseMs)
+      yield* emitMany(5)
+      yield* until("all are claimed", () => Effect.map(deliveries(), (all) => all.length === 5))
+      yield* disable(id)
+      yield* TestClock.adjust(defaults.leaseMs)
+      gone = false
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(endpoints.seen.length, 0)
+    }).pipe(Effect.provide(layerOn(endpoints, storage)))
+  })
+
+  it.effect("after the time of a lease, on a runner that hears nothing of it but from the database", () => {
+    const endpoints = new Endpoints()
+    return Effect.gen(function*() {
+      // More than a lane has slots for: some wait in memory.
+      const answer = yield* Latch.make()
+      endpoints.behaviours.set("a", () => Effect.as(answer.await, {}))
+      const { id } = yield* subscribe("a")
+      yield* emitMany(200)
+      yield* until("as many as may be are under way", () => endpoints.seen.length === defaults.laneSlots)
+      yield* disable(id)
+      yield* TestClock.adjust(defaults.leaseMs)
+      yield* answer.open
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(endpoints.seen.length, defaults.laneSlots)
+      // Else what waits is given back because its endpoint hangs.
+    }).pipe(Effect.provide(
+      layerOn(endpoints, StorageMemory.layer).pipe(Layer.provide(limits({ slowAfterMs: 60_000 })))
+    ))
+  })
+
+  it.effect("and no lease runs out while the changed subscriptions are read, also where each renewal finds a change", () => {
+    const endpoints = new Endpoints()
+    let slow = false
+    const storage = interfered((storage) => ({
+      subscriptions: Effect.tap(storage.subscriptions, () => slow ? Effect.sleep("800 millis") : Effect.void)
+    }))
+    return Effect.gen(function*() {
+      const dispatcher = yield* Dispatcher
+      yield* subscribe("a")
+      yield* emitMany(1)
+      yield* until("it is delivered", () => endpoints.seen.length === 1)
+      slow = true
+      const { id } = yield* subscribe("b")
+      for (let n = 0; n < 100; n++) {
+        if (n % 10 === 0) yield* disable(id)
+        yield* TestClock.adjust(100)
+        if (n > 30) assert.isTrue(yield* dispatcher.leased)
+      }
     }).pipe(Effect.provide(layerOn(endpoints, storage)))
   })
 })

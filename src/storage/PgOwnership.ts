@@ -136,9 +136,14 @@ export const make = (
           on conflict (id) do update set lease_until = excluded.lease_until
           returning ${sql.literal(ms("clock_timestamp()"))} as now`)
         // In a snapshot of its own: a take-over that saw the older lease is seen here.
-        const owned = yield* sql<OwnerRow>`select worker_group, partition, epoch::float8 as epoch from hookline.owners
-          where runner_id = ${Id.toUuid(runnerId)}::uuid`
-        return owned.map(toOwner)
+        const rows = yield* sql<{ readonly version: number } & (OwnerRow | { readonly epoch: null })>`
+          select v.version::float8 as version, o.worker_group, o.partition, o.epoch::float8 as epoch
+          from hookline.subscription_version v
+          left join hookline.owners o on o.runner_id = ${Id.toUuid(runnerId)}::uuid`
+        return {
+          owners: rows.flatMap((row) => row.epoch === null ? [] : [toOwner(row)]),
+          version: rows[0]?.version ?? 0
+        }
       })),
     returnLease: (runnerId) =>
       engine(Effect.asVoid(sql`delete from hookline.runners where id = ${Id.toUuid(runnerId)}::uuid`)),

@@ -125,7 +125,9 @@ const appendOnce = Effect.fnUntraced(function*(world: World, { content, group, k
 // -- ownership
 
 const renewLease = (world: World, { runner }: Omit<Of<"renewLease">, "_tag">) =>
-  world.both(({ storage }) => Effect.map(storage.renewLease(world.runner(runner), 10 * hourMs), sortBy("workerGroup")))
+  world.both(({ storage }) =>
+    Effect.map(storage.renewLease(world.runner(runner), 10 * hourMs), ({ owners }) => sortBy("workerGroup")(owners))
+  )
 
 const takeOver = (world: World, { group, runner }: Omit<Of<"takeOver">, "_tag">) =>
   world.both((side) =>

@@ -3,6 +3,7 @@
  */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
+import * as Id from "../Id.ts"
 import { workerGroup } from "../Message.ts"
 import { type Cases, hourMs, idsOf, make, only, retryAt, routed } from "./StorageSuiteWorld.ts"
 
@@ -71,19 +72,28 @@ export const ownership: Cases = {
     const third = (yield* storage.takeOver(runnerId, { ...group, partition: 1 }, 2000)).owner
     const byEpoch = Effect.map(
       storage.renewLease(runnerId, 1000),
-      (owned) => [...owned].sort((a, b) => a.epoch - b.epoch)
+      ({ owners }) => [...owners].sort((a, b) => a.epoch - b.epoch)
     )
     assert.deepStrictEqual(yield* byEpoch, [owner, second, third])
     yield* own()
     yield* storage.giveBack([third])
     assert.deepStrictEqual(yield* byEpoch, [second])
   }),
+  "a runner that renews its lease hears of every change of a subscription, also where it owns nothing": Effect.gen(
+    function*() {
+      const { storage, subscription } = yield* make
+      const version = yield* storage.createSubscription(yield* subscription())
+      const runnerId = yield* Id.runnerId
+      // Somebody else's subscriptions may change in between.
+      assert.isAtLeast((yield* storage.renewLease(runnerId, 1000)).version, version)
+    }
+  ),
   "a superseded owner gives nothing back": Effect.gen(function*() {
     const { own, storage } = yield* make
     const first = yield* own()
     const second = yield* own()
     yield* storage.giveBack([first.owner])
-    assert.deepStrictEqual(yield* storage.renewLease(second.runnerId, 1000), [second.owner])
+    assert.deepStrictEqual((yield* storage.renewLease(second.runnerId, 1000)).owners, [second.owner])
   }),
   "the claims of older epochs can be claimed after they were recovered, with their counts, and not before": Effect.gen(
     function*() {

@@ -1,0 +1,182 @@
+/**
+ * The database: one memory storage in a process that never fails. Whatever a statement changes is written to the history when
+ * it is executed, whether or not anybody hears of its answer.
+ */
+import { Context, Effect, type Exit, Option } from "effect"
+import type { Claimed, Owner, Storage } from "../../src/Storage.ts"
+import * as Administration from "../../src/StorageMemoryAdministration.ts"
+import * as Appending from "../../src/StorageMemoryAppending.ts"
+import * as Dispatching from "../../src/StorageMemoryDispatching.ts"
+import * as Ownership from "../../src/StorageMemoryOwnership.ts"
+import * as Transaction from "../../src/StorageMemoryTransaction.ts"
+import type { Subscription } from "../../src/Subscription.ts"
+import type { Claim, History } from "./History.ts"
+import type { Machine, Process } from "./Machine.ts"
+import type { Mutant } from "./Mutant.ts"
+
+export type Verbs = Storage["Service"]
+
+export interface Database {
+  readonly process: Process
+  /** The storage itself, for those who only look. */
+  readonly storage: Verbs
+  /** Runs an effect as a transaction. */
+  readonly transaction: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** The storage as a runner uses it. */
+  readonly of: (runner: string) => Verbs
+  /** Executes a statement in the transaction of the fiber that sent it. */
+  readonly execute: <A, E>(
+    transaction: Transaction.Transaction | undefined,
+    statement: Effect.Effect<A, E>,
+    end: (exit: Exit.Exit<A, E>) => void
+  ) => void
+}
+
+/** Opens the database: what `StorageMemory.layer` is made of, unless a mutant changes it. */
+export const open = (machine: Machine, history: History, mutant: Mutant): Database => {
+  const process = machine.process("database")
+  const tables = mutant.tables()
+  const storage = {
+    ...Appending.make(tables),
+    ...Ownership.make(tables),
+    ...Dispatching.make(tables),
+    ...Administration.make(tables)
+  }
+  const mutated = mutant.storage(storage)
+  return {
+    process,
+    storage,
+    transaction: (effect) => Transaction.run(tables, effect),
+    of: (runner) => observed(mutated, history, runner),
+    execute: (transaction, statement, end) =>
+      process.post(() =>
+        Effect.runForkWith(Context.add(process.context, Transaction.Current, transaction))(statement).addObserver(end)
+      )
+  }
+}
+
+// --- internal ---
+
+const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
+  ...storage,
+  renewLease: (runnerId, leaseMs) =>
+    Effect.tap(
+      storage.renewLease(runnerId, leaseMs),
+      () => Effect.sync(() => history.add({ _tag: "Renewed", runner, leaseEndMs: history.nowMs + leaseMs }))
+    ),
+  returnLease: (runnerId) =>
+    Effect.tap(storage.returnLease(runnerId), () => Effect.sync(() => history.add({ _tag: "LeaseReturned", runner }))),
+  takeOver: (runnerId, group, patienceMs) =>
+    Effect.tap(
+      storage.takeOver(runnerId, group, patienceMs),
+      ({ claimableAtMs, owner }) =>
+        Effect.sync(() =>
+          history.add({ _tag: "TookOver", runner, group: owner.workerGroup, epoch: owner.epoch, claimableAtMs })
+        )
+    ),
+  giveBack: (owners) =>
+    Effect.tap(storage.giveBack(owners), () =>
+      Effect.sync(() => {
+        for (const { epoch, workerGroup } of owners) {
+          history.add({ _tag: "GaveBack", runner, group: workerGroup, epoch })
+        }
+      })),
+  route: (routing) =>
+    Effect.tap(storage.route(routing), (answer) =>
+      Effect.gen(function*() {
+        if (answer._tag === "Stale") return
+        const routed = new Set(answer.messageIds)
+        for (const { error, messageId, owner } of routing.messages) {
+          if (!routed.has(messageId)) continue
+          const message = yield* Effect.orDie(storage.load([{ messageId }]))
+          const deliveries = routing.deliveries.filter((delivery) => delivery.messageId === messageId)
+          history.add({
+            _tag: "Routed",
+            runner,
+            group: owner.workerGroup,
+            epoch: owner.epoch,
+            messageId,
+            payloadJson: message.messages[0]?.payloadJson ?? "",
+            setAside: error !== undefined,
+            deliveries
+          })
+          for (const { claimed, id, subscriptionId } of deliveries) {
+            if (!claimed) continue
+            history.add({
+              _tag: "Claimed",
+              claim: {
+                runner,
+                group: owner.workerGroup,
+                epoch: owner.epoch,
+                claimed: { deliveryId: id, messageId, subscriptionId, claims: 1, attemptCount: 0 },
+                version: yield* versionOf(storage, subscriptionId)
+              }
+            })
+          }
+        }
+      })),
+  claim: (options) =>
+    Effect.tap(storage.claim(options), ({ claimed }) =>
+      Effect.sync(() => {
+        for (const claim of claimed) history.add({ _tag: "Claimed", claim: claimOf(runner, options.owners, claim) })
+      })),
+  held: (owners) =>
+    Effect.tap(storage.held(owners), (held) =>
+      Effect.sync(() => {
+        for (const claim of held) history.add({ _tag: "TakenUp", claim: claimOf(runner, owners, claim) })
+      })),
+  release: (owner, ids) =>
+    Effect.tap(storage.release(owner, ids), () =>
+      Effect.sync(() => {
+        for (const deliveryId of ids) history.add({ _tag: "Released", runner, epoch: owner.epoch, deliveryId })
+      })),
+  record: (outcomes) =>
+    Effect.tap(storage.record(outcomes), (recorded) =>
+      Effect.sync(() => {
+        const ids = new Set(recorded)
+        for (const outcome of outcomes) {
+          if (ids.has(outcome.deliveryId)) history.add({ _tag: "Recorded", runner, outcome })
+        }
+      })),
+  retryDelivery: (id) =>
+    Effect.tap(storage.retryDelivery(id), (answer) =>
+      Effect.sync(() => {
+        if (answer === "Retried") history.add({ _tag: "Retried", deliveryId: id })
+      })),
+  createSubscription: (subscription) =>
+    Effect.tap(
+      storage.createSubscription(subscription),
+      (version) => Effect.sync(() => saved(history, { ...subscription, version }))
+    ),
+  updateSubscription: (id, change) =>
+    Effect.tap(storage.updateSubscription(id, change), (changed) =>
+      Effect.sync(() => {
+        if (Option.isSome(changed)) saved(history, changed.value)
+      })),
+  deleteSubscription: (id) =>
+    Effect.flatMap(
+      storage.getSubscription(id),
+      (before) =>
+        Effect.tap(storage.deleteSubscription(id), () =>
+          Effect.sync(() => {
+            if (Option.isSome(before)) history.add({ _tag: "Saved", subscription: before.value, deleted: true })
+          }))
+    )
+})
+
+const claimOf = (runner: string, owners: ReadonlyArray<Owner>, claim: Claimed): Claim => {
+  const { attemptCount, claims, deliveryId, messageId, subscriptionId, workerGroup: group } = claim
+  return {
+    runner,
+    group,
+    epoch: owners.find((owner) => owner.workerGroup === group)?.epoch ?? 0,
+    claimed: { deliveryId, messageId, subscriptionId, claims, attemptCount },
+    version: claim.subscriptionVersion
+  }
+}
+
+const saved = (history: History, subscription: Subscription) =>
+  history.add({ _tag: "Saved", subscription, deleted: false })
+
+const versionOf = (storage: Verbs, id: Subscription["id"]) =>
+  Effect.map(Effect.orDie(storage.getSubscription(id)), (found) => Option.isSome(found) ? found.value.version : 0)

@@ -1,0 +1,55 @@
+/**
+ * The backend whose events are simulated: a plugin with three hooks, one whose transform refuses some payloads, and the
+ * rules by which checkers know, apart from the code under test, which message is whose.
+ */
+import { Effect, Schema } from "effect"
+import * as Hook from "../../src/Hook.ts"
+import * as IntegrationEvent from "../../src/IntegrationEvent.ts"
+import * as Plugin from "../../src/Plugin.ts"
+import * as Provider from "../../src/Provider.ts"
+import type { Subscription } from "../../src/Subscription.ts"
+import type { Receivers } from "./Receivers.ts"
+
+const payload = Schema.Struct({ n: Schema.Int })
+
+export const Placed = Hook.make("placed", { payload })
+export const Paid = Hook.make("paid", { payload })
+export const Sent = Hook.make("sent", { payload })
+
+export const hooks = [Placed, Paid, Sent] as const
+
+export const groups = hooks.map((hook) => `integration.shop.${hook.id}`)
+
+/** Messages of `sent` with such numbers are set aside: their transform throws. */
+export const isPoisonous = (n: number): boolean => n % 13 === 12
+
+export const Config = Schema.Struct({ endpoint: Schema.String, revision: Schema.Int })
+
+/** The revision of a subscription's configuration. */
+export const revisionOf = ({ config }: Pick<Subscription, "config">): number =>
+  Schema.decodeUnknownSync(Config)(config).revision
+
+export const plugin = (receivers: Receivers, runner: string) =>
+  Plugin.make("shop", {
+    hooks,
+    events: [
+      IntegrationEvent.make(Placed, { displayName: "Placed" }),
+      IntegrationEvent.make(Paid, { displayName: "Paid" }),
+      IntegrationEvent.make(Sent, {
+        displayName: "Sent",
+        transformPayload: ({ n }) => {
+          if (isPoisonous(n)) throw new Error(`${n} can't be transformed`)
+          return { n, twice: 2 * n }
+        }
+      })
+    ],
+    providers: [Provider.make({
+      id: "receiver",
+      displayName: "Receiver",
+      config: Config,
+      bind: (config): Provider.Bound<never> => ({
+        check: Effect.void,
+        deliver: (attempt) => receivers.deliver(runner, config, attempt)
+      })
+    })]
+  })

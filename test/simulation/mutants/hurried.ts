@@ -1,0 +1,11 @@
+/**
+ * A hand-over does not wait for the attempts under way: they are aborted, though their receivers would have answered.
+ */
+import { type Mutant, none } from "../Mutant.ts"
+
+export const hurried: Mutant = {
+  ...none,
+  name: "hands over without waiting for attempts under way",
+  breaks: "duplicates",
+  limits: (limits) => ({ ...limits, drainTimeoutMs: 1 })
+}

@@ -1,0 +1,27 @@
+/**
+ * The mutants that the simulation has to notice.
+ */
+import type { Mutant } from "../Mutant.ts"
+import { committed } from "./committed.ts"
+import { greedy } from "./greedy.ts"
+import { hasty } from "./hasty.ts"
+import { hurried } from "./hurried.ts"
+import { impatient } from "./impatient.ts"
+import { overstayed } from "./overstayed.ts"
+import { unaware } from "./unaware.ts"
+import { unfenced } from "./unfenced.ts"
+import { unswept } from "./unswept.ts"
+import { unversioned } from "./unversioned.ts"
+
+export const mutants: ReadonlyArray<Mutant> = [
+  unfenced,
+  unswept,
+  hasty,
+  committed,
+  unversioned,
+  overstayed,
+  unaware,
+  impatient,
+  hurried,
+  greedy
+]

@@ -1,0 +1,64 @@
+import { assert, describe, it } from "@effect/vitest"
+import { mutants } from "./mutants/index.ts"
+import { simulate } from "./Simulation.ts"
+
+const seeds = (count: number) => Array.from({ length: count }, (_, n) => n + 1)
+
+const replayed = (seed: number) => `seed ${seed}: npm run simulate -- --seed ${seed} --trace`
+
+describe("the simulation", () => {
+  it("keeps every promise, whatever goes wrong", () => {
+    for (const seed of seeds(30)) assert.deepStrictEqual(simulate(seed).violations, [], replayed(seed))
+  })
+
+  it("makes the same history of the same seed, and another one of another seed", () => {
+    const hashes = seeds(5).map((seed) => simulate(seed).hash)
+    assert.deepStrictEqual(seeds(5).map((seed) => simulate(seed).hash), hashes)
+    assert.strictEqual(new Set(hashes).size, hashes.length)
+  })
+
+  it("takes neither time nor randomness from the system", () => {
+    const real = { now: Date.now, random: Math.random }
+    const taken = () => {
+      throw new Error("taken from the system")
+    }
+    Object.assign(Date, { now: taken })
+    Object.assign(Math, { random: taken })
+    try {
+      for (const seed of seeds(5)) assert.deepStrictEqual(simulate(seed).violations, [], replayed(seed))
+    } finally {
+      Object.assign(Date, { now: real.now })
+      Object.assign(Math, { random: real.random })
+    }
+  })
+
+  it("lets every kind of trouble happen in a few seeds, and messages come through all of it", () => {
+    const entries = seeds(30).flatMap((seed) => simulate(seed).run.entries)
+    const count = (test: (entry: (typeof entries)[number]) => boolean) => entries.filter(test).length
+    for (const what of ["killed", "frozen", "thawed", "stopped"]) {
+      assert.isAbove(count((entry) => entry._tag === "Runner" && entry.what === what), 5, what)
+    }
+    for (const fault of ["unavailable", "answer lost", "is cut off"]) {
+      assert.isAbove(count((entry) => entry._tag === "Fault" && entry.what.includes(fault)), 5, fault)
+    }
+    for (const told of ["stored", "unknown", "refused", "rolled back"]) {
+      assert.isAbove(count((entry) => entry._tag === "Emitted" && entry.told === told), 5, told)
+    }
+    for (const how of ["success", "retryable", "permanent", "answer lost", "aborted"]) {
+      assert.isAbove(count((entry) => entry._tag === "Ended" && entry.how === how), 5, how)
+    }
+    assert.isAbove(count((entry) => entry._tag === "Changed" && entry.bound !== undefined), 50)
+    assert.isAbove(count((entry) => entry._tag === "TakenUp"), 5)
+  })
+})
+
+describe("the simulation notices code that", () => {
+  for (const mutant of mutants) {
+    it(`${mutant.name}`, () => {
+      const found = seeds(200).find((seed) =>
+        simulate(seed, { mutant }).violations.some((violation) => violation.startsWith(`${mutant.breaks}: `))
+      )
+      assert.isDefined(found)
+    })
+  }
+})
