@@ -132,7 +132,9 @@ describe("a cluster of runners", () => {
         yield* until(
           "the events are told whose code it lacks",
           Effect.map(whole.overview, ({ codeMissing }) =>
-            codeMissing.some(({ kind, runnerIds }) => kind === "event" && runnerIds.includes(bare.id)))
+            codeMissing.some(({ kind, runnerIds }) =>
+              kind === "event" && runnerIds.includes(bare.id)
+            ))
         )
         yield* kill(bare.child, "SIGTERM")
         yield* exited(bare.child)

@@ -7,6 +7,7 @@ import type { Claimed, Owner, Storage } from "../../src/Storage.ts"
 import * as Administration from "../../src/StorageMemoryAdministration.ts"
 import * as Appending from "../../src/StorageMemoryAppending.ts"
 import * as Dispatching from "../../src/StorageMemoryDispatching.ts"
+import * as Membership from "../../src/StorageMemoryMembership.ts"
 import * as Ownership from "../../src/StorageMemoryOwnership.ts"
 import * as Transaction from "../../src/StorageMemoryTransaction.ts"
 import type { Subscription } from "../../src/Subscription.ts"
@@ -40,7 +41,8 @@ export const open = (machine: Machine, history: History, mutant: Mutant): Databa
     ...Appending.make(tables),
     ...Ownership.make(tables),
     ...Dispatching.make(tables),
-    ...Administration.make(tables)
+    ...Administration.make(tables),
+    ...Membership.make(tables)
   }
   const mutated = mutant.storage(storage)
   return {
