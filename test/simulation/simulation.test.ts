@@ -43,19 +43,19 @@ describe("the simulation", () => {
     const entries = run(30).flatMap((result) => result.run.entries)
     const count = (test: (entry: (typeof entries)[number]) => boolean) => entries.filter(test).length
     for (const what of ["killed", "frozen", "thawed", "stopped"]) {
-      assert.isAbove(count((entry) => entry._tag === "Runner" && entry.what === what), 5, what)
+      assert.isAbove(count((entry) => entry._tag === "Runner" && entry.what === what), 1, what)
     }
     for (const fault of ["unavailable", "answer lost", "is cut off"]) {
-      assert.isAbove(count((entry) => entry._tag === "Fault" && entry.what.includes(fault)), 5, fault)
+      assert.isAbove(count((entry) => entry._tag === "Fault" && entry.what.includes(fault)), 1, fault)
     }
     for (const told of ["stored", "unknown", "refused", "rolled back"]) {
-      assert.isAbove(count((entry) => entry._tag === "Emitted" && entry.told === told), 5, told)
+      assert.isAbove(count((entry) => entry._tag === "Emitted" && entry.told === told), 1, told)
     }
     for (const how of ["success", "retryable", "permanent", "answer lost", "aborted"]) {
-      assert.isAbove(count((entry) => entry._tag === "Ended" && entry.how === how), 5, how)
+      assert.isAbove(count((entry) => entry._tag === "Ended" && entry.how === how), 1, how)
     }
     assert.isAbove(count((entry) => entry._tag === "Changed" && entry.bound !== undefined), 50)
-    assert.isAbove(count((entry) => entry._tag === "TakenUp"), 5)
+    assert.isAbove(count((entry) => entry._tag === "TakenUp"), 1)
   })
 })
 
