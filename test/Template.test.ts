@@ -266,8 +266,16 @@ describe("a template in a URL", () => {
 
   it.effect("is encoded when tags stand before or around its host", () =>
     Effect.gen(function*() {
-      const source = "{% assign id = payload.id | upcase %}{% if payload.id %}https://a.example/{% endif %}{{ id }}"
+      const source = "{% assign id = payload.id | upcase %}" +
+        "{% if payload.id %}https://a.example/{% else %}https://b.example/{% endif %}{{ id }}"
       assert.strictEqual(yield* render(source, { id: "a/b" }, "url"), "https://a.example/A%2FB")
+    }))
+
+  it.effect("is written as it is where one branch leaves the host open to it", () =>
+    Effect.gen(function*() {
+      const source = "{% if payload.own %}https://a.example/{% else %}https://b{% endif %}{{ payload.x }}"
+      assert.strictEqual(yield* render(source, { x: ".example/x" }, "url"), "https://b.example/x")
+      assert.strictEqual(yield* render(source, { own: true, x: "x/y" }, "url"), "https://a.example/x/y")
     }))
 })
 
