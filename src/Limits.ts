@@ -180,6 +180,10 @@ export const defaults = {
   templateRange: 10_000,
   /** Time of one rendering. */
   templateRenderMs: 250,
+  /** Characters of a text times those of what is searched for in it: nothing looks at the time within a search. */
+  templateSearchCost: 100_000_000,
+  /** Characters of a date's format: each of its fields may cost a formatter of its own. */
+  templateDateFormat: 200,
 
   /** Values that one judgement of a filter looks at. */
   filterSteps: 50_000,
@@ -196,8 +200,11 @@ export const defaults = {
   embeddedStartMs: 15_000,
   /** How long a stop waits for the sessions to end before it ends the server at once. */
   embeddedStopMs: 20_000,
-  /** How long the server of a port has to say who it is. */
+  /** How long the server of a port has to say who it is, or who uses it. */
   embeddedAnswerMs: 2000,
+  /** How long a stop waits for Hookline's sessions to end, its own just closed among them, and how often it looks. */
+  embeddedSessionsMs: 1000,
+  embeddedLookMs: 100,
   /** Bytes of the server's log told with a start that failed. */
   embeddedLogBytes: 2000,
 

@@ -10,6 +10,7 @@ import { Limits } from "./Limits.ts"
 import * as Nearest from "./Nearest.ts"
 import type { Attempt } from "./Provider.ts"
 import * as TemplateEngine from "./TemplateEngine.ts"
+import * as TemplateHost from "./TemplateHost.ts"
 
 // -- models
 
@@ -21,8 +22,8 @@ import * as TemplateEngine from "./TemplateEngine.ts"
  * - `json`: a string is escaped as inside a JSON string, for the template's own quotes around it:
  *   `{ "title": "{{ payload.title }}" }` is valid JSON whatever the title holds. Everything else is written as JSON.
  * - `url`: values are percent-encoded if the template's own text before the first of them holds the whole scheme and host,
- *   as in `https://example.com/{{ payload.id }}`; else they are written as they are. An encoded value can't climb out of the
- *   template's path: a result with a path segment `.` or `..` fails.
+ *   as in `https://example.com/{{ payload.id }}`, in every branch that there is; else they are written as they are. An encoded
+ *   value can't climb out of the template's path: a result with a path segment `.` or `..` fails.
  * - `header`: values are written as they are; a result with characters that no header may hold fails.
  * - `text`: values are written as they are.
  *
@@ -191,27 +192,11 @@ const parse = (source: string, mode: Mode, limits: Limits) => {
   const engine = mode === "json" ? engines.json : engines.none
   const nodes = engine.parse(source)
   check(engine, nodes, limits)
-  const encodes = mode === "url" && /^\s*https?:\/\/[^/?#]+[/?#]/iu.test(leadingText(nodes))
+  const encodes = mode === "url" && TemplateHost.isFixed(nodes)
   return encodes ? { encodes, engine: engines.url, nodes: engines.url.parse(source) } : { encodes, engine, nodes }
 }
 
 const childrenOf = (node: Node): ReadonlyArray<Node> => node.children ? toValueSync(node.children(false, true)) : []
-
-const nameOf = (node: Node): string => TypeGuards.isTagToken(node.token) ? node.token.name : ""
-
-const writes = new Set(["cycle", "decrement", "echo", "increment"])
-
-/** The template's own text before its first value. */
-const leadingText = (nodes: ReadonlyArray<Node>): string => {
-  let text = ""
-  const reachesValue = (node: Node): boolean => {
-    if (TypeGuards.isOutputToken(node.token) || writes.has(nameOf(node))) return true
-    if (TypeGuards.isHTMLToken(node.token)) text += node.token.getContent()
-    return nameOf(node) !== "capture" && childrenOf(node).some(reachesValue)
-  }
-  nodes.some(reachesValue)
-  return text
-}
 
 /** Refuses what LiquidJS lets pass and Hookline does not. */
 const check = (engine: Liquid, nodes: Array<Node>, limits: Limits): void => {

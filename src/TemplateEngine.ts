@@ -5,7 +5,7 @@
  */
 import { CaptureTag, Context, defaultOperators, Drop, filters, Liquid, toValue, toValueSync } from "liquidjs"
 import type { Emitter, FilterImplOptions, RenderOptions, Template } from "liquidjs"
-import type { Limits } from "./Limits.ts"
+import { defaults, type Limits } from "./Limits.ts"
 
 /**
  * How an engine writes values: as they are, as inside a JSON string, or percent-encoded.
@@ -97,7 +97,7 @@ export const render = (engine: Liquid, nodes: Array<Template>, scope: object, li
     if (left < 0) throw new OutputTooLong()
   })
   const options = { memoryLimit: limits.templateMemory, renderLimit: limits.templateRenderMs }
-  toValueSync(engine.renderer.renderTemplates(nodes, new Reading(scope, engine, options), output))
+  toValueSync(engine.renderer.renderTemplates(nodes, new Reading(scope, engine, limits, options), output))
   return output.buffer
 }
 
@@ -141,15 +141,18 @@ const checkTime = (reading: Context, engine: Liquid) => engine.renderer.renderTe
 
 /** LiquidJS reads own properties only, except of its own objects, such as `forloop`. */
 class Reading extends Context {
+  readonly limits: Limits
   private readonly engine: Liquid
 
   constructor(
     scope: object,
     engine: Liquid,
+    limits: Limits,
     options: RenderOptions,
     inherited?: Pick<Context, "memoryLimit" | "renderLimit">
   ) {
     super(scope, engine.options, { ...options, sync: true }, { ...inherited, liquid: engine })
+    this.limits = limits
     this.engine = engine
   }
 
@@ -160,13 +163,16 @@ class Reading extends Context {
 
   override spawn(scope: object = {}) {
     const { memoryLimit, renderLimit } = this
-    return new Reading(scope, this.engine, {}, { memoryLimit, renderLimit })
+    return new Reading(scope, this.engine, this.limits, {}, { memoryLimit, renderLimit })
   }
 
   override readProperty(...[owner, key]: Parameters<Context["readProperty"]>) {
     return owner instanceof Drop && !loopFields.has(String(key)) ? undefined : super.readProperty(owner, key)
   }
 }
+
+/** LiquidJS hands on its own type: every rendering here is a `Reading`. */
+const limitsOf = (context: Context): Limits => context instanceof Reading ? context.limits : defaults
 
 /** Gathers what is written, and counts it first. */
 class Output implements Emitter {
@@ -210,33 +216,28 @@ const pathFilters = new Set(["where", "reject", "group_by", "has", "find", "find
 /** Their first argument is searched for in the value. */
 const searching = /^(?:remove|replace)(?:_first|_last)?$|^split$/u
 
-/** Characters of a text times those of what is searched for in it: what a search may cost, and nothing looks at the time in it. */
-const searchCost = 100_000_000
-
-const checkSearch = (text: unknown, found: unknown): void => {
-  if (plain(text).length * plain(found).length > searchCost) {
+const checkSearch = (text: unknown, found: unknown, { templateSearchCost }: Limits): void => {
+  if (plain(text).length * plain(found).length > templateSearchCost) {
     throw new Error("both the text and what is searched for in it are too long; search for less")
   }
 }
-
-/** Characters of a date's format: each of its fields may cost a formatter of its own. */
-const dateFormatLength = 200
 
 const bounded = (name: string, filter: FilterImplOptions): FilterImplOptions => {
   const handler = typeof filter === "function" ? filter : filter.handler
   return {
     raw: typeof filter !== "function" && filter.raw,
     *handler(value: unknown, ...args: ReadonlyArray<unknown>) {
+      const limits = limitsOf(this.context)
       yield checkTime(this.context, this.liquid)
       if (pathFilters.has(name) && plain(args[0]).includes("(")) {
         throw new Error(`"${name}" takes a path of names, such as "a.b"`)
       }
-      if (searching.test(name)) checkSearch(value, args[0])
+      if (searching.test(name)) checkSearch(value, args[0], limits)
       if (name.startsWith("date")) {
         // In a payload they are words like any other; in the template itself they are refused.
         if (isClock(value)) return value
-        if (plain(args[0]).length > dateFormatLength) {
-          throw new Error(`"${name}" takes a format of at most ${dateFormatLength} characters`)
+        if (plain(args[0]).length > limits.templateDateFormat) {
+          throw new Error(`"${name}" takes a format of at most ${limits.templateDateFormat} characters`)
         }
       }
       const result: unknown = yield handler.apply(this, [value, ...args])
@@ -248,7 +249,7 @@ const bounded = (name: string, filter: FilterImplOptions): FilterImplOptions => 
 
 const contains: typeof defaultOperators[string] = (value: unknown, item: unknown, reading: Context) => {
   const text: unknown = toValue(value)
-  if (typeof text === "string") checkSearch(text, item)
+  if (typeof text === "string") checkSearch(text, item, limitsOf(reading))
   return defaultOperators["contains"]?.(text, item, reading) ?? false
 }
 

@@ -266,8 +266,16 @@ describe("a template in a URL", () => {
 
   it.effect("is encoded when tags stand before or around its host", () =>
     Effect.gen(function*() {
-      const source = "{% assign id = payload.id | upcase %}{% if payload.id %}https://a.example/{% endif %}{{ id }}"
+      const source = "{% assign id = payload.id | upcase %}" +
+        "{% if payload.id %}https://a.example/{% else %}https://b.example/{% endif %}{{ id }}"
       assert.strictEqual(yield* render(source, { id: "a/b" }, "url"), "https://a.example/A%2FB")
+    }))
+
+  it.effect("is written as it is where one branch leaves the host open to it", () =>
+    Effect.gen(function*() {
+      const source = "{% if payload.own %}https://a.example/{% else %}https://b{% endif %}{{ payload.x }}"
+      assert.strictEqual(yield* render(source, { x: ".example/x" }, "url"), "https://b.example/x")
+      assert.strictEqual(yield* render(source, { own: true, x: "x/y" }, "url"), "https://a.example/x/y")
     }))
 })
 
@@ -436,15 +444,20 @@ describe("a rendering ends", () => {
 
   it.effect("by the limits in force", () =>
     Effect.gen(function*() {
-      const limited = (limits: Partial<Limits.Limits>) =>
-        failure("{% for i in (1..1000) %}{{ payload.a | upcase }}{% endfor %}", { a: "long enough" }).pipe(
-          Effect.provide(Limits.layer(limits))
-        )
+      const loop = "{% for i in (1..1000) %}{{ payload.a | upcase }}{% endfor %}"
+      const limited = (limits: Partial<Limits.Limits>, source = loop) =>
+        failure(source, { a: "long enough" }).pipe(Effect.provide(Limits.layer(limits)))
       assert.include((yield* limited({ templateOutputLength: 99 })).message, "the result is longer than 99 characters")
       assert.include((yield* limited({ templateMemory: 2000 })).message, "more than 2000 characters and list items")
       const slow = yield* limited({ templateRenderMs: -1 })
       assert.include(slow.message, "longer than -1 ms")
       assert.isTrue(slow.timedOut)
+      const search = yield* limited({ templateSearchCost: 10 * 6 - 1 }, "{{ payload.a | remove: \"enough\" }}")
+      assert.include(search.message, "search for less")
+      const condition = yield* limited({ templateSearchCost: 10 }, "{% if payload.a contains \"lo\" %}{% endif %}")
+      assert.include(condition.message, "search for less")
+      const date = yield* limited({ templateDateFormat: 3 }, "{{ timestamp | date: \"%Y%m\" }}")
+      assert.include(date.message, "a format of at most 3 characters")
     }))
 
   it.effect("at once where a search would take long", () =>

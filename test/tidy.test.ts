@@ -19,7 +19,7 @@ const sources = filesIn("src").map((file) => ({ file, text: Fs.readFileSync(Path
 const modules = [
   `Id Member Message Subscription Connection Limits Version SchemaErrors StorageError PayloadExample PayloadProperties PayloadSchema Nearest
     SecretFields`,
-  `Hook IntegrationEvent RetrySchedule Delivery Filter Template TemplateEngine Provider Signature SignatureKey`,
+  `Hook IntegrationEvent RetrySchedule Delivery Filter Template TemplateEngine TemplateHost Provider Signature SignatureKey`,
   `Storage StorageMemory\\w* Registry Plugin Hooks Secrets Egress Live Dispatcher Dispatchers Bindings Subscriptions
     Explanations Previews`,
   ``,
@@ -116,7 +116,7 @@ describe("the house", () => {
       [/^@effect\/platform-node/u, /^src\/(http|cli|egress|storage|cluster)\/|^src\/Runner\.ts$/u],
       [/^undici$|^ipaddr\.js$/u, /^src\/egress\//u],
       [/^aws4$|^oauth4webapi$/u, /^src\/plugins\/webhook\//u],
-      [/^liquidjs$/u, /^src\/Template(Engine)?\.ts$/u],
+      [/^liquidjs$/u, /^src\/Template(Engine|Host)?\.ts$/u],
       [/^node:(?!crypto$)/u, /^src\/(http|cli|egress|storage|cluster)\//u]
     ]
     const wrong = sources.flatMap(({ file, text }) =>

@@ -3,11 +3,12 @@
  */
 import { Effect, Layer, Schema } from "effect"
 import type { HttpServerRequest } from "effect/http"
-import { HttpApiError, HttpApiMiddleware } from "effect/http-api"
+import { type HttpApiEndpoint, HttpApiError, HttpApiMiddleware } from "effect/http-api"
 import type { EmitError } from "../Hook.ts"
 import * as SchemaErrors from "../SchemaErrors.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
 import * as Body from "./Body.ts"
+import * as Query from "./Query.ts"
 
 const type = (name: string) => `https://hookline.dev/problems/${name}`
 
@@ -84,7 +85,7 @@ export class Unavailable extends HttpApiError.Problem<Unavailable>()("Unavailabl
 }) {}
 
 /**
- * Makes problems of what request schemas refuse.
+ * Makes problems of what request schemas refuse, and of query parameters that an endpoint does not have.
  *
  * @category middleware
  * @since 0.1.0
@@ -101,7 +102,11 @@ export class Problems extends HttpApiMiddleware.Service<Problems>()("hookline/ht
  */
 export const layer: Layer.Layer<Problems> = Layer.succeed(
   Problems,
-  (handled, { endpoint }) => explained(endpoint.payload.size > 0 ? Effect.andThen(shallow, handled) : handled)
+  (handled, { endpoint }) =>
+    explained(Effect.andThen(
+      asked(endpoint),
+      endpoint.payload.size > 0 ? Effect.andThen(shallow, handled) : handled
+    ))
 )
 
 /**
@@ -159,6 +164,15 @@ const shallow = Effect.flatMap(
       ? Effect.fail(new Refused({ detail: `The body: Expected at most ${Body.maxDepth} levels of nesting`, path: "" }))
       : Effect.void
 )
+
+const asked = (endpoint: HttpApiEndpoint.Top) =>
+  Effect.flatMap(
+    Query.unknownParameter(endpoint),
+    (unknown) =>
+      unknown
+        ? Effect.fail(new Refused({ detail: `${unknown.name}: ${unknown.message}`, path: unknown.name }))
+        : Effect.void
+  )
 
 const ofSchema = Effect.fnUntraced(function*(error: HttpApiError.HttpApiSchemaError) {
   // Hookline's own answer does not fit its contract.

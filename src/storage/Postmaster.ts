@@ -78,7 +78,7 @@ export const find = (place: Place): Effect.Effect<number | undefined> =>
 
 /**
  * Stops the folder's server: fast, or else at once. One that is gone is not looked for: its process id may be another's by
- * now. One that another runner uses is left to it.
+ * now. One that another runner uses, or may use, is left to it.
  *
  * @category destructors
  * @since 0.1.0
@@ -87,9 +87,17 @@ export const stop = (place: Place, port: number): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { is } = yield* ask(place, port)
     if (is === "closed" || is === "other") return
-    if (yield* usedByOthers(place, port)) {
-      return yield* Effect.logInfo(`The PostgreSQL on ${place.data} goes on: another Hookline uses it`)
+    // One that lets nobody in has no users. One that does not answer may have: stopping it would take the database from under
+    // a runner that works, and one that goes on for nobody is adopted by the next start.
+    const used = is === "locked" || is === "broken" ? false : yield* usedByOthers(place, port)
+    if (used === undefined) {
+      const pid = (yield* readLock(place.data))?.pid
+      return yield* Effect.logWarning(
+        `The PostgreSQL on ${place.data} goes on: it did not say in time whether another Hookline uses it. The next start ` +
+          `on this folder adopts it; to end it, end its process${pid === undefined ? "" : ` ${pid}`}.`
+      )
     }
+    if (used) return yield* Effect.logInfo(`The PostgreSQL on ${place.data} goes on: another Hookline uses it`)
     const seconds = String(Math.ceil(place.limits.embeddedStopMs / 1000))
     const stopping = (mode: string) => place.pgCtl(["stop", "-D", place.data, "-m", mode, "-w", "-t", seconds])
     yield* stopping("fast").pipe(Effect.catch(() => Effect.ignore(stopping("immediate"))))
@@ -218,17 +226,20 @@ const value = ({ password }: Place, port: number, query: string) =>
     return String(row?.["value"])
   }))
 
-/** Sessions of Hookline, one's own just closed among them: those end in a moment. */
-const usedByOthers = (place: Place, port: number): Effect.Effect<boolean> =>
-  value(place, port, "select count(*) as value from pg_stat_activity where application_name like 'hookline%'").pipe(
-    Effect.map((count) => count !== "0"),
-    Effect.repeat({
-      while: (used) => used,
-      schedule: Schedule.spaced("100 millis").pipe(Schedule.upTo({ times: 10 }))
-    }),
-    Effect.timeout(place.limits.embeddedAnswerMs),
-    Effect.catch(() => Effect.succeed(false))
-  )
+/** Whether Hookline has sessions, one's own just closed aside: those end in a moment. `undefined` where nothing answers. */
+const usedByOthers = (place: Place, port: number): Effect.Effect<boolean | undefined> => {
+  const { embeddedAnswerMs, embeddedLookMs, embeddedSessionsMs } = place.limits
+  return value(place, port, "select count(*) as value from pg_stat_activity where application_name like 'hookline%'")
+    .pipe(
+      Effect.map((count) => count !== "0"),
+      Effect.timeout(embeddedAnswerMs),
+      Effect.repeat({
+        while: (used) => used,
+        schedule: Schedule.spaced(embeddedLookMs).pipe(Schedule.upTo({ duration: embeddedSessionsMs }))
+      }),
+      Effect.catch(() => Effect.succeed(undefined))
+    )
+}
 
 const samePlace = (a: string, b: string): boolean => {
   try {

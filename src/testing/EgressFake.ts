@@ -21,8 +21,8 @@ import * as Requests from "./Requests.ts"
  *
  * **Details**
  *
- * It keeps to the rules of the real one: the request's timeout, how much of an answer is read, what a header may hold. No address is forbidden
- * but by `Endpoints.forbid`.
+ * It keeps to the rules of the real one: the request's timeout, how much of an answer is read, what a header may hold. No
+ * address is forbidden but by `Endpoints.forbid`.
  *
  * @category layers
  * @since 0.1.0

@@ -158,7 +158,18 @@ const refused: ReadonlyArray<Case> = [
   ["a day that does not exist", "GET", "/deliveries?to=2026-02-31T99:00:00Z", undefined, "to"],
   ["a NUL in a filter", "GET", "/messages?eventId=a%00b", undefined, "eventId"],
   ["a NUL in a delivery's filter", "GET", "/deliveries?tenantId=a%00b", undefined, "tenantId"],
-  ["a NUL in a subscription's filter", "GET", "/subscriptions?tenantId=a%00b", undefined, "tenantId"]
+  ["a NUL in a subscription's filter", "GET", "/subscriptions?tenantId=a%00b", undefined, "tenantId"],
+  ["a filter that is given twice", "GET", "/subscriptions?tenantId=a&tenantId=b", undefined, "tenantId"],
+  ["a misspelt grouping", "GET", "/events?group=category", undefined, "group"],
+  ["a misspelt filter of messages", "GET", "/messages?limit=1&event=a", undefined, "event"],
+  ["a misspelt page of an explanation", "GET", `/messages/msg_${"0".repeat(32)}/explain?page=2`, undefined, "page"],
+  ["a misspelt filter of subscriptions", "GET", "/subscriptions?enabeld=true", undefined, "enabeld"],
+  ["a misspelt filter of deliveries", "GET", "/deliveries?tenantId=a&subscription=b", undefined, "subscription"],
+  ["a misspelt filter of the stream", "GET", "/stream?tenant=a", undefined, "tenant"],
+  ["a misspelt filter of dispatchers", "GET", "/cluster/dispatchers?runner=a", undefined, "runner"],
+  ["a parameter of a route that has none", "GET", "/cluster?runnerId=a", undefined, "runnerId"],
+  ["a parameter beside a body", "POST", "/messages?tenantId=a", emission(), "tenantId"],
+  ["a parameter that is a property of every object", "GET", "/messages?toString=a", undefined, "toString"]
 ]
 
 describe("bad input", () => {
@@ -180,6 +191,16 @@ describe("bad input", () => {
         assert.include(event.text, "did you mean \\\"incident.incident.created\\\"?")
         const provider = yield* call("POST", "/api/v1/subscriptions", subscription({ providerId: "x.y" }))
         assert.include(provider.text, "webhook.webhook, test.endpoint")
+        const filter = yield* call("GET", "/api/v1/deliveries?subscription=a")
+        assert.include(filter.text, "did you mean \\\"subscriptionId\\\"?")
+        const order = yield* call("GET", "/api/v1/subscriptions?sort=name")
+        assert.include(order.text, "there are limit, cursor, tenantId, enabled")
+      }))
+
+    it.effect("who has no key is not told the parameters", () =>
+      Effect.gen(function*() {
+        const answer = yield* call("GET", "/api/v1/deliveries?tenant=a", undefined, { authorization: "Bearer no" })
+        assert.strictEqual(answer.status, 401, answer.text)
       }))
 
     it.effect("a body that is no JSON is 400", () =>

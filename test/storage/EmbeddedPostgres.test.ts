@@ -214,6 +214,31 @@ describe("the embedded PostgreSQL", () => {
       yield* ended(pid)
     }).pipe(Effect.provide(Reactivity.layer)), 60_000)
 
+  it.live(
+    "goes on where it does not say whether another runner uses it, and the next start adopts it",
+    () =>
+      Effect.gen(function*() {
+        const dir = yield* dataDir
+        const { url } = yield* EmbeddedPostgres.make({ dataDir: dir })
+        const pid = postmaster(dir)
+        // Sessions that are there go on, new ones get no answer.
+        const sql = yield* PgClient.make({ url, maxConnections: 1, applicationName: "hookline" })
+        yield* sql`select 1`
+        yield* Effect.scoped(Effect.andThen(
+          EmbeddedPostgres.make({ dataDir: dir }),
+          Effect.sync(() => process.kill(pid, "SIGSTOP"))
+        )).pipe(
+          Effect.ensuring(Effect.sync(() => process.kill(pid, "SIGCONT"))),
+          Effect.provide(Limits.layer({ embeddedAnswerMs: 500 }))
+        )
+        yield* sql`select 1`
+        const adopted = yield* EmbeddedPostgres.make({ dataDir: dir })
+        assert.strictEqual(Redacted.value(adopted.url), Redacted.value(url))
+        assert.strictEqual(postmaster(dir), pid)
+      }).pipe(Effect.provide(Reactivity.layer)),
+    60_000
+  )
+
   it.live("is one server for all processes that start on a fresh folder at once", () =>
     Effect.gen(function*() {
       const dir = yield* dataDir
