@@ -4,19 +4,15 @@
 import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { DeliveryStatus } from "../Delivery.ts"
-import { MessageId, SubscriptionId } from "../Id.ts"
+import { MessageId } from "../Id.ts"
+import * as Filters from "./Filters.ts"
 import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
 import * as Paging from "./Paging.ts"
 import * as Remote from "./Remote.ts"
 
 const filters = {
-  subscriptionId: Flag.String("subscription").pipe(
-    Flag.withSchema(SubscriptionId),
-    Flag.withDescription("Those of a subscription"),
-    Flag.optional
-  ),
-  eventId: Flag.String("event").pipe(Flag.withDescription("Those of an event"), Flag.optional),
+  ...Filters.flags,
   messageId: Flag.String("message").pipe(
     Flag.withSchema(MessageId),
     Flag.withDescription("Those of a message"),
@@ -27,8 +23,7 @@ const filters = {
     Flag.optional
   ),
   from: Flag.Date("from").pipe(Flag.withDescription("Those made since a time in ISO 8601"), Flag.optional),
-  to: Flag.Date("to").pipe(Flag.withDescription("Those made until a time in ISO 8601"), Flag.optional),
-  tenantId: Flag.String("tenant").pipe(Flag.withDescription("Those of a tenant"), Flag.optional)
+  to: Flag.Date("to").pipe(Flag.withDescription("Those made until a time in ISO 8601"), Flag.optional)
 }
 
 /**

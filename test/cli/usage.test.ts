@@ -21,6 +21,15 @@ describe("the command line's own answers", () => {
       )
     }), 60_000)
 
+  it.live("deliveries are chosen alike, recorded or watched", () =>
+    Effect.gen(function*() {
+      for (const command of ["deliveries", "tail"]) {
+        const { stdout } = yield* run([command, "--help"])
+        for (const flag of ["--subscription", "--event", "--tenant"]) assert.include(stdout, `${flag} string `, command)
+        assert.match(yield* misused([command, "--subscription", "sub_x"]), /--subscription: "sub_x"\. Expected: an id /u)
+      }
+    }), 60_000)
+
   it.live("help and version that are asked for are answers", () =>
     Effect.gen(function*() {
       for (const args of [["deliveries", "--help"], ["--version"]]) {
