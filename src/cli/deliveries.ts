@@ -6,6 +6,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import { DeliveryStatus } from "../Delivery.ts"
 import { MessageId } from "../Id.ts"
 import * as Filters from "./Filters.ts"
+import * as Ids from "./Ids.ts"
 import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
 import * as Paging from "./Paging.ts"
@@ -33,8 +34,8 @@ const filters = {
  * @since 0.1.0
  */
 export const deliveries = Command.make("deliveries", {
-  delivery: Argument.String("delivery").pipe(
-    Argument.withDescription("Shows one delivery with its attempts"),
+  delivery: Ids.delivery.pipe(
+    Argument.withDescription("Shows one delivery, dlv_…, with its attempts"),
     Argument.optional
   ),
   ...filters,
