@@ -4,6 +4,7 @@
 import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { DeliveryStatus } from "../Delivery.ts"
+import { IsoTime } from "../http/Time.ts"
 import { MessageId } from "../Id.ts"
 import * as Filters from "./Filters.ts"
 import * as Ids from "./Ids.ts"
@@ -23,8 +24,16 @@ const filters = {
     Flag.withDescription("Those in a state"),
     Flag.optional
   ),
-  from: Flag.Date("from").pipe(Flag.withDescription("Those made since a time in ISO 8601"), Flag.optional),
-  to: Flag.Date("to").pipe(Flag.withDescription("Those made until a time in ISO 8601"), Flag.optional)
+  from: Flag.String("from").pipe(
+    Flag.withSchema(IsoTime),
+    Flag.withDescription("Those made since a time in ISO 8601, or a day, which is its midnight in UTC"),
+    Flag.optional
+  ),
+  to: Flag.String("to").pipe(
+    Flag.withSchema(IsoTime),
+    Flag.withDescription("Those made until such a time"),
+    Flag.optional
+  )
 }
 
 /**
@@ -41,13 +50,11 @@ export const deliveries = Command.make("deliveries", {
   ...filters,
   ...Paging.flags,
   ...Remote.flags
-}, ({ cursor, dataDir, delivery, from, json, key, limit, to, url, ...equal }) =>
+}, ({ dataDir, delivery, json, key, url, ...query }) =>
   Effect.gen(function*() {
     const remote = yield* Remote.connect({ dataDir, json, key, url })
     if (Option.isSome(delivery)) return yield* one(remote, delivery.value, json)
-    const iso = Option.map((date: Date) => date.toISOString())
-    const query = Input.given({ cursor, limit, ...equal, from: iso(from), to: iso(to) })
-    const found = yield* remote.ask((client) => client.deliveries.list({ query }))
+    const found = yield* remote.ask((client) => client.deliveries.list({ query: Input.given(query) }))
     if (json) return yield* Output.json(found)
     yield* Output.table(
       ["DELIVERY", "CREATED", "EVENT", "SUBSCRIPTION", "STATUS", "ATTEMPTS", "NEXT", "WHY"],

@@ -22,10 +22,21 @@ const errors = (found: ReadonlyArray<{ readonly error: string }>) => found.map((
 describe("the command line's own answers", () => {
   it.live("what can't be understood is told below the help, all of it on stderr", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(errors(yield* misused(["no-such-command"], ["deliveries", "--limit", "5000", "--json"])), [
-        "Unknown subcommand \"no-such-command\" for \"hookline\"",
-        "Invalid value for flag --limit: \"5000\". Expected a value between 1 and 100"
-      ])
+      assert.deepStrictEqual(
+        errors(
+          yield* misused(["no-such-command"], ["deliveries", "--limit", "5000", "--json"], [
+            "deliveries",
+            "--from",
+            "5"
+          ], ["deliveries", "--to", "2026-02-31"])
+        ),
+        [
+          "Unknown subcommand \"no-such-command\" for \"hookline\"",
+          "Invalid value for flag --limit: \"5000\". Expected a value between 1 and 100",
+          "Invalid value for flag --from: \"5\". Expected: a time in ISO 8601 with its zone, such as 2026-01-31T12:00:00Z, or a day such as 2026-01-31",
+          "Invalid value for flag --to: \"2026-02-31\". Expected: a time that exists, such as 2026-01-31T12:00:00Z, or a day such as 2026-01-31"
+        ]
+      )
     }), 60_000)
 
   it.live("an argument that is no id is refused before anything is asked", () =>
