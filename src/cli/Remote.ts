@@ -118,15 +118,25 @@ const isLocal = ({ hostname }: URL): boolean => {
 
 const unreadable = ({ message }: Kept.KeyUnreadable) => new CommandFailed({ message: `${message} Or pass --key.` })
 
+/** What no header carries is refused here: the client's refusal would show the header, and so the key. */
+const sendable = (key: Redacted.Redacted<string>, from: string) => {
+  const value = Redacted.value(key).trim()
+  return /^[!-~]+$/u.test(value)
+    ? Effect.succeed({ value: Redacted.make(value), from })
+    : failed(
+      `The key from ${from} can't be sent: pass the runner's admin key, which is visible ASCII without spaces or line breaks.`
+    )
+}
+
 const keyOf = Effect.fnUntraced(function*(given: Given, url: URL) {
-  if (Option.isSome(given.key)) return { value: given.key.value, from: "--key" }
+  if (Option.isSome(given.key)) return yield* sendable(given.key.value, "--key")
   const configured = yield* setting("HOOKLINE_ADMIN_KEY")
-  if (Option.isSome(configured)) return { value: Redacted.make(configured.value), from: "HOOKLINE_ADMIN_KEY" }
+  if (Option.isSome(configured)) return yield* sendable(Redacted.make(configured.value), "HOOKLINE_ADMIN_KEY")
   const folder = Option.isSome(given.dataDir)
     ? given.dataDir.value
     : Option.getOrElse(yield* setting("HOOKLINE_DATA_DIR"), () => ".hookline")
   const kept = isLocal(url) ? yield* Effect.mapError(Kept.read(folder, "admin-key"), unreadable) : Option.none()
-  if (Option.isSome(kept)) return { value: kept.value, from: Path.join(folder, "admin-key") }
+  if (Option.isSome(kept)) return yield* sendable(kept.value, Path.join(folder, "admin-key"))
   return yield* failed(
     isLocal(url)
       ? `No key is known: pass --key or set HOOKLINE_ADMIN_KEY. A runner started with --dev keeps one in ${folder}/, ` +

@@ -4,19 +4,17 @@
 import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { DeliveryStatus } from "../Delivery.ts"
-import { MessageId, SubscriptionId } from "../Id.ts"
+import { IsoTime } from "../http/Time.ts"
+import { MessageId } from "../Id.ts"
+import * as Filters from "./Filters.ts"
+import * as Ids from "./Ids.ts"
 import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
 import * as Paging from "./Paging.ts"
 import * as Remote from "./Remote.ts"
 
 const filters = {
-  subscriptionId: Flag.String("subscription").pipe(
-    Flag.withSchema(SubscriptionId),
-    Flag.withDescription("Those of a subscription"),
-    Flag.optional
-  ),
-  eventId: Flag.String("event").pipe(Flag.withDescription("Those of an event"), Flag.optional),
+  ...Filters.flags,
   messageId: Flag.String("message").pipe(
     Flag.withSchema(MessageId),
     Flag.withDescription("Those of a message"),
@@ -26,9 +24,16 @@ const filters = {
     Flag.withDescription("Those in a state"),
     Flag.optional
   ),
-  from: Flag.Date("from").pipe(Flag.withDescription("Those made since a time in ISO 8601"), Flag.optional),
-  to: Flag.Date("to").pipe(Flag.withDescription("Those made until a time in ISO 8601"), Flag.optional),
-  tenantId: Flag.String("tenant").pipe(Flag.withDescription("Those of a tenant"), Flag.optional)
+  from: Flag.String("from").pipe(
+    Flag.withSchema(IsoTime),
+    Flag.withDescription("Those made since a time in ISO 8601, or a day, which is its midnight in UTC"),
+    Flag.optional
+  ),
+  to: Flag.String("to").pipe(
+    Flag.withSchema(IsoTime),
+    Flag.withDescription("Those made until such a time"),
+    Flag.optional
+  )
 }
 
 /**
@@ -38,20 +43,18 @@ const filters = {
  * @since 0.1.0
  */
 export const deliveries = Command.make("deliveries", {
-  delivery: Argument.String("delivery").pipe(
-    Argument.withDescription("Shows one delivery with its attempts"),
+  delivery: Ids.delivery.pipe(
+    Argument.withDescription("Shows one delivery, dlv_…, with its attempts"),
     Argument.optional
   ),
   ...filters,
   ...Paging.flags,
   ...Remote.flags
-}, ({ cursor, dataDir, delivery, from, json, key, limit, to, url, ...equal }) =>
+}, ({ dataDir, delivery, json, key, url, ...query }) =>
   Effect.gen(function*() {
     const remote = yield* Remote.connect({ dataDir, json, key, url })
     if (Option.isSome(delivery)) return yield* one(remote, delivery.value, json)
-    const iso = Option.map((date: Date) => date.toISOString())
-    const query = Input.given({ cursor, limit, ...equal, from: iso(from), to: iso(to) })
-    const found = yield* remote.ask((client) => client.deliveries.list({ query }))
+    const found = yield* remote.ask((client) => client.deliveries.list({ query: Input.given(query) }))
     if (json) return yield* Output.json(found)
     yield* Output.table(
       ["DELIVERY", "CREATED", "EVENT", "SUBSCRIPTION", "STATUS", "ATTEMPTS", "NEXT", "WHY"],

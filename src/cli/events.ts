@@ -3,6 +3,7 @@
  */
 import { Console, Effect, Option } from "effect"
 import { Argument, Command } from "effect/cli"
+import * as Ids from "./Ids.ts"
 import * as Output from "./Output.ts"
 import * as Remote from "./Remote.ts"
 
@@ -13,7 +14,7 @@ import * as Remote from "./Remote.ts"
  * @since 0.1.0
  */
 export const events = Command.make("events", {
-  event: Argument.String("event").pipe(
+  event: Ids.event.pipe(
     Argument.withDescription("Shows one event with its properties and schema"),
     Argument.optional
   ),

@@ -2,7 +2,8 @@
  * `hookline explain`: why each subscription got a message or not.
  */
 import { Console, Effect } from "effect"
-import { Argument, Command } from "effect/cli"
+import { Command } from "effect/cli"
+import * as Ids from "./Ids.ts"
 import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
 import * as Paging from "./Paging.ts"
@@ -15,7 +16,7 @@ import * as Remote from "./Remote.ts"
  * @since 0.1.0
  */
 export const explain = Command.make("explain", {
-  message: Argument.String("message").pipe(Argument.withDescription("The message's id, msg_…")),
+  message: Ids.message,
   ...Paging.flags,
   ...Remote.flags
 }, ({ cursor, dataDir, json, key, limit, message, url }) =>

@@ -5,7 +5,7 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Config, Console, Effect, Logger, References, Schema } from "effect"
-import { CliError, Command } from "effect/cli"
+import { CliError, CliOutput, Command } from "effect/cli"
 import { createRequire } from "node:module"
 import * as SchemaErrors from "../SchemaErrors.ts"
 import { cluster } from "./cluster.ts"
@@ -22,6 +22,7 @@ import { start } from "./start.ts"
 import { subscribe } from "./subscribe.ts"
 import { subscriptions } from "./subscriptions.ts"
 import { tail } from "./tail.ts"
+import * as Usage from "./Usage.ts"
 
 const { version } = createRequire(import.meta.url)("../../package.json")
 
@@ -73,6 +74,7 @@ Command.run(hookline, { version }).pipe(
       ? Effect.void
       : Console.error(`hookline: ${wentWrong(cause)}`)
   }),
+  Effect.provideService(CliOutput.Presenter, Usage.presenter),
   Effect.provide(NodeServices.layer),
   Effect.provide(Logger.layer([process.stderr.isTTY ? Logger.consolePretty() : Logger.consoleLogFmt])),
   Effect.provideService(Logger.LogToStderr, true),

@@ -2,7 +2,8 @@
  * `hookline retry`: attempts a failed or cancelled delivery again.
  */
 import { Console, Effect } from "effect"
-import { Argument, Command } from "effect/cli"
+import { Command } from "effect/cli"
+import * as Ids from "./Ids.ts"
 import * as Output from "./Output.ts"
 import * as Remote from "./Remote.ts"
 
@@ -13,7 +14,7 @@ import * as Remote from "./Remote.ts"
  * @since 0.1.0
  */
 export const retry = Command.make("retry", {
-  delivery: Argument.String("delivery").pipe(Argument.withDescription("The delivery's id")),
+  delivery: Ids.delivery,
   ...Remote.flags
 }, (given) =>
   Effect.gen(function*() {

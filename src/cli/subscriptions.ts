@@ -2,14 +2,15 @@
  * `hookline subscriptions`: who wants what, and the switch of each.
  */
 import { Console, Effect } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Command, Flag } from "effect/cli"
+import * as Ids from "./Ids.ts"
 import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
 import * as Paging from "./Paging.ts"
 import * as Remote from "./Remote.ts"
 
 const id = {
-  id: Argument.String("subscription").pipe(Argument.withDescription("The subscription's id")),
+  id: Ids.subscription,
   ...Remote.flags
 }
 

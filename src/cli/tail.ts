@@ -2,22 +2,12 @@
  * `hookline tail`: the outcomes of attempts as they are recorded, until it is stopped.
  */
 import { Console, Effect, Schema, Stream } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Command } from "effect/cli"
 import type { LiveDelivery } from "../http/DeliveryShapes.ts"
-import { SubscriptionId } from "../Id.ts"
+import * as Filters from "./Filters.ts"
 import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
 import * as Remote from "./Remote.ts"
-
-const filters = {
-  subscriptionId: Flag.String("subscription").pipe(
-    Flag.withSchema(SubscriptionId),
-    Flag.withDescription("Those of a subscription"),
-    Flag.optional
-  ),
-  eventId: Flag.String("event").pipe(Flag.withDescription("Those of an event"), Flag.optional),
-  tenantId: Flag.String("tenant").pipe(Flag.withDescription("Those of a tenant"), Flag.optional)
-}
 
 /**
  * The command.
@@ -29,7 +19,7 @@ const filters = {
  * @category commands
  * @since 0.1.0
  */
-export const tail = Command.make("tail", { ...filters, ...Remote.flags }, (given) =>
+export const tail = Command.make("tail", { ...Filters.flags, ...Remote.flags }, (given) =>
   Effect.gen(function*() {
     const { eventId, json, subscriptionId, tenantId } = given
     const remote = yield* Remote.connect(given)

@@ -16,6 +16,7 @@ import { DeliveryDetail, DeliveryView } from "./DeliveryShapes.ts"
 import { PluginsGroup, ProvidersGroup } from "./PluginsApi.ts"
 import { Conflict, NotFound, Problems, Refused, Unavailable } from "./Problem.ts"
 import { StreamGroup } from "./StreamApi.ts"
+import { IsoTime } from "./Time.ts"
 
 // -- shapes
 
@@ -180,13 +181,6 @@ const page = {
   cursor: Schema.optionalKey(Schema.String)
 }
 
-const time = Schema.String.check(
-  Schema.isPattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/u, {
-    message: "a time in ISO 8601, such as 2026-01-31T12:00:00Z"
-  }),
-  Schema.makeFilter((text: string) => Number.isNaN(Date.parse(text)) ? "a time that exists" : undefined)
-)
-
 /** A name to filter by: PostgreSQL's texts hold no NUL. */
 const name = Schema.String.check(
   Schema.isMaxLength(defaults.keyLength),
@@ -306,8 +300,8 @@ export class Deliveries extends HttpApiGroup.make("deliveries").add(
       eventId: Schema.optionalKey(name),
       messageId: Schema.optionalKey(MessageId),
       status: Schema.optionalKey(DeliveryStatus),
-      from: Schema.optionalKey(time),
-      to: Schema.optionalKey(time)
+      from: Schema.optionalKey(IsoTime),
+      to: Schema.optionalKey(IsoTime)
     },
     success: list(DeliveryView),
     error: [Refused, Unavailable]

@@ -94,6 +94,9 @@ const payload = {
 
 const created = "incident.incident.created"
 
+/** A well-formed id of nothing. */
+const unknown = (prefix: string) => `${prefix}_${"0".repeat(12)}7${"0".repeat(3)}8${"0".repeat(15)}`
+
 describe("the command line against a runner", () => {
   layer(runner, { excludeTestServices: true, timeout: "60 seconds" })((it) => {
     it.effect("events are listed, and one is shown with its properties and schema", () =>
@@ -272,8 +275,8 @@ describe("the command line against a runner", () => {
           fails(["subscribe", target, "--events", "*", "--auth-header", "nonsense"], ["X-Api-Key: abc"]),
           fails(["subscribe", "--file", "-", "--name", "a"], ["leave the other flags out"]),
           fails(["subscribe", "--file", "-"], ["signingSecrte: There is no such property"], {}, JSON.stringify(secret)),
-          fails(["retry", "dlv_x"], ["There is no delivery \"dlv_x\""]),
-          fails(["explain", "msg_x"], ["There is no message \"msg_x\""])
+          fails(["retry", unknown("dlv")], [`There is no delivery "${unknown("dlv")}"`]),
+          fails(["explain", unknown("msg")], [`There is no message "${unknown("msg")}"`])
         ], { concurrency: 3 })
         assert.isFalse(Fs.existsSync(Path.join(dataDir, "admin-key")))
       }), 180_000)

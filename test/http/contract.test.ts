@@ -87,6 +87,7 @@ describe("the HTTP API", () => {
           [`from=${at}&to=${at}&eventId=incident.broken`, 1],
           ["from=2100-01-01T00:00:00%2B02:00", 0],
           ["to=2000-01-01T00:00Z", 0],
+          ["from=2100-01-01", 0],
           [`status=success&messageId=${String(emitted.json["id"])}`, 0],
           ["tenantId=nobody", 0]
         ] as const

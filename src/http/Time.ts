@@ -1,0 +1,32 @@
+/**
+ * A time in a query: an instant that exists, written in ISO 8601.
+ */
+import { DateTime, Option, Schema } from "effect"
+
+/**
+ * A day, which is its midnight in UTC, or a day and a time with a zone, as `2026-01-31` or `2026-01-31T12:00:00Z`.
+ *
+ * **Gotchas**
+ *
+ * A time without a zone is refused: whose clock is meant would be a guess.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const IsoTime = Schema.String.check(
+  Schema.isPattern(/^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d))?$/u, {
+    message: "a time in ISO 8601 with its zone, such as 2026-01-31T12:00:00Z, or a day such as 2026-01-31"
+  }),
+  Schema.makeFilter((text: string) =>
+    exists(text) ? undefined : "a time that exists, such as 2026-01-31T12:00:00Z, or a day such as 2026-01-31"
+  )
+)
+
+// --- internal ---
+
+/** Dates go on counting after a month's last day: the 31st of February is the 3rd of March. */
+const exists = (text: string): boolean => {
+  const day = text.slice(0, 10)
+  return Option.isSome(DateTime.make(text)) &&
+    Option.exists(DateTime.make(day), (midnight) => DateTime.formatIsoDateUtc(midnight) === day)
+}
