@@ -105,7 +105,7 @@ const troubled = (dice: Dice): Plan => {
       permanent: share(0.1),
       gone: sometimes(0.2, () => 0.03, 0),
       answerLost: share(0.2),
-      hangs: share(0.1),
+      hangs: share(0.3),
       usualMs: dice.pick([5, 50, 300]),
       slow: share(0.2)
     },

@@ -13,7 +13,10 @@ const run = (count: number): ReadonlyArray<Result> => {
 
 const replayed = (seed: number) => `seed ${seed}: npm run simulate -- --seed ${seed} --trace`
 
-describe("the simulation", () => {
+/** It computes and waits for nothing: on a busy machine that takes its time. */
+const patient = { timeout: 120_000 }
+
+describe("the simulation", patient, () => {
   it("keeps every promise, whatever goes wrong", () => {
     for (const result of run(30)) assert.deepStrictEqual(result.violations, [], replayed(result.run.seed))
   })
@@ -59,7 +62,7 @@ describe("the simulation", () => {
   })
 })
 
-describe("the simulation notices code that", () => {
+describe("the simulation notices code that", patient, () => {
   for (const mutant of mutants) {
     it(`${mutant.name}`, () => {
       const found = seeds(200).find((seed) =>
