@@ -55,11 +55,10 @@ export const make = ({ database, dice, emitters, receivers }: Options) => {
     const probe = Effect.fnUntraced(function*(eventId: string) {
       const from = requests.length
       const { key } = yield* emitters.emit(`${name}-${eventId}`, eventId, dice, target)
-      let next = from
       const found = Effect.suspend(() => {
-        for (; next < requests.length; next++) {
-          const request = requests[next]
-          if (request?.receiver === "well" && request.key === undefined) break
+        // A request may have come in part before its sender's end, and its key is known later, or never.
+        for (let n = from; n < requests.length; n++) {
+          const request = requests[n]
           if (request?.receiver === "well" && request.key === key && request.process !== process) {
             return Effect.succeed(request.atMs)
           }

@@ -118,7 +118,7 @@ export const make = Effect.fnUntraced(function*({ database, keys, logs, name, po
 
   yield* Effect.addFinalizer(() => end)
   yield* start
-  yield* Effect.forkScoped(Effect.repeat(look, Schedule.spaced("200 millis")))
+  yield* Effect.forkScoped(Effect.repeat(look, Schedule.spaced("400 millis")))
 
   return {
     name,

@@ -95,7 +95,9 @@ export const make = (evidence: Evidence): Verdict => {
     ...pairs.filter((pair) => pair.isLost).map(({ name }) => name)
   ]
   const judged = stories.map((story) => ({ story, ...judge(story) }))
-  const unexplained = judged.flatMap(({ story, unexplained }) => Array.from({ length: unexplained }, () => story.delivery.id))
+  const unexplained = judged.flatMap(({ story, unexplained }) =>
+    Array.from({ length: unexplained }, () => story.delivery.id)
+  )
   const findings = [
     { what: "lost: neither accepted nor with an outcome and its reason", of: lost },
     { what: "accepted again, and nothing in the rows explains it", of: unexplained },
