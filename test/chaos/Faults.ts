@@ -16,6 +16,9 @@ export interface Options {
   readonly say: (what: string) => Effect.Effect<void>
 }
 
+/** How long a fault waits for a runner that it can meet. */
+const patience = "20 seconds"
+
 export const make = ({ database, dice, failover, runners, say }: Options) => {
   const counts = { kills: 0, freezes: 0, stops: 0, dbRestarts: 0, cuts: 0, sessions: 0 }
   const failovers: Array<number> = []
@@ -30,17 +33,19 @@ export const make = ({ database, dice, failover, runners, say }: Options) => {
       Effect.timeoutOption(within)
     )
 
-  /** One of those that are ready, which no other fault meets meanwhile. */
+  /** One of those there are, which no other fault meets meanwhile; it waits until there is one. */
   const meet = <A>(
     who: number,
-    among: ReadonlyArray<Runner.Runner>,
+    among: () => ReadonlyArray<Runner.Runner>,
     use: (runner: Runner.Runner) => Effect.Effect<A>
-  ): Effect.Effect<void> => {
-    const runner = among[Math.floor(who * among.length)]
-    if (runner === undefined) return say("  nobody to meet")
-    busy.add(runner)
-    return use(runner).pipe(Effect.ensuring(Effect.sync(() => busy.delete(runner))), Effect.asVoid)
-  }
+  ): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const found = among()
+      const runner = found[Math.floor(who * found.length)]
+      if (runner === undefined) return say("  nobody to meet")
+      busy.add(runner)
+      return use(runner).pipe(Effect.ensuring(Effect.sync(() => busy.delete(runner))), Effect.asVoid)
+    }).pipe((met) => Effect.andThen(until(() => among().length > 0, patience), met))
 
   const down = (runner: Runner.Runner, downMs: number) =>
     Effect.gen(function*() {
@@ -57,16 +62,21 @@ export const make = ({ database, dice, failover, runners, say }: Options) => {
     })
 
   const kill = Effect.fnUntraced(function*({ downMs, who }: Extract<Plan.Fault, { readonly _tag: "Kill" }>) {
-    yield* until(() => ready().length === runners.length, "6 seconds")
+    // Where nobody is left to take over, there is nothing to measure.
+    yield* until(() => ready().length === runners.length, patience)
     const owned = yield* Effect.orElseSucceed(
       failover.owned,
       () => new Map<string, ReadonlyArray<{ eventId: string }>>()
     )
-    const owners = ready().filter((runner) => owned.has(runner.process()))
-    yield* meet(who, owners.length > 0 ? owners : ready(), (runner) =>
+    const others = ready().length > 1
+    const owners = () => {
+      const owners = ready().filter((runner) => owned.has(runner.process()))
+      return owners.length > 0 ? owners : ready()
+    }
+    yield* meet(who, owners, (runner) =>
       Effect.gen(function*() {
         const process = runner.process()
-        const eventIds = (owned.get(process) ?? []).map(({ eventId }) => eventId)
+        const eventIds = others ? (owned.get(process) ?? []).map(({ eventId }) => eventId) : []
         yield* runner.want(false)
         const killedAtMs = yield* Clock.currentTimeMillis
         yield* runner.signal("SIGKILL")
@@ -94,7 +104,7 @@ export const make = ({ database, dice, failover, runners, say }: Options) => {
       case "Kill":
         return kill(fault)
       case "Freeze":
-        return meet(fault.who, ready(), (runner) =>
+        return meet(fault.who, ready, (runner) =>
           Effect.gen(function*() {
             counts.freezes++
             yield* say(`SIGSTOP ${runner.process()} for ${fault.forMs} ms`)
@@ -103,7 +113,7 @@ export const make = ({ database, dice, failover, runners, say }: Options) => {
             yield* runner.signal("SIGCONT")
           }))
       case "Stop":
-        return meet(fault.who, ready(), (runner) =>
+        return meet(fault.who, ready, (runner) =>
           Effect.gen(function*() {
             counts.stops++
             yield* say(`SIGTERM ${runner.process()}`)
@@ -112,7 +122,7 @@ export const make = ({ database, dice, failover, runners, say }: Options) => {
             yield* down(runner, fault.downMs)
           }))
       case "Cut":
-        return meet(fault.who, ready(), (runner) =>
+        return meet(fault.who, ready, (runner) =>
           Effect.gen(function*() {
             counts.cuts++
             yield* say(`${runner.process()} and the database: ${fault.how} for ${fault.forMs} ms`)

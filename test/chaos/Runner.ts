@@ -61,6 +61,8 @@ export const make = Effect.fnUntraced(function*({ database, keys, logs, name, po
         env: {
           PATH: process.env["PATH"],
           ...keys,
+          // A start is to cost the machine little: there are many.
+          NODE_COMPILE_CACHE: Path.join(logs, "..", "compiled"),
           HOOKLINE_EGRESS_ALLOW: "127.0.0.0/8",
           DATABASE_URL: Redacted.value(database.through(link.port)),
           [processVariable]: `${name}${state.runs}`

@@ -21,6 +21,7 @@ import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import { monitorEventLoopDelay } from "node:perf_hooks"
 import { parseArgs } from "node:util"
 import { freePort } from "../support/runner.ts"
 import * as Database from "./Database.ts"
@@ -63,7 +64,9 @@ const folder = Effect.fnUntraced(function*(keep: () => boolean) {
     }),
     (made) =>
       Effect.gen(function*() {
-        Fs.rmSync(keep() ? Path.join(made, "data") : made, { recursive: true, force: true })
+        for (const gone of keep() ? ["data", "compiled"] : [""]) {
+          Fs.rmSync(Path.join(made, gone), { recursive: true, force: true })
+        }
         if (keep()) yield* say(`The logs are in ${Path.join(made, "logs")}`)
       })
   )
@@ -100,6 +103,9 @@ const rounded = (seconds: number | null): number | null => seconds === null ? nu
 const run = Effect.fnUntraced(function*(keep: { evidence: boolean }) {
   const { dataDir, logs } = yield* folder(() => keep.evidence)
   const steps = Plan.make(seed, minutes)
+  // What holds up this process holds up the runners: a busy machine is told from a slow fail-over.
+  const delays = monitorEventLoopDelay({ resolution: 20 })
+  delays.enable()
   yield* say(`${steps.length} faults in ${minutes} minutes, by seed ${seed}`)
   const database = yield* Database.make(dataDir)
   const receivers = yield* Receivers.make(seed)
@@ -157,6 +163,7 @@ const run = Effect.fnUntraced(function*(keep: { evidence: boolean }) {
     ),
     settling
   )
+  yield* say(`This process was held up for ${Math.round(delays.max / 1e6)} ms at most`)
   yield* say("Reading what came of it")
   const { attempts, deliveries, messages } = yield* database.rows
   const evidence: Verdict.Evidence = {

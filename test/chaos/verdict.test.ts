@@ -242,7 +242,12 @@ describe("the verdict of chaos", () => {
 
     it("epochs that overlap, and two processes under one", () => {
       const two = {
-        messages: [1, 2].map((n) => ({ id: `msg_${n}`, eventId: "chaos.event0", key: `k${n}`, state: "routed" as const })),
+        messages: [1, 2].map((n) => ({
+          id: `msg_${n}`,
+          eventId: "chaos.event0",
+          key: `k${n}`,
+          state: "routed" as const
+        })),
         emissions: [1, 2].map((n) => ({
           key: `k${n}`,
           eventId: "chaos.event0",
@@ -295,7 +300,10 @@ describe("the verdict of chaos", () => {
         whats(judge({ requests: [request(), request({ deliveryId: "dlv_9" })] })),
         "a request without a delivery"
       )
-      assert.include(whats(judge({ requests: [request({ receiver: "slow" })] })), "a request that is not of its delivery")
+      assert.include(
+        whats(judge({ requests: [request({ receiver: "slow" })] })),
+        "a request that is not of its delivery"
+      )
     })
   })
 })
