@@ -1,0 +1,235 @@
+/**
+ * Chaos, which proves itself: three runners on a real PostgreSQL deliver what emitters emit to receivers that fail in their own
+ * ways, while processes are killed, frozen and stopped, the database is ended hard, its sessions are ended, and the network
+ * between a runner and it is cut, by a plan from a seed. Then all is mended, and what the emitters were told, what the database
+ * says of each delivery and attempt, and what the receivers saw must agree (see `Verdict.ts`); else it says what does not,
+ * keeps the runners' logs and the evidence, and exits with 1.
+ *
+ * npm run chaos -- --minutes 2 --json [--seed 1]
+ *
+ * Progress goes to stderr. With `--json`, the last line on stdout is one of JSON:
+ * - `emitted`: messages whose emitters have a receipt; `delivered`: pairs of a message and a subscription that were accepted;
+ * - `lost`: pairs neither accepted nor with a final outcome and its reason, and receipts of messages that are not stored;
+ * - `duplicates`: acceptances beyond the first; `duplicatesUnexplained`: those that no attempt with an open outcome and no claim
+ *   without one accounts for;
+ * - `failoverSeconds`: from each kill until a message emitted after it was delivered by another runner, for the last of the
+ *   killed one's groups.
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import { Clock, Console, Effect, Fiber, Logger, References, Schedule } from "effect"
+import { randomBytes } from "node:crypto"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { monitorEventLoopDelay } from "node:perf_hooks"
+import { parseArgs } from "node:util"
+import { freePort } from "../support/runner.ts"
+import * as Database from "./Database.ts"
+import * as Dice from "./Dice.ts"
+import * as Emitters from "./Emitters.ts"
+import * as Failover from "./Failover.ts"
+import * as Faults from "./Faults.ts"
+import * as Plan from "./Plan.ts"
+import * as Receivers from "./Receivers.ts"
+import * as Runner from "./Runner.ts"
+import * as Verdict from "./Verdict.ts"
+
+const { values: flags } = parseArgs({
+  options: {
+    minutes: { type: "string", default: "2" },
+    seed: { type: "string", default: "1" },
+    json: { type: "boolean", default: false }
+  }
+})
+const minutes = Number(flags.minutes)
+const seed = Number(flags.seed)
+
+/** A fail-over takes the locks' expiry, the assignment's interval and a second. */
+const failoverSeconds = 5.25
+
+/** What is not final by then is lost. */
+const settling = "60 seconds"
+
+const say = (what: string) =>
+  Effect.suspend(() => Console.error(`${process.uptime().toFixed(1).padStart(6)} s  ${what}`))
+
+/** A folder for the database and the logs. The logs stay if `keep` says so. */
+const folder = Effect.fnUntraced(function*(keep: () => boolean) {
+  const made = yield* Effect.acquireRelease(
+    Effect.sync(() => {
+      const made = Fs.mkdtempSync(Path.join(Os.tmpdir(), "hookline-chaos-"))
+      Fs.chmodSync(made, 0o711)
+      Fs.mkdirSync(Path.join(made, "logs"))
+      return made
+    }),
+    (made) =>
+      Effect.gen(function*() {
+        for (const gone of keep() ? ["data", "compiled"] : [""]) {
+          Fs.rmSync(Path.join(made, gone), { recursive: true, force: true })
+        }
+        if (keep()) yield* say(`The logs are in ${Path.join(made, "logs")}`)
+      })
+  )
+  return { dataDir: Path.join(made, "data"), logs: Path.join(made, "logs") }
+})
+
+const subscribe = Effect.fnUntraced(function*(url: string, adminKey: string, receivers: Receivers.Receivers) {
+  return yield* Effect.forEach(
+    receivers.all,
+    Effect.fnUntraced(function*(receiver) {
+      const id = yield* Effect.tryPromise(async () => {
+        const response = await fetch(`${url}/api/v1/subscriptions`, {
+          method: "POST",
+          headers: { authorization: `Bearer ${adminKey}`, "content-type": "application/json" },
+          body: JSON.stringify(Receivers.subscriptionOf(receiver))
+        })
+        const text = await response.text()
+        if (response.status !== 201) throw new Error(`a subscription was refused: ${text}`)
+        return /"id":"(sub_\w+)"/u.exec(text)?.[1] ?? ""
+      })
+      return { id, receiver: receiver.name, events: receiver.events } satisfies Verdict.Subscription
+    })
+  )
+})
+
+const quantile = (numbers: ReadonlyArray<number>, share: number): number | null => {
+  const sorted = numbers.toSorted((a, b) => a - b)
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? null
+}
+
+const rounded = (seconds: number | null): number | null => seconds === null ? null : Math.round(seconds * 100) / 100
+
+/** The run; what it found is judged when all of it is stopped. */
+const run = Effect.fnUntraced(function*(keep: { evidence: boolean }) {
+  const { dataDir, logs } = yield* folder(() => keep.evidence)
+  const steps = Plan.make(seed, minutes)
+  // What holds up this process holds up the runners: a busy machine is told from a slow fail-over.
+  const delays = monitorEventLoopDelay({ resolution: 20 })
+  delays.enable()
+  yield* say(`${steps.length} faults in ${minutes} minutes, by seed ${seed}`)
+  const database = yield* Database.make(dataDir)
+  const receivers = yield* Receivers.make(seed)
+  const adminKey = `hk_${randomBytes(24).toString("hex")}`
+  const keys = { HOOKLINE_ADMIN_KEY: adminKey, HOOKLINE_MASTER_KEY: randomBytes(32).toString("hex") }
+  const runners = yield* Effect.forEach(
+    ["a", "b", "c"],
+    (name) => Effect.flatMap(freePort, (port) => Runner.make({ name, port, database, keys, logs, say }))
+  )
+  const emitters = Emitters.make({ seed, adminKey, runners })
+  const dice = Dice.make(seed + 1000)
+  const failover = Failover.make({ database, emitters, receivers, dice })
+  const faults = Faults.make({ database, runners, failover, dice, say })
+  const allReady = (within: `${number} seconds`) =>
+    faults.until(() => runners.every((runner) => runner.isReady()), within)
+
+  yield* allReady("60 seconds")
+  const subscriptions = yield* subscribe(runners[0]?.url ?? "", adminKey, receivers)
+
+  const owned = new Map<string, Verdict.Owned>()
+  const watch = Effect.map(database.owners, (rows) => {
+    // The first sight of an epoch is what tells.
+    for (const row of rows) {
+      const name = `${row.workerGroup} ${row.epoch}`
+      if (!owned.has(name)) owned.set(name, row)
+    }
+  }).pipe(Effect.timeout("2 seconds"), Effect.ignore, Effect.repeat(Schedule.spaced("300 millis")))
+  yield* Effect.forkScoped(watch)
+
+  let over = false
+  const tell = Effect.suspend(() => say(`${emitters.emissions.size} emitted, ${receivers.requests.length} requests`))
+    .pipe(Effect.delay("15 seconds"), Effect.forever)
+  yield* Effect.forkScoped(tell)
+  const chaos = Effect.gen(function*() {
+    const startMs = yield* Clock.currentTimeMillis
+    yield* faults.run(steps)
+    yield* Effect.sleep(Math.max(0, minutes * 60_000 + startMs - (yield* Clock.currentTimeMillis)))
+    yield* receivers.heal
+    over = true
+  })
+  const emitting = yield* Effect.forkScoped(emitters.run(() => over))
+  yield* chaos
+  yield* say("No more faults")
+  yield* allReady("30 seconds")
+  if (!runners.every((runner) => runner.isReady())) faults.wrongs.push("not all runners are ready after the faults")
+  yield* Effect.timeoutOption(Fiber.await(emitting), "20 seconds")
+  yield* Effect.timeoutOption(
+    database.left.pipe(
+      Effect.tap(({ 0: left }) => say(`  ${left?.unrouted} to route, ${left?.unfinished} to finish`)),
+      Effect.retry({ schedule: Schedule.spaced("500 millis") }),
+      Effect.repeat({
+        schedule: Schedule.spaced("1 second"),
+        until: ([left]) => left?.unrouted === 0 && left.unfinished === 0
+      })
+    ),
+    settling
+  )
+  yield* say(`This process was held up for ${Math.round(delays.max / 1e6)} ms at most`)
+  yield* say("Reading what came of it")
+  const { attempts, deliveries, messages } = yield* database.rows
+  const evidence: Verdict.Evidence = {
+    emissions: [...emitters.emissions.values()],
+    subscriptions,
+    messages,
+    deliveries,
+    attempts,
+    requests: receivers.requests,
+    owned: [...owned.values()]
+  }
+  const verdict = Verdict.make(evidence)
+  const slow = faults.failovers.filter((seconds) => seconds > failoverSeconds)
+  const wrongs = [
+    ...verdict.findings.map(({ of, what }) => `${what}: ${of.length}, as ${of.slice(0, 5).join("; ")}`),
+    ...faults.wrongs,
+    ...runners.flatMap(({ deaths }) => deaths.filter((death) => death.endsWith("once ready"))),
+    ...slow.map((seconds) => `a fail-over took ${seconds.toFixed(2)} s`)
+  ]
+  if (wrongs.length > 0) {
+    keep.evidence = true
+    Fs.writeFileSync(Path.join(logs, "evidence.json"), JSON.stringify({ evidence, verdict, wrongs }))
+  }
+  return { verdict, wrongs, counts: faults.counts, failovers: faults.failovers }
+})
+
+const main = Effect.gen(function*() {
+  // Until it is known that nothing is wrong, the logs are worth keeping.
+  const keep = { evidence: true }
+  const { counts, failovers, verdict, wrongs } = yield* Effect.scoped(
+    Effect.tap(run(keep), ({ wrongs }) => Effect.sync(() => void (keep.evidence = wrongs.length > 0)))
+  )
+  const { delivered, duplicates, duplicatesUnexplained, emitted, lost, outcomes } = verdict
+  const { cuts, dbRestarts, freezes, kills, sessions, stops } = counts
+  yield* say(
+    `${kills} kills, ${freezes} freezes, ${stops} stops, ${dbRestarts} restarts of the database, ${cuts} cuts, ` +
+      `${sessions} sessions ended`
+  )
+  yield* say(`outcomes: ${Object.entries(outcomes).map(([name, n]) => `${name}: ${n}`).join("; ")}`)
+  yield* say(`fail-overs: ${failovers.map((seconds) => seconds.toFixed(1)).join(" ")}`)
+  for (const wrong of wrongs) yield* say(`✗ ${wrong}`)
+  if (wrongs.length > 0) process.exitCode = 1
+  const result = {
+    emitted,
+    delivered,
+    lost,
+    duplicates,
+    duplicatesUnexplained,
+    kills,
+    freezes,
+    dbRestarts,
+    cuts,
+    failoverSeconds: { p50: rounded(quantile(failovers, 0.5)), max: rounded(quantile(failovers, 1)) }
+  }
+  yield* Console.log(
+    flags.json ? JSON.stringify(result) : wrongs.length === 0 ? "✓ All agree." : "✗ They do not agree."
+  )
+})
+
+// A closed terminal stops it as Ctrl-C does, so that nothing is left behind; what is still said then, nobody reads.
+process.once("SIGHUP", () => process.kill(process.pid, "SIGTERM"))
+process.stdout.on("error", () => {})
+process.stderr.on("error", () => {})
+
+main.pipe(
+  Effect.provideService(References.MinimumLogLevel, "Warn"),
+  Effect.provideService(Logger.LogToStderr, true),
+  NodeRuntime.runMain
+)

@@ -1,0 +1,32 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Plan from "./Plan.ts"
+
+const count = (steps: ReadonlyArray<Plan.Step>, kind: Plan.Fault["_tag"]) =>
+  steps.filter(({ fault }) => fault._tag === kind).length
+
+const seeds = Array.from({ length: 50 }, (_, n) => n)
+
+describe("the plan of chaos", () => {
+  it("is that of its seed", () => {
+    assert.deepStrictEqual(Plan.make(7, 10), Plan.make(7, 10))
+    assert.notDeepEqual(Plan.make(7, 10), Plan.make(8, 10))
+  })
+
+  it("of two minutes kills at least 6 times, whatever the seed", () => {
+    for (const seed of seeds) assert.isAtLeast(count(Plan.make(seed, 2), "Kill"), 6, `seed ${seed}`)
+  })
+
+  it("of ten minutes has 30 kills, 10 freezes and 5 restarts of the database, whatever the seed", () => {
+    for (const seed of seeds) {
+      const steps = Plan.make(seed, 10)
+      assert.isAtLeast(count(steps, "Kill"), 30, `seed ${seed}`)
+      assert.isAtLeast(count(steps, "Freeze"), 10, `seed ${seed}`)
+      assert.isAtLeast(count(steps, "Restart"), 5, `seed ${seed}`)
+    }
+  })
+
+  it("lets nothing come beside a kill: its fail-over is measured", () => {
+    const met = Plan.make(1, 10).filter(({ beside, fault }) => fault._tag === "Kill" && beside !== undefined)
+    assert.deepStrictEqual(met, [])
+  })
+})
