@@ -107,11 +107,13 @@ export const defaults = {
   lockExpiryMs: 4000,
   /** How often a runner says that it is alive and confirms its shards, and how long that may take: a third of the expiry. */
   lockRefreshMs: 1300,
+  /** How long a heartbeat waits for its answer before it counts as late: shorter than their interval. */
+  lockAnswerMs: 1000,
   /** How often a process looks which runners there are. */
   assignIntervalMs: 250,
   /** A runner that has not looked for work for so long, or leaves due work of its shards alone, is not ready. */
   stuckAfterMs: 10_000,
-  /** Connections of a process for locks, heartbeats and assignments; one of them holds the locks. */
+  /** Connections of a process for heartbeats, shards and assignments. */
   clusterConnections: 3,
 
   // -- sending

@@ -110,7 +110,7 @@ describe("the house", () => {
       [/^effect\/sql$/u, /^src\/(storage\/|cluster\/|Runner\.ts)/u],
       [
         /^effect\/cluster(\/|$)/u,
-        /^src\/(cluster\/|storage\/ClusterTables\.ts)|^src\/(Cluster|Maintenance|Hookline|Runner)\.ts$|^src\/testing\//u
+        /^src\/cluster\/|^src\/(Cluster|Maintenance|Hookline|Runner)\.ts$|^src\/testing\//u
       ],
       [/^@effect\/sql-pg$/u, /^src\/(storage\/|cluster\/|Runner\.ts)/u],
       [/^@effect\/platform-node/u, /^src\/(http|cli|egress|storage|cluster)\/|^src\/Runner\.ts$/u],

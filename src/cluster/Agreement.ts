@@ -36,8 +36,8 @@ export const make = (sql: PgClient.PgClient): Effect.Effect<void, ClusterRefused
       insert into hookline.cluster_settings (shards, lock_expiry_ms) values (${shards}, ${lockExpiryMs})
       on conflict (singleton) do update set shards = excluded.shards, lock_expiry_ms = excluded.lock_expiry_ms
       where not exists (
-        select from hookline_cluster_runners r
-        where r.last_heartbeat > now() - make_interval(secs => hookline.cluster_settings.lock_expiry_ms / 1000.0)
+        select from hookline.members m where m.registered
+        and m.heartbeat_at > clock_timestamp() - make_interval(secs => hookline.cluster_settings.lock_expiry_ms / 1000.0)
       )`)
     yield* check(sql)
   })

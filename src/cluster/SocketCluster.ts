@@ -5,35 +5,28 @@
 import { NodeClusterSocket, NodeSocketServer } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, Option, References } from "effect"
-import {
-  MessageStorage,
-  RunnerAddress,
-  RunnerHealth,
-  type Sharding,
-  SocketRunner,
-  SqlRunnerStorage
-} from "effect/cluster"
+import { MessageStorage, RunnerAddress, RunnerHealth, RunnerStorage, type Sharding, SocketRunner } from "effect/cluster"
 import { RpcSerialization } from "effect/rpc"
 import { SocketServer } from "effect/socket"
-import { SqlClient } from "effect/sql"
 import * as Cluster from "../Cluster.ts"
 import { Limits } from "../Limits.ts"
 import { Storage, type StorageUnavailable } from "../Storage.ts"
-import { prefix } from "../storage/ClusterTables.ts"
 import * as PgPool from "../storage/PgPool.ts"
 import * as Agreement from "./Agreement.ts"
 import { ClusterRefused } from "./Agreement.ts"
 import * as LocalAddress from "./LocalAddress.ts"
+import * as PgRunnerStorage from "./PgRunnerStorage.ts"
 
 /** The connections that locks, heartbeats and assignments go over. */
 class Connections extends Context.Service<Connections, PgClient.PgClient>()("hookline/cluster/Connections") {}
 
 /** Built after the storage, which sees to the layout. */
 const connections: Layer.Layer<
-  Connections | SqlClient.SqlClient,
+  Connections,
   ClusterRefused | StorageUnavailable,
   PgClient.PgClient | Storage
-> = Layer.effectContext(
+> = Layer.effect(
+  Connections,
   Effect.gen(function*() {
     yield* Storage
     const limits = yield* Limits
@@ -41,15 +34,15 @@ const connections: Layer.Layer<
       applicationName: "hookline-cluster",
       maxConnections: limits.clusterConnections,
       startupParameters: {
-        // Heartbeats are compared as local times.
-        TimeZone: "UTC",
         statement_timeout: String(limits.lockExpiryMs)
       }
     })
     yield* Agreement.make(sql)
-    return Context.add(Context.make(Connections, sql), SqlClient.SqlClient, sql)
+    return sql
   })
 )
+
+const runnerStorage = Layer.effect(RunnerStorage.RunnerStorage, Effect.flatMap(Connections, PgRunnerStorage.make))
 
 /** How the other runners reach this one: known once it listens. */
 class Address extends Context.Service<Address, RunnerAddress.RunnerAddress>()("hookline/cluster/Address") {}
@@ -94,7 +87,7 @@ export const runner = (
     // Heartbeats tell within the locks' expiry; neither a ping nor Kubernetes would be sooner.
     Layer.provide(RunnerHealth.layerNoop),
     Layer.provide(NodeClusterSocket.layerClientProtocol),
-    Layer.provide(SqlRunnerStorage.layerStorage({ prefix })),
+    Layer.provide(runnerStorage),
     Layer.provide(addressed),
     Layer.provideMerge(reached),
     Layer.provide(listening(options)),
@@ -113,15 +106,15 @@ export const client: Layer.Layer<
   PgClient.PgClient | Storage
 > = SocketRunner.layerClientOnly.pipe(
   Layer.provide(NodeClusterSocket.layerClientProtocol),
-  Layer.provide(SqlRunnerStorage.layerStorage({ prefix })),
+  Layer.provide(runnerStorage),
   Layer.provide(Cluster.settings({})),
   Layer.provide([MessageStorage.layerNoop, RpcSerialization.layerSchemaBinary(), connections])
 )
 
 // --- internal ---
 
-/** What effect's cluster warns of passes, or is told by the storage as well; that no runner is left is so at every stop. */
-const quiet = Layer.succeed(References.MinimumLogLevel, "Error")
+/** What effect's cluster complains of passes: peers that are gone, no runner left at a stop; what counts, our storage tells. */
+const quiet = Layer.succeed(References.MinimumLogLevel, "Fatal")
 
 const listening = ({ host, listenHost, port }: Options) =>
   Layer.unwrap(Effect.gen(function*() {

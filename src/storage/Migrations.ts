@@ -193,6 +193,22 @@ create table hookline.cluster_settings (
   shards int not null,
   lock_expiry_ms int not null
 );
+
+create table hookline.members (
+  address text collate "C" primary key,
+  machine_id int generated always as identity,
+  runner text not null,
+  healthy boolean not null,
+  registered boolean not null default true,
+  heartbeat_at timestamptz not null default clock_timestamp()
+) with (fillfactor = 50);
+
+create table hookline.shards (
+  id text collate "C" primary key,
+  address text collate "C"
+) with (fillfactor = 50);
+create index on hookline.shards (address);
+
 alter table hookline.runners add column announced jsonb;
 `
 

@@ -7,7 +7,6 @@ import { Effect, Layer, Schedule, Schema } from "effect"
 import { Migrator, SqlClient, SqlError } from "effect/sql"
 import { Limits } from "../Limits.ts"
 import { Storage, type StorageUnavailable } from "../Storage.ts"
-import * as ClusterTables from "./ClusterTables.ts"
 import { migrations } from "./Migrations.ts"
 import * as PgAdministration from "./PgAdministration.ts"
 import * as PgAppend from "./PgAppend.ts"
@@ -52,10 +51,6 @@ export const migrate: Effect.Effect<number, MigrationFailed | StorageUnavailable
       })
     )
     yield* checkLayout
-    yield* ClusterTables.migrate.pipe(
-      Effect.provideService(SqlClient.SqlClient, sql),
-      Effect.mapError((reason) => new MigrationFailed({ message: `The cluster's tables can't be migrated: ${reason}` }))
-    )
     // A start after a long stop finds no partition for today.
     const { partitionsAheadDays } = yield* Limits
     yield* PgErrors.engine(sql`select hookline.make_partitions(${partitionsAheadDays}::int)`)
