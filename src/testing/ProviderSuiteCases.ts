@@ -55,13 +55,12 @@ const inWorld = <R>(world: Layer.Layer<R, unknown>, proof: Effect.Effect<void, u
 
 const signingSecret = `whsec_${Buffer.from("a signing secret of 32 bytes ok.").toString("base64")}`
 
+const payloadOf = <R>({ payload }: Bench<R>): Schema.Json => payload ?? { id: "1", title: "A thing happened" }
+
 /** Binds the valid configuration and makes one attempt, which the endpoints answer by a script. */
-const attempt = <R>(
-  { payload = { id: "1", title: "A thing happened" }, provider, validConfig }: Bench<R>,
-  script: Endpoints.Script,
-  payloadJson = JSON.stringify(payload)
-) =>
+const attempt = <R>(bench: Bench<R>, script: Endpoints.Script, payloadJson = JSON.stringify(payloadOf(bench))) =>
   Effect.gen(function*() {
+    const { provider, validConfig } = bench
     yield* Endpoints.otherwise(script)
     const bound = yield* provider.bind(validConfig)
     const made: Provider.Attempt = {
@@ -122,6 +121,16 @@ const delivering = <R>(bench: Bench<R>): Proofs<R> => ({
       const exit = yield* Effect.exit(attempt(bench, bench.answers.success, payloadJson))
       const tag = outcomeOf(exit)
       assert.oneOf(tag, ["Delivered", "Permanent"], `the payload ${payloadJson.slice(0, 100)}`)
+    }
+  }),
+  "a payload with a text that no header can hold is delivered or refused for good": Effect.gen(function*() {
+    for (const text of oddTexts) {
+      // One field at a time: a provider may refuse another one first.
+      for (const payload of replaced(payloadOf(bench), text)) {
+        const payloadJson = JSON.stringify(payload)
+        const tag = outcomeOf(yield* Effect.exit(attempt(bench, bench.answers.success, payloadJson)))
+        assert.oneOf(tag, ["Delivered", "Permanent"], `the payload ${payloadJson.slice(0, 100)}`)
+      }
     }
   })
 })
@@ -252,6 +261,19 @@ const oddPayloads = [
   JSON.stringify({ text: "\"quoted\" \\ </script> {{ 1 }} {% if %} ${1} \u2028 é 日本 🧪 \r\n\t\0 \ud800" }),
   JSON.stringify({ long: "x".repeat(10_000) })
 ]
+
+const oddTexts = ["a\r\nx-evil: 1", "a\nb", "\0", "日本 🧪", "\ud800"]
+
+/** A value with one of its texts replaced, for each of them. */
+const replaced = (value: Schema.Json, text: string): ReadonlyArray<Schema.Json> => {
+  if (typeof value === "string") return [text]
+  if (Array.isArray(value)) {
+    return value.flatMap((item, i) => replaced(item, text).map((item) => value.with(i, item)))
+  }
+  return typeof value === "object" && value !== null
+    ? Object.entries(value).flatMap(([key, item]) => replaced(item, text).map((item) => ({ ...value, [key]: item })))
+    : []
+}
 
 const oddBodies = [
   "",

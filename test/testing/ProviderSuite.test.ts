@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted, Schema } from "effect"
+import { Effect, Layer, Option, Redacted, Schema } from "effect"
 import { Egress } from "../../src/Egress.ts"
 import { provider } from "../../src/plugins/webhook/index.ts"
 import * as Provider from "../../src/Provider.ts"
@@ -30,7 +30,10 @@ ProviderSuite.suite("the webhook provider", {
 
 /** The cases that a provider fails whose every attempt is `deliver`. */
 const failed = Effect.fnUntraced(function*(
-  deliver: (token: string) => Effect.Effect<Provider.Delivered, Provider.ProviderError, Egress>
+  deliver: (
+    token: string,
+    attempt: Provider.Attempt
+  ) => Effect.Effect<Provider.Delivered, Provider.ProviderError, Egress>
 ) {
   const cases = casesOf({
     provider: Provider.make({
@@ -39,7 +42,7 @@ const failed = Effect.fnUntraced(function*(
       config: Schema.Struct({ token: Schema.Redacted(Schema.String) }),
       bind: ({ token }): Provider.Bound<Egress> => ({
         check: Effect.void,
-        deliver: () => deliver(Redacted.value(token))
+        deliver: (attempt) => deliver(Redacted.value(token), attempt)
       })
     }),
     layer: Layer.empty,
@@ -55,6 +58,11 @@ const failed = Effect.fnUntraced(function*(
 })
 
 const sent = Effect.flatMap(Egress, (egress) => egress.send({ method: "POST", url, headers: [], body: "{}" }))
+
+const Titled = Schema.fromJsonString(Schema.Struct({ title: Schema.String }))
+
+const decodeTitled = (payloadJson: string) =>
+  Option.getOrElse(Schema.decodeUnknownOption(Titled)(payloadJson), () => ({ title: "" }))
 
 describe("ProviderSuite", () => {
   it.effect("finds a provider out that calls everything a success", () =>
@@ -102,5 +110,25 @@ describe("ProviderSuite", () => {
         yield* failed(() => Effect.andThen(Effect.exit(sent), Effect.die(new Error("oops")))),
         "an answer that makes no sense is an outcome, never a defect"
       )
+    }))
+
+  it.effect("finds a provider out that puts a payload's text into a header as it is", () =>
+    Effect.gen(function*() {
+      const titled = (write: (title: string) => string) =>
+        failed((_, { message }) =>
+          Effect.gen(function*() {
+            const { title } = decodeTitled(message.payloadJson)
+            const egress = yield* Egress
+            const headers = ["x-title", write(title)]
+            yield* Effect.mapError(
+              egress.send({ method: "POST", url, headers, body: "{}" }),
+              ({ message }) => new Provider.RetryableError({ code: "ConnectionFailed", message })
+            )
+            return {}
+          })
+        )
+      const sentence = "a payload with a text that no header can hold is delivered or refused for good"
+      assert.include(yield* titled((title) => title), sentence)
+      assert.notInclude(yield* titled((title) => encodeURIComponent(title.toWellFormed())), sentence)
     }))
 })
