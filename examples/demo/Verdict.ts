@@ -62,6 +62,7 @@ const ofWitness = ({ messages, told }: Evidence, witness: Witness): ReadonlyArra
   const attempts = (id: string) => logged.get(id)?.outcomes.length ?? 0
   const findings = [
     { what: "lost: stored, but no delivery", of: messages.map(({ id }) => id).filter((id) => !logged.has(id)) },
+    { what: "a delivery of what was not stored", of: [...logged.keys()].filter((id) => !titles.has(id)) },
     { what: "doubled: two deliveries of a message", of: repeated(deliveries.map(({ messageId }) => messageId)) },
     {
       what: `lost: the delivery did not end as ${expected}`,
@@ -92,6 +93,12 @@ const ofWitness = ({ messages, told }: Evidence, witness: Witness): ReadonlyArra
       what: "received, but not what was stored",
       of: seen.filter(({ messageId, title }) => title === undefined || title !== titles.get(messageId))
         .map(({ messageId }) => messageId)
+    },
+    {
+      what: "succeeded, but not by its last attempt alone",
+      of: deliveries.filter(({ outcomes, status }) =>
+        status === "success" && (outcomes.length === 0 || outcomes.indexOf("success") !== outcomes.length - 1)
+      ).map(({ messageId }) => messageId)
     },
     {
       what: "failed, but not by timeouts alone",

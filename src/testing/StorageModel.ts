@@ -3,7 +3,7 @@
  * alike, step by step. What the conformance suite says in sentences this tries in sequences that nobody thought of.
  */
 import { layer as withLayer } from "@effect/vitest"
-import { Clock, Effect, type Layer } from "effect"
+import { Clock, Effect, Layer } from "effect"
 import * as Id from "../Id.ts"
 import { Storage } from "../Storage.ts"
 import * as StorageMemory from "../StorageMemory.ts"
@@ -60,7 +60,8 @@ export const suite = <E>(name: string, layer: Layer.Layer<Storage, E>, options: 
 
 // --- internal ---
 
-const memory = Effect.provide(Effect.map(Storage, (storage) => storage), StorageMemory.layer)
+// Its own in each run, also where the backend is built on a memory storage.
+const memory = Effect.provide(Effect.map(Storage, (storage) => storage), Layer.fresh(StorageMemory.layer))
 
 const alike = Effect.fnUntraced(function*(sequence: ReadonlyArray<Verb>) {
   const clock = yield* Clock.Clock

@@ -195,6 +195,18 @@ export const claiming: Cases = {
     const second = yield* only(elsewhere.claimed)
     assert.deepStrictEqual(idsOf([first, second]), [...ids].sort())
   }),
+  "a suspect of a provider that is not asked for is left out": Effect.gen(function*() {
+    const { owner, storage } = yield* crash(2)
+    const { claimed } = yield* storage.claim({
+      owners: [owner],
+      lanes: [],
+      limit: 10,
+      bytes: 1e9,
+      suspectClaims: 2,
+      suspectProviders: ["suite.other"]
+    })
+    assert.deepStrictEqual(claimed, [])
+  }),
   "a suspect counts to a claim's limit, and no backlog keeps it waiting": Effect.gen(function*() {
     const { append, claim, deliveries, owner, route, subscription } = yield* crash(2)
     const messages = yield* append(3)

@@ -3,7 +3,7 @@
  */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
-import type { RunnerId } from "../Id.ts"
+import * as Id from "../Id.ts"
 import type { Announcement } from "../Member.ts"
 import { workerGroup } from "../Message.ts"
 import { type Cases, hourMs, make } from "./StorageSuiteWorld.ts"
@@ -24,9 +24,9 @@ export const membership: Cases = {
       const { backend, own, storage } = yield* make
       const { runnerId } = yield* own({ leaseMs: hourMs })
       const other = yield* own({ leaseMs: 1 })
-      const find = (id: RunnerId) =>
+      const find = (id: Id.RunnerId) =>
         Effect.map(storage.members, (members) => members.find((member) => member.id === id))
-      assert.isUndefined((yield* find(runnerId))?.announced)
+      assert.deepInclude(yield* find(runnerId), { alive: true, announced: undefined })
       yield* storage.announce(runnerId, { ...words, shards: 1 })
       yield* storage.announce(runnerId, words)
       assert.deepInclude(yield* find(runnerId), { id: runnerId, alive: true, announced: words })
@@ -41,7 +41,8 @@ export const membership: Cases = {
     yield* storage.announce(runnerId, words)
     assert.notInclude((yield* storage.members).map((member) => member.id), runnerId)
     yield* storage.renewLease(runnerId, hourMs)
-    assert.isUndefined((yield* storage.members).find((member) => member.id === runnerId)?.announced)
+    const member = (yield* storage.members).find((member) => member.id === runnerId)
+    assert.deepInclude(member, { alive: true, announced: undefined })
   }),
   "owners are listed with their epochs in the order of the groups' names, page by page, all or a runner's": Effect.gen(
     function*() {
@@ -63,5 +64,35 @@ export const membership: Cases = {
       yield* storage.giveBack([second.owner])
       assert.deepStrictEqual(yield* page(one.workerGroup, 1), [{ ...two, runnerId: undefined }])
     }
-  )
+  ),
+  "the providers of enabled subscriptions are needed, with how many need each, in the order of their ids": Effect.gen(
+    function*() {
+      const { storage, subscription, tenantId } = yield* make
+      const [first, second] = [`suite.${tenantId}-B`, `suite.${tenantId}-a`]
+      const create = Effect.fnUntraced(function*(providerId: string, enabled = true) {
+        const created = yield* subscription({ providerId, enabled })
+        yield* storage.createSubscription(created)
+        return created.id
+      })
+      const needed = Effect.map(
+        storage.neededProviders,
+        (found) => found.filter(({ providerId }) => providerId === first || providerId === second)
+      )
+      yield* create(second)
+      yield* create(second)
+      yield* create(second, false)
+      const id = yield* create(first)
+      assert.deepStrictEqual(yield* needed, [
+        { providerId: first, subscriptions: 1 },
+        { providerId: second, subscriptions: 2 }
+      ])
+      yield* storage.deleteSubscription(id)
+      assert.deepStrictEqual(yield* needed, [{ providerId: second, subscriptions: 2 }])
+    }
+  ),
+  "the oldest message that waits to be routed is no younger than any that waits": Effect.gen(function*() {
+    const { append1, storage } = yield* make
+    const { id } = yield* append1()
+    assert.isAtMost((yield* storage.oldestUnroutedMs) ?? Number.POSITIVE_INFINITY, Id.timeOf(id))
+  })
 }

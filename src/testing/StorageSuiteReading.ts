@@ -88,6 +88,9 @@ export const reading: Cases = {
     assert.deepStrictEqual(yield* find({ tenantId: `${tenantId}x` }), [])
     assert.deepStrictEqual(yield* find({ subscriptionId: subscription.id }), first)
     assert.deepStrictEqual(yield* find({ subscriptionId: world.other.id }), [held.id])
+    assert.deepStrictEqual(yield* find({ subscriptionIds: [world.other.id] }), [held.id])
+    assert.deepStrictEqual(yield* find({ subscriptionIds: [subscription.id, world.other.id] }), yield* find({}))
+    assert.deepStrictEqual(yield* find({ subscriptionIds: [] }), [])
     assert.deepStrictEqual(yield* find({ eventId: world.eventId }), first)
     assert.deepStrictEqual(yield* find({ eventId: world.otherEventId }), [held.id])
     for (const [i, message] of world.messages.entries()) {

@@ -102,6 +102,18 @@ describe("the demo's verdict", () => {
     ])
   })
 
+  it("sees a success that the log has twice, or that another attempt came after", () => {
+    for (
+      const outcomes of [[], ["success", "success"], ["success", "retryable"], ["retryable", "retryable"]] as const
+    ) {
+      const again = { messageId: "2", status: "success", outcomes } as const
+      assert.include(
+        ofFlaky({ deliveries: [...flaky.deliveries.slice(0, 1), again] }),
+        "flaky: succeeded, but not by its last attempt alone: 2"
+      )
+    }
+  })
+
   it("sees a request without a signature that verifies", () => {
     assert.deepStrictEqual(ofHanging({ seen: [{ ...request("1", "a", false), verified: false }] }), [
       "hanging: unsigned, or with a signature that does not verify: 1"
@@ -112,6 +124,12 @@ describe("the demo's verdict", () => {
     assert.include(
       findings({ messages: [...story.messages, { id: "3", title: "c" }] }),
       "rolled back, but stored: c"
+    )
+    assert.deepStrictEqual(
+      ofHanging({ deliveries: [...hanging.deliveries, { messageId: "3", status: "failed", outcomes: ["timeout"] }] }),
+      [
+        "hanging: a delivery of what was not stored: 3"
+      ]
     )
     assert.include(
       findings({ messages: [...story.messages, { id: "3", title: "?" }] }),

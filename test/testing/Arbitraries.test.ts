@@ -6,7 +6,7 @@ import * as Arbitraries from "../../src/testing/Arbitraries.ts"
 import * as Deliveries from "../../src/testing/Deliveries.ts"
 import * as Endpoints from "../../src/testing/Endpoints.ts"
 import * as HooklineTest from "../../src/testing/HooklineTest.ts"
-import { Created } from "../support/world.ts"
+import { Created, IncidentPlugin } from "../support/world.ts"
 
 const Rich = Hook.make("rich", {
   payload: Schema.Struct({
@@ -50,8 +50,13 @@ describe("Arbitraries", () => {
       Effect.gen(function*() {
         yield* Endpoints.script(url, script)
         yield* HooklineTest.subscribe({ events: ["*"], url, retry: { type: "delays", delaysMs: [1000, 1000] } })
+        const id = yield* Hook.emit(Created, { incidentId: "i1", systemIds: [] })
         yield* Deliveries.settled
-      }).pipe(HooklineTest.provide({ plugins: Plugin.make("rich", { hooks: [Rich] }) })),
+        const [delivery] = yield* Deliveries.of(id)
+        assert.deepInclude(delivery, { status: "success" })
+        assert.strictEqual(delivery?.attemptCount, Array.isArray(script) ? script.length : 0)
+        assert.isAtMost(delivery?.attemptCount ?? 0, 3)
+      }).pipe(HooklineTest.provide({ plugins: IncidentPlugin })),
     { arbitrary: { runs: 10 } }
   )
 })

@@ -127,9 +127,7 @@ describe("ProviderSuite", () => {
             return {}
           })
         )
-      const sentence =
-        "whatever a text of a payload holds, line breaks too, it is delivered or refused for good: no header " +
-        "can hold it"
+      const sentence = "a payload with a text that no header can hold is delivered or refused for good"
       assert.include(yield* titled((title) => title), sentence)
       assert.notInclude(yield* titled((title) => encodeURIComponent(title.toWellFormed())), sentence)
     }))
