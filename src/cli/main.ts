@@ -18,6 +18,7 @@ import { migrate } from "./migrate.ts"
 import { plugins } from "./pluginList.ts"
 import { retry } from "./retry.ts"
 import { start } from "./start.ts"
+import * as Stopping from "./Stopping.ts"
 import { subscribe } from "./subscribe.ts"
 import { subscriptions } from "./subscriptions.ts"
 import { tail } from "./tail.ts"
@@ -77,5 +78,5 @@ Command.run(hookline, { version }).pipe(
   Effect.provide(Logger.layer([process.stderr.isTTY ? Logger.consolePretty() : Logger.consoleLogFmt])),
   Effect.provideService(Logger.LogToStderr, true),
   Effect.provideService(References.MinimumLogLevel, "Info"),
-  NodeRuntime.runMain({ disableErrorReporting: true })
+  NodeRuntime.runMain({ disableErrorReporting: true, teardown: Stopping.teardown })
 )
