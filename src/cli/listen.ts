@@ -3,6 +3,7 @@
  */
 import { Effect, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
+import * as Stopping from "./Stopping.ts"
 
 const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
@@ -42,4 +43,6 @@ export const listen = Command.make("listen", flags, (given) =>
   Effect.gen(function*() {
     const { receive } = yield* Effect.promise(() => import("./Receiver.ts"))
     yield* receive(given)
-  })).pipe(Command.withDescription("Receives deliveries on this machine, verifies and prints them"))
+  }).pipe(Stopping.untilStopped)).pipe(
+    Command.withDescription("Receives deliveries on this machine, verifies and prints them")
+  )

@@ -17,8 +17,10 @@ import { explain } from "./explain.ts"
 import { listen } from "./listen.ts"
 import { migrate } from "./migrate.ts"
 import { plugins } from "./pluginList.ts"
+import { preview } from "./preview.ts"
 import { retry } from "./retry.ts"
 import { start } from "./start.ts"
+import * as Stopping from "./Stopping.ts"
 import { subscribe } from "./subscribe.ts"
 import { subscriptions } from "./subscriptions.ts"
 import { tail } from "./tail.ts"
@@ -36,6 +38,7 @@ const hookline = Command.make("hookline").pipe(
     events,
     plugins,
     emit,
+    preview,
     subscribe,
     subscriptions,
     deliveries,
@@ -79,5 +82,5 @@ Command.run(hookline, { version }).pipe(
   Effect.provide(Logger.layer([process.stderr.isTTY ? Logger.consolePretty() : Logger.consoleLogFmt])),
   Effect.provideService(Logger.LogToStderr, true),
   Effect.provideService(References.MinimumLogLevel, "Info"),
-  NodeRuntime.runMain({ disableErrorReporting: true })
+  NodeRuntime.runMain({ disableErrorReporting: true, teardown: Stopping.teardown })
 )

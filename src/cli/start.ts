@@ -6,6 +6,7 @@ import { Command } from "effect/cli"
 import type { Settings } from "../Runner.ts"
 import * as Kept from "./Kept.ts"
 import * as RunnerFlags from "./RunnerFlags.ts"
+import * as Stopping from "./Stopping.ts"
 
 /**
  * The command.
@@ -33,7 +34,7 @@ export const start = Command.make("start", RunnerFlags.flags, (given) =>
       }
       yield* Effect.never
     }))
-  })).pipe(Command.withDescription("Starts a runner"))
+  }).pipe(Stopping.untilStopped)).pipe(Command.withDescription("Starts a runner"))
 
 // --- internal ---
 

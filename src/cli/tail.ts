@@ -8,6 +8,7 @@ import * as Filters from "./Filters.ts"
 import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
 import * as Remote from "./Remote.ts"
+import * as Stopping from "./Stopping.ts"
 
 /**
  * The command.
@@ -38,7 +39,7 @@ export const tail = Command.make("tail", { ...Filters.flags, ...Remote.flags }, 
       yield* Console.error(`${remote.url} has hung up: trying again`)
       events = yield* Effect.retry(Effect.delay(open, "1 second"), { while: (error) => error.mayPass === true })
     }
-  })).pipe(Command.withDescription("Shows the outcomes of attempts as they are recorded"))
+  }).pipe(Stopping.untilStopped)).pipe(Command.withDescription("Shows the outcomes of attempts as they are recorded"))
 
 // --- internal ---
 

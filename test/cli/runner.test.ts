@@ -52,7 +52,7 @@ describe("the runner", () => {
         )
         for (const [id, times] of endpoint.seen) assert.isAtMost(times, inFlight.has(id) ? 2 : 1, id)
         yield* kill(second.child, "SIGTERM")
-        yield* exited(second.child)
+        assert.strictEqual(yield* exited(second.child), 0)
       }),
     90_000
   )

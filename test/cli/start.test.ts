@@ -4,7 +4,7 @@ import * as Fs from "node:fs"
 import * as Http from "node:http"
 import * as Path from "node:path"
 import { exited, folder, hookline, kill, until } from "../support/process.ts"
-import { config, freePort, ready, startArgs } from "../support/runner.ts"
+import { config, freePort, ready, receiver, startArgs } from "../support/runner.ts"
 
 const Created = Schema.fromJsonString(
   Schema.Struct({ id: Schema.String, signingSecret: Schema.optionalKey(Schema.String) })
@@ -73,23 +73,23 @@ describe("hookline start and listen", () => {
           config: { url: `http://127.0.0.1:${receiverPort}/` },
           retry: { type: "delays", delaysMs: [100] }
         })
-        const receiver = yield* hookline(
+        const listen = yield* hookline(
           ["listen", "--port", String(receiverPort), "--fail", "1", "--json"],
           { HOOKLINE_SECRET: subscription.signingSecret ?? "" }
         )
-        yield* until("the receiver listens", Effect.sync(() => receiver.output.text.includes("Listening")))
+        yield* until("the receiver listens", Effect.sync(() => listen.output.text.includes("Listening")))
         const message = yield* post(`${url}/messages`, key, incident)
-        yield* until("it came twice", Effect.map(seenBy(receiver.output), (seen) => seen.length >= 2))
+        yield* until("it came twice", Effect.map(seenBy(listen.output), (seen) => seen.length >= 2))
         const expected = { messageId: message.id, eventId: incident.eventId, signature: "verified" }
-        assert.deepStrictEqual(yield* seenBy(receiver.output), [{ ...expected, status: 500 }, {
+        assert.deepStrictEqual(yield* seenBy(listen.output), [{ ...expected, status: 500 }, {
           ...expected,
           status: 200
         }])
 
-        yield* kill(receiver.child, "SIGTERM")
-        assert.include([0, 130], yield* exited(receiver.child))
+        yield* kill(listen.child, "SIGTERM")
+        assert.strictEqual(yield* exited(listen.child), 0)
         yield* kill(runner.child, "SIGTERM")
-        assert.include([0, 130], yield* exited(runner.child).pipe(Effect.timeout("10 seconds")))
+        assert.strictEqual(yield* exited(runner.child).pipe(Effect.timeout("10 seconds")), 0)
         assert.isUndefined(postmaster(dataDir), "PostgreSQL has been stopped")
       }),
     90_000
@@ -114,7 +114,7 @@ describe("hookline start and listen", () => {
         assert.strictEqual(Fs.readFileSync(Path.join(dataDir, "admin-key"), "utf8"), key)
         // As when its terminal is closed.
         yield* kill(second.child, "SIGHUP")
-        assert.include([0, 130], yield* exited(second.child))
+        assert.strictEqual(yield* exited(second.child), 0)
         assert.isUndefined(postmaster(dataDir))
       }),
     90_000
@@ -123,8 +123,8 @@ describe("hookline start and listen", () => {
   it.live("a receiver that waits before it answers is stopped at once", () =>
     Effect.gen(function*() {
       const port = yield* freePort
-      const receiver = yield* hookline(["listen", "--port", String(port), "--delay", "60000"])
-      yield* until("the receiver listens", Effect.sync(() => receiver.output.text.includes("Listening")))
+      const listen = yield* hookline(["listen", "--port", String(port), "--delay", "60000"])
+      yield* until("the receiver listens", Effect.sync(() => listen.output.text.includes("Listening")))
       const client = yield* Effect.acquireRelease(
         Effect.sync(() =>
           Http.request({ port, host: "127.0.0.1", method: "POST", headers: { expect: "100-continue" } }).on(
@@ -138,8 +138,21 @@ describe("hookline start and listen", () => {
         client.on("continue", () => resume(Effect.void)).flushHeaders()
       })
       client.end("{}")
-      yield* kill(receiver.child, "SIGINT")
-      assert.include([0, 130], yield* exited(receiver.child).pipe(Effect.timeout("20 seconds")))
+      yield* kill(listen.child, "SIGINT")
+      assert.strictEqual(yield* exited(listen.child).pipe(Effect.timeout("20 seconds")), 0)
+    }), 60_000)
+})
+
+describe("a command that ends by itself", () => {
+  it.live("says by its exit code that a signal has cut it off", () =>
+    Effect.gen(function*() {
+      const endpoint = yield* receiver
+      endpoint.hold = true
+      const url = `http://127.0.0.1:${endpoint.port}`
+      const emit = yield* hookline(["emit", incident.eventId, "--payload", "{}", "--url", url, "--key", "hk_a"])
+      yield* until("it waits for an answer", Effect.sync(() => endpoint.held.length === 1))
+      yield* kill(emit.child, "SIGINT")
+      assert.strictEqual(yield* exited(emit.child), 130)
     }), 60_000)
 })
 
