@@ -13,7 +13,8 @@
  * - `duplicates`: acceptances beyond the first; `duplicatesUnexplained`: those that no attempt with an open outcome and no claim
  *   without one accounts for;
  * - `failoverSeconds`: from each kill until a message emitted after it was delivered by another runner, for the last of the
- *   killed one's groups.
+ *   killed one's groups. A time is no proof on a machine that does other things as well, so it is told and not judged; a
+ *   fail-over that does not come at all is wrong.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Clock, Console, Effect, Fiber, Logger, References, Schedule } from "effect"
@@ -43,9 +44,6 @@ const { values: flags } = parseArgs({
 })
 const minutes = Number(flags.minutes)
 const seed = Number(flags.seed)
-
-/** A fail-over takes the locks' expiry, the assignment's interval and a second. */
-const failoverSeconds = 5.25
 
 /** What is not final by then is lost. */
 const settling = "60 seconds"
@@ -176,12 +174,10 @@ const run = Effect.fnUntraced(function*(keep: { evidence: boolean }) {
     owned: [...owned.values()]
   }
   const verdict = Verdict.make(evidence)
-  const slow = faults.failovers.filter((seconds) => seconds > failoverSeconds)
   const wrongs = [
     ...verdict.findings.map(({ of, what }) => `${what}: ${of.length}, as ${of.slice(0, 5).join("; ")}`),
     ...faults.wrongs,
-    ...runners.flatMap(({ deaths }) => deaths.filter((death) => death.endsWith("once ready"))),
-    ...slow.map((seconds) => `a fail-over took ${seconds.toFixed(2)} s`)
+    ...runners.flatMap(({ deaths }) => deaths.filter((death) => death.endsWith("once ready")))
   ]
   if (wrongs.length > 0) {
     keep.evidence = true
