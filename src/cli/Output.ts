@@ -33,6 +33,14 @@ export const json = (value: unknown): Effect.Effect<void> => Console.log(encode(
 export const jsonLine = (value: unknown): Effect.Effect<void> => Console.log(encode(value))
 
 /**
+ * A text with its own line breaks.
+ *
+ * @category printing
+ * @since 0.1.0
+ */
+export const text = (value: string): Effect.Effect<void> => Console.log(value.split("\n").map(plain).join("\n"))
+
+/**
  * A table with a heading; `empty` is said on stderr where there are no rows.
  *
  * @category printing

@@ -16,6 +16,7 @@ import { explain } from "./explain.ts"
 import { listen } from "./listen.ts"
 import { migrate } from "./migrate.ts"
 import { plugins } from "./pluginList.ts"
+import { preview } from "./preview.ts"
 import { retry } from "./retry.ts"
 import { start } from "./start.ts"
 import * as Stopping from "./Stopping.ts"
@@ -36,6 +37,7 @@ const hookline = Command.make("hookline").pipe(
     events,
     plugins,
     emit,
+    preview,
     subscribe,
     subscriptions,
     deliveries,

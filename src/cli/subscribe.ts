@@ -4,6 +4,8 @@
 import { Console, Effect, Option, Redacted, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as SchemaErrors from "../SchemaErrors.ts"
+import * as AuthHeader from "./AuthHeader.ts"
+import * as Delay from "./Delay.ts"
 import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
 import * as Remote from "./Remote.ts"
@@ -23,10 +25,7 @@ const flags = {
     Flag.withDescription("The signing secret, whsec_… (one is made)"),
     Flag.optional
   ),
-  authHeader: Flag.Redacted("auth-header").pipe(
-    Flag.withDescription("A header that authenticates, as in 'X-Api-Key: abc'"),
-    Flag.optional
-  ),
+  authHeader: AuthHeader.flag,
   retry: Flag.Literals("retry", ["seed", "standardWebhooks"]).pipe(
     Flag.withDescription("The retry schedule, by its name"),
     Flag.optional
@@ -139,7 +138,7 @@ const fromFlags = Effect.fnUntraced(function*(given: Given) {
   }
   const delaysMs = Option.isSome(given.retryDelays) ? yield* delays(given.retryDelays.value) : undefined
   const filter = Option.isSome(given.filter) ? { filter: yield* Input.json(given.filter.value, "--filter") } : {}
-  const auth = Option.isSome(given.authHeader) ? yield* header(given.authHeader.value) : {}
+  const auth = yield* AuthHeader.config(given.authHeader)
   return {
     name: Option.getOrElse(given.name, () => parsed.host),
     events,
@@ -157,20 +156,5 @@ const fromFlags = Effect.fnUntraced(function*(given: Given) {
   }
 })
 
-const header = (given: Redacted.Redacted<string>) => {
-  const [, name = "", value = ""] = /^\s*([^:\s]+)\s*:\s*(.+?)\s*$/u.exec(Redacted.value(given)) ?? []
-  return name === ""
-    ? Effect.fail(failed("Expected --auth-header with a name and a value, as in 'X-Api-Key: abc'."))
-    : Effect.succeed({ authType: "header", authHeaderName: name, authHeaderValue: value })
-}
-
-const unitsMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-
 const delays = (text: string) =>
-  Effect.forEach(text.split(",").map((part) => part.trim()).filter((part) => part !== ""), (part) => {
-    const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/u.exec(part) ?? []
-    const unitMs = Object.entries(unitsMs).find(([name]) => name === unit)?.[1]
-    return unitMs === undefined
-      ? Effect.fail(failed(`"${part}" is no delay: expected a number with its unit, as in 500ms, 30s, 5m, 2h or 1d.`))
-      : Effect.succeed(Math.round(Number(number) * unitMs))
-  })
+  Effect.forEach(text.split(",").map((part) => part.trim()).filter((part) => part !== ""), Delay.milliseconds)

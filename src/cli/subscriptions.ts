@@ -8,6 +8,7 @@ import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
 import * as Paging from "./Paging.ts"
 import * as Remote from "./Remote.ts"
+import { rotateSecret } from "./rotateSecret.ts"
 
 const id = {
   id: Ids.subscription,
@@ -96,8 +97,8 @@ const remove = Command.make("delete", id, (given) =>
  * @since 0.1.0
  */
 export const subscriptions = Command.make("subscriptions").pipe(
-  Command.withDescription("Lists, shows, enables, disables and deletes subscriptions"),
-  Command.withSubcommands([list, get, enable, disable, remove])
+  Command.withDescription("Lists, shows, enables, disables and deletes subscriptions, and rotates their secrets"),
+  Command.withSubcommands([list, get, enable, disable, rotateSecret, remove])
 )
 
 // --- internal ---

@@ -247,6 +247,75 @@ describe("the command line against a runner", () => {
         )
       }), 120_000)
 
+    it.effect(
+      "the exact request is shown of a subscription, of what may become one, and of a past message, and nothing is sent",
+      () =>
+        Effect.gen(function*() {
+          const { endpoint } = yield* Running
+          const url = `http://127.0.0.1:${endpoint.port}/previewed`
+          const auth = ["--auth-header", "X-Api-Key: pl4nted"]
+          const subscription = {
+            name: "a",
+            events: ["maintenance.*"],
+            providerId: "webhook.webhook",
+            config: { url: `${url}/{{ payload.maintenanceId }}` }
+          }
+          const { stdout } = yield* succeeds(["subscribe", url, "--events", "system.*,incident.*", "--json", ...auth])
+          const id = String(json(stdout)["id"])
+          yield* succeeds(["subscriptions", "disable", id])
+          const message = (yield* succeeds(["emit", created, "--payload", JSON.stringify(payload)])).stdout.trim()
+          const sent = endpoint.seen.size
+
+          const stored = (yield* succeeds(["preview", id])).stdout
+          assert.match(
+            stored,
+            new RegExp(`^event +${created}\nrequest +POST ${url}\n\ncontent-type +application/json\n`, "u")
+          )
+          assert.match(stored, /^webhook-signature +v1,\S+$/mu)
+          assert.match(stored, /^X-Api-Key +\*\*\*$/mu)
+          assert.notInclude(stored, "pl4nted")
+          assert.match(stored, /\n\n\{"type":"incident\.incident\.created",.*"title":"title".*\}\n$/u)
+          assert.match((yield* succeeds(["preview", id, "--message", message])).stdout, /"title":"Checkout is down"/u)
+          const given = ["--event", created, "--payload", JSON.stringify({ ...payload, title: "Search is down" })]
+          assert.match((yield* succeeds(["preview", url, ...auth, ...given])).stdout, /"title":"Search is down"/u)
+          const file = yield* succeeds(["preview", "--file", "-", "--json"], JSON.stringify(subscription))
+          assert.match(String(json(file.stdout)["eventId"]), /^maintenance\./u)
+          assert.include(file.stdout, `"url": "${url}/maintenanceId"`)
+          assert.strictEqual(endpoint.seen.size, sent)
+        }),
+      120_000
+    )
+
+    it.effect(
+      "a signing secret is rotated: the new one is shown, and the old one signs too while they overlap",
+      () =>
+        Effect.gen(function*() {
+          const subscribe = ["subscribe", "http://127.0.0.1:1/", "--events", "healthcheck.*", "--json"]
+          const before = json((yield* succeeds(subscribe)).stdout)
+          const id = String(before["id"])
+          const signatures = Effect.map(
+            succeeds(["preview", id]),
+            ({ stdout }) => /^webhook-signature +(.*)$/mu.exec(stdout)?.[1]?.split(" ").length
+          )
+          const rotated = yield* succeeds(["subscriptions", "rotate-secret", id, "--overlap", "1h"])
+          const secret = /^signing secret +(whsec_\S+)$/mu.exec(rotated.stdout)?.[1]
+          assert.isDefined(secret)
+          assert.notStrictEqual(secret, before["signingSecret"])
+          assert.match(rotated.stderr, /not shown again\.\nThe old one signs too/u)
+          assert.strictEqual(yield* signatures, 2)
+          const own = ["--secret", String(before["signingSecret"])]
+          const back = yield* succeeds(["subscriptions", "rotate-secret", id, "--overlap", "0s", "--json", ...own])
+          assert.strictEqual(json(back.stdout)["signingSecret"], before["signingSecret"])
+          assert.strictEqual(yield* signatures, 1)
+          yield* Effect.all([
+            fails(["subscriptions", "rotate-secret", id, "--overlap", "24"], ["\"24\" is no delay", "2h"]),
+            fails(["subscriptions", "rotate-secret", id, "--overlap", "8d"], ["--overlap 8d is too long: at most 7d"]),
+            fails(["subscriptions", "rotate-secret", unknown("sub")], ["There is no subscription"])
+          ], { concurrency: 3 })
+        }),
+      120_000
+    )
+
     it.effect("what is refused is told in one sentence that says what to do", () =>
       Effect.gen(function*() {
         const { dataDir } = yield* Running
@@ -275,6 +344,11 @@ describe("the command line against a runner", () => {
           fails(["subscribe", target, "--events", "*", "--auth-header", "nonsense"], ["X-Api-Key: abc"]),
           fails(["subscribe", "--file", "-", "--name", "a"], ["leave the other flags out"]),
           fails(["subscribe", "--file", "-"], ["signingSecrte: There is no such property"], {}, JSON.stringify(secret)),
+          fails(["preview", "sub_1"], ["hookline preview sub_…", "--file"]),
+          fails(["preview", target, "--event", "incident.incident.craeted"], [`did you mean "${created}"?`]),
+          fails(["preview", target, "--payload", "{}"], ["--event"]),
+          fails(["preview", target, "--message", unknown("msg"), "--event", created], ["--message is a whole message"]),
+          fails(["preview", "--file", "-"], ["Standard input is no subscription", "providerId"], {}, "{}"),
           fails(["retry", unknown("dlv")], [`There is no delivery "${unknown("dlv")}"`]),
           fails(["explain", unknown("msg")], [`There is no message "${unknown("msg")}"`])
         ], { concurrency: 3 })

@@ -1,0 +1,27 @@
+/**
+ * Delays as people write them: a number with its unit.
+ */
+import { Effect } from "effect"
+import { CommandFailed } from "./Remote.ts"
+
+/**
+ * The milliseconds of a text such as `500ms`, `30s`, `5m`, `2h` or `1d`.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const milliseconds = (text: string): Effect.Effect<number, CommandFailed> => {
+  const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/u.exec(text.trim()) ?? []
+  const unitMs = units.get(unit)
+  return unitMs === undefined
+    ? Effect.fail(
+      new CommandFailed({
+        message: `"${text}" is no delay: expected a number with its unit, as in 500ms, 30s, 5m, 2h or 1d.`
+      })
+    )
+    : Effect.succeed(Math.round(Number(number) * unitMs))
+}
+
+// --- internal ---
+
+const units = new Map([["ms", 1], ["s", 1000], ["m", 60_000], ["h", 3_600_000], ["d", 86_400_000]])
