@@ -145,5 +145,6 @@ const firstOf = Effect.fnUntraced(function*(remote: Remote.Remote, patterns: Rea
   const first = ("items" in found ? found.items : []).find(({ id }) =>
     patterns.some((pattern) => matchesEvent(pattern, id))
   )
-  return first?.id ?? (yield* failed(`The runner has no event that is subscribed to: \`hookline events\` lists them.`))
+  return first?.id ??
+    (yield* failed(`No event of the runner matches ${patterns.join(", ")}: \`hookline events\` lists them.`))
 })
