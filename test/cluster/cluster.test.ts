@@ -1,5 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule } from "effect"
+import { assert, describe, it, layer } from "@effect/vitest"
+import { Context, Effect, Layer, Schedule } from "effect"
 import { createServer } from "node:net"
 import * as Cluster from "../support/cluster.ts"
 import { exited, hookline, kill, until } from "../support/process.ts"
@@ -8,23 +8,31 @@ import { listening } from "../support/served.ts"
 
 type Runner = Effect.Success<ReturnType<Effect.Success<typeof Cluster.make>["start"]>>
 
-/** Three runners that have shared the shards out, and a subscription of all events. */
-const three = Effect.gen(function*() {
-  const cluster = yield* Cluster.make
-  const endpoint = yield* receiver
-  const runners = yield* Effect.all([cluster.start(), cluster.start(), cluster.start()], { concurrency: 3 })
-  const [first] = runners
-  yield* until(
-    "each holds its share",
-    Effect.map(
-      first.overview,
-      ({ runners, shards }) =>
-        shards.held === shards.total && runners.filter(({ alive, shards }) => alive && shards > 0).length === 3
+/** Three runners that have shared the shards out, fewer in the course of the tests, and a subscription of all events. */
+class Three extends Context.Service<Three, {
+  readonly endpoint: Effect.Success<typeof receiver>
+  readonly runners: Array<Runner>
+}>()("test/Three") {}
+
+const three = Layer.effect(
+  Three,
+  Effect.gen(function*() {
+    const cluster = yield* Cluster.make
+    const endpoint = yield* receiver
+    const runners = yield* Effect.all([cluster.start(), cluster.start(), cluster.start()], { concurrency: 3 })
+    const [first] = runners
+    yield* until(
+      "each holds its share",
+      Effect.map(
+        first.overview,
+        ({ runners, shards }) =>
+          shards.held === shards.total && runners.filter(({ alive, shards }) => alive && shards > 0).length === 3
+      )
     )
-  )
-  yield* first.subscribe(`http://127.0.0.1:${endpoint.port}/`)
-  return { cluster, endpoint, runners, first }
-})
+    yield* first.subscribe(`http://127.0.0.1:${endpoint.port}/`)
+    return { endpoint, runners }
+  })
+)
 
 const emitAll = (runners: ReadonlyArray<Runner>, rounds: number) =>
   Effect.forEach(
@@ -53,56 +61,26 @@ const ownerAmong = Effect.fnUntraced(function*(runners: ReadonlyArray<Runner>) {
   return { victim, other, events: groups.map((group) => group.slice("integration.".length)) }
 })
 
-describe("a cluster of runners", () => {
-  it.live("forms by itself on one database, and delivers once what is emitted anywhere", () =>
-    Effect.gen(function*() {
-      const { endpoint, first, runners } = yield* three
-      const ids = yield* emitAll(runners, 5)
-      yield* delivered(first, ids)
-      assert.deepStrictEqual(ids.filter((id) => endpoint.seen.get(id) !== 1), [])
-      const owners = new Set((yield* first.owners).values())
-      assert.isAbove(owners.size, 1, "the worker groups are spread over the runners")
-    }), 120_000)
-
-  it.live(
-    "delivers what a killed runner was to deliver: another owns its groups as soon as its locks expire",
+layer(three, { excludeTestServices: true, timeout: "60 seconds" })("a cluster of runners", (it) => {
+  it.effect(
+    "forms by itself on one database, and delivers once what is emitted anywhere",
     () =>
       Effect.gen(function*() {
-        const { first, runners } = yield* three
-        yield* delivered(first, yield* emitAll(runners, 1))
-        const { events, other, victim } = yield* ownerAmong(runners)
-        yield* kill(victim.child, "SIGKILL")
-        const ids = yield* Effect.forEach(events, (event) => other.emit(event, 1))
-        yield* delivered(other, ids)
-        const { runners: seen } = yield* other.overview
-        assert.isFalse(seen.find(({ id }) => id === victim.id)?.alive)
-        assert.notInclude([...(yield* other.owners).values()], victim.id)
+        const { endpoint, runners } = yield* Three
+        const [first] = runners
+        if (!first) return yield* Effect.die("no runner")
+        const ids = yield* emitAll(runners, 5)
+        yield* delivered(first, ids)
+        assert.deepStrictEqual(ids.filter((id) => endpoint.seen.get(id) !== 1), [])
+        const owners = new Set((yield* first.owners).values())
+        assert.isAbove(owners.size, 1, "the worker groups are spread over the runners")
       }),
-    120_000
+    60_000
   )
 
-  it.live("hands over when a runner is told to stop, without a duplicate", () =>
+  it.effect("delivers while a runner is frozen, and takes it in again when it goes on", () =>
     Effect.gen(function*() {
-      const { endpoint, first, runners } = yield* three
-      yield* delivered(first, yield* emitAll(runners, 1))
-      const { other, victim } = yield* ownerAmong(runners)
-      const rest = runners.filter((runner) => runner !== victim)
-      const ids: Array<string> = []
-      const load = emitAll(rest, 2).pipe(
-        Effect.map((made) => ids.push(...made)),
-        Effect.repeat({ times: 10, schedule: Schedule.spaced("100 millis") })
-      )
-      const stop = Effect.andThen(kill(victim.child, "SIGTERM"), exited(victim.child))
-      yield* Effect.all([load, stop], { concurrency: 2 })
-      yield* delivered(other, ids)
-      assert.deepStrictEqual(ids.filter((id) => endpoint.seen.get(id) !== 1), [])
-      assert.notInclude((yield* other.overview).runners.map(({ id }) => id), victim.id)
-    }), 120_000)
-
-  it.live("delivers while a runner is frozen, and takes it in again when it goes on", () =>
-    Effect.gen(function*() {
-      const { first, runners } = yield* three
-      yield* delivered(first, yield* emitAll(runners, 1))
+      const { runners } = yield* Three
       const { events, other, victim } = yield* ownerAmong(runners)
       yield* kill(victim.child, "SIGSTOP")
       const during = yield* Effect.forEach(events, (event) => other.emit(event, 2))
@@ -117,8 +95,43 @@ describe("a cluster of runners", () => {
           ))
       )
       yield* delivered(other, yield* emitAll(runners, 2))
-    }), 120_000)
+    }), 60_000)
 
+  it.effect("hands over when a runner is told to stop, without a duplicate", () =>
+    Effect.gen(function*() {
+      const { endpoint, runners } = yield* Three
+      const { other, victim } = yield* ownerAmong(runners)
+      runners.splice(runners.indexOf(victim), 1)
+      const ids: Array<string> = []
+      const load = emitAll(runners, 2).pipe(
+        Effect.map((made) => ids.push(...made)),
+        Effect.repeat({ times: 10, schedule: Schedule.spaced("100 millis") })
+      )
+      const stop = Effect.andThen(kill(victim.child, "SIGTERM"), exited(victim.child))
+      yield* Effect.all([load, stop], { concurrency: 2 })
+      yield* delivered(other, ids)
+      assert.deepStrictEqual(ids.filter((id) => endpoint.seen.get(id) !== 1), [])
+      assert.notInclude((yield* other.overview).runners.map(({ id }) => id), victim.id)
+    }), 60_000)
+
+  it.effect(
+    "delivers what a killed runner was to deliver: another owns its groups when its heartbeat has expired",
+    () =>
+      Effect.gen(function*() {
+        const { runners } = yield* Three
+        const { events, other, victim } = yield* ownerAmong(runners)
+        yield* kill(victim.child, "SIGKILL")
+        const ids = yield* Effect.forEach(events, (event) => other.emit(event, 1))
+        yield* delivered(other, ids)
+        const { runners: seen } = yield* other.overview
+        assert.isFalse(seen.find(({ id }) => id === victim.id)?.alive)
+        assert.notInclude([...(yield* other.owners).values()], victim.id)
+      }),
+    60_000
+  )
+})
+
+describe("a runner without the code of the others", () => {
   it.live(
     "shows which runner lacks the code that a subscription and its messages need, and loses nothing",
     () =>
