@@ -17,7 +17,7 @@ import { ClusterRefused } from "./Agreement.ts"
 import * as LocalAddress from "./LocalAddress.ts"
 import * as PgRunnerStorage from "./PgRunnerStorage.ts"
 
-/** The connections that locks, heartbeats and assignments go over. */
+/** The connections that heartbeats, shards and assignments go over. */
 class Connections extends Context.Service<Connections, PgClient.PgClient>()("hookline/cluster/Connections") {}
 
 /** Built after the storage, which sees to the layout. */
@@ -84,7 +84,7 @@ export const runner = (
   Layer.effectDiscard(Effect.flatMap(Connections, Agreement.check)).pipe(
     Layer.provideMerge(SocketRunner.layer),
     Layer.provide(quiet),
-    // Heartbeats tell within the locks' expiry; neither a ping nor Kubernetes would be sooner.
+    // Heartbeats tell within their expiry; neither a ping nor Kubernetes would be sooner.
     Layer.provide(RunnerHealth.layerNoop),
     Layer.provide(NodeClusterSocket.layerClientProtocol),
     Layer.provide(runnerStorage),

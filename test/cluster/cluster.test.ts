@@ -78,6 +78,23 @@ layer(three, { excludeTestServices: true, timeout: "60 seconds" })("a cluster of
     60_000
   )
 
+  it.effect("hands over when a runner is told to stop, without a duplicate", () =>
+    Effect.gen(function*() {
+      const { endpoint, runners } = yield* Three
+      const { other, victim } = yield* ownerAmong(runners)
+      runners.splice(runners.indexOf(victim), 1)
+      const ids: Array<string> = []
+      const load = emitAll(runners, 2).pipe(
+        Effect.map((made) => ids.push(...made)),
+        Effect.repeat({ times: 10, schedule: Schedule.spaced("100 millis") })
+      )
+      const stop = Effect.andThen(kill(victim.child, "SIGTERM"), exited(victim.child))
+      yield* Effect.all([load, stop], { concurrency: 2 })
+      yield* delivered(other, ids)
+      assert.deepStrictEqual(ids.filter((id) => endpoint.seen.get(id) !== 1), [])
+      assert.notInclude((yield* other.overview).runners.map(({ id }) => id), victim.id)
+    }), 60_000)
+
   it.effect("delivers while a runner is frozen, and takes it in again when it goes on", () =>
     Effect.gen(function*() {
       const { runners } = yield* Three
@@ -95,23 +112,6 @@ layer(three, { excludeTestServices: true, timeout: "60 seconds" })("a cluster of
           ))
       )
       yield* delivered(other, yield* emitAll(runners, 2))
-    }), 60_000)
-
-  it.effect("hands over when a runner is told to stop, without a duplicate", () =>
-    Effect.gen(function*() {
-      const { endpoint, runners } = yield* Three
-      const { other, victim } = yield* ownerAmong(runners)
-      runners.splice(runners.indexOf(victim), 1)
-      const ids: Array<string> = []
-      const load = emitAll(runners, 2).pipe(
-        Effect.map((made) => ids.push(...made)),
-        Effect.repeat({ times: 10, schedule: Schedule.spaced("100 millis") })
-      )
-      const stop = Effect.andThen(kill(victim.child, "SIGTERM"), exited(victim.child))
-      yield* Effect.all([load, stop], { concurrency: 2 })
-      yield* delivered(other, ids)
-      assert.deepStrictEqual(ids.filter((id) => endpoint.seen.get(id) !== 1), [])
-      assert.notInclude((yield* other.overview).runners.map(({ id }) => id), victim.id)
     }), 60_000)
 
   it.effect(
