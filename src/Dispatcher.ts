@@ -271,6 +271,10 @@ const make = Effect.gen(function*() {
     recorder.loop
   ]
   for (const loop of loops) yield* Effect.forkScoped(loop)
+  // A cluster that stops while it moves a group does not wait for that group's end: the loops must, which it needs.
+  yield* Effect.addFinalizer(() =>
+    Effect.forEach([...state.groups.values()], detach, { concurrency: "unbounded", discard: true })
+  )
 
   const take = (found: ReadonlyArray<Due>) => {
     for (const { lanes, unrouted, workerGroup } of found) {
@@ -306,6 +310,7 @@ const make = Effect.gen(function*() {
   const detach = (group: State.Group) =>
     Effect.suspend(() => {
       if (group.phase === "lost") return Effect.void
+      if (group.phase === "closing") return detaching.get(group.workerGroup)?.await ?? Effect.void
       const done = Latch.makeUnsafe()
       detaching.set(group.workerGroup, done)
       return Effect.ensuring(

@@ -345,6 +345,27 @@ describe("guarantee 8, graceful", () => {
       yield* second.stop
     }))
 
+  it.effect("a runner that stops while it gives a group back waits for the attempts under way", () =>
+    Effect.gen(function*() {
+      const storage = yield* Layer.build(StorageMemory.layer)
+      const endpoints = new Endpoints()
+      endpoints.behaviours.set("a", () => Effect.delay(Effect.succeed({}), "1 second"))
+      const first = yield* runtime(endpoints, storage)
+      yield* subscribe("a").pipe(Effect.provide(first.context))
+      // As the cluster does when it moves a group: nobody waits for the end of it.
+      const moved = yield* Scope.make()
+      yield* Dispatcher.use((dispatcher) => dispatcher.attach("integration.incident.incident.created")).pipe(
+        Scope.provide(moved),
+        Effect.provide(first.context)
+      )
+      yield* Hook.emit(Created, payload).pipe(Effect.provide(first.context))
+      yield* until("it is under way", () => endpoints.seen.length === 1)
+      yield* Effect.forkDetach(Scope.close(moved, Exit.void), { startImmediately: true })
+      const stopping = yield* Effect.forkChild(first.stop, { startImmediately: true })
+      yield* until("it has stopped", () => stopping.pollUnsafe() !== undefined, 2000)
+      assert.deepStrictEqual((yield* deliveries().pipe(Effect.provide(storage))).map(({ status }) => status), ["success"])
+    }))
+
   it.effect("an attempt unanswered after drainTimeout is aborted, recorded as interrupted and retried", () =>
     Effect.gen(function*() {
       const storage = yield* Layer.build(StorageMemory.layer)

@@ -28,6 +28,7 @@ export interface Peer {
 }
 
 interface Entity {
+  readonly group: string
   readonly scope: Scope.Closeable
   readonly attached: Effect.Effect<void>
   wokenAtMs: number
@@ -46,8 +47,8 @@ export const layer = (
       const storage = yield* Storage
       const limits = yield* Limits
       const entities = new Map<string, Entity>()
-      /** Groups whose entity is coming to its end. */
-      const closing = new Set<string>()
+      /** Entities that are coming to their end; the cluster does not wait for them when it stops meanwhile. */
+      const closing = new Set<Entity>()
       const { machine } = process
 
       const activate = Effect.fnUntraced(function*(group: string) {
@@ -56,6 +57,7 @@ export const layer = (
         const scope = yield* Scope.make()
         const attaching = yield* Semaphore.make(1)
         const entity: Entity = {
+          group,
           scope,
           wokenAtMs: machine.nowMs,
           attached: attaching.withPermits(1)(Effect.suspend(() =>
@@ -76,11 +78,12 @@ export const layer = (
           yield* Effect.forkIn(entity.attached, entity.scope)
         })
 
-      const close = (group: string, entity: Entity) => {
-        entities.delete(group)
-        closing.add(group)
-        return Effect.ensuring(Scope.close(entity.scope, Exit.void), Effect.sync(() => closing.delete(group)))
-      }
+      const close = (entity: Entity) =>
+        Effect.suspend(() => {
+          entities.delete(entity.group)
+          closing.add(entity)
+          return Effect.ensuring(Scope.close(entity.scope, Exit.void), Effect.sync(() => closing.delete(entity)))
+        })
 
       const find = Effect.gen(function*() {
         const found = yield* storage.due({ aheadMs: limits.sweepAheadMs })
@@ -96,10 +99,11 @@ export const layer = (
         }
         for (const [group, entity] of entities) {
           const idle = machine.nowMs - entity.wokenAtMs > limits.groupIdleMs
-          if (idle || !assignments.believes(process.name, group)) yield* Effect.forkScoped(close(group, entity))
+          if (idle || !assignments.believes(process.name, group)) yield* Effect.forkDetach(close(entity))
         }
         for (const group of assignments.groups) {
-          const isHeld = entities.has(group) || closing.has(group) || assignments.believes(process.name, group)
+          const isHeld = entities.has(group) || assignments.believes(process.name, group) ||
+            [...closing].some((entity) => entity.group === group)
           if (!isHeld) assignments.released(group, process.name)
         }
       })
@@ -107,10 +111,7 @@ export const layer = (
       const sweep = patient("The sweep", find).pipe(Effect.andThen(Effect.sleep(limits.sweepIntervalMs)))
       const keeping = letGo.pipe(Effect.andThen(Effect.sleep(limits.sweepIntervalMs / 4)))
       yield* Effect.addFinalizer(() =>
-        Effect.forEach([...entities], ([group, entity]) => close(group, entity), {
-          concurrency: "unbounded",
-          discard: true
-        })
+        Effect.forEach([...entities.values()], close, { concurrency: "unbounded", discard: true })
       )
       yield* Effect.forkScoped(Effect.forever(sweep))
       yield* Effect.forkScoped(Effect.forever(keeping))
