@@ -536,6 +536,59 @@ describe("attempts", () => {
     }).pipe(Effect.provide(layerOn(endpoints, StorageMemory.layer)))
   })
 
+  it.effect("of suspects run one at a time, also of those whose claims were made without an answer", () => {
+    const endpoints = new Endpoints()
+    let mostAtOnce = 0
+    let underWay = 0
+    let lost = 0
+    const storage = interfered((storage) => ({
+      claim: (options) =>
+        options.suspectProviders.length === 0 || lost >= 3
+          ? storage.claim(options)
+          : Effect.flatMap(storage.claim(options), (answer) => {
+            if (!answer.claimed.some(({ claims }) => claims > 1)) return Effect.succeed(answer)
+            lost++
+            // As sent again by a driver that gave the first one up.
+            return Effect.andThen(storage.claim(options), Effect.fail(new StorageUnavailable({ message: "no answer" })))
+          })
+    }))
+    return Effect.gen(function*() {
+      endpoints.behaviours.set("a", () =>
+        Effect.acquireUseRelease(
+          Effect.sync(() => {
+            mostAtOnce = Math.max(mostAtOnce, ++underWay)
+          }),
+          () => Effect.delay(Effect.succeed({}), 100),
+          () =>
+            Effect.sync(() => {
+              underWay--
+            })
+        ))
+      const service = yield* Storage
+      const { id } = yield* subscribe("a", undefined, { enabled: false })
+      yield* emitMany(5)
+      yield* until("all are routed", () => Effect.map(deliveries(), (found) => found.length === 5))
+      yield* service.updateSubscription(id, (current) => ({ ...current, enabled: true }))
+      const group = { workerGroup: "integration.incident.incident.created", partition: 0 }
+      // A runner that crashes while it holds all of it.
+      const { owner } = yield* service.takeOver(yield* Id.runnerId, group, 1000)
+      const { claimed } = yield* service.claim({
+        owners: [owner],
+        lanes: [{ ...group, subscriptionId: id, free: 100 }],
+        limit: 100,
+        bytes: 1e9,
+        suspectClaims: 1,
+        suspectProviders: []
+      })
+      assert.strictEqual(claimed.length, 5)
+      yield* until("all are done", () => Effect.map(count({ status: "success" }), (n) => n === 5), 120_000)
+      assert.strictEqual(mostAtOnce, 1)
+      assert.isAbove(lost, 0)
+    }).pipe(
+      Effect.provide(layerOn(endpoints, storage).pipe(Layer.provide(Limits.layer({ suspectClaims: 1 }))))
+    )
+  })
+
   it.effect("of many subscriptions take turns where slots are short", () => {
     const endpoints = new Endpoints()
     const names = Array.from({ length: 20 }, (_, n) => `e${n}`)

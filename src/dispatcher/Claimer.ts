@@ -18,6 +18,8 @@ export const make = Effect.fnUntraced(function*(
   const storage = yield* Storage
   const { limits } = state
 
+  const isSuspect = (claim: Claimed) => claim.claims > limits.suspectClaims
+
   /** Takes claims in for the groups whose epochs they were made under: those may have been given up meanwhile. */
   const take = Effect.fnUntraced(function*(claimed: ReadonlyArray<Claimed>, groups: ReadonlyArray<State.Group>) {
     if (claimed.length === 0) return
@@ -35,17 +37,20 @@ export const make = Effect.fnUntraced(function*(
         message,
         history: (attempts.get(claim.deliveryId) ?? []).map((entry) => entry.attempt)
           .filter((attempt) => attempt.number > claim.retryBase),
-        suspect: claim.claims > limits.suspectClaims
+        suspect: isSuspect(claim)
       }
       if (!State.admit(state, ready)) giveBack(ready)
     }
   })
 
-  /** Takes in as much as there is room for, and gives the rest back. */
+  /** Takes in as much as there is room for, one suspect among it, and gives the rest back. */
   const takeSome = Effect.fnUntraced(function*(claimed: ReadonlyArray<Claimed>, groups: ReadonlyArray<State.Group>) {
     let bytes = limits.windowBytes - state.windowBytes
     let count = limits.window - state.deliveries.size
-    const fits = claimed.map((claim) => count-- > 0 && (bytes -= claim.size) >= 0)
+    let suspects = 1 - state.suspects
+    const fits = claimed.map((claim) =>
+      count-- > 0 && (bytes -= claim.size) >= 0 && (!isSuspect(claim) || suspects-- > 0)
+    )
     yield* take(claimed.filter((_, i) => fits[i]), groups)
     for (const group of groups) {
       const surplus = claimed.filter((claim, i) => !fits[i] && claim.workerGroup === group.workerGroup)

@@ -37,6 +37,7 @@ export interface State {
   left: Set<DeliveryId> | undefined
   windowBytes: number
   inFlight: number
+  /** Those in memory, and those that wait for an earlier claim to leave it. */
   suspects: number
   /** A claim's or route's answer was lost: there may be claims that memory does not know. */
   answerLost: boolean
@@ -103,6 +104,7 @@ export const admit = (self: State, ready: Lane.Ready): boolean => {
     const parked = self.again.get(deliveryId)
     if (parked) unpark(self, parked)
     ready.group.held++
+    if (ready.suspect) self.suspects++
     self.again.set(deliveryId, ready)
     return true
   }
@@ -128,12 +130,10 @@ export const dismiss = (self: State, ready: Lane.Ready): void => {
   self.deliveries.delete(deliveryId)
   self.left?.add(deliveryId)
   self.windowBytes -= ready.message.payloadJson.length
-  if (ready.suspect) self.suspects--
+  acquit(self, ready)
   ready.group.held--
   const lane = laneOf(self, subscriptionId)
   lane.held--
-  // One suspect at a time, and claims don't tell of further ones: the next is looked for when this one is through.
-  if (ready.suspect && ready.group.phase === "open") backlog(self, ready.group, subscriptionId, 0)
   const again = self.again.get(deliveryId)
   if (again) {
     unpark(self, again)
@@ -147,7 +147,16 @@ export const dismiss = (self: State, ready: Lane.Ready): void => {
 
 /** Takes a claim out of those that wait for an earlier one of their delivery to leave. */
 export const unpark = (self: State, ready: Lane.Ready): void => {
-  if (self.again.delete(ready.claimed.deliveryId)) ready.group.held--
+  if (!self.again.delete(ready.claimed.deliveryId)) return
+  ready.group.held--
+  acquit(self, ready)
+}
+
+/** One suspect at a time, and claims don't tell of further ones: the next is looked for when this one is through. */
+const acquit = (self: State, { claimed, group, suspect }: Lane.Ready): void => {
+  if (!suspect) return
+  self.suspects--
+  if (group.phase === "open") backlog(self, group, claimed.subscriptionId, 0)
 }
 
 /** Whether two claims of a delivery stand for one place in its history: the outcome of either is recorded by both. */
