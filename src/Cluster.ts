@@ -3,7 +3,7 @@
  * hint told of; hints and confirmations find their dispatcher. `single` and `test` run a cluster of one in this process; a
  * layer of socket runners takes the same place for many.
  */
-import { Clock, Context, Effect, FiberSet, Layer, Schedule, Schema, Scope, Semaphore } from "effect"
+import { Context, Effect, FiberSet, Layer, Schedule, Schema, Scope, Semaphore } from "effect"
 import {
   Entity,
   EntityId,
@@ -21,6 +21,7 @@ import { patient } from "./dispatcher/Patience.ts"
 import { Dispatchers } from "./Dispatchers.ts"
 import { SubscriptionId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
+import * as Monotonic from "./Monotonic.ts"
 import { Storage } from "./Storage.ts"
 
 /** Says that the group may have work; answered once its dispatcher is attached. */
@@ -187,8 +188,6 @@ export const sweep: Layer.Layer<Pulse, never, Dispatcher | Storage | Sharding.Sh
     const sharding = yield* Sharding.Sharding
     const limits = yield* Limits
     const client = yield* DispatcherEntity.client
-    const clock = yield* Clock.Clock
-    const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
     let sweptAtMs: number | undefined
     /** Since when the due groups are known that are not attached. */
     let waiting = new Map<string, number>()
@@ -209,11 +208,12 @@ export const sweep: Layer.Layer<Pulse, never, Dispatcher | Storage | Sharding.Sh
     const find = Effect.gen(function*() {
       const found = yield* storage.due({ aheadMs: limits.sweepAheadMs })
       dispatcher.due(found)
-      sweptAtMs = now()
+      const now = yield* Monotonic.nowMs
+      sweptAtMs = now
       const groups = found.map((due) => due.workerGroup)
       waiting = new Map(
         groups.filter((group) => isOurs(group) && !dispatcher.holds(group))
-          .map((group) => [group, waiting.get(group) ?? now()])
+          .map((group) => [group, waiting.get(group) ?? now])
       )
       yield* wake(groups)
     })
@@ -228,8 +228,9 @@ export const sweep: Layer.Layer<Pulse, never, Dispatcher | Storage | Sharding.Sh
         return { total: limits.shards, held }
       }),
       sweptAtMs: Effect.sync(() => sweptAtMs),
-      stuck: Effect.sync(() =>
-        [...waiting].filter(([, sinceMs]) => now() - sinceMs >= limits.stuckAfterMs).map(([group]) => group)
+      stuck: Effect.map(
+        Monotonic.nowMs,
+        (now) => [...waiting].filter(([, sinceMs]) => now - sinceMs >= limits.stuckAfterMs).map(([group]) => group)
       )
     })
   })

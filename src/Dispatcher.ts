@@ -15,6 +15,7 @@ import * as Subscribed from "./dispatcher/Subscribed.ts"
 import * as Id from "./Id.ts"
 import type { RunnerId, SubscriptionId } from "./Id.ts"
 import type { Live } from "./Live.ts"
+import * as Monotonic from "./Monotonic.ts"
 import { Registry } from "./Registry.ts"
 import { type Due, type Owner, Storage } from "./Storage.ts"
 import { StorageUnavailable } from "./StorageError.ts"
@@ -179,7 +180,7 @@ const make = Effect.gen(function*() {
   const outdated = Latch.makeUnsafe()
 
   /** Prolongs the lease as far as the copy of the subscriptions allows. */
-  const prolong = Effect.map(State.monotonicMs, (now) => {
+  const prolong = Effect.map(Monotonic.nowMs, (now) => {
     const at = renewals.findLastIndex(({ version }) => subscribed.version() < 0 || version <= subscribed.version())
     const [renewal] = renewals.splice(0, at + 1).slice(-1)
     while (renewals[0] && renewals[0].endMs <= now) renewals.shift()
@@ -191,7 +192,7 @@ const make = Effect.gen(function*() {
   })
 
   const renew = Effect.gen(function*() {
-    const sentAtMs = yield* State.monotonicMs
+    const sentAtMs = yield* Monotonic.nowMs
     const { owners, version } = yield* storage.renewLease(runnerId, limits.leaseMs)
     // Who changes a subscription and can't reach this runner waits for the time of a lease: one that was prolonged later
     // must be for attempts that know of the change.
@@ -363,7 +364,7 @@ const make = Effect.gen(function*() {
         storage.takeOver(runnerId, { workerGroup, partition: 0 }, limits.takeOverPatienceMs),
         ({ claimableAtMs, owner }) => ({ owner, claimableAtMs })
       ).pipe(Effect.flatMap(({ claimableAtMs, owner }) =>
-        Effect.map(State.monotonicMs, (now) => {
+        Effect.map(Monotonic.nowMs, (now) => {
           const group: State.Group = {
             workerGroup,
             owner,
@@ -404,12 +405,12 @@ const make = Effect.gen(function*() {
     holds: (workerGroup) => state.groups.has(workerGroup),
     owns: (owner) => state.groups.get(owner.workerGroup)?.owner.epoch === owner.epoch,
     due: take,
-    active: Effect.map(State.monotonicMs, (now) =>
+    active: Effect.map(Monotonic.nowMs, (now) =>
       [...state.groups.values()]
         .filter((group) => group.held > 0 || now - group.activeAtMs < limits.groupIdleMs)
         .map((group) => group.workerGroup)),
     drop: dropAndReload,
-    leased: Effect.map(State.monotonicMs, (now) => now < state.leaseEndMs)
+    leased: Effect.map(Monotonic.nowMs, (now) => now < state.leaseEndMs)
   })
 })
 

@@ -2,12 +2,13 @@
  * The cluster as an operator sees it: which runners there are and what each of them does, what is due, whose code is
  * missing; and whether this runner does its part.
  */
-import { Clock, Context, Effect, Layer, Schedule } from "effect"
+import { Context, Effect, Layer, Schedule } from "effect"
 import { Pulse, Reached } from "./Cluster.ts"
 import { Dispatcher } from "./Dispatcher.ts"
 import type { RunnerId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
 import type { Announcement, Member } from "./Member.ts"
+import * as Monotonic from "./Monotonic.ts"
 import { Registry } from "./Registry.ts"
 import { Storage } from "./Storage.ts"
 import type { StorageUnavailable } from "./StorageError.ts"
@@ -67,14 +68,12 @@ export const layer: Layer.Layer<Members, never, Dispatcher | Pulse | Registry | 
     const registry = yield* Registry
     const storage = yield* Storage
     const limits = yield* Limits
-    const clock = yield* Clock.Clock
     const address = yield* Reached
     const startedAtMs = yield* storage.now
     const code = {
       events: (yield* registry.hooks).map((hook) => hook.eventId).sort(),
       providers: (yield* registry.providers).map((provider) => provider.providerId).sort()
     }
-    const nowMs = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
 
     const announcement = Effect.map(pulse.shards, ({ held }): Announcement => ({
       ...(address === undefined ? {} : { address }),
@@ -140,7 +139,7 @@ export const layer: Layer.Layer<Members, never, Dispatcher | Pulse | Registry | 
         if (!(yield* dispatcher.leased)) return not("The database does not answer: this runner has no lease.")
         joined ||= held > 0
         if (!joined) return not("This runner holds no shards yet: it is joining the cluster.")
-        if (sweptAtMs === undefined || nowMs() - sweptAtMs > limits.stuckAfterMs) {
+        if (sweptAtMs === undefined || (yield* Monotonic.nowMs) - sweptAtMs > limits.stuckAfterMs) {
           return not("This runner can't find out what is due: the database answers too slowly.")
         }
         if (stuck.length > 0) {

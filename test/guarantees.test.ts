@@ -363,7 +363,9 @@ describe("guarantee 8, graceful", () => {
       yield* Effect.forkDetach(Scope.close(moved, Exit.void), { startImmediately: true })
       const stopping = yield* Effect.forkChild(first.stop, { startImmediately: true })
       yield* until("it has stopped", () => stopping.pollUnsafe() !== undefined, 2000)
-      assert.deepStrictEqual((yield* deliveries().pipe(Effect.provide(storage))).map(({ status }) => status), ["success"])
+      assert.deepStrictEqual((yield* deliveries().pipe(Effect.provide(storage))).map(({ status }) => status), [
+        "success"
+      ])
     }))
 
   it.effect("an attempt unanswered after drainTimeout is aborted, recorded as interrupted and retried", () =>

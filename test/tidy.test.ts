@@ -17,7 +17,7 @@ const sources = filesIn("src").map((file) => ({ file, text: Fs.readFileSync(Path
 
 /** The modules that stand alone, by level; folders have one level each. */
 const modules = [
-  `Id Member Message Subscription Connection Limits Version SchemaErrors StorageError PayloadExample PayloadProperties PayloadSchema Nearest
+  `Id Member Message Subscription Connection Limits Monotonic Version SchemaErrors StorageError PayloadExample PayloadProperties PayloadSchema Nearest
     SecretFields`,
   `Hook IntegrationEvent RetrySchedule Delivery Filter Template TemplateEngine TemplateHost Provider Signature SignatureKey`,
   `Storage StorageMemory\\w* Registry Plugin Hooks Secrets Egress Live Dispatcher Dispatchers Bindings Subscriptions

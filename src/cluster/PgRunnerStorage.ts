@@ -7,10 +7,11 @@
  * to expire: owners are fenced by epochs, so holding on for too long costs nothing but time.
  */
 import type { PgClient } from "@effect/sql-pg"
-import { Clock, Deferred, Effect, Exit, Fiber, Option, Queue, type Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Option, Queue, type Scope } from "effect"
 import { ClusterError, RunnerStorage } from "effect/cluster"
 import type { SqlError } from "effect/sql"
 import { Limits } from "../Limits.ts"
+import * as Monotonic from "../Monotonic.ts"
 import { array } from "../storage/PgArray.ts"
 import * as PgErrors from "../storage/PgErrors.ts"
 
@@ -27,9 +28,7 @@ export const make = (
 ): Effect.Effect<RunnerStorage.RunnerStorage["Service"], never, Scope.Scope> =>
   Effect.gen(function*() {
     const limits = yield* Limits
-    const clock = yield* Clock.Clock
     const scope = yield* Effect.scope
-    const nowMs = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
     const expiry = sql.literal(`make_interval(secs => ${limits.lockExpiryMs / 1000})`)
 
     const answered = <A, E extends SqlError.SqlError>(statement: Effect.Effect<A, E>): Effect.Effect<A, Failure> =>
@@ -45,15 +44,13 @@ export const make = (
     let lost = false
 
     const confirming = <A, E>(statement: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-      Effect.suspend(() => {
-        const sentAtMs = nowMs()
-        return Effect.tap(statement, () => {
+      Effect.flatMap(Monotonic.nowMs, (sentAtMs) =>
+        Effect.tap(statement, () => {
           confirmedAtMs = Math.max(confirmedAtMs, sentAtMs)
           if (!lost) return Effect.void
           lost = false
           return Effect.logInfo("The database confirms this runner's shards again")
-        })
-      })
+        }))
 
     const beat = (address: string, shards: ReadonlyArray<string>) =>
       confirming(answered(
@@ -100,7 +97,7 @@ export const make = (
         const held = new Set(answer.value.value)
         return shards.filter((shard) => held.has(shard) || !begun.shards.has(shard))
       }
-      if (nowMs() - confirmedAtMs < limits.lockExpiryMs - limits.lockRefreshMs) return shards
+      if ((yield* Monotonic.nowMs) - confirmedAtMs < limits.lockExpiryMs - limits.lockRefreshMs) return shards
       if (!lost) {
         lost = true
         yield* Effect.logWarning("The database does not confirm this runner's shards: it lets them go")

@@ -4,6 +4,7 @@
  */
 import { Effect } from "effect"
 import type { DeliveryId } from "../Id.ts"
+import * as Monotonic from "../Monotonic.ts"
 import { type Claimed, type Claims, type LaneRoom, Storage } from "../Storage.ts"
 import * as Lane from "./Lane.ts"
 import * as State from "./State.ts"
@@ -96,7 +97,7 @@ export const make = Effect.fnUntraced(function*(
   const claim = Effect.gen(function*() {
     if (subscribed.version() < 0) yield* subscribed.reload
     const now = yield* storage.now
-    const { lanes: asked, limit } = lanes(now, yield* State.monotonicMs)
+    const { lanes: asked, limit } = lanes(now, yield* Monotonic.nowMs)
     if (asked.length > 0) {
       const names = new Set(asked.map((lane) => lane.workerGroup))
       const groups = State.open(state).filter((group) => names.has(group.workerGroup))
@@ -121,7 +122,7 @@ export const make = Effect.fnUntraced(function*(
           state.answerLost = true
         }))
     }
-    return nextDue(state, subscribed, yield* State.monotonicMs) - (yield* storage.now)
+    return nextDue(state, subscribed, yield* Monotonic.nowMs) - (yield* storage.now)
   })
 
   const takeUpLost = Effect.gen(function*() {

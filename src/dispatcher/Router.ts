@@ -8,6 +8,7 @@ import * as Id from "../Id.ts"
 import type { MessageId, SubscriptionId } from "../Id.ts"
 import { defaults } from "../Limits.ts"
 import type { Message } from "../Message.ts"
+import * as Monotonic from "../Monotonic.ts"
 import { Registry } from "../Registry.ts"
 import { type NewDelivery, type Routing, Storage, type Unrouted } from "../Storage.ts"
 import type { RowRefused, StorageUnavailable } from "../StorageError.ts"
@@ -57,7 +58,7 @@ export const make = Effect.fnUntraced(function*(
 
   const match = Effect.fnUntraced(function*(batch: ReadonlyArray<Transformed>) {
     const now = yield* storage.now
-    const monotonic = yield* State.monotonicMs
+    const monotonic = yield* Monotonic.nowMs
     const room = roomOf(state, now, monotonic)
     // A reload may come between two messages: what was matched before it must be found stale.
     const version = subscribed.version()
@@ -138,7 +139,7 @@ export const make = Effect.fnUntraced(function*(
       })
       if (read.length === 0) return false
       const batch = (yield* Effect.forEach(read, transform)).filter((item) => item !== undefined)
-      const monotonic = yield* State.monotonicMs
+      const monotonic = yield* Monotonic.nowMs
       for (const item of batch) item.group.activeAtMs = monotonic
       const written = batch.length === 0 ? 0 : yield* write(batch)
       // Less than asked for is everything there was, unless the batch ended by its size.

@@ -6,6 +6,7 @@ import { Cause, Effect, Exit, FiberMap, Option, Schema } from "effect"
 import type { Binding } from "../Bindings.ts"
 import * as Delivery from "../Delivery.ts"
 import { type DeliveryId, timeOf } from "../Id.ts"
+import * as Monotonic from "../Monotonic.ts"
 import { Delivered, ProviderError, RetryableError } from "../Provider.ts"
 import { Registry } from "../Registry.ts"
 import * as RetrySchedule from "../RetrySchedule.ts"
@@ -131,7 +132,7 @@ export const make = Effect.fnUntraced(function*(
         if (ending.get(claimed.deliveryId)?._tag === "Failed") {
           return yield* conclude(ready, subscription, undefined, startedAtMs, Exit.interrupt())
         }
-        if (!mayBegin(ready, yield* State.monotonicMs)) return giveBack(ready)
+        if (!mayBegin(ready, yield* Monotonic.nowMs)) return giveBack(ready)
         const binding = Exit.isSuccess(bound) ? bound.value : undefined
         const exit = binding
           ? yield* Effect.exit(restore(Effect.suspend(() =>
@@ -205,7 +206,7 @@ export const make = Effect.fnUntraced(function*(
 
   const pass = Effect.gen(function*() {
     if (behind()) yield* subscribed.reload
-    const monotonic = yield* State.monotonicMs
+    const monotonic = yield* Monotonic.nowMs
     const waiting = [...state.lanes.values()].filter((lane) => lane.waiting.length > 0)
     let active = 0
     let slowInFlight = 0
@@ -232,7 +233,7 @@ export const make = Effect.fnUntraced(function*(
     while (turn.length > 0) {
       const next: Array<Lane.Lane> = []
       for (const lane of turn) {
-        if ((yield* State.monotonicMs) >= state.leaseEndMs) return
+        if ((yield* Monotonic.nowMs) >= state.leaseEndMs) return
         // A lane with nothing under way gets a first slot even where hanging ones took all before they were known as such.
         if (state.inFlight >= limits.slots + (lane.inFlight.size === 0 ? limits.firstSlots : 0)) continue
         const begun = yield* begin(lane, laneSlots, slowSlots - slowInFlight, monotonic)

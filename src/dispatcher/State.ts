@@ -2,7 +2,7 @@
  * What all dispatchers of a runner share in memory: the groups they own, the lanes, the window's accounting, and the
  * latches on which the pump's loops wait. Changed synchronously, by one loop at a time.
  */
-import { Clock, Effect, Latch } from "effect"
+import { Effect, Latch } from "effect"
 import type { DeliveryId, SubscriptionId } from "../Id.ts"
 import { Limits } from "../Limits.ts"
 import type { Owner } from "../Storage.ts"
@@ -73,12 +73,6 @@ export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
   gone: Latch.makeUnsafe(),
   release: Latch.makeUnsafe()
 }))
-
-/** The monotonic clock in milliseconds. */
-export const monotonicMs: Effect.Effect<number> = Effect.map(
-  Clock.Clock,
-  (clock) => Number(clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
-)
 
 /** Waits for a latch, closes it, and returns: what opens it afterwards is seen by the next wait. */
 export const take = (latch: Latch.Latch): Effect.Effect<void> =>

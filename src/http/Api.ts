@@ -13,6 +13,7 @@ import { RetryJson } from "../RetrySchedule.ts"
 import { Auth } from "./Bearer.ts"
 import { ClusterGroup } from "./ClusterApi.ts"
 import { DeliveryDetail, DeliveryView } from "./DeliveryShapes.ts"
+import * as Page from "./Page.ts"
 import { PluginsGroup, ProvidersGroup } from "./PluginsApi.ts"
 import { Conflict, NotFound, Problems, Refused, Unavailable } from "./Problem.ts"
 import { StreamGroup } from "./StreamApi.ts"
@@ -171,16 +172,6 @@ export const RotationInput = Schema.Struct({
   overlapMs: Schema.optionalKey(Schema.Int)
 }).annotate({ identifier: "RotationInput" })
 
-const list = <S extends Schema.Constraint>(item: S) =>
-  Schema.Struct({ items: Schema.Array(item), nextCursor: Schema.NullOr(Schema.String) })
-
-const page = {
-  limit: Schema.optionalKey(
-    Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum: defaults.pageSize }))
-  ),
-  cursor: Schema.optionalKey(Schema.String)
-}
-
 /** A name to filter by: PostgreSQL's texts hold no NUL. */
 const name = Schema.String.check(
   Schema.isMaxLength(defaults.keyLength),
@@ -196,7 +187,7 @@ export class Events extends HttpApiGroup.make("events").add(
   HttpApiEndpoint.get("list", "/events", {
     query: { groupBy: Schema.optionalKey(Schema.Literal("category")) },
     success: Schema.Union([
-      Schema.Struct({ items: Schema.Array(EventView), nextCursor: Schema.Null }),
+      Page.whole(EventView),
       Schema.Struct({
         categories: Schema.Array(Schema.Struct({ category: Schema.String, events: Schema.Array(EventView) }))
       })
@@ -218,15 +209,15 @@ export class Messages extends HttpApiGroup.make("messages").add(
     error: [Refused, Conflict, Unavailable]
   }).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.get("list", "/messages", {
-    query: { ...page, eventId: Schema.optionalKey(name), tenantId: Schema.optionalKey(name) },
-    success: list(MessageView),
+    query: { ...Page.query, eventId: Schema.optionalKey(name), tenantId: Schema.optionalKey(name) },
+    success: Page.of(MessageView),
     error: [Refused, Unavailable]
   }),
   HttpApiEndpoint.get("get", "/messages/:id", { ...id, success: MessageView, error: [NotFound, Unavailable] }),
   HttpApiEndpoint.get("explain", "/messages/:id/explain", {
     ...id,
-    query: page,
-    success: Schema.Struct({ message: MessageView, ...list(ExplanationView).fields }),
+    query: Page.query,
+    success: Schema.Struct({ message: MessageView, ...Page.of(ExplanationView).fields }),
     error: [NotFound, Refused, Unavailable]
   }),
   HttpApiEndpoint.post("retry", "/messages/:id/retry", {
@@ -247,11 +238,11 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
   }).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.get("list", "/subscriptions", {
     query: {
-      ...page,
+      ...Page.query,
       tenantId: Schema.optionalKey(name),
       enabled: Schema.optionalKey(Schema.Literals(["true", "false"]))
     },
-    success: list(SubscriptionView),
+    success: Page.of(SubscriptionView),
     error: [Refused, Unavailable]
   }),
   HttpApiEndpoint.get("get", "/subscriptions/:id", {
@@ -294,7 +285,7 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
 export class Deliveries extends HttpApiGroup.make("deliveries").add(
   HttpApiEndpoint.get("list", "/deliveries", {
     query: {
-      ...page,
+      ...Page.query,
       tenantId: Schema.optionalKey(name),
       subscriptionId: Schema.optionalKey(SubscriptionId),
       eventId: Schema.optionalKey(name),
@@ -303,7 +294,7 @@ export class Deliveries extends HttpApiGroup.make("deliveries").add(
       from: Schema.optionalKey(IsoTime),
       to: Schema.optionalKey(IsoTime)
     },
-    success: list(DeliveryView),
+    success: Page.of(DeliveryView),
     error: [Refused, Unavailable]
   }),
   HttpApiEndpoint.get("get", "/deliveries/:id", { ...id, success: DeliveryDetail, error: [NotFound, Unavailable] }),

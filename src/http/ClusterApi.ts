@@ -4,7 +4,7 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 import { RunnerId } from "../Id.ts"
-import { defaults } from "../Limits.ts"
+import * as Page from "./Page.ts"
 import { Refused, Unavailable } from "./Problem.ts"
 
 /** @category schemas @since 0.1.0 */
@@ -69,15 +69,9 @@ export class ClusterGroup extends HttpApiGroup.make("cluster").add(
   HttpApiEndpoint.get("dispatchers", "/cluster/dispatchers", {
     query: {
       runnerId: Schema.optionalKey(RunnerId),
-      cursor: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(defaults.keyLength))),
-      limit: Schema.optionalKey(
-        Schema.NumberFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum: defaults.pageSize }))
-      )
+      ...Page.query
     },
-    success: Schema.Struct({
-      items: Schema.Array(DispatcherView),
-      nextCursor: Schema.NullOr(Schema.String)
-    }),
+    success: Page.of(DispatcherView),
     error: [Refused, Unavailable]
   })
 ) {}

@@ -3,6 +3,7 @@
  */
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
+import * as Page from "./Page.ts"
 import { NotFound } from "./Problem.ts"
 
 /** @category schemas @since 0.1.0 */
@@ -30,9 +31,6 @@ export const ProviderView = Schema.Struct({
   supportedEvents: Schema.optionalKey(Schema.Array(Schema.String))
 }).annotate({ identifier: "Provider" })
 
-const whole = <S extends Schema.Constraint>(item: S) =>
-  Schema.Struct({ items: Schema.Array(item), nextCursor: Schema.Null })
-
 /**
  * The plugins of the runner that answers.
  *
@@ -45,12 +43,12 @@ const whole = <S extends Schema.Constraint>(item: S) =>
  * @since 0.1.0
  */
 export class PluginsGroup extends HttpApiGroup.make("plugins").add(
-  HttpApiEndpoint.get("list", "/plugins", { success: whole(PluginView) })
+  HttpApiEndpoint.get("list", "/plugins", { success: Page.whole(PluginView) })
 ) {}
 
 /** @category groups @since 0.1.0 */
 export class ProvidersGroup extends HttpApiGroup.make("providers").add(
-  HttpApiEndpoint.get("list", "/providers", { success: whole(ProviderView) }),
+  HttpApiEndpoint.get("list", "/providers", { success: Page.whole(ProviderView) }),
   HttpApiEndpoint.get("get", "/providers/:id", {
     params: { id: Schema.String },
     success: ProviderView,

@@ -4,7 +4,10 @@
 import { DateTime, Effect, Schema } from "effect"
 import type { AttemptRecord, Delivery } from "../Delivery.ts"
 import type { Explanation } from "../Explanations.ts"
+import type { RunnerId } from "../Id.ts"
 import { defaults } from "../Limits.ts"
+import type { Member, Ownership } from "../Member.ts"
+import type { Overview } from "../Members.ts"
 import { timestampMs } from "../Message.ts"
 import type { RegisteredEvent } from "../Registry.ts"
 import type { Page, StoredMessage } from "../Storage.ts"
@@ -111,6 +114,35 @@ export const attempt = (item: AttemptRecord) => ({
   ...some("error", item.error),
   ...some("response", item.response)
 })
+
+const runner = (self: RunnerId) => ({ alive, announced, dispatchers, id, leaseUntilMs }: Member) => ({
+  id,
+  self: id === self,
+  alive,
+  leaseUntil: iso(leaseUntilMs),
+  ...some("address", announced?.address),
+  ...some("version", announced?.version),
+  ...some("startedAt", announced && iso(announced.startedAtMs)),
+  shards: announced?.shards ?? 0,
+  dispatchers,
+  events: announced?.events ?? [],
+  providers: announced?.providers ?? []
+})
+
+/** @category conversions @since 0.1.0 */
+export const cluster = ({ codeMissing, due, members, nowMs, self, shards }: Overview) => ({
+  runners: members.map(runner(self)),
+  shards,
+  due: {
+    groups: due.groups,
+    ...some("oldestAt", due.oldestAtMs === undefined ? undefined : iso(due.oldestAtMs)),
+    ...some("oldestAgeMs", due.oldestAtMs === undefined ? undefined : Math.max(0, Math.round(nowMs - due.oldestAtMs)))
+  },
+  codeMissing
+})
+
+/** @category conversions @since 0.1.0 */
+export const dispatcher = ({ runnerId, ...rest }: Ownership) => ({ ...rest, ...some("runnerId", runnerId) })
 
 /**
  * Reads one item more than a page has, to know whether there is a next page.

@@ -1,0 +1,36 @@
+/**
+ * Lists: what a query asks for, and what an answer holds of them.
+ */
+import { Schema } from "effect"
+import { defaults } from "../Limits.ts"
+
+/**
+ * The query of a list: how many items, and where they begin.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const query = {
+  limit: Schema.optionalKey(
+    Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum: defaults.pageSize }))
+  ),
+  cursor: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(defaults.keyLength)))
+}
+
+/**
+ * A page of a list; its `nextCursor` asks for the next one, `null` says that there is none.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const of = <S extends Schema.Constraint>(item: S) =>
+  Schema.Struct({ items: Schema.Array(item), nextCursor: Schema.NullOr(Schema.String) })
+
+/**
+ * A list that is answered whole, in the form of one with pages.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const whole = <S extends Schema.Constraint>(item: S) =>
+  Schema.Struct({ items: Schema.Array(item), nextCursor: Schema.Null })
