@@ -3,14 +3,8 @@
  * calls again, so that a failing test can be run again as it was.
  */
 import { Cause, Clock, Context, Effect, Layer, Random } from "effect"
-import {
-  type AppendError,
-  type Appending,
-  type Dispatching,
-  OutcomeUnknown,
-  Storage,
-  StorageUnavailable
-} from "../Storage.ts"
+import { OutcomeUnknown, Storage, StorageUnavailable } from "../Storage.ts"
+import * as EngineVerbs from "./EngineVerbs.ts"
 
 // -- models
 
@@ -20,7 +14,7 @@ import {
  * @category models
  * @since 0.1.0
  */
-export type Verb = Exclude<keyof (Appending & Dispatching), "now" | "inTransaction" | "afterCommit">
+export type Verb = EngineVerbs.Verb
 
 /**
  * How an endpoint fails: with a status that is retried, by not taking the connection, by breaking it after it took the
@@ -244,27 +238,13 @@ const struck = (real: Storage["Service"], faults: Faults): Storage["Service"] =>
         ? Effect.andThen(effect, Effect.fail(lost(fault.message)))
         : Effect.fail(unavailable(fault.message))
     })
-  const engine = <A, E>(verb: Verb, effect: Effect.Effect<A, E>) => strike(verb, effect, true, unavailable)
-  const append = <A>(verb: Verb, effect: Effect.Effect<A, AppendError>) =>
-    Effect.flatMap(real.inTransaction, (inside) => strike(verb, effect, !inside, outcomeUnknown))
   return {
     ...real,
-    append: (messages) => append("append", real.append(messages)),
-    appendOnce: (message, options) => append("appendOnce", real.appendOnce(message, options)),
-    subscriptions: engine("subscriptions", real.subscriptions),
-    renewLease: (runnerId, leaseMs) => engine("renewLease", real.renewLease(runnerId, leaseMs)),
-    returnLease: (runnerId) => engine("returnLease", real.returnLease(runnerId)),
-    takeOver: (runnerId, group, patienceMs) => engine("takeOver", real.takeOver(runnerId, group, patienceMs)),
-    giveBack: (owners) => engine("giveBack", real.giveBack(owners)),
-    recover: (owners, crashedClaims) => engine("recover", real.recover(owners, crashedClaims)),
-    due: (options) => engine("due", real.due(options)),
-    unrouted: (owners, options) => engine("unrouted", real.unrouted(owners, options)),
-    route: (routing) => engine("route", real.route(routing)),
-    claim: (options) => engine("claim", real.claim(options)),
-    load: (claimed) => engine("load", real.load(claimed)),
-    held: (owners) => engine("held", real.held(owners)),
-    release: (owner, ids) => engine("release", real.release(owner, ids)),
-    record: (outcomes) => engine("record", real.record(outcomes))
+    ...EngineVerbs.through(real, {
+      append: (verb, effect) =>
+        Effect.flatMap(real.inTransaction, (inside) => strike(verb, effect, !inside, outcomeUnknown)),
+      engine: (verb, effect) => strike(verb, effect, true, unavailable)
+    })
   }
 }
 

@@ -10,6 +10,10 @@ const refusal = (text: string) => {
   return found._tag === "Failure" ? String(found.cause) : ""
 }
 
+/** Those of the texts that are taken, or refused for another reason. */
+const notRefused = (because: string, texts: ReadonlyArray<string>) =>
+  texts.filter((text) => accepts(text) || !refusal(text).includes(because))
+
 describe("a time in a query", () => {
   it("is a day, or a day and a time with its zone, as precise as one likes", () => {
     for (
@@ -25,41 +29,33 @@ describe("a time in a query", () => {
   })
 
   it("is refused in any other form, with examples of what is expected", () => {
-    for (
-      const text of [
-        "",
-        "5",
-        "yesterday",
-        "2026",
-        "2026-1-31",
-        "2026-01-31T12",
-        "2026-01-31T12:00:00",
-        "2026-01-31 12:00:00Z",
-        "2026-01-31T12:00:00Z ",
-        "1769860800000"
-      ]
-    ) {
-      assert.isFalse(accepts(text), text)
-      assert.include(refusal(text), "ISO 8601 with its zone, such as 2026-01-31T12:00:00Z, or a day such as 2026-01-31")
-    }
+    const others = notRefused("ISO 8601 with its zone, such as 2026-01-31T12:00:00Z, or a day such as 2026-01-31", [
+      "",
+      "5",
+      "yesterday",
+      "2026",
+      "2026-1-31",
+      "2026-01-31T12",
+      "2026-01-31T12:00:00",
+      "2026-01-31 12:00:00Z",
+      "2026-01-31T12:00:00Z ",
+      "1769860800000"
+    ])
+    assert.deepStrictEqual(others, [])
   })
 
   it("is refused where there is no such day or time, instead of being taken for another", () => {
-    for (
-      const text of [
-        "2026-02-29",
-        "2026-02-31",
-        "2026-04-31T12:00:00Z",
-        "2026-13-01",
-        "2026-00-10",
-        "2026-01-00",
-        "2026-01-31T25:00:00Z",
-        "2026-01-31T12:60:00Z",
-        "2026-01-31T12:00:00+24:00"
-      ]
-    ) {
-      assert.isFalse(accepts(text), text)
-      assert.include(refusal(text), "a time that exists, such as 2026-01-31T12:00:00Z")
-    }
+    const others = notRefused("a time that exists, such as 2026-01-31T12:00:00Z", [
+      "2026-02-29",
+      "2026-02-31",
+      "2026-04-31T12:00:00Z",
+      "2026-13-01",
+      "2026-00-10",
+      "2026-01-00",
+      "2026-01-31T25:00:00Z",
+      "2026-01-31T12:60:00Z",
+      "2026-01-31T12:00:00+24:00"
+    ])
+    assert.deepStrictEqual(others, [])
   })
 })

@@ -5,6 +5,7 @@
 import { Effect, Exit } from "effect"
 import { type AppendError, OutcomeUnknown, StorageUnavailable } from "../../src/Storage.ts"
 import * as Transaction from "../../src/StorageMemoryTransaction.ts"
+import * as EngineVerbs from "../../src/testing/EngineVerbs.ts"
 import type { Database, Verbs } from "./Database.ts"
 import type { Dice } from "./Dice.ts"
 import type { History } from "./History.ts"
@@ -97,9 +98,7 @@ export const connect = (
 
   return {
     ...real,
-    append: (messages) => append("append", real.append(messages)),
-    appendOnce: (message, options) => append("appendOnce", real.appendOnce(message, options)),
-    subscriptions: engine("subscriptions", real.subscriptions),
+    ...EngineVerbs.through(real, { append, engine }),
     renewLease: (runnerId, leaseMs) =>
       Effect.suspend(() => {
         const untilMs = machine.nowMs - machine.startMs + leaseMs
@@ -108,18 +107,6 @@ export const connect = (
           () => Effect.sync(() => history.add({ _tag: "Leased", runner: process.name, untilMs }))
         )
       }),
-    returnLease: (runnerId) => engine("returnLease", real.returnLease(runnerId)),
-    takeOver: (runnerId, group, patienceMs) => engine("takeOver", real.takeOver(runnerId, group, patienceMs)),
-    giveBack: (owners) => engine("giveBack", real.giveBack(owners)),
-    recover: (owners, crashedClaims) => engine("recover", real.recover(owners, crashedClaims)),
-    due: (options) => engine("due", real.due(options)),
-    unrouted: (owners, options) => engine("unrouted", real.unrouted(owners, options)),
-    route: (routing) => engine("route", real.route(routing)),
-    claim: (options) => engine("claim", real.claim(options)),
-    load: (claimed) => engine("load", real.load(claimed)),
-    held: (owners) => engine("held", real.held(owners)),
-    release: (owner, ids) => engine("release", real.release(owner, ids)),
-    record: (outcomes) => engine("record", real.record(outcomes)),
     createSubscription: (subscription) => engine("createSubscription", real.createSubscription(subscription)),
     updateSubscription: (id, change) => engine("updateSubscription", real.updateSubscription(id, change)),
     deleteSubscription: (id) => engine("deleteSubscription", real.deleteSubscription(id)),

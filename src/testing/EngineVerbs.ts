@@ -1,0 +1,37 @@
+/**
+ * The verbs of a storage that the engine and emits use, each led through something that may strike it.
+ */
+import type { Effect } from "effect"
+import type { AppendError, Appending, Dispatching, Storage, StorageUnavailable } from "../Storage.ts"
+
+/** The name of such a verb. */
+export type Verb = Exclude<keyof (Appending & Dispatching), "now" | "inTransaction" | "afterCommit">
+
+/** What the verbs are led through. */
+export interface Way {
+  readonly append: <A>(verb: Verb, effect: Effect.Effect<A, AppendError>) => Effect.Effect<A, AppendError>
+  readonly engine: <A, E>(verb: Verb, effect: Effect.Effect<A, E>) => Effect.Effect<A, E | StorageUnavailable>
+}
+
+/** The verbs of `real`, led through. */
+export const through = (
+  real: Storage["Service"],
+  { append, engine }: Way
+): Pick<Storage["Service"], Verb> => ({
+  append: (messages) => append("append", real.append(messages)),
+  appendOnce: (message, options) => append("appendOnce", real.appendOnce(message, options)),
+  subscriptions: engine("subscriptions", real.subscriptions),
+  renewLease: (runnerId, leaseMs) => engine("renewLease", real.renewLease(runnerId, leaseMs)),
+  returnLease: (runnerId) => engine("returnLease", real.returnLease(runnerId)),
+  takeOver: (runnerId, group, patienceMs) => engine("takeOver", real.takeOver(runnerId, group, patienceMs)),
+  giveBack: (owners) => engine("giveBack", real.giveBack(owners)),
+  recover: (owners, crashedClaims) => engine("recover", real.recover(owners, crashedClaims)),
+  due: (options) => engine("due", real.due(options)),
+  unrouted: (owners, options) => engine("unrouted", real.unrouted(owners, options)),
+  route: (routing) => engine("route", real.route(routing)),
+  claim: (options) => engine("claim", real.claim(options)),
+  load: (claimed) => engine("load", real.load(claimed)),
+  held: (owners) => engine("held", real.held(owners)),
+  release: (owner, ids) => engine("release", real.release(owner, ids)),
+  record: (outcomes) => engine("record", real.record(outcomes))
+})
