@@ -5,8 +5,17 @@
 import { NodeClusterSocket, NodeSocketServer } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, Option, References } from "effect"
-import { MessageStorage, RunnerAddress, RunnerHealth, RunnerStorage, type Sharding, SocketRunner } from "effect/cluster"
-import { RpcSerialization } from "effect/rpc"
+import {
+  MessageStorage,
+  RunnerAddress,
+  RunnerHealth,
+  Runners,
+  RunnerServer,
+  RunnerStorage,
+  Sharding,
+  SocketRunner
+} from "effect/cluster"
+import { RpcSerialization, RpcServer } from "effect/rpc"
 import { SocketServer } from "effect/socket"
 import * as Cluster from "../Cluster.ts"
 import { Limits } from "../Limits.ts"
@@ -14,6 +23,7 @@ import { Storage, type StorageUnavailable } from "../Storage.ts"
 import * as PgPool from "../storage/PgPool.ts"
 import * as Agreement from "./Agreement.ts"
 import { ClusterRefused } from "./Agreement.ts"
+import * as Closing from "./Closing.ts"
 import * as LocalAddress from "./LocalAddress.ts"
 import * as PgRunnerStorage from "./PgRunnerStorage.ts"
 
@@ -80,13 +90,7 @@ export interface Options {
 export const runner = (
   options: Options = {}
 ): Layer.Layer<Sharding.Sharding, ClusterRefused | StorageUnavailable, PgClient.PgClient | Storage> =>
-  // Again once it is a member: two that came at once may both have found no runner.
-  Layer.effectDiscard(Effect.flatMap(Connections, Agreement.check)).pipe(
-    Layer.provideMerge(SocketRunner.layer),
-    Layer.provide(quiet),
-    // Heartbeats tell within their expiry; neither a ping nor Kubernetes would be sooner.
-    Layer.provide(RunnerHealth.layerNoop),
-    Layer.provide(NodeClusterSocket.layerClientProtocol),
+  membership.pipe(
     Layer.provide(runnerStorage),
     Layer.provide(addressed),
     Layer.provideMerge(reached),
@@ -115,6 +119,32 @@ export const client: Layer.Layer<
 
 /** What effect's cluster complains of passes: peers that are gone, no runner left at a stop; what counts, our storage tells. */
 const quiet = Layer.succeed(References.MinimumLogLevel, "Fatal")
+
+const membership = Layer.unwrap(Effect.map(Limits, ({ lockExpiryMs }) =>
+  // When it begins to close, the dispatchers have given back all they had; and shards are free once heartbeats end.
+  Closing.within(
+    // Again once it is a member: two that came at once may both have found no runner.
+    Layer.effectDiscard(Effect.flatMap(Connections, Agreement.check)).pipe(
+      Layer.provideMerge(served),
+      Layer.provideMerge(Sharding.layer),
+      Layer.provide(Runners.layerRpc),
+      Layer.provide(quiet),
+      // Heartbeats tell within their expiry; neither a ping nor Kubernetes would be sooner.
+      Layer.provide(RunnerHealth.layerNoop),
+      Layer.provide(NodeClusterSocket.layerClientProtocol)
+    ),
+    lockExpiryMs
+  )))
+
+/**
+ * The port for other runners. Effect's server waits for each of its clients to end, however long that takes; nobody needs
+ * its answers by then.
+ */
+const served = Layer.unwrap(Effect.map(Limits, ({ serverDrainMs }) =>
+  Closing.within(
+    Layer.provide(RunnerServer.layer, RpcServer.layerProtocolSocketServer),
+    serverDrainMs
+  )))
 
 const listening = ({ host, listenHost, port }: Options) =>
   Layer.unwrap(Effect.gen(function*() {
