@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Latch, Layer, Schema, Scope } from "effect"
+import { Effect, Exit, Fiber, Latch, Layer, Schema, Scope } from "effect"
+import { MessageStorage, RunnerHealth, Runners, RunnerStorage, Sharding } from "effect/cluster"
 import { TestClock } from "effect/testing"
+import * as Cluster from "../src/Cluster.ts"
 import { Dispatcher } from "../src/Dispatcher.ts"
 import * as Hook from "../src/Hook.ts"
 import * as Hookline from "../src/Hookline.ts"
@@ -13,6 +15,7 @@ import * as StorageMemory from "../src/StorageMemory.ts"
 import { Subscriptions } from "../src/Subscriptions.ts"
 import {
   Broken,
+  clustered,
   Created,
   Endpoints,
   IncidentPlugin,
@@ -20,6 +23,7 @@ import {
   layerOn,
   SecretsTest,
   subscribe,
+  Throwing,
   until
 } from "./support/world.ts"
 
@@ -622,5 +626,52 @@ describe("attempts", () => {
       yield* until("the others are recorded", () => Effect.map(count({ status: "success" }), (n) => n === 20), 5000)
       yield* until("so are the gone one's", () => Effect.map(count({ reason: "gone" }), (n) => n === 20), 5000)
     }).pipe(Effect.provide(layerOn(endpoints, storage)))
+  })
+})
+
+describe("worker groups", () => {
+  it.effect("more than fit in memory take turns, as those with nothing due leave", () => {
+    const endpoints = new Endpoints()
+    return Effect.gen(function*() {
+      yield* subscribe("a", ["*"])
+      for (let n = 1; n <= 5; n++) {
+        yield* Hook.emit(Created, payload)
+        yield* Hook.emit(Broken, { n })
+        yield* Hook.emit(Throwing, BigInt(n))
+      }
+      yield* until("all are delivered", () => Effect.map(count({ status: "success" }), (n) => n === 15), 120_000)
+    }).pipe(
+      Effect.provide(
+        layerOn(endpoints, StorageMemory.layer).pipe(
+          Layer.provide(Limits.layer({ residentGroups: 1, groupIdleMs: 2000 }))
+        )
+      )
+    )
+  })
+
+  it.effect("whose mailbox is full lose hints, and no message", () => {
+    const endpoints = new Endpoints()
+    const taking = Latch.makeUnsafe()
+    const storage = interfered((storage) => ({
+      takeOver: (runnerId, group, patienceMs) =>
+        Effect.andThen(taking.await, storage.takeOver(runnerId, group, patienceMs))
+    }))
+    const cluster = Sharding.layer.pipe(
+      Layer.provide(Runners.layerNoop),
+      Layer.provide([MessageStorage.layerNoop, RunnerStorage.layerMemory, RunnerHealth.layerNoop]),
+      Layer.provide(Cluster.settings({ entityMailboxCapacity: 1 }))
+    )
+    return Effect.gen(function*() {
+      yield* subscribe("a")
+      yield* emitMany(20)
+      const client = yield* Cluster.DispatcherEntity.client
+      const { Wake } = client("integration.incident.incident.created")
+      const hints = yield* Effect.forEach(Array.from({ length: 20 }), () => Effect.forkChild(Effect.result(Wake())))
+      yield* TestClock.adjust(1000)
+      yield* taking.open
+      yield* until("all are delivered", () => Effect.map(count({ status: "success" }), (n) => n === 20), 30_000)
+      const answers = yield* Effect.forEach(hints, Fiber.join)
+      assert.isTrue(answers.some((answer) => answer._tag === "Failure" && answer.failure._tag === "MailboxFull"))
+    }).pipe(Effect.provide(clustered(endpoints, storage, cluster)))
   })
 })

@@ -129,6 +129,9 @@ export const sqlState = (error: SqlError.SqlError): string => {
 /** A row without a partition: housekeeping is behind, or a clock far off. */
 const noPartition = "23514"
 
+/** A statement that writes, on a server or a database that takes none. */
+const readOnly = "25006"
+
 /** Data exceptions, integrity violations, program limits. */
 const isRefusal = (error: SqlError.SqlError): boolean => {
   const state = sqlState(error)
@@ -140,6 +143,7 @@ const refused = (error: SqlError.SqlError) =>
 
 const describe = (error: SqlError.SqlError): string => {
   const state = sqlState(error)
+  if (state === readOnly) return "it is a read-only stand-by"
   if (state === noPartition) return "there is no partition for this time; is a clock wrong, or housekeeping behind?"
   return state === "" ? error.reason._tag : `${error.reason._tag}, SQLSTATE ${state}`
 }

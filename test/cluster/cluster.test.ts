@@ -1,5 +1,5 @@
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Context, Effect, Layer, Schedule } from "effect"
+import { Clock, Context, Effect, Fiber, Layer, Schedule, Scope } from "effect"
 import { createServer } from "node:net"
 import * as Cluster from "../support/cluster.ts"
 import { exited, hookline, kill, until } from "../support/process.ts"
@@ -8,10 +8,12 @@ import { listening } from "../support/served.ts"
 
 type Runner = Effect.Success<ReturnType<Effect.Success<typeof Cluster.make>["start"]>>
 
-/** Three runners that have shared the shards out, fewer in the course of the tests, and a subscription of all events. */
+/** Three runners that have shared the shards out, others in the course of the tests, and a subscription of all events. */
 class Three extends Context.Service<Three, {
   readonly endpoint: Effect.Success<typeof receiver>
   readonly runners: Array<Runner>
+  /** Starts one more. */
+  readonly start: Effect.Effect<Runner>
 }>()("test/Three") {}
 
 const three = Layer.effect(
@@ -30,7 +32,8 @@ const three = Layer.effect(
       )
     )
     yield* first.subscribe(`http://127.0.0.1:${endpoint.port}/`)
-    return { endpoint, runners }
+    const scope = yield* Effect.scope
+    return { endpoint, runners, start: Effect.orDie(Scope.provide(cluster.start(), scope)) }
   })
 )
 
@@ -78,23 +81,6 @@ layer(three, { excludeTestServices: true, timeout: "60 seconds" })("a cluster of
     60_000
   )
 
-  it.effect("hands over when a runner is told to stop, without a duplicate", () =>
-    Effect.gen(function*() {
-      const { endpoint, runners } = yield* Three
-      const { other, victim } = yield* ownerAmong(runners)
-      runners.splice(runners.indexOf(victim), 1)
-      const ids: Array<string> = []
-      const load = emitAll(runners, 2).pipe(
-        Effect.map((made) => ids.push(...made)),
-        Effect.repeat({ times: 10, schedule: Schedule.spaced("100 millis") })
-      )
-      const stop = Effect.andThen(kill(victim.child, "SIGTERM"), exited(victim.child))
-      yield* Effect.all([load, stop], { concurrency: 2 })
-      yield* delivered(other, ids)
-      assert.deepStrictEqual(ids.filter((id) => endpoint.seen.get(id) !== 1), [])
-      assert.notInclude((yield* other.overview).runners.map(({ id }) => id), victim.id)
-    }), 60_000)
-
   it.effect("delivers while a runner is frozen, and takes it in again when it goes on", () =>
     Effect.gen(function*() {
       const { runners } = yield* Three
@@ -113,6 +99,48 @@ layer(three, { excludeTestServices: true, timeout: "60 seconds" })("a cluster of
       )
       yield* delivered(other, yield* emitAll(runners, 2))
     }), 60_000)
+
+  it.effect(
+    "is restarted one runner after the other, under load, and loses nothing and doubles nothing",
+    () =>
+      Effect.gen(function*() {
+        const { endpoint, runners, start } = yield* Three
+        endpoint.answersAfterMs = 500
+        const emittedAtMs = new Map<string, number>()
+        let emitted = 0
+        const emitOne = Effect.gen(function*() {
+          const n = emitted++
+          const runner = runners[n % runners.length]
+          const event = Cluster.events[n % Cluster.events.length]
+          if (!runner || !event) return yield* Effect.die("no runner")
+          const atMs = yield* Clock.currentTimeMillis
+          emittedAtMs.set(yield* runner.emit(event, n), atMs)
+        })
+        const load = yield* Effect.forkChild(Effect.repeat(emitOne, Schedule.spaced("5 millis")))
+        const flows = (arrived: number) =>
+          until("deliveries flow", Effect.sync(() => endpoint.firstAtMs.size > arrived + Cluster.events.length))
+
+        for (const old of runners.slice()) {
+          yield* flows(endpoint.firstAtMs.size)
+          runners.splice(runners.indexOf(old), 1)
+          yield* kill(old.child, "SIGTERM")
+          yield* exited(old.child)
+          runners.push(yield* start)
+          const overview = yield* runners[0]?.overview ?? Effect.die("no runner")
+          assert.notInclude(overview.runners.map(({ id }) => id), old.id)
+        }
+        yield* flows(endpoint.firstAtMs.size)
+        yield* Fiber.interrupt(load)
+        endpoint.answersAfterMs = 0
+
+        const ids = [...emittedAtMs.keys()]
+        yield* until("all have arrived", Effect.sync(() => ids.every((id) => endpoint.seen.has(id))))
+        assert.deepStrictEqual(ids.filter((id) => endpoint.seen.get(id) !== 1), [])
+        const waits = ids.map((id) => (endpoint.firstAtMs.get(id) ?? 0) - (emittedAtMs.get(id) ?? 0))
+        yield* Effect.logInfo(`${ids.length} messages, the slowest after ${Math.max(...waits)} ms`)
+      }),
+    120_000
+  )
 
   it.effect(
     "delivers what a killed runner was to deliver: another owns its groups when its heartbeat has expired",

@@ -1,8 +1,11 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Redacted } from "effect"
 import * as Id from "../../src/Id.ts"
 import { Storage, StorageUnavailable } from "../../src/Storage.ts"
+import * as PgStorage from "../../src/storage/PgStorage.ts"
+import * as Postgres from "../support/postgres.ts"
+import { proxy } from "../support/proxy.ts"
 import {
   claim,
   deliver,
@@ -158,6 +161,55 @@ describe("ownership on PostgreSQL", () => {
       assert.isTrue(Exit.isFailure(yield* Fiber.await(frozen)))
       assert.isTrue(Exit.isSuccess(yield* Fiber.await(bystander)))
     }).pipe(Effect.scoped, Effect.provide(layer)))
+
+  it.live(
+    "a take-over waits for no owner that is frozen while it reads its claims' payloads",
+    () =>
+      Effect.gen(function*() {
+        const { url } = yield* Postgres.testDatabase
+        const target = new URL(Redacted.value(url))
+        const between = yield* proxy({ host: target.hostname, port: Number(target.port) })
+        target.port = String(between.port)
+        const through = (url: Redacted.Redacted<string>) =>
+          Layer.build(Layer.fresh(
+            PgStorage.layer().pipe(Layer.provideMerge(PgClient.layer({ url, maxConnections: 4 })))
+          ))
+        const frozen = yield* through(Redacted.make(target.href))
+        const next = yield* through(url)
+        const first = yield* Effect.gen(function*() {
+          const storage = yield* Storage
+          const { owner } = yield* storage.takeOver(yield* Id.runnerId, group, 1000)
+          const subscriptionId = yield* subscribe()
+          const payloadJson = JSON.stringify("x".repeat(1_000_000))
+          for (let n = 0; n < 10; n++) yield* deliver(owner, subscriptionId, false, { payloadJson })
+          const { claimed } = yield* claim(owner, subscriptionId)
+          assert.strictEqual(claimed.length, 10)
+          yield* between.choke
+          yield* Effect.forkScoped(storage.load(claimed))
+          return owner
+        }).pipe(Effect.provide(frozen))
+        yield* Effect.gen(function*() {
+          const storage = yield* Storage
+          const sql = yield* PgClient.PgClient
+          const blocked = Effect.map(
+            sql<{ readonly pid: number }>`select pid from pg_stat_activity
+            where datname = current_database() and wait_event = 'ClientWrite'`,
+            (rows) => rows.map(({ pid }) => pid)
+          )
+          yield* eventually(
+            "the server can't get rid of what it read",
+            Effect.map(blocked, (pids) => pids.length === 1)
+          )
+          const pids = yield* blocked
+          const { owner } = yield* storage.takeOver(yield* Id.runnerId, group, 60_000)
+          assert.isAbove(owner.epoch, first.epoch)
+          // It was not ended for it.
+          assert.deepStrictEqual(yield* blocked, pids)
+        }).pipe(Effect.provide(next))
+        between.close()
+      }).pipe(Effect.scoped),
+    30_000
+  )
 
   it.live("a take-over whose session is lost under way is a typed error", () =>
     Effect.gen(function*() {

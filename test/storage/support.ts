@@ -72,10 +72,15 @@ export const subscribe = (overrides?: Partial<Subscription>) =>
   })
 
 /** Appends a message and routes it to a subscription. */
-export const deliver = (owner: Owner, subscriptionId: Id.SubscriptionId, claimed = false) =>
+export const deliver = (
+  owner: Owner,
+  subscriptionId: Id.SubscriptionId,
+  claimed = false,
+  overrides?: Partial<Message>
+) =>
   Effect.gen(function*() {
     const storage = yield* Storage
-    const appended = yield* message()
+    const appended = yield* message(overrides)
     yield* storage.append([appended])
     const { version } = yield* storage.subscriptions
     const id = yield* Id.deliveryId(yield* storage.now)

@@ -9,6 +9,9 @@ import * as Path from "node:path"
 
 const root = Path.resolve(import.meta.dirname, "../..")
 
+/** What one process has compiled, the next need not. */
+const compiled = Path.join(root, "node_modules/.cache/hookline-tests")
+
 /** A folder for a runner, removed with whatever PostgreSQL still runs there. */
 export const folder = Effect.acquireRelease(
   Effect.sync(() => {
@@ -45,7 +48,7 @@ export const program = (command: ReadonlyArray<string>, env: Record<string, stri
       const child = spawn(process.execPath, ["--conditions=hookline-source", ...command], {
         cwd: root,
         detached: true,
-        env: { PATH: process.env["PATH"], ...env },
+        env: { PATH: process.env["PATH"], NODE_COMPILE_CACHE: compiled, ...env },
         stdio: ["pipe", "pipe", "pipe"]
       })
       child.stdin.on("error", () => {}).end(input ?? "")

@@ -10,6 +10,7 @@ export const proxy = (target: { readonly host: string; readonly port: number }) 
   Effect.acquireRelease(
     Effect.gen(function*() {
       const sockets = new Set<Socket>()
+      const upstreams = new Set<Socket>()
       const state = { away: false, connections: 0 }
       const server = createServer((client) => {
         if (state.away) {
@@ -18,6 +19,8 @@ export const proxy = (target: { readonly host: string; readonly port: number }) 
         }
         state.connections++
         const upstream = connect(target)
+        upstreams.add(upstream)
+        upstream.on("close", () => upstreams.delete(upstream))
         for (const [from, to] of [[client, upstream], [upstream, client]] as const) {
           sockets.add(from)
           from.on("error", () => {})
@@ -43,6 +46,10 @@ export const proxy = (target: { readonly host: string; readonly port: number }) 
         /** Lets the connections there are fall silent, without a word to either side. */
         silence: Effect.sync(() => {
           for (const socket of sockets) socket.unpipe().pause()
+        }),
+        /** Takes in nothing any more that the server says on the connections there are, as clients that are frozen. */
+        choke: Effect.sync(() => {
+          for (const upstream of upstreams) upstream.unpipe().pause()
         }),
         comeBack: Effect.sync(() => {
           state.away = false

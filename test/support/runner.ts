@@ -49,23 +49,36 @@ export const get = (url: string) =>
 export const ready = (port: number) =>
   Effect.tryPromise(() => fetch(`http://127.0.0.1:${port}/health/ready`).then((response) => response.ok))
 
-/** A receiver that may hold its answers; it tells which messages came how often. */
+/** A receiver that may hold its answers, or take its time; it tells which messages came how often, and when at first. */
 export const receiver = Effect.acquireRelease(
   Effect.callback<{
     readonly port: number
     readonly seen: Map<string, number>
+    readonly firstAtMs: Map<string, number>
     readonly held: Array<ServerResponse>
     hold: boolean
+    /** How long an answer takes, in milliseconds. */
+    answersAfterMs: number
     readonly close: () => void
   }>((resume) => {
     const seen = new Map<string, number>()
-    const state = { port: 0, seen, held: new Array<ServerResponse>(), hold: false, close: () => {} }
+    const firstAtMs = new Map<string, number>()
+    const state = {
+      port: 0,
+      seen,
+      firstAtMs,
+      held: new Array<ServerResponse>(),
+      hold: false,
+      answersAfterMs: 0,
+      close: () => {}
+    }
     const server = createServer((request, response) => {
       request.resume().on("end", () => {
         const id = String(request.headers["webhook-id"])
         seen.set(id, (seen.get(id) ?? 0) + 1)
+        if (!firstAtMs.has(id)) firstAtMs.set(id, Date.now())
         if (state.hold) state.held.push(response)
-        else response.writeHead(204).end()
+        else setTimeout(() => response.writeHead(204).end(), state.answersAfterMs)
       })
     })
     state.close = () => {
