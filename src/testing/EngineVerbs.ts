@@ -4,16 +4,31 @@
 import type { Effect } from "effect"
 import type { AppendError, Appending, Dispatching, Storage, StorageUnavailable } from "../Storage.ts"
 
-/** The name of such a verb. */
+/**
+ * The name of such a verb.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type Verb = Exclude<keyof (Appending & Dispatching), "now" | "inTransaction" | "afterCommit">
 
-/** What the verbs are led through. */
+/**
+ * What the verbs are led through.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Way {
   readonly append: <A>(verb: Verb, effect: Effect.Effect<A, AppendError>) => Effect.Effect<A, AppendError>
   readonly engine: <A, E>(verb: Verb, effect: Effect.Effect<A, E>) => Effect.Effect<A, E | StorageUnavailable>
 }
 
-/** The verbs of `real`, led through. */
+/**
+ * The verbs of `real`, led through.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
 export const through = (
   real: Storage["Service"],
   { append, engine }: Way

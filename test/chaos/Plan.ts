@@ -53,7 +53,9 @@ export const make = (seed: number, minutes: number): ReadonlyArray<Step> => {
     }))
     const { kind } = behind.reduce((a, b) => a.by >= b.by ? a : b)
     counts[kind]++
-    const fault = faultOf(kind, dice)
+    const drawn = faultOf(kind, dice)
+    const isLong = drawn._tag === "Restart" && counts.Restart === 1 && minutes >= 10
+    const fault = isLong ? { ...drawn, downMs: longAwayMs } : drawn
     steps.push({ atMs, fault, beside: besideOf(kind, dice) })
     atMs += lasting(fault)
   }
@@ -61,6 +63,9 @@ export const make = (seed: number, minutes: number): ReadonlyArray<Step> => {
 }
 
 // --- internal ---
+
+/** The database's first restart takes this long in a long run. */
+const longAwayMs = 60_000
 
 const cuts = ["refused", "cut", "silent", "forgotten"] as const
 

@@ -16,12 +16,13 @@ describe("the plan of chaos", () => {
     for (const seed of seeds) assert.isAtLeast(count(Plan.make(seed, 2), "Kill"), 6, `seed ${seed}`)
   })
 
-  it("of ten minutes has 30 kills, 10 freezes and 5 restarts of the database, whatever the seed", () => {
+  it("of ten minutes has 30 kills, 10 freezes and 5 restarts of the database, one of a minute, whatever the seed", () => {
     for (const seed of seeds) {
       const steps = Plan.make(seed, 10)
       assert.isAtLeast(count(steps, "Kill"), 30, `seed ${seed}`)
       assert.isAtLeast(count(steps, "Freeze"), 10, `seed ${seed}`)
       assert.isAtLeast(count(steps, "Restart"), 5, `seed ${seed}`)
+      assert.isTrue(steps.some(({ fault }) => fault._tag === "Restart" && fault.downMs === 60_000), `seed ${seed}`)
     }
   })
 

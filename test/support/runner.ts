@@ -49,7 +49,7 @@ export const get = (url: string) =>
 export const ready = (port: number) =>
   Effect.tryPromise(() => fetch(`http://127.0.0.1:${port}/health/ready`).then((response) => response.ok))
 
-/** A receiver that may hold its answers, or take its time; it tells which messages came how often, and when at first. */
+/** A receiver that may hold its answers; it tells which messages came how often, and when at first. */
 export const receiver = Effect.acquireRelease(
   Effect.callback<{
     readonly port: number
@@ -57,8 +57,6 @@ export const receiver = Effect.acquireRelease(
     readonly firstAtMs: Map<string, number>
     readonly held: Array<ServerResponse>
     hold: boolean
-    /** How long an answer takes, in milliseconds. */
-    answersAfterMs: number
     readonly close: () => void
   }>((resume) => {
     const seen = new Map<string, number>()
@@ -69,7 +67,6 @@ export const receiver = Effect.acquireRelease(
       firstAtMs,
       held: new Array<ServerResponse>(),
       hold: false,
-      answersAfterMs: 0,
       close: () => {}
     }
     const server = createServer((request, response) => {
@@ -78,7 +75,7 @@ export const receiver = Effect.acquireRelease(
         seen.set(id, (seen.get(id) ?? 0) + 1)
         if (!firstAtMs.has(id)) firstAtMs.set(id, Date.now())
         if (state.hold) state.held.push(response)
-        else setTimeout(() => response.writeHead(204).end(), state.answersAfterMs)
+        else response.writeHead(204).end()
       })
     })
     state.close = () => {
