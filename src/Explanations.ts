@@ -146,6 +146,9 @@ const judge = (pair: Pair): Explanation => {
 const deliveryReason = ({ attemptCount, lastError, reason, status }: Delivery): string => {
   const attempts = `${attemptCount} attempt${attemptCount === 1 ? "" : "s"}`
   if (reason === "held") return "the subscription is disabled: the delivery waits until it is enabled"
+  if (reason === "code-missing") {
+    return "the runner that owns the event lacks the subscription's provider: the delivery waits for one that has it"
+  }
   return [`${status} after ${attempts}`, reason, lastError].filter((part) => part !== undefined).join("; ")
 }
 

@@ -259,9 +259,17 @@ export class Tables {
     return {
       ...none,
       status: work.attempts > work.retryBase ? "retrying" : "pending",
-      reason: this.isActive(work.subscriptionId) ? undefined : "held",
+      reason: !this.isActive(work.subscriptionId) ? "held" : this.#lacksCode(work) ? "code-missing" : undefined,
       nextAttemptAtMs: work.dueAtMs
     } as const
+  }
+
+  /** Whether the runner that owns a delivery's group says that it has other providers. */
+  #lacksCode({ message: { message }, subscriptionId }: Work): boolean {
+    const runnerId = this.#owners.get(`${workerGroup(message.eventId)}#0`)?.runnerId
+    const announced = runnerId === undefined ? undefined : this.announced.get(runnerId)
+    const providerId = this.subscriptions.get(subscriptionId)?.providerId
+    return announced !== undefined && providerId !== undefined && !announced.providers.includes(providerId)
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * `hookline plugins`: what each plugin of the runner brings.
  */
-import { Effect } from "effect"
+import { Console, Effect } from "effect"
 import { Command } from "effect/cli"
 import * as Output from "./Output.ts"
 import * as Remote from "./Remote.ts"
@@ -27,4 +27,9 @@ export const plugins = Command.make("plugins", Remote.flags, (given) =>
       ]),
       "The runner has no plugins: name their file with --config when it starts."
     )
+    for (const { id, missingOn = [] } of found.items) {
+      if (missingOn.length > 0) {
+        yield* Console.log(`The plugin ${id} is missing, in whole or in part, on ${missingOn.join(", ")}.`)
+      }
+    }
   })).pipe(Command.withDescription("Lists the plugins of the runner, with their events, hooks and providers"))

@@ -3,6 +3,7 @@
  */
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
+import { RunnerId } from "../Id.ts"
 import * as Page from "./Page.ts"
 import { NotFound } from "./Problem.ts"
 
@@ -14,7 +15,9 @@ export const PluginView = Schema.Struct({
   /** The ids of its events. */
   events: Schema.Array(Schema.String),
   /** The ids of its providers. */
-  providers: Schema.Array(Schema.String)
+  providers: Schema.Array(Schema.String),
+  /** The runners alive that lack one of its hooks or providers; left out where the database does not tell. */
+  missingOn: Schema.optionalKey(Schema.Array(RunnerId))
 }).annotate({ identifier: "Plugin" })
 
 /** @category schemas @since 0.1.0 */

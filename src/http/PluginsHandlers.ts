@@ -3,6 +3,8 @@
  */
 import { Effect, JsonSchema, Layer, Result, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
+import type { Member } from "../Member.ts"
+import { Members } from "../Members.ts"
 import * as Nearest from "../Nearest.ts"
 import { type RegisteredProvider, type Registration, Registry } from "../Registry.ts"
 import * as SecretFields from "../SecretFields.ts"
@@ -14,10 +16,20 @@ const plugins = HttpApiBuilder.group(
   "plugins",
   Effect.fnUntraced(function*(handlers) {
     const registry = yield* Registry
-    return handlers.handle(
-      "list",
-      () => Effect.map(registry.plugins, (found) => ({ items: found.map(plugin), nextCursor: null }))
-    )
+    const { overview } = yield* Members
+    const alive = Effect.map(overview, ({ members }) => members.filter((member) => member.alive))
+    return handlers.handle("list", () =>
+      Effect.gen(function*() {
+        const found = yield* registry.plugins
+        const runners = yield* Effect.orElseSucceed(alive, () => undefined)
+        return {
+          items: found.map((item) => ({
+            ...plugin(item),
+            ...(runners === undefined ? {} : { missingOn: runners.filter(lacks(item)).map(({ id }) => id) })
+          })),
+          nextCursor: null
+        }
+      }))
   })
 )
 
@@ -50,6 +62,13 @@ const providers = HttpApiBuilder.group(
 export const layer = Layer.mergeAll(plugins, providers)
 
 // --- internal ---
+
+/** Whether a runner says that it lacks some of a plugin's code. */
+const lacks = ({ hooks, pluginId, providers }: Registration) => ({ announced }: Member) =>
+  announced !== undefined && !(
+    hooks.every(({ id }) => announced.events.includes(`${pluginId}.${id}`)) &&
+    providers.every(({ id }) => announced.providers.includes(`${pluginId}.${id}`))
+  )
 
 const plugin = ({ events, hooks, pluginId, providers }: Registration) => {
   const exposed = new Set(events.map((event) => event.hook))

@@ -33,7 +33,10 @@ const problem = (name: string, status: number, title: string, detail: string) =>
 
 const live = HttpRouter.add("GET", "/health/live", Effect.succeed(HttpServerResponse.jsonUnsafe({ status: "live" })))
 
-/** Ready means that this runner does what is due, and that the API can read. */
+/**
+ * Ready means that this runner does what is due, and that the API can read. What it lacks the code of is told and makes it no
+ * less ready: one subscription of a plugin that was taken out would take every runner from its balancer.
+ */
 const ready = HttpRouter.add(
   "GET",
   "/health/ready",
@@ -43,7 +46,9 @@ const ready = HttpRouter.add(
     const readiness = yield* members.readiness
     if (!readiness.ready) return problem("not-ready", 503, "Not ready", readiness.reason)
     yield* storage.listSubscriptions({}, { cursor: undefined, limit: 1 })
-    return HttpServerResponse.jsonUnsafe({ status: "ready" })
+    const { codeMissing, self } = yield* members.overview
+    const lacks = codeMissing.filter(({ runnerIds }) => runnerIds.includes(self)).map(({ id, kind }) => ({ kind, id }))
+    return HttpServerResponse.jsonUnsafe({ status: "ready", ...(lacks.length === 0 ? {} : { codeMissing: lacks }) })
   }).pipe(
     Effect.timeout("2 seconds"),
     Effect.catch(() => Effect.succeed(problem("not-ready", 503, "Not ready", "The database does not answer.")))

@@ -192,11 +192,14 @@ const unfinished = (sql: PgClient.PgClient) =>
     w.subscription_id as subscription_key, w.subscription_id::text, w.tenant_id,
     case when s.deleted_at is not null then 'cancelled' when w.attempts > w.retry_base then 'retrying' else 'pending' end
       as status,
-    case when s.deleted_at is not null then 'deleted' when not s.enabled then 'held' end as reason,
+    case when s.deleted_at is not null then 'deleted' when not s.enabled then 'held'
+      when not r.announced -> 'providers' @> to_jsonb(s.provider_id) then 'code-missing' end as reason,
     w.attempts::int as attempts,
     case when s.deleted_at is null then ${sql.literal(PgRows.ms("w.due_at"))} end as due_at,
     null::text as external_id, w.last_error, null::float8 as completed_at
-    from hookline.work w join hookline.subscriptions s on s.id = w.subscription_id`
+    from hookline.work w join hookline.subscriptions s on s.id = w.subscription_id
+    left join hookline.owners o on o.worker_group = w.worker_group and o.partition = 0
+    left join hookline.runners r on r.id = o.runner_id`
 
 const finished = (sql: PgClient.PgClient) =>
   sql`select d.id as key, d.id::text as id, d.message_id as message_key, d.message_id::text, d.event_id,

@@ -6,7 +6,7 @@ import { Effect } from "effect"
 import * as Id from "../Id.ts"
 import type { Announcement } from "../Member.ts"
 import { workerGroup } from "../Message.ts"
-import { type Cases, hourMs, make } from "./StorageSuiteWorld.ts"
+import { type Cases, hourMs, make, routed } from "./StorageSuiteWorld.ts"
 
 const words: Announcement = {
   address: "10.0.0.1:4000",
@@ -65,6 +65,19 @@ export const membership: Cases = {
       assert.deepStrictEqual(yield* page(one.workerGroup, 1), [{ ...two, runnerId: undefined }])
     }
   ),
+  "a delivery whose group's owner says that it lacks the provider waits for that reason": Effect.gen(function*() {
+    const { delivery, ids: [id], runnerId, storage, subscription } = yield* routed(1, { leaseMs: hourMs })
+    if (!id) return yield* Effect.die("no delivery was made")
+    const reason = Effect.map(delivery(id), (found) => found.delivery.reason)
+    assert.isUndefined(yield* reason)
+    yield* storage.announce(runnerId, words)
+    assert.strictEqual(yield* reason, "code-missing")
+    yield* storage.updateSubscription(subscription.id, (current) => ({ ...current, enabled: false }))
+    assert.strictEqual(yield* reason, "held")
+    yield* storage.updateSubscription(subscription.id, (current) => ({ ...current, enabled: true }))
+    yield* storage.announce(runnerId, { ...words, providers: [...words.providers, subscription.providerId] })
+    assert.isUndefined(yield* reason)
+  }),
   "the providers of enabled subscriptions are needed, with how many need each, in the order of their ids": Effect.gen(
     function*() {
       const { storage, subscription, tenantId } = yield* make
