@@ -3,7 +3,7 @@ import { Clock, Context, Effect, Fiber, Layer, Schedule, Scope } from "effect"
 import { createServer } from "node:net"
 import * as Cluster from "../support/cluster.ts"
 import { exited, hookline, kill, until } from "../support/process.ts"
-import { receiver } from "../support/runner.ts"
+import { get, receiver } from "../support/runner.ts"
 import { listening } from "../support/served.ts"
 
 type Runner = Effect.Success<ReturnType<Effect.Success<typeof Cluster.make>["start"]>>
@@ -184,6 +184,11 @@ describe("a runner without the code of the others", () => {
               kind === "event" && runnerIds.includes(bare.id)
             ))
         )
+        const plugins = yield* get(`${whole.url}/plugins`)
+        assert.include(plugins.text, `"missingOn":["${bare.id}"]`)
+        const health = yield* get(`http://127.0.0.1:${bare.port}/health/ready`)
+        assert.strictEqual(health.status, 200)
+        assert.include(health.text, `"codeMissing":[{"kind":`)
         yield* kill(bare.child, "SIGTERM")
         yield* exited(bare.child)
         yield* delivered(whole, ids)

@@ -61,7 +61,8 @@ describe("the typed client", () => {
             { id: "broken", eventId: "incident.broken", exposed: true }
           ],
           events: ["incident.incident.created", "incident.broken"],
-          providers: []
+          providers: [],
+          missingOn: []
         })
         const providers = yield* api.providers.list()
         assert.deepStrictEqual(providers.items.map((item) => item.id).sort(), ["test.endpoint", "webhook.webhook"])
