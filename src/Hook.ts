@@ -2,8 +2,11 @@
  * Hooks: typed channels that plugins own. A hook is a pure value; its channel lives in the `Hooks` service, one per runtime.
  * `emit` makes a durable message of a payload, `emitLocal` and `stream` stay in this process.
  */
-import { Context, Effect, Schema, Stream } from "effect"
+import { Context, Effect, Layer, Schema, Stream } from "effect"
+import { defaultRetry, PluginScope, type Received } from "./Handler.ts"
 import type { MessageId } from "./Id.ts"
+import { PermanentError } from "./Provider.ts"
+import type { RetrySchedule } from "./RetrySchedule.ts"
 import type { StorageUnavailable } from "./StorageError.ts"
 
 // -- models
@@ -214,3 +217,96 @@ export const emitLocal = <A>(
  */
 export const stream = <A>(hook: Hook<A>): Stream.Stream<A, HookNotRegistered, Hooks> =>
   Stream.unwrap(Effect.map(Hooks, (hooks) => hooks.stream(hook)))
+
+/**
+ * How a handler hears of a hook: `local` in this process alone, at most once; `work-queue` in one of the processes that have
+ * the handler, durably, retried by a schedule.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type On =
+  | { readonly mode: "local" }
+  | {
+    readonly mode: "work-queue"
+    /** The queue's name within the plugin; two queues on one hook each get every message. */
+    readonly workerGroup: string
+    /** Three attempts when left out. */
+    readonly retry?: RetrySchedule
+  }
+
+/**
+ * Layer of a handler, for the `handlers` of a plugin. It is up when `Hookline.layer` is.
+ *
+ * **Details**
+ *
+ * `local` hears `emit` after its commit, and `emitLocal`, one payload after the other. A failure is logged, and the next
+ * payload comes; other listeners don't notice.
+ *
+ * `work-queue` is a delivery like those to webhooks: it is in the delivery log, is retried, and waits as `failed` for a retry
+ * by hand when its schedule is exhausted. The payload is the one that was emitted, before an event's transform; the hook
+ * need not be an event. A failure with `Provider.PermanentError` is not retried. What takes longer than
+ * `Limits.attemptTimeoutMs` is interrupted.
+ *
+ * **Gotchas**
+ *
+ * A work queue calls its handler at least once: again where the process ended, or lost the database, before the outcome was
+ * recorded. `Received.messageId` stays the same. Messages of one queue are handled concurrently and in no order. A queue
+ * whose handler was taken out of the code goes on collecting messages, which wait for `code-missing`: disable or delete its
+ * subscription.
+ *
+ * A `local` handler that falls behind by the hook's capacity misses payloads, as its `overflow` says.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export function on<A, E, R>(
+  hook: Hook<A>,
+  handler: (payload: A) => Effect.Effect<unknown, E, R>,
+  options: Extract<On, { readonly mode: "local" }>
+): Layer.Layer<never, never, PluginScope | R>
+export function on<A, E, R>(
+  hook: Hook<A>,
+  handler: (payload: A, received: Received) => Effect.Effect<unknown, E, R>,
+  options: Extract<On, { readonly mode: "work-queue" }>
+): Layer.Layer<never, never, PluginScope | R>
+export function on<A, E, R>(
+  hook: Hook<A>,
+  handler: (payload: A, ...received: ReadonlyArray<Received>) => Effect.Effect<unknown, E, R>,
+  options: On
+): Layer.Layer<never, never, PluginScope | R> {
+  return Layer.effectDiscard(Effect.gen(function*() {
+    const plugin = yield* PluginScope
+    const context = yield* Effect.context<R>()
+    if (options.mode === "local") {
+      const handle = (payload: A) =>
+        Effect.suspend(() => handler(payload)).pipe(
+          Effect.catchCause((cause) => Effect.logError(`A handler of the hook "${hook.id}" failed`, cause)),
+          Effect.provideContext(context)
+        )
+      yield* plugin.add({ mode: options.mode, hook, listen: Stream.runForEach(stream(hook), handle) })
+    } else {
+      const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(hook.payload))
+      yield* plugin.add({
+        mode: options.mode,
+        hook,
+        workerGroup: options.workerGroup,
+        retry: options.retry ?? defaultRetry,
+        handle: (payloadJson, received) =>
+          Effect.mapError(decode(payloadJson), undecodable).pipe(
+            Effect.flatMap((payload) => Effect.asVoid(handler(payload, received))),
+            Effect.provideContext(context)
+          )
+      })
+    }
+  }))
+}
+
+// --- internal ---
+
+/** The message is older than the schema. */
+const undecodable = (error: Schema.SchemaError) =>
+  new PermanentError({
+    code: "PayloadRefused",
+    message: `The payload is not what the hook's schema says: ${error.message}`
+  })

@@ -8,6 +8,7 @@ import * as Cluster from "./Cluster.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import * as Dispatchers from "./Dispatchers.ts"
 import * as Explanations from "./Explanations.ts"
+import * as Handlers from "./Handlers.ts"
 import type { Hooks } from "./Hook.ts"
 import * as HooksLive from "./Hooks.ts"
 import * as Live from "./Live.ts"
@@ -50,7 +51,8 @@ export const layer = <E, R, E2 = never, R2 = never>(options: {
   E | E2 | PluginError,
   Storage | Secrets | R2 | Exclude<R, Registry.Registry>
 > =>
-  Layer.mergeAll(HooksLive.layer, Maintenance.layer, Explanations.layer, Members.layer, Previews.layer).pipe(
+  Layer.mergeAll(Handlers.layer, Maintenance.layer, Explanations.layer, Members.layer, Previews.layer).pipe(
+    Layer.provideMerge(HooksLive.layer),
     Layer.provideMerge(Subscriptions.layer),
     Layer.provideMerge(Cluster.member),
     Layer.provideMerge(Dispatcher.layer),

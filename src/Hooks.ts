@@ -18,7 +18,7 @@ import {
 } from "./Hook.ts"
 import * as Id from "./Id.ts"
 import { Limits } from "./Limits.ts"
-import { defaultTenant, type Message, workerGroup } from "./Message.ts"
+import { allTenants, defaultTenant, type Message, workerGroup } from "./Message.ts"
 import { Registry } from "./Registry.ts"
 import * as SchemaErrors from "./SchemaErrors.ts"
 import { type AppendError, OutcomeUnknown, Storage, StorageUnavailable } from "./Storage.ts"
@@ -65,6 +65,13 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
       const payloadJson = yield* encode(eventId, hook, payload, limits.payloadBytes)
       const orderingKey = options.orderingKey ?? (yield* keyOf(eventId, hook, payload))
       const tenantId = options.tenantId ?? defaultTenant
+      if (tenantId === allTenants) {
+        return yield* new PayloadRefused({
+          eventId,
+          path: "tenantId",
+          message: `Expected a tenant: "${allTenants}" stands for all of them`
+        })
+      }
       for (const [path, key] of Object.entries({ ...options, tenantId, orderingKey })) {
         const complaint = key === undefined ? undefined : refuseKey(key, limits.keyLength)
         if (complaint) return yield* new PayloadRefused({ eventId, path, message: complaint })

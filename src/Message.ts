@@ -14,6 +14,14 @@ import type { MessageId } from "./Id.ts"
 export const defaultTenant = "default"
 
 /**
+ * The tenant of Hookline's own subscriptions, which hear of the messages of all; nobody else's.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const allTenants = "*"
+
+/**
  * A message as it is appended.
  *
  * @category models
@@ -26,6 +34,8 @@ export interface Message {
   readonly orderingKey: string | undefined
   /** The payload as JSON text, encoded with the hook's schema. */
   readonly payloadJson: string
+  /** As it was emitted, where `payloadJson` is what the event's transform has made of it. */
+  readonly emittedJson?: string
 }
 
 /**

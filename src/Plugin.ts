@@ -3,13 +3,14 @@
  * plugins are in.
  */
 import { type Context, Effect, Layer } from "effect"
+import { type Handler, PluginScope } from "./Handler.ts"
 import type { AnyHook } from "./Hook.ts"
 import type { IntegrationEvent } from "./IntegrationEvent.ts"
 import type { Attempt, Provider } from "./Provider.ts"
 import { type PluginError, Registry } from "./Registry.ts"
 
 /**
- * Makes a plugin of hooks, events and providers. `R` is what its providers need.
+ * Makes a plugin of hooks, events, providers and handlers. `R` is what its providers and handlers need.
  *
  * **Gotchas**
  *
@@ -18,19 +19,26 @@ import { type PluginError, Registry } from "./Registry.ts"
  * @category constructors
  * @since 0.1.0
  */
-export const make = <R = never>(pluginId: string, options: {
+export const make = <R = never, E = never, RH = never>(pluginId: string, options: {
   readonly hooks?: ReadonlyArray<AnyHook>
   readonly events?: ReadonlyArray<IntegrationEvent>
   readonly providers?: ReadonlyArray<Provider<R>>
-}): Layer.Layer<never, PluginError, Registry | R> =>
+  /** Made with `Hook.on`; of the plugin's own hooks, or of other plugins'. */
+  readonly handlers?: ReadonlyArray<Layer.Layer<never, E, RH>>
+}): Layer.Layer<never, PluginError | E, Registry | R | Exclude<RH, PluginScope>> =>
   Layer.effectDiscard(Effect.gen(function*() {
     const registry = yield* Registry
     const context = yield* Effect.context<R>()
+    const handlers: Array<Handler> = []
+    const scope = Layer.succeed(PluginScope, { add: (handler) => Effect.sync(() => void handlers.push(handler)) })
+    // One after the other: in the order in which they are named.
+    for (const handler of options.handlers ?? []) yield* Layer.build(Layer.provide(handler, scope))
     yield* registry.register({
       pluginId,
       hooks: options.hooks ?? [],
       events: options.events ?? [],
-      providers: (options.providers ?? []).map((provider) => provide(provider, context))
+      providers: (options.providers ?? []).map((provider) => provide(provider, context)),
+      handlers
     })
   }))
 

@@ -95,6 +95,8 @@ export interface Attempt {
     readonly timestampMs: number
     /** The payload after the event's transform, as JSON text: encoded once, sent as it is. */
     readonly payloadJson: string
+    /** The payload as it was emitted, where the event's transform has made another of it. */
+    readonly emittedJson?: string
   }
   readonly subscription: { readonly id: SubscriptionId; readonly name: string }
   /** The subscription's signing secrets that are active now (`whsec_…`), newest first. */

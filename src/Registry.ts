@@ -2,11 +2,12 @@
  * The registry: what the plugins of this runtime bring. It takes plugins while the program is built and seals when the
  * engine starts; a duplicate, a malformed or a reserved id is an error at start that names both sides.
  */
-import { Context, Effect, JsonSchema, Layer, Schema } from "effect"
+import { Cause, Context, Effect, JsonSchema, Layer, Schema } from "effect"
+import * as Handler from "./Handler.ts"
 import type { AnyHook } from "./Hook.ts"
 import type { IntegrationEvent } from "./IntegrationEvent.ts"
 import * as PayloadProperties from "./PayloadProperties.ts"
-import type { Provider } from "./Provider.ts"
+import { type Provider, ProviderError, RetryableError } from "./Provider.ts"
 import type { RetrySchedule } from "./RetrySchedule.ts"
 import * as SecretFields from "./SecretFields.ts"
 
@@ -49,7 +50,17 @@ export interface RegisteredProvider {
   readonly supportedEvents: ReadonlyArray<string> | undefined
   readonly retry: RetrySchedule | undefined
   readonly bind: Provider<never>["bind"]
+  /** The work queue that it stands for; subscriptions to it are Hookline's own. */
+  readonly queue: WorkQueue | undefined
 }
+
+/**
+ * A handler with mode `work-queue`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type WorkQueue = Extract<Handler.Handler, { readonly mode: "work-queue" }>
 
 /**
  * What one plugin brings.
@@ -61,7 +72,10 @@ export interface Registration {
   readonly pluginId: string
   readonly hooks: ReadonlyArray<AnyHook>
   readonly events: ReadonlyArray<IntegrationEvent>
-  readonly providers: ReadonlyArray<Omit<RegisteredProvider, "providerId" | "pluginId"> & { readonly id: string }>
+  readonly providers: ReadonlyArray<
+    Omit<RegisteredProvider, "providerId" | "pluginId" | "queue"> & { readonly id: string }
+  >
+  readonly handlers: ReadonlyArray<Handler.Handler>
 }
 
 /**
@@ -83,8 +97,8 @@ export class PluginError extends Schema.TaggedError<PluginError>()("PluginError"
  */
 export class Registry extends Context.Service<Registry, {
   readonly register: (registration: Registration) => Effect.Effect<void, PluginError>
-  /** Ends registration; a later one fails. */
-  readonly seal: Effect.Effect<void>
+  /** Ends registration; a later one fails, and so does this where a handler's hook is of no plugin. */
+  readonly seal: Effect.Effect<void, PluginError>
   readonly plugins: Effect.Effect<ReadonlyArray<Registration>>
   /** In the order of their ids. */
   readonly events: Effect.Effect<ReadonlyArray<RegisteredEvent>>
@@ -143,7 +157,28 @@ export const layer: Layer.Layer<Registry> = Layer.sync(Registry, () => {
           `brings the provider "${id}", whose ${unsealable} is secret but no text: only texts are sealed.`
         )
       }
-      providers.set(providerId, { ...provider, providerId, pluginId })
+      providers.set(providerId, { ...provider, providerId, pluginId, queue: undefined })
+    }
+    const queues = new Map<string, string>()
+    for (const handler of registration.handlers) {
+      if (handler.mode !== "work-queue") continue
+      const { hook, workerGroup } = handler
+      checkLocalId(pluginId, "work queue", workerGroup)
+      const other = queues.get(workerGroup)
+      if (other !== undefined) {
+        throw problem(
+          pluginId,
+          `names two work queues "${workerGroup}": on the hook "${other}" and on the hook "${hook.id}". ` +
+            "Each needs a workerGroup of its own."
+        )
+      }
+      queues.set(workerGroup, hook.id)
+      const id = Handler.providerId(workerGroup)
+      const providerId = `${pluginId}.${id}`
+      if (providers.has(providerId)) {
+        throw problem(pluginId, `brings a provider with the id "${id}", which its work queue "${workerGroup}" needs.`)
+      }
+      providers.set(providerId, queueProvider(pluginId, handler))
     }
     registrations.set(pluginId, registration)
   }
@@ -189,8 +224,17 @@ export const layer: Layer.Layer<Registry> = Layer.sync(Registry, () => {
         catch: (error) =>
           error instanceof PluginError ? error : problem(registration.pluginId, `can't be registered: ${error}`)
       }),
-    seal: Effect.sync(() => {
+    seal: Effect.suspend(() => {
       sealed = true
+      for (const { handlers, pluginId } of registrations.values()) {
+        const stray = handlers.find(({ hook }) => !hooksByValue.has(hook))
+        if (stray) {
+          return Effect.fail(
+            problem(pluginId, `handles the hook "${stray.hook.id}", but no plugin brings it. Add it to hooks.`)
+          )
+        }
+      }
+      return Effect.void
     }),
     plugins: Effect.sync(() => [...registrations.values()]),
     events: Effect.sync(() => byId(events.values())),
@@ -229,10 +273,51 @@ const checkLocalId = (pluginId: string, kind: string, id: string) => {
   }
 }
 
+/** A work queue as the engine sees it: a provider whose endpoint is the handler. */
+const queueProvider = (pluginId: string, queue: WorkQueue): RegisteredProvider => {
+  const id = Handler.providerId(queue.workerGroup)
+  return {
+    providerId: `${pluginId}.${id}`,
+    pluginId,
+    displayName: `Work queue ${queue.workerGroup}`,
+    description: undefined,
+    config: Schema.Struct({}),
+    supportedEvents: undefined,
+    retry: queue.retry,
+    queue,
+    bind: () =>
+      Effect.succeed({
+        check: Effect.void,
+        deliver: ({ message, number }) =>
+          queue.handle(message.emittedJson ?? message.payloadJson, {
+            eventId: message.eventId,
+            messageId: message.id,
+            tenantId: message.tenantId,
+            timestampMs: message.timestampMs,
+            attempt: number
+          }).pipe(
+            Effect.as({}),
+            Effect.catchCause((cause) => Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(failed(cause)))
+          )
+      })
+  }
+}
+
+const isProviderError = Schema.is(ProviderError)
+
+/** A handler's own error is one that may pass, unless it says in a provider's terms what it is. */
+const failed = (cause: Cause.Cause<unknown>): ProviderError => {
+  const error = Cause.squash(cause)
+  return isProviderError(error)
+    ? error
+    : new RetryableError({ code: "HandlerFailed", message: error instanceof Error ? error.message : String(error) })
+}
+
 const inventory = (registration: Registration): string => {
   const names = [
     ...registration.hooks.map((hook) => `hook ${hook.id}`),
-    ...registration.providers.map((provider) => `provider ${provider.id}`)
+    ...registration.providers.map((provider) => `provider ${provider.id}`),
+    ...registration.handlers.map(({ hook, mode }) => `${mode} handler of ${hook.id}`)
   ]
   return names.length === 0 ? "nothing" : names.join(", ")
 }

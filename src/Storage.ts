@@ -359,6 +359,14 @@ export interface Administration {
   readonly createSubscription: (
     subscription: Omit<Subscription, "version">
   ) => Effect.Effect<number, StorageUnavailable>
+  /**
+   * Stores a subscription of Hookline's own unless there is one of its tenant and provider, to which the change is applied
+   * instead; returns what came of it. Two at once make one.
+   */
+  readonly ensureSubscription: (
+    subscription: Omit<Subscription, "version">,
+    change: (current: Subscription) => Subscription
+  ) => Effect.Effect<Subscription, StorageUnavailable>
   /** Applies a change to a subscription's current state and returns what came of it; none where there is no such one. */
   readonly updateSubscription: (
     id: SubscriptionId,

@@ -7,6 +7,7 @@ import { type DeliveryId, timeOf } from "./Id.ts"
 import type { Administration, DeliveryFilter, Owner, Page, RetryAnswer } from "./Storage.ts"
 import type { Work } from "./StorageMemoryLane.ts"
 import { cancelled, type Tables } from "./StorageMemoryTables.ts"
+import type { Subscription } from "./Subscription.ts"
 
 /**
  * Makes the verbs of administration.
@@ -20,13 +21,34 @@ export const make = (tables: Tables): Administration => ({ ...subscriptions(tabl
 
 type OfSubscriptions =
   | "createSubscription"
+  | "ensureSubscription"
   | "updateSubscription"
   | "deleteSubscription"
   | "getSubscription"
   | "listSubscriptions"
   | "claimants"
 
+/** Applies a change. */
+const changed = (tables: Tables, current: Subscription, change: (current: Subscription) => Subscription) => {
+  const wanted = change(current)
+  if (wanted === current) return current
+  const next = { ...wanted, version: ++tables.version }
+  tables.subscriptions.set(current.id, next)
+  return next
+}
+
 const subscriptions = (tables: Tables): Pick<Administration, OfSubscriptions> => ({
+  ensureSubscription: (subscription, change) =>
+    Effect.sync(() => {
+      for (const current of tables.subscriptions.values()) {
+        if (current.tenantId === subscription.tenantId && current.providerId === subscription.providerId) {
+          return changed(tables, current, change)
+        }
+      }
+      const next = { ...subscription, version: ++tables.version }
+      tables.subscriptions.set(subscription.id, next)
+      return next
+    }),
   createSubscription: (subscription) =>
     Effect.sync(() => {
       const version = ++tables.version
@@ -36,12 +58,7 @@ const subscriptions = (tables: Tables): Pick<Administration, OfSubscriptions> =>
   updateSubscription: (id, change) =>
     Effect.sync(() => {
       const current = tables.subscriptions.get(id)
-      if (!current) return Option.none()
-      const changed = change(current)
-      if (changed === current) return Option.some(current)
-      const next = { ...changed, version: ++tables.version }
-      tables.subscriptions.set(id, next)
-      return Option.some(next)
+      return current ? Option.some(changed(tables, current, change)) : Option.none()
     }),
   deleteSubscription: (id) =>
     Effect.sync(() => {

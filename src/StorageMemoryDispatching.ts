@@ -174,9 +174,13 @@ const firstSuspect = (
 const load = (tables: Tables, claims: Parameters<Dispatching["load"]>[0]): Loaded => ({
   messages: [...new Set(claims.map((claim) => claim.messageId))].flatMap((id) => {
     const stored = tables.messages.get(id)
-    return stored
-      ? [{ ...stored.message, payloadJson: stored.transformedJson ?? stored.message.payloadJson }]
-      : []
+    if (!stored) return []
+    const { message, transformedJson } = stored
+    return [
+      transformedJson === undefined
+        ? message
+        : { ...message, payloadJson: transformedJson, emittedJson: message.payloadJson }
+    ]
   }),
   attempts: claims.flatMap(({ deliveryId }) =>
     deliveryId === undefined

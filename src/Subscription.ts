@@ -5,6 +5,7 @@
 import type { Schema } from "effect"
 import type { Filter } from "./Filter.ts"
 import type { SubscriptionId } from "./Id.ts"
+import { allTenants } from "./Message.ts"
 import type { RetryJson } from "./RetrySchedule.ts"
 
 /**
@@ -88,6 +89,15 @@ export const matchesEvent = (pattern: string, eventId: string): boolean =>
     : pattern === eventId
 
 /**
+ * Tells whether a subscription is Hookline's own: it hears of a hook whether or not that is exposed as an event, and in
+ * the payload's original form.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isInternal = (self: Pick<Subscription, "tenantId">): boolean => self.tenantId === allTenants
+
+/**
  * Tells whether a subscription wants a message: same tenant, and one of its patterns matches the event.
  *
  * @category guards
@@ -97,4 +107,5 @@ export const wants = (
   self: Pick<Subscription, "tenantId" | "events">,
   message: { readonly tenantId: string; readonly eventId: string }
 ): boolean =>
-  self.tenantId === message.tenantId && self.events.some((pattern) => matchesEvent(pattern, message.eventId))
+  (isInternal(self) || self.tenantId === message.tenantId) &&
+  self.events.some((pattern) => matchesEvent(pattern, message.eventId))

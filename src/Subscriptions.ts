@@ -8,7 +8,7 @@ import * as Filter from "./Filter.ts"
 import * as Id from "./Id.ts"
 import type { SubscriptionId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
-import { defaultTenant } from "./Message.ts"
+import { allTenants, defaultTenant } from "./Message.ts"
 import * as Nearest from "./Nearest.ts"
 import { Registry } from "./Registry.ts"
 import { RetryJson } from "./RetrySchedule.ts"
@@ -18,7 +18,14 @@ import * as Secrets from "./Secrets.ts"
 import * as Signature from "./Signature.ts"
 import { Storage } from "./Storage.ts"
 import type { StorageUnavailable } from "./StorageError.ts"
-import { isEventPattern, matchesEvent, type SigningSecret, type Subscription, withEnabled } from "./Subscription.ts"
+import {
+  isEventPattern,
+  isInternal,
+  matchesEvent,
+  type SigningSecret,
+  type Subscription,
+  withEnabled
+} from "./Subscription.ts"
 
 // -- models
 
@@ -137,8 +144,13 @@ export class Subscriptions extends Context.Service<Subscriptions, {
     Filter.Filter,
     SubscriptionRefused
   >
-  /** Deletes a subscription; when it answers, no attempt of it begins any more. Unfinished deliveries end as `cancelled`. */
-  readonly remove: (id: SubscriptionId) => Effect.Effect<void, SubscriptionNotFound | StorageUnavailable>
+  /**
+   * Deletes a subscription; when it answers, no attempt of it begins any more. Unfinished deliveries end as `cancelled`. A
+   * work queue's is refused while its handler is there.
+   */
+  readonly remove: (
+    id: SubscriptionId
+  ) => Effect.Effect<void, SubscriptionNotFound | SubscriptionRefused | StorageUnavailable>
 }>()("hookline/Subscriptions") {}
 
 // -- layers
@@ -164,7 +176,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
       const provider = Effect.fnUntraced(function*(providerId: string) {
         const found = yield* registry.provider(providerId)
         if (found) return found
-        const known = (yield* registry.providers).map((item) => item.providerId)
+        const known = (yield* registry.providers).filter((item) => !item.queue).map((item) => item.providerId)
         return yield* refuse(
           "providerId",
           `There is no provider "${providerId}"; known are ${known.join(", ") || "none"}`
@@ -287,7 +299,16 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         yield* checkText("description", input.description ?? "", limits.descriptionLength)
         const tenantId = input.tenantId ?? defaultTenant
         yield* checkText("tenantId", tenantId, limits.keyLength)
+        if (tenantId === allTenants) {
+          return yield* refuse("tenantId", `Expected a tenant: "${allTenants}" stands for all of them`)
+        }
         const found = yield* provider(input.providerId)
+        if (found.queue) {
+          return yield* refuse(
+            "providerId",
+            `"${input.providerId}" is a work queue: the plugin's handler subscribes it`
+          )
+        }
         yield* checkEvents(input.events, found.supportedEvents)
         yield* checkConfig(input.providerId, input.config)
         const retry = yield* checkRetry(input.retry)
@@ -360,6 +381,14 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
 
       const update: Subscriptions["Service"]["update"] = Effect.fn("Subscriptions.update")(function*(id, change) {
         const current = yield* existing(id)
+        const { enabled: _, ...rest } = change
+        const [path] = Object.keys(rest)
+        if (isInternal(current) && path !== undefined) {
+          return yield* refuse(
+            path,
+            "It belongs to a work queue, whose handler says what it is: only enabled can be changed"
+          )
+        }
         const { config, filter, retry } = yield* checkChange(current, change)
         const now = yield* storage.now
         let overtaken = false
@@ -419,6 +448,13 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         list: (filter, page) => Effect.flatMap(storage.listSubscriptions(filter, page), Effect.forEach(view)),
         update,
         remove: Effect.fn("Subscriptions.remove")(function*(id) {
+          const current = yield* existing(id)
+          if ((yield* registry.provider(current.providerId))?.queue) {
+            return yield* refuse(
+              "id",
+              `${current.name} is a work queue that this program has the handler of: disable it`
+            )
+          }
           if (!(yield* storage.deleteSubscription(id))) return yield* new SubscriptionNotFound({ id })
           yield* dispatchers.confirm({ id, version: Number.MAX_SAFE_INTEGER })
         })

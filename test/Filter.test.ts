@@ -570,7 +570,8 @@ const eventsOf = Effect.gen(function*() {
       IntegrationEvent.make(grown, { displayName: "Grown" }),
       IntegrationEvent.make(changed, { displayName: "Changed", transformPayload: ({ title }) => ({ subject: title }) })
     ],
-    providers: []
+    providers: [],
+    handlers: []
   })
   const [transformed, incidentCreated, treeGrown] = yield* registry.events
   if (!transformed || !incidentCreated || !treeGrown) throw new Error("the events are missing")

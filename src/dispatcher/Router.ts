@@ -12,7 +12,7 @@ import * as Monotonic from "../Monotonic.ts"
 import { Registry } from "../Registry.ts"
 import { type NewDelivery, type Routing, Storage, type Unrouted } from "../Storage.ts"
 import type { RowRefused, StorageUnavailable } from "../StorageError.ts"
-import type { Subscription } from "../Subscription.ts"
+import { isInternal, type Subscription } from "../Subscription.ts"
 import * as Lane from "./Lane.ts"
 import * as State from "./State.ts"
 import type { Matching, Subscribed } from "./Subscribed.ts"
@@ -67,7 +67,9 @@ export const make = Effect.fnUntraced(function*(
     const bound = new Map<string, { readonly item: Transformed; readonly subscriptionVersion: number }>()
     for (const item of batch) {
       const { message } = item
-      const wanting = item.error === undefined && item.exposed ? subscribed.matching(message) : []
+      const wanting = item.error === undefined
+        ? subscribed.matching(message).filter(({ subscription }) => item.exposed || isInternal(subscription))
+        : []
       const matching = yield* passing(item, wanting)
       // A fan-out too large for one statement with others goes alone.
       if (deliveries.length > 0 && deliveries.length + matching.length > limits.routeDeliveries) break
@@ -207,7 +209,11 @@ const readyOf = (
   found: { readonly item: Transformed; readonly subscriptionVersion: number }
 ): Lane.Ready => {
   const { item } = found
-  const message: Message = { ...item.message, payloadJson: item.payloadJson }
+  const message: Message = {
+    ...item.message,
+    payloadJson: item.payloadJson,
+    ...(item.transformed ? { emittedJson: item.message.payloadJson } : {})
+  }
   return {
     group: item.group,
     message,

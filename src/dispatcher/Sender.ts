@@ -11,7 +11,7 @@ import { Delivered, ProviderError, RetryableError } from "../Provider.ts"
 import { Registry } from "../Registry.ts"
 import * as RetrySchedule from "../RetrySchedule.ts"
 import { type Outcome, Storage } from "../Storage.ts"
-import type { Subscription } from "../Subscription.ts"
+import { isInternal, type Subscription } from "../Subscription.ts"
 import * as Lane from "./Lane.ts"
 import * as State from "./State.ts"
 import type { Subscribed } from "./Subscribed.ts"
@@ -51,7 +51,9 @@ export const make = Effect.fnUntraced(function*(
     Effect.map(registry.event(eventId), (event) =>
       subscription.retry
         ? RetrySchedule.fromJson(subscription.retry)
-        : event?.retry ?? binding?.providerRetry ?? RetrySchedule.standardWebhooks)
+        // An event's schedule is for systems outside.
+        : (isInternal(subscription) ? undefined : event?.retry) ?? binding?.providerRetry ??
+          RetrySchedule.standardWebhooks)
 
   const conclude = Effect.fnUntraced(function*(
     ready: Lane.Ready,
@@ -145,7 +147,8 @@ export const make = Effect.fnUntraced(function*(
                 eventId: message.eventId,
                 tenantId: message.tenantId,
                 timestampMs: timestampMs(message),
-                payloadJson: message.payloadJson
+                payloadJson: message.payloadJson,
+                ...(message.emittedJson === undefined ? {} : { emittedJson: message.emittedJson })
               },
               subscription: { id: subscription.id, name: subscription.name },
               signingSecrets: binding.signingSecrets

@@ -259,7 +259,7 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
   HttpApiEndpoint.delete("remove", "/subscriptions/:id", {
     ...id,
     success: HttpApiSchema.NoContent,
-    error: [NotFound, Unavailable]
+    error: changing
   }),
   HttpApiEndpoint.post("preview", "/subscriptions/preview", {
     payload: PreviewInput,

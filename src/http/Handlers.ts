@@ -211,7 +211,7 @@ const subscriptions = HttpApiBuilder.group(
       .handle(
         "remove",
         ({ params }) =>
-          Effect.flatMap(subscriptionIdOf(params.id), (id) => Effect.mapError(service.remove(id), missing))
+          Effect.flatMap(subscriptionIdOf(params.id), (id) => Effect.mapError(service.remove(id), changed))
       )
       .handle("preview", ({ payload: { config, providerId, subscriptionId, ...sample } }) =>
         Effect.gen(function*() {

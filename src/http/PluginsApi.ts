@@ -16,7 +16,13 @@ export const PluginView = Schema.Struct({
   events: Schema.Array(Schema.String),
   /** The ids of its providers. */
   providers: Schema.Array(Schema.String),
-  /** The runners alive that lack one of its hooks or providers; left out where the database does not tell. */
+  /** What it does itself when hooks are emitted, its own or other plugins'. */
+  handlers: Schema.Array(Schema.Struct({
+    mode: Schema.Literals(["local", "work-queue"]),
+    eventId: Schema.String,
+    workerGroup: Schema.optionalKey(Schema.String)
+  })),
+  /** The runners alive that lack one of its hooks, providers or work queues; left out where the database does not tell. */
   missingOn: Schema.optionalKey(Schema.Array(RunnerId))
 }).annotate({ identifier: "Plugin" })
 

@@ -3,6 +3,8 @@
  */
 import { Effect, JsonSchema, Layer, Result, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
+import * as Handler from "../Handler.ts"
+import type { AnyHook } from "../Hook.ts"
 import type { Member } from "../Member.ts"
 import { Members } from "../Members.ts"
 import * as Nearest from "../Nearest.ts"
@@ -21,10 +23,11 @@ const plugins = HttpApiBuilder.group(
     return handlers.handle("list", () =>
       Effect.gen(function*() {
         const found = yield* registry.plugins
+        const eventIds = new Map((yield* registry.hooks).map(({ eventId, hook }) => [hook, eventId]))
         const runners = yield* Effect.orElseSucceed(alive, () => undefined)
         return {
           items: found.map((item) => ({
-            ...plugin(item),
+            ...plugin(item, (hook) => eventIds.get(hook) ?? hook.id),
             ...(runners === undefined ? {} : { missingOn: runners.filter(lacks(item)).map(({ id }) => id) })
           })),
           nextCursor: null
@@ -38,17 +41,19 @@ const providers = HttpApiBuilder.group(
   "providers",
   Effect.fnUntraced(function*(handlers) {
     const registry = yield* Registry
+    // A work queue is subscribed by its handler alone.
+    const choosable = Effect.map(registry.providers, (found) => found.filter((item) => !item.queue))
     return handlers
       .handle(
         "list",
-        () => Effect.map(registry.providers, (found) => ({ items: found.map(provider), nextCursor: null }))
+        () => Effect.map(choosable, (found) => ({ items: found.map(provider), nextCursor: null }))
       )
       .handle("get", ({ params: { id } }) =>
         Effect.gen(function*() {
-          const found = yield* registry.provider(id)
+          const known = yield* choosable
+          const found = known.find((item) => item.providerId === id)
           if (found) return provider(found)
-          const known = (yield* registry.providers).map((item) => item.providerId)
-          return yield* new NotFound({ detail: `There is no provider "${id}"${Nearest.suggestion(id, known)}` })
+          return yield* new NotFound({ detail: `There is no provider "${id}"${Nearest.suggestion(id, ids(known))}` })
         }))
   })
 )
@@ -63,20 +68,35 @@ export const layer = Layer.mergeAll(plugins, providers)
 
 // --- internal ---
 
-/** Whether a runner says that it lacks some of a plugin's code. */
-const lacks = ({ hooks, pluginId, providers }: Registration) => ({ announced }: Member) =>
-  announced !== undefined && !(
-    hooks.every(({ id }) => announced.events.includes(`${pluginId}.${id}`)) &&
-    providers.every(({ id }) => announced.providers.includes(`${pluginId}.${id}`))
-  )
+/** The event id of a hook, which may be another plugin's. */
+type EventIds = (hook: AnyHook) => string
 
-const plugin = ({ events, hooks, pluginId, providers }: Registration) => {
+/** Whether a runner says that it lacks some of a plugin's code. */
+const lacks = ({ handlers, hooks, pluginId, providers }: Registration) => ({ announced }: Member) => {
+  const needed = [
+    ...providers.map(({ id }) => id),
+    ...handlers.flatMap((handler) => handler.mode === "work-queue" ? [Handler.providerId(handler.workerGroup)] : [])
+  ]
+  return announced !== undefined && !(
+    hooks.every(({ id }) => announced.events.includes(`${pluginId}.${id}`)) &&
+    needed.every((id) => announced.providers.includes(`${pluginId}.${id}`))
+  )
+}
+
+const ids = (found: ReadonlyArray<RegisteredProvider>) => found.map((item) => item.providerId)
+
+const plugin = ({ events, handlers, hooks, pluginId, providers }: Registration, eventIds: EventIds) => {
   const exposed = new Set(events.map((event) => event.hook))
   return {
     id: pluginId,
     hooks: hooks.map((hook) => ({ id: hook.id, eventId: `${pluginId}.${hook.id}`, exposed: exposed.has(hook) })),
     events: events.map((event) => `${pluginId}.${event.hook.id}`),
-    providers: providers.map(({ id }) => `${pluginId}.${id}`)
+    providers: providers.map(({ id }) => `${pluginId}.${id}`),
+    handlers: handlers.map((handler) => ({
+      mode: handler.mode,
+      eventId: eventIds(handler.hook),
+      ...(handler.mode === "work-queue" ? { workerGroup: handler.workerGroup } : {})
+    }))
   }
 }
 

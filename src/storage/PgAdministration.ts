@@ -46,6 +46,17 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
       ([row]) => row === undefined ? Option.none() : Option.some(PgRows.subscription(row))
     )
 
+  /** Applies a change within a transaction that holds the lock. */
+  const changed = Effect.fnUntraced(function*(current: Subscription, change: (current: Subscription) => Subscription) {
+    const wanted = change(current)
+    if (wanted === current) return current
+    const version = yield* bump
+    const next = { ...wanted, version }
+    yield* sql`update hookline.subscriptions set ${columns} = row ${values(next, version)}
+      where id = ${Id.toUuid(current.id)}::uuid`
+    return next
+  })
+
   const before = ({ cursor }: Page, column: string) =>
     cursor === undefined ? sql`true` : sql`${sql.literal(column)} < ${Id.toUuid(cursor)}::uuid`
 
@@ -59,18 +70,23 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
         yield* sql`insert into hookline.subscriptions ${columns} values ${values(item, version)}`
         return version
       }))),
+    ensureSubscription: (item, change) =>
+      engine(sql.withTransaction(Effect.gen(function*() {
+        yield* lock
+        const [row] = yield* sql<PgRows.SubscriptionRow>`
+          select ${sql.literal(PgRows.subscriptionColumns)} from hookline.subscriptions
+          where tenant_id = ${item.tenantId} and provider_id = ${item.providerId} and deleted_at is null
+          order by id limit 1`
+        if (row) return yield* changed(PgRows.subscription(row), change)
+        const version = yield* bump
+        yield* sql`insert into hookline.subscriptions ${columns} values ${values(item, version)}`
+        return { ...item, version }
+      }))),
     updateSubscription: (id, change) =>
       engine(sql.withTransaction(Effect.gen(function*() {
         yield* lock
         const current = yield* subscription(id)
-        if (Option.isNone(current)) return Option.none<Subscription>()
-        const changed = change(current.value)
-        if (changed === current.value) return current
-        const version = yield* bump
-        const next = { ...changed, version }
-        yield* sql`update hookline.subscriptions set ${columns} = row ${values(next, version)}
-          where id = ${Id.toUuid(id)}::uuid`
-        return Option.some(next)
+        return Option.isNone(current) ? current : Option.some(yield* changed(current.value, change))
       }))),
     deleteSubscription: (id) =>
       engine(sql.withTransaction(Effect.gen(function*() {

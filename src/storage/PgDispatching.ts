@@ -166,8 +166,9 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
 
   load: (claims) =>
     engine(Effect.gen(function*() {
-      const messages = yield* sql<PgRows.MessageRow>`
-        select m.id::text, m.event_id, m.tenant_id, m.ordering_key, coalesce(r.transformed, m.payload) as payload
+      const messages = yield* sql<PgRows.MessageRow & { readonly emitted: string | null }>`
+        select m.id::text, m.event_id, m.tenant_id, m.ordering_key, coalesce(r.transformed, m.payload) as payload,
+          case when r.transformed is not null then m.payload end as emitted
         from unnest(${array(uuids([...new Set(claims.map((claim) => claim.messageId))]))}::uuid[]) as u(id)
         join hookline.messages m on m.id = u.id left join hookline.routings r on r.message_id = u.id`
       const tried = claims.flatMap(({ attemptCount = 0, deliveryId }) => attemptCount > 0 ? deliveryId ?? [] : [])
@@ -181,7 +182,8 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
           eventId: row.event_id,
           tenantId: row.tenant_id,
           orderingKey: row.ordering_key ?? undefined,
-          payloadJson: row.payload
+          payloadJson: row.payload,
+          ...(row.emitted === null ? {} : { emittedJson: row.emitted })
         })),
         attempts: attempts.map((row) => ({
           deliveryId: PgRows.deliveryId(row.delivery_id),

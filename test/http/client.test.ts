@@ -62,6 +62,7 @@ describe("the typed client", () => {
           ],
           events: ["incident.incident.created", "incident.broken"],
           providers: [],
+          handlers: [],
           missingOn: []
         })
         const providers = yield* api.providers.list()
