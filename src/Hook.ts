@@ -260,17 +260,28 @@ export type On =
  * @category constructors
  * @since 0.1.0
  */
-export function on<A, E, R>(
+export const on = onHook
+
+// --- internal ---
+
+/** The message is older than the schema. */
+const undecodable = (error: Schema.SchemaError) =>
+  new PermanentError({
+    code: "PayloadRefused",
+    message: `The payload is not what the hook's schema says: ${error.message}`
+  })
+
+function onHook<A, E, R>(
   hook: Hook<A>,
   handler: (payload: A) => Effect.Effect<unknown, E, R>,
   options: Extract<On, { readonly mode: "local" }>
 ): Layer.Layer<never, never, PluginScope | R>
-export function on<A, E, R>(
+function onHook<A, E, R>(
   hook: Hook<A>,
   handler: (payload: A, received: Received) => Effect.Effect<unknown, E, R>,
   options: Extract<On, { readonly mode: "work-queue" }>
 ): Layer.Layer<never, never, PluginScope | R>
-export function on<A, E, R>(
+function onHook<A, E, R>(
   hook: Hook<A>,
   handler: (payload: A, ...received: ReadonlyArray<Received>) => Effect.Effect<unknown, E, R>,
   options: On
@@ -301,12 +312,3 @@ export function on<A, E, R>(
     }
   }))
 }
-
-// --- internal ---
-
-/** The message is older than the schema. */
-const undecodable = (error: Schema.SchemaError) =>
-  new PermanentError({
-    code: "PayloadRefused",
-    message: `The payload is not what the hook's schema says: ${error.message}`
-  })

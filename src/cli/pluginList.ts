@@ -23,7 +23,14 @@ export const plugins = Command.make("plugins", Remote.flags, (given) =>
         ...plugin.events.map((id) => [plugin.id, "event", id]),
         ...plugin.hooks.filter((hook) => !hook.exposed).map((hook) => [plugin.id, "hook", hook.eventId]),
         ...plugin.providers.map((id) => [plugin.id, "provider", id]),
-        ...(plugin.hooks.length + plugin.providers.length === 0 ? [[plugin.id, "nothing", ""]] : [])
+        ...plugin.handlers.map(({ eventId, mode, workerGroup }) => [
+          plugin.id,
+          workerGroup === undefined ? `${mode} handler` : `work queue ${workerGroup}`,
+          eventId
+        ]),
+        ...(plugin.hooks.length + plugin.providers.length + plugin.handlers.length === 0
+          ? [[plugin.id, "nothing", ""]]
+          : [])
       ]),
       "The runner has no plugins: name their file with --config when it starts."
     )
@@ -32,4 +39,4 @@ export const plugins = Command.make("plugins", Remote.flags, (given) =>
         yield* Console.log(`The plugin ${id} is missing, in whole or in part, on ${missingOn.join(", ")}.`)
       }
     }
-  })).pipe(Command.withDescription("Lists the plugins of the runner, with their events, hooks and providers"))
+  })).pipe(Command.withDescription("Lists the plugins of the runner, with their events, hooks, providers and handlers"))

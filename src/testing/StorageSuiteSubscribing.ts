@@ -59,6 +59,31 @@ export const subscribing: Cases = {
     assert.deepStrictEqual(found, { ...created, name: "axxx", version: found.version })
     assert.isAbove(found.version, version)
   }),
+  "one of Hookline's own is made once, however many make it at once, and is changed afterwards": Effect.gen(
+    function*() {
+      const { storage, subscription, tenantId } = yield* make
+      const own = { tenantId: "*", providerId: `suite.${tenantId}` }
+      const made = yield* Effect.forEach(
+        [1, 2, 3],
+        () => Effect.flatMap(subscription(own), (one) => storage.ensureSubscription(one, (stored) => stored)),
+        { concurrency: "unbounded" }
+      )
+      const [first] = made
+      if (!first) {
+        return yield* Effect.die("none was made")
+      }
+      assert.deepStrictEqual(made, [first, first, first])
+      assert.deepStrictEqual(yield* storage.getSubscription(first.id), Option.some(first))
+      const other = yield* subscription({ ...own, name: "b" })
+      const changed = yield* storage.ensureSubscription(other, (stored) => ({ ...stored, name: "c" }))
+      assert.deepStrictEqual(changed, { ...first, name: "c", version: changed.version })
+      assert.isAbove(changed.version, first.version)
+      yield* storage.deleteSubscription(first.id)
+      const again = yield* storage.ensureSubscription(other, (stored) => stored)
+      assert.deepStrictEqual(again, { ...other, version: again.version })
+      yield* storage.deleteSubscription(again.id)
+    }
+  ),
   "an update that changes nothing leaves the version": Effect.gen(function*() {
     const { storage, subscription } = yield* make
     const created = yield* subscription()

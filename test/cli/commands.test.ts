@@ -131,6 +131,7 @@ describe("the command line against a runner", () => {
           hooks: [],
           events: [],
           providers: ["webhook.webhook"],
+          handlers: [],
           missingOn: []
         })
       }), 60_000)
