@@ -31,6 +31,12 @@ export interface Received {
  */
 export type Handler =
   | {
+    readonly mode: "broadcast"
+    readonly hook: AnyHook
+    /** Hears one message, whose payload is given as JSON text; what goes wrong is logged. */
+    readonly hear: (payloadJson: string, received: Received) => Effect.Effect<void>
+  }
+  | {
     readonly mode: "local"
     readonly hook: AnyHook
     /** Hears what is emitted in this process, for as long as it runs. */

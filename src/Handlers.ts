@@ -1,14 +1,16 @@
 /**
- * The handlers of this process: local ones listen, and each work queue has a subscription of Hookline's own, by which the
- * engine delivers to it as to anything else.
+ * The handlers of this process: local ones listen, broadcast ones follow what is routed anywhere, and each work queue has a
+ * subscription of Hookline's own, by which the engine delivers to it as to anything else.
  */
-import { Effect, Equal, Layer } from "effect"
+import { Effect, Equal, Latch, Layer, Schedule } from "effect"
 import { patient } from "./dispatcher/Patience.ts"
+import type { Handler } from "./Handler.ts"
 import type { Hooks } from "./Hook.ts"
 import * as Id from "./Id.ts"
-import { allTenants } from "./Message.ts"
+import { Limits } from "./Limits.ts"
+import { allTenants, timestampMs, workerGroup } from "./Message.ts"
 import { type RegisteredProvider, Registry, type WorkQueue } from "./Registry.ts"
-import { Storage } from "./Storage.ts"
+import { type Broadcast, Storage } from "./Storage.ts"
 
 /**
  * Layer that lets the handlers hear: once it is up, every message that is emitted anywhere is queued, and every payload that
@@ -54,6 +56,7 @@ export const layer: Layer.Layer<never, never, Hooks | Registry | Storage> = Laye
       const { providerId, queue } = provider
       if (queue) yield* patient(`Subscribing ${providerId}`, Effect.suspend(() => subscribe(provider, queue)))
     }
+    yield* follow
     for (const { handlers } of yield* registry.plugins) {
       for (const handler of handlers) {
         if (handler.mode !== "local") continue
@@ -63,3 +66,83 @@ export const layer: Layer.Layer<never, never, Hooks | Registry | Storage> = Laye
     }
   })
 )
+
+// --- internal ---
+
+interface Follower {
+  readonly handler: Extract<Handler, { readonly mode: "broadcast" }>
+  readonly workerGroup: string
+  position: number
+  busy: boolean
+}
+
+/** Has broadcast handlers hear what is routed from now on, each at its own pace. */
+const follow = Effect.gen(function*() {
+  const registry = yield* Registry
+  const storage = yield* Storage
+  const limits = yield* Limits
+  const eventIds = new Map((yield* registry.hooks).map(({ eventId, hook }) => [hook, eventId]))
+  const followers = (yield* registry.plugins).flatMap(({ handlers }) =>
+    handlers.flatMap((handler): ReadonlyArray<Follower> =>
+      handler.mode === "broadcast"
+        ? [{ handler, workerGroup: workerGroup(eventIds.get(handler.hook) ?? ""), position: 0, busy: false }]
+        : []
+    )
+  )
+  if (followers.length === 0) return
+  const groups = followers.map((follower) => follower.workerGroup)
+  const listen = patient("Listening", storage.listen(groups))
+  const started = new Map((yield* listen).map((cursor) => [cursor.workerGroup, cursor.position]))
+  for (const follower of followers) follower.position = started.get(follower.workerGroup) ?? 0
+
+  const nudge = yield* Latch.make()
+
+  const handle = (follower: Follower, heard: ReadonlyArray<Broadcast>) =>
+    Effect.forEach(heard, ({ message, position }) =>
+      Effect.suspend(() => {
+        const missed = position - follower.position - 1
+        follower.position = position
+        const hear = follower.handler.hear(message.payloadJson, {
+          eventId: message.eventId,
+          messageId: message.id,
+          tenantId: message.tenantId,
+          timestampMs: timestampMs(message),
+          attempt: 1
+        })
+        return missed === 0
+          ? hear
+          : Effect.andThen(Effect.logWarning(`A handler of ${message.eventId} missed ${missed} messages`), hear)
+      }), { discard: true }).pipe(
+        Effect.ensuring(Effect.sync(() => {
+          follower.busy = false
+          // What filled a batch may have more behind it.
+          if (heard.length === limits.broadcastMessages) nudge.openUnsafe()
+        }))
+      )
+
+  const look = Effect.gen(function*() {
+    const idle = followers.filter((follower) => !follower.busy)
+    if (idle.length === 0) return
+    const heard = Map.groupBy(
+      yield* patient("Hearing of broadcasts", storage.hear(idle, limits.broadcastMessages)),
+      ({ cursor }) => cursor
+    )
+    for (const [n, follower] of idle.entries()) {
+      const messages = heard.get(n)
+      if (!messages) continue
+      follower.busy = true
+      yield* Effect.forkScoped(handle(follower, messages))
+    }
+  })
+
+  const looking = look.pipe(
+    Effect.andThen(Effect.timeoutOption(nudge.await, limits.broadcastPollMs)),
+    Effect.andThen(nudge.close),
+    Effect.forever
+  )
+  yield* Effect.forkScoped(looking)
+  // So that housekeeping knows that somebody does.
+  yield* Effect.forkScoped(
+    Effect.repeat(Effect.delay(listen, limits.broadcastKeptMs / 4), Schedule.forever)
+  )
+})

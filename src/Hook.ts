@@ -219,13 +219,14 @@ export const stream = <A>(hook: Hook<A>): Stream.Stream<A, HookNotRegistered, Ho
   Stream.unwrap(Effect.map(Hooks, (hooks) => hooks.stream(hook)))
 
 /**
- * How a handler hears of a hook: `local` in this process alone, at most once; `work-queue` in one of the processes that have
- * the handler, durably, retried by a schedule.
+ * How a handler hears of a hook: `broadcast` in every process that has it, at most once in each; `work-queue` in one of them,
+ * durably, retried by a schedule; `local` in the process that emitted, at most once.
  *
  * @category models
  * @since 0.1.0
  */
 export type On =
+  | { readonly mode: "broadcast" }
   | { readonly mode: "local" }
   | {
     readonly mode: "work-queue"
@@ -240,6 +241,10 @@ export type On =
  *
  * **Details**
  *
+ * `broadcast`, the default, hears what is emitted anywhere, from when the layer is up until it stops, in the order in which
+ * the hook's messages were routed, one after the other. A failure is logged, and the next message comes. While the database
+ * is away nothing is missed: it comes afterwards, for up to `Limits.broadcastKeptMs`.
+ *
  * `local` hears `emit` after its commit, and `emitLocal`, one payload after the other. A failure is logged, and the next
  * payload comes; other listeners don't notice.
  *
@@ -249,6 +254,9 @@ export type On =
  * `Limits.attemptTimeoutMs` is interrupted.
  *
  * **Gotchas**
+ *
+ * A broadcast handler that lags behind by `Limits.broadcastKeptMs` misses messages, which is logged; so does one whose
+ * process ends while it runs, and one that starts begins with what is routed from then on.
  *
  * A work queue calls its handler at least once: again where the process ended, or lost the database, before the outcome was
  * recorded. `Received.messageId` stays the same. Messages of one queue are handled concurrently and in no order. A queue
@@ -279,25 +287,34 @@ function onHook<A, E, R>(
 function onHook<A, E, R>(
   hook: Hook<A>,
   handler: (payload: A, received: Received) => Effect.Effect<unknown, E, R>,
-  options: Extract<On, { readonly mode: "work-queue" }>
+  options?: Extract<On, { readonly mode: "work-queue" | "broadcast" }>
 ): Layer.Layer<never, never, PluginScope | R>
 function onHook<A, E, R>(
   hook: Hook<A>,
   handler: (payload: A, ...received: ReadonlyArray<Received>) => Effect.Effect<unknown, E, R>,
-  options: On
+  options: On = { mode: "broadcast" }
 ): Layer.Layer<never, never, PluginScope | R> {
   return Layer.effectDiscard(Effect.gen(function*() {
     const plugin = yield* PluginScope
     const context = yield* Effect.context<R>()
+    const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(hook.payload))
+    const logged = <X>(handling: Effect.Effect<X, unknown, R>) =>
+      handling.pipe(
+        Effect.catchCause((cause) => Effect.logError(`A handler of the hook "${hook.id}" failed`, cause)),
+        Effect.asVoid,
+        Effect.provideContext(context)
+      )
     if (options.mode === "local") {
-      const handle = (payload: A) =>
-        Effect.suspend(() => handler(payload)).pipe(
-          Effect.catchCause((cause) => Effect.logError(`A handler of the hook "${hook.id}" failed`, cause)),
-          Effect.provideContext(context)
-        )
+      const handle = (payload: A) => logged(Effect.suspend(() => handler(payload)))
       yield* plugin.add({ mode: options.mode, hook, listen: Stream.runForEach(stream(hook), handle) })
+    } else if (options.mode === "broadcast") {
+      yield* plugin.add({
+        mode: options.mode,
+        hook,
+        hear: (payloadJson, received) =>
+          logged(Effect.flatMap(decode(payloadJson), (payload) => handler(payload, received)))
+      })
     } else {
-      const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(hook.payload))
       yield* plugin.add({
         mode: options.mode,
         hook,

@@ -100,6 +100,14 @@ export const defaults = {
   engineConnections: 8,
   adminConnections: 4,
 
+  // -- broadcast
+  /** How often a process looks for what was broadcast. */
+  broadcastPollMs: 200,
+  /** How many messages a handler is given at once. */
+  broadcastMessages: 100,
+  /** How long a message is kept for those who could not hear it, and a channel without a listener. */
+  broadcastKeptMs: 60 * 60_000,
+
   // -- the cluster
   /** Shards that the worker groups are spread over; the same for all processes of a cluster. */
   shards: 300,

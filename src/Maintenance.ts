@@ -21,6 +21,7 @@ export const layer: Layer.Layer<never, never, Storage | Sharding.Sharding> = Sin
     yield* storage.maintain({
       partitionsAheadDays: limits.partitionsAheadDays,
       heldMaxAgeMs: limits.heldMaxAgeMs,
+      broadcastKeptMs: limits.broadcastKeptMs,
       rows: limits.maintenanceRows
     }).pipe(
       Effect.repeat({ while: (more) => more }),

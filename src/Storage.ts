@@ -408,12 +408,14 @@ export interface Administration {
   readonly retryDelivery: (id: DeliveryId) => Effect.Effect<RetryAnswer, StorageUnavailable>
   /**
    * One round of housekeeping: coming partitions are made, deliveries of deleted subscriptions cancelled, deliveries held
-   * for longer than `heldMaxAgeMs` expired, idempotency keys purged. Returns whether there may be more to do. A delivery is
+   * for longer than `heldMaxAgeMs` expired, idempotency keys purged, broadcasts forgotten that are older than
+   * `broadcastKeptMs`, and channels to which nobody listened for that long. Returns whether there may be more to do. A delivery is
    * held from when it was made or its subscription disabled, whichever came later.
    */
   readonly maintain: (options: {
     readonly partitionsAheadDays: number
     readonly heldMaxAgeMs: number
+    readonly broadcastKeptMs: number
     readonly rows: number
   }) => Effect.Effect<boolean, StorageUnavailable>
 }
@@ -444,11 +446,54 @@ export interface Membership {
 }
 
 /**
+ * How far a listener of a worker group's messages has come.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Cursor {
+  readonly workerGroup: string
+  readonly position: number
+}
+
+/**
+ * A message that was broadcast.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Broadcast {
+  /** Which of the cursors that were asked for it is behind. */
+  readonly cursor: number
+  readonly position: number
+  /** As it was emitted. */
+  readonly message: Message
+}
+
+/**
+ * What every process may hear: the messages of a worker group in the order of their routing, numbered without a gap.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Broadcasting {
+  /** Has messages of these groups broadcast from now on, and tells where each stands: what is routed later comes after. */
+  readonly listen: (workerGroups: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<Cursor>, StorageUnavailable>
+  /** What comes after each cursor, up to `limit` for each, in order. */
+  readonly hear: (
+    cursors: ReadonlyArray<Cursor>,
+    limit: number
+  ) => Effect.Effect<ReadonlyArray<Broadcast>, StorageUnavailable>
+}
+
+/**
  * The seam.
  *
  * @category services
  * @since 0.1.0
  */
 export class Storage
-  extends Context.Service<Storage, Appending & Dispatching & Administration & Membership>()("hookline/Storage")
+  extends Context.Service<Storage, Appending & Dispatching & Administration & Membership & Broadcasting>()(
+    "hookline/Storage"
+  )
 {}

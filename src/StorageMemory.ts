@@ -6,6 +6,7 @@ import { Context, Effect, Layer } from "effect"
 import { Storage } from "./Storage.ts"
 import * as Administration from "./StorageMemoryAdministration.ts"
 import * as Appending from "./StorageMemoryAppending.ts"
+import * as Broadcasting from "./StorageMemoryBroadcasting.ts"
 import * as Dispatching from "./StorageMemoryDispatching.ts"
 import * as Membership from "./StorageMemoryMembership.ts"
 import * as Ownership from "./StorageMemoryOwnership.ts"
@@ -51,7 +52,8 @@ export const layer: Layer.Layer<Storage | MemoryTransactions> = Layer.effectCont
       ...Ownership.make(tables),
       ...Dispatching.make(tables),
       ...Administration.make(tables),
-      ...Membership.make(tables)
+      ...Membership.make(tables),
+      ...Broadcasting.make(tables)
     })
   ).pipe(
     Context.add(MemoryTransactions, { withTransaction: (effect) => Transaction.run(tables, effect) })

@@ -177,7 +177,11 @@ const retryDelivery = (tables: Tables, id: DeliveryId, nowMs: number): RetryAnsw
 
 const maintain = (
   tables: Tables,
-  { heldMaxAgeMs, rows }: { readonly heldMaxAgeMs: number; readonly rows: number },
+  { broadcastKeptMs, heldMaxAgeMs, rows }: {
+    readonly broadcastKeptMs: number
+    readonly heldMaxAgeMs: number
+    readonly rows: number
+  },
   nowMs: number
 ): boolean => {
   let left = rows
@@ -194,6 +198,10 @@ const maintain = (
           ? cancelled(work.lastError, nowMs)
           : { ...cancelled(work.lastError, nowMs), status: "failed", reason: "expired" })
     }
+  }
+  for (const [group, channel] of tables.channels) {
+    channel.messages = channel.messages.filter(({ atMs }) => nowMs - atMs <= broadcastKeptMs)
+    if (nowMs - channel.listenedAtMs > broadcastKeptMs) tables.channels.delete(group)
   }
   let keys = rows
   for (const [key, { expiresAtMs, pending }] of tables.keys) {

@@ -55,6 +55,13 @@ export interface Owned {
  * @category models
  * @since 0.1.0
  */
+/** Messages that were routed since somebody listens. */
+export interface Channel {
+  position: number
+  listenedAtMs: number
+  messages: Array<{ readonly position: number; readonly stored: Stored; readonly atMs: number }>
+}
+
 export class Tables {
   /** The last epoch, and the version of the subscriptions. */
   epoch = 0
@@ -75,6 +82,8 @@ export class Tables {
   readonly keys = new Map<string, Key>()
   readonly leases = new Map<RunnerId, number>()
   readonly announced = new Map<RunnerId, Announcement>()
+  /** Of worker groups to which somebody listens. */
+  readonly channels = new Map<string, Channel>()
   readonly #owners = new Map<string, Owned>()
   readonly #ownedBy = new Map<RunnerId, Set<Owned>>()
   #seq = 0

@@ -10,10 +10,10 @@ import * as Plugin from "../src/Plugin.ts"
 import * as Provider from "../src/Provider.ts"
 import { PluginError, type Registry } from "../src/Registry.ts"
 import * as RetrySchedule from "../src/RetrySchedule.ts"
-import { Storage } from "../src/Storage.ts"
+import { Storage, StorageUnavailable } from "../src/Storage.ts"
 import * as StorageMemory from "../src/StorageMemory.ts"
 import { Subscriptions } from "../src/Subscriptions.ts"
-import { SecretsTest, until } from "./support/world.ts"
+import { interfered, SecretsTest, until } from "./support/world.ts"
 
 const Opened = Hook.make("opened", { payload: Schema.Struct({ n: Schema.Int, at: Schema.DateTimeUtc }) })
 
@@ -251,6 +251,83 @@ describe("a work queue", () => {
       const same = Plugin.make("index", { handlers: [ignored(Internal, "a")] })
       const one = Plugin.make("sync", { handlers: [ignored(Internal, "a")] })
       assert.strictEqual(yield* refusal(Layer.mergeAll(IncidentPlugin, one, same)), "it starts")
+    }))
+})
+
+describe("a broadcast handler", () => {
+  const everywhere = (handler: string, fails: Effect.Effect<void, unknown> = Effect.void) =>
+    Hook.on(Internal, ({ n }, received) =>
+      Effect.gen(function*() {
+        const calls = yield* Calls
+        yield* calls.add({ handler, n, received })
+        yield* fails
+      }))
+
+  it.effect("hears in every process what is emitted in any, once and in order, whatever a failure does", () =>
+    Effect.gen(function*() {
+      const storage = Layer.succeedContext(yield* Layer.build(StorageMemory.layer))
+      const handlers = [everywhere("works"), everywhere("fails", Effect.fail("no")), queue("mails")]
+      const [here, there] = [yield* world(handlers, storage), yield* world(handlers, storage)]
+      for (let n = 0; n < 250; n++) yield* (n % 2 === 0 ? here : there).emit(n)
+      const heard = () => [here, there].flatMap(({ of }) => [of("works"), of("fails")])
+      yield* until("all have heard all", () => heard().every((calls) => calls.length >= 250))
+      yield* TestClock.adjust("5 seconds")
+      for (const calls of heard()) {
+        assert.deepStrictEqual(calls.map(({ n }) => n), Array.from({ length: 250 }, (_, n) => n))
+      }
+      yield* until("the queue is done", () => here.of("mails").length + there.of("mails").length === 250)
+    }))
+
+  it.effect("begins with what is emitted once it is up, and another's start takes nothing from it", () =>
+    Effect.gen(function*() {
+      const storage = Layer.succeedContext(yield* Layer.build(StorageMemory.layer))
+      const first = yield* world([everywhere("it")], storage)
+      yield* first.emit(1)
+      yield* until("it is heard", () => first.calls.length === 1)
+      const second = yield* world([everywhere("it")], storage)
+      yield* second.emit(2)
+      yield* until("both have heard it", () => first.calls.length + second.calls.length === 3)
+      yield* first.stop
+      yield* second.emit(3)
+      yield* until("the other hears on", () => second.calls.length === 2)
+      assert.deepStrictEqual(first.calls.map(({ n }) => n), [1, 2])
+      assert.deepStrictEqual(second.calls.map(({ n }) => n), [2, 3])
+    }))
+
+  it.effect("misses nothing while the database is away, and says what it missed when it was too far behind", () =>
+    Effect.gen(function*() {
+      let away = false
+      const storage = interfered((storage) => ({
+        hear: (cursors, limit) =>
+          Effect.suspend(() =>
+            away ? Effect.fail(new StorageUnavailable({ message: "away" })) : storage.hear(cursors, limit)
+          )
+      }))
+      const runtime = yield* world([everywhere("it")], storage)
+      yield* runtime.emit(0)
+      yield* until("it is heard", () => runtime.calls.length === 1)
+      away = true
+      yield* runtime.emit(1)
+      yield* TestClock.adjust("10 seconds")
+      away = false
+      yield* runtime.emit(2)
+      yield* until("both are heard", () => runtime.calls.length === 3)
+      assert.deepStrictEqual(runtime.calls.map(({ n }) => n), [0, 1, 2])
+      away = true
+      yield* runtime.emit(3)
+      yield* TestClock.adjust(defaults.broadcastKeptMs + 120_000)
+      away = false
+      yield* runtime.emit(4)
+      yield* until("the last is heard", () => runtime.calls.length === 4)
+      assert.deepStrictEqual(runtime.calls.map(({ n }) => n), [0, 1, 2, 4])
+    }))
+
+  it.effect("that is slow holds up no other", () =>
+    Effect.gen(function*() {
+      const runtime = yield* world([everywhere("slow", Effect.never), everywhere("quick")])
+      for (let n = 0; n < 5; n++) yield* runtime.emit(n)
+      yield* until("the other has heard all", () => runtime.of("quick").length === 5)
+      assert.strictEqual(runtime.of("slow").length, 1)
     }))
 })
 

@@ -18,7 +18,7 @@ export const PluginView = Schema.Struct({
   providers: Schema.Array(Schema.String),
   /** What it does itself when hooks are emitted, its own or other plugins'. */
   handlers: Schema.Array(Schema.Struct({
-    mode: Schema.Literals(["local", "work-queue"]),
+    mode: Schema.Literals(["broadcast", "local", "work-queue"]),
     eventId: Schema.String,
     workerGroup: Schema.optionalKey(Schema.String)
   })),

@@ -212,6 +212,34 @@ create index on hookline.shards (address);
 alter table hookline.runners add column announced jsonb;
 `
 
+const broadcast = `
+create table hookline.channels (
+  worker_group text collate "C" primary key,
+  position bigint not null default 0,
+  listened_at timestamptz not null default clock_timestamp()
+) with (fillfactor = 50);
+
+create table hookline.broadcasts (
+  worker_group text collate "C" not null,
+  position bigint not null,
+  message_id uuid not null,
+  told_at timestamptz not null default clock_timestamp(),
+  primary key (worker_group, position)
+);
+create index on hookline.broadcasts (told_at);
+`
+
+/** Splits at the semicolons that end a line outside a function's body. */
+const statements = (text: string): ReadonlyArray<string> =>
+  text.split(/;\n(?=\n|create|alter|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")
+
+/** One statement a query: the protocol's extended form takes no more. */
+const run = (text: string) =>
+  Effect.flatMap(
+    SqlClient.SqlClient,
+    (sql) => Effect.forEach(statements(text), (statement) => sql.unsafe(statement).unprepared, { discard: true })
+  )
+
 /**
  * The migrations, by number and name.
  *
@@ -219,17 +247,7 @@ alter table hookline.runners add column announced jsonb;
  * @since 0.1.0
  */
 export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
-  "0001_layout": Effect.flatMap(SqlClient.SqlClient, (sql) =>
-    // One statement a query: the protocol's extended form takes no more.
-    Effect.forEach(statements(layout), (statement) => sql.unsafe(statement).unprepared, { discard: true })),
-  "0002_cluster": Effect.flatMap(
-    SqlClient.SqlClient,
-    (sql) => Effect.forEach(statements(cluster), (statement) => sql.unsafe(statement).unprepared, { discard: true })
-  )
+  "0001_layout": run(layout),
+  "0002_cluster": run(cluster),
+  "0003_broadcast": run(broadcast)
 }
-
-// --- internal ---
-
-/** Splits at the semicolons that end a line outside a function's body. */
-const statements = (text: string): ReadonlyArray<string> =>
-  text.split(/;\n(?=\n|create|alter|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")

@@ -163,7 +163,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
         (rows) => rows.map(PgRows.delivery)
       )),
     retryDelivery: (id) => engine(retryDelivery(sql, id)),
-    maintain: ({ heldMaxAgeMs, partitionsAheadDays, rows }) =>
+    maintain: ({ broadcastKeptMs, heldMaxAgeMs, partitionsAheadDays, rows }) =>
       engine(Effect.gen(function*() {
         const ended = yield* sql`with old as (
           select w.id, s.deleted_at is not null as deleted from hookline.subscriptions s
@@ -185,10 +185,16 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
         const purged = yield* sql`delete from hookline.idempotency where (tenant_id, key) in (
           select tenant_id, key from hookline.idempotency where expires_at <= clock_timestamp() limit ${rows}::int
         ) returning 1`
+        const kept = sql`make_interval(secs => ${broadcastKeptMs / 1000})`
+        const told = yield* sql`delete from hookline.broadcasts where (worker_group, position) in (
+          select worker_group, position from hookline.broadcasts where told_at < clock_timestamp() - ${kept}
+          limit ${rows}::int
+        ) returning 1`
+        yield* sql`delete from hookline.channels where listened_at < clock_timestamp() - ${kept}`
         yield* sql`delete from hookline.runners where lease_until < clock_timestamp() - interval '1 day'`
         // Last, because it gives up behind a long reader.
         yield* sql`select hookline.make_partitions(${partitionsAheadDays}::int)`
-        return ended.length >= rows || purged.length >= rows
+        return [ended, purged, told].some((gone) => gone.length >= rows)
       }))
   }
 }

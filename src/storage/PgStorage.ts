@@ -10,6 +10,7 @@ import { Storage, type StorageUnavailable } from "../Storage.ts"
 import { migrations } from "./Migrations.ts"
 import * as PgAdministration from "./PgAdministration.ts"
 import * as PgAppend from "./PgAppend.ts"
+import * as PgBroadcasting from "./PgBroadcasting.ts"
 import * as PgClock from "./PgClock.ts"
 import * as PgDispatching from "./PgDispatching.ts"
 import * as PgErrors from "./PgErrors.ts"
@@ -112,7 +113,8 @@ export const layer = (options?: {
         ...PgOwnership.make(sql, engine, measured),
         ...PgDispatching.make(sql, engine),
         ...PgAdministration.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
-        ...PgMembership.make(reading, PgErrors.answering(limits.answerTimeoutMs))
+        ...PgMembership.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
+        ...PgBroadcasting.make(reading, PgErrors.answering(limits.answerTimeoutMs))
       })
     })
   )

@@ -5,6 +5,7 @@
 import { layer } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import type { Storage } from "../Storage.ts"
+import { broadcasting } from "./StorageSuiteBroadcasting.ts"
 import { claiming } from "./StorageSuiteClaiming.ts"
 import { emitting } from "./StorageSuiteEmitting.ts"
 import { membership } from "./StorageSuiteMembership.ts"
@@ -83,6 +84,7 @@ const cases: Cases = {
   ...claiming,
   ...ownership,
   ...membership,
+  ...broadcasting,
   ...recording,
   ...subscribing,
   ...reading,

@@ -12,7 +12,7 @@ const maintain = (rows = 1000) =>
   Effect.flatMap(
     Storage,
     (storage) =>
-      storage.maintain({ partitionsAheadDays: 2, heldMaxAgeMs: 6 * hourMs, rows }).pipe(
+      storage.maintain({ partitionsAheadDays: 2, heldMaxAgeMs: 6 * hourMs, broadcastKeptMs: 3_600_000, rows }).pipe(
         Effect.repeat({ while: (more) => more })
       )
   )

@@ -6,6 +6,7 @@ import { Context, Effect, type Exit, Option } from "effect"
 import type { Claimed, Owner, Storage } from "../../src/Storage.ts"
 import * as Administration from "../../src/StorageMemoryAdministration.ts"
 import * as Appending from "../../src/StorageMemoryAppending.ts"
+import * as Broadcasting from "../../src/StorageMemoryBroadcasting.ts"
 import * as Dispatching from "../../src/StorageMemoryDispatching.ts"
 import * as Membership from "../../src/StorageMemoryMembership.ts"
 import * as Ownership from "../../src/StorageMemoryOwnership.ts"
@@ -42,7 +43,8 @@ export const open = (machine: Machine, history: History, mutant: Mutant): Databa
     ...Ownership.make(tables),
     ...Dispatching.make(tables),
     ...Administration.make(tables),
-    ...Membership.make(tables)
+    ...Membership.make(tables),
+    ...Broadcasting.make(tables)
   }
   const mutated = mutant.storage(storage)
   return {

@@ -116,7 +116,12 @@ export const layer = (
       yield* Effect.forkScoped(Effect.forever(sweep))
       yield* Effect.forkScoped(Effect.forever(keeping))
       // Housekeeping is one runner's in production; beside others it does no harm.
-      yield* storage.maintain({ partitionsAheadDays: 1, heldMaxAgeMs: limits.heldMaxAgeMs, rows: 50 }).pipe(
+      yield* storage.maintain({
+        partitionsAheadDays: 1,
+        heldMaxAgeMs: limits.heldMaxAgeMs,
+        broadcastKeptMs: 3_600_000,
+        rows: 50
+      }).pipe(
         Effect.ignore,
         Effect.andThen(Effect.sleep("3 seconds")),
         Effect.forever,
