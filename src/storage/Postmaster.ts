@@ -135,8 +135,8 @@ const begin = Effect.fnUntraced(function*(place: Place) {
   const still = yield* readLock(place.data)
   if (!still || still.text !== lock?.text) return yield* new Passing({ message: unready })
   const again = still.port > 0 ? yield* ask(place, still.port) : undefined
-  // A server that starts or stops says so in its lock file, and one that lives answers.
-  const mayPass = again?.is === "ours" || (again && passes(again.is)) || isUncollected(still.pid) ||
+  // A server that starts or stops says so in its lock file, one that lives answers, and one that has just gone is not missed.
+  const mayPass = again?.is === "ours" || (again && passes(again.is)) || isUncollected(still.pid) || isGone(still.pid) ||
     /^(starting|stopping)$/u.test(still.status)
   const message = occupied(place.data, still, again)
   return yield* mayPass ? new Passing({ message }) : failed(message)
@@ -170,6 +170,16 @@ const isUncollected = (pid: number): boolean => {
     return /^\d+ \(.*\) Z /su.test(Fs.readFileSync(`/proc/${pid}/stat`, "utf8"))
   } catch {
     return false
+  }
+}
+
+/** Whether there is no such process (any more). */
+const isGone = (pid: number): boolean => {
+  if (!(pid > 0)) return false
+  try {
+    return !process.kill(pid, 0)
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "ESRCH"
   }
 }
 
