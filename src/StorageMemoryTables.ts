@@ -50,18 +50,23 @@ export interface Owned {
 }
 
 /**
- * The tables.
+ * The messages of a worker group that were routed since somebody listens.
  *
  * @category models
  * @since 0.1.0
  */
-/** Messages that were routed since somebody listens. */
 export interface Channel {
   position: number
   listenedAtMs: number
   messages: Array<{ readonly position: number; readonly stored: Stored; readonly atMs: number }>
 }
 
+/**
+ * The tables.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export class Tables {
   /** The last epoch, and the version of the subscriptions. */
   epoch = 0

@@ -136,7 +136,8 @@ const begin = Effect.fnUntraced(function*(place: Place) {
   if (!still || still.text !== lock?.text) return yield* new Passing({ message: unready })
   const again = still.port > 0 ? yield* ask(place, still.port) : undefined
   // A server that starts or stops says so in its lock file, one that lives answers, and one that has just gone is not missed.
-  const mayPass = again?.is === "ours" || (again && passes(again.is)) || isUncollected(still.pid) || isGone(still.pid) ||
+  const mayPass = again?.is === "ours" || (again && passes(again.is)) || isUncollected(still.pid) ||
+    isGone(still.pid) ||
     /^(starting|stopping)$/u.test(still.status)
   const message = occupied(place.data, still, again)
   return yield* mayPass ? new Passing({ message }) : failed(message)
