@@ -34,13 +34,15 @@ export type Handler =
     readonly mode: "broadcast"
     readonly hook: AnyHook
     /** Hears one message, whose payload is given as JSON text; what goes wrong is logged. */
-    readonly hear: (payloadJson: string, received: Received) => Effect.Effect<void>
+    readonly hear: (payloadJson: string, received: Received) => Effect.Effect<void, never, Hooks>
   }
   | {
     readonly mode: "local"
     readonly hook: AnyHook
     /** Hears what is emitted in this process, for as long as it runs. */
     readonly listen: Effect.Effect<void, HookNotRegistered, Hooks>
+    /** Hears one payload, given as JSON text; what goes wrong is logged. */
+    readonly hear: (payloadJson: string) => Effect.Effect<void, never, Hooks>
   }
   | {
     readonly mode: "work-queue"
@@ -48,7 +50,7 @@ export type Handler =
     readonly workerGroup: string
     readonly retry: RetrySchedule.RetrySchedule
     /** Handles one message, whose payload is given as JSON text. */
-    readonly handle: (payloadJson: string, received: Received) => Effect.Effect<void, unknown>
+    readonly handle: (payloadJson: string, received: Received) => Effect.Effect<void, unknown, Hooks>
   }
 
 /**

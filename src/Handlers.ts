@@ -2,10 +2,11 @@
  * The handlers of this process: local ones listen, broadcast ones follow what is routed anywhere, and each work queue has a
  * subscription of Hookline's own, by which the engine delivers to it as to anything else.
  */
-import { Effect, Equal, Latch, Layer, Schedule } from "effect"
+import { Effect, Equal, Latch, Layer, Schedule, Schema } from "effect"
+import * as Core from "./Core.ts"
 import { patient } from "./dispatcher/Patience.ts"
 import type { Handler } from "./Handler.ts"
-import type { Hooks } from "./Hook.ts"
+import { type Hook, Hooks } from "./Hook.ts"
 import * as Id from "./Id.ts"
 import { Limits } from "./Limits.ts"
 import { allTenants, timestampMs, workerGroup } from "./Message.ts"
@@ -23,6 +24,7 @@ export const layer: Layer.Layer<never, never, Hooks | Registry | Storage> = Laye
   Effect.gen(function*() {
     const registry = yield* Registry
     const storage = yield* Storage
+    const limits = yield* Limits
 
     const subscribe = Effect.fnUntraced(function*({ pluginId, providerId }: RegisteredProvider, queue: WorkQueue) {
       const hook = yield* registry.hookOf(queue.hook)
@@ -52,18 +54,44 @@ export const layer: Layer.Layer<never, never, Hooks | Registry | Storage> = Laye
       )
     })
 
+    const hooks = yield* Hooks
+    yield* registry.connect(hooks)
     for (const provider of yield* registry.providers) {
       const { providerId, queue } = provider
       if (queue) yield* patient(`Subscribing ${providerId}`, Effect.suspend(() => subscribe(provider, queue)))
     }
     yield* follow
-    for (const { handlers } of yield* registry.plugins) {
-      for (const handler of handlers) {
-        if (handler.mode !== "local") continue
-        // Its hook is registered: the registry was sealed.
-        yield* Effect.forkScoped(Effect.orDie(handler.listen), { startImmediately: true })
-      }
+    const plugins = yield* registry.plugins
+    const locals = plugins.flatMap(({ handlers }) => handlers.filter((handler) => handler.mode === "local"))
+    for (const { hook, listen } of locals) {
+      // Those of Hookline's own hooks are called, in order. The others' are registered: the registry was sealed.
+      if (!Core.hooks.includes(hook)) yield* Effect.forkScoped(Effect.orDie(listen), { startImmediately: true })
     }
+
+    const tell = <A>(hook: Hook<A>, payload: A) =>
+      Effect.gen(function*() {
+        yield* Effect.orDie(hooks.emitLocal(hook, payload))
+        const json = yield* Effect.orDie(Schema.encodeEffect(Schema.fromJsonString(hook.payload))(payload))
+        for (const handler of locals) {
+          if (handler.hook === hook) yield* Effect.provideService(handler.hear(json), Hooks, hooks)
+        }
+      })
+    const stopping = Effect.gen(function*() {
+      yield* tell(Core.RunnerStopping, {})
+      for (const { pluginId } of plugins.toReversed()) yield* tell(Core.PluginStopping, { pluginId })
+    })
+    yield* Effect.addFinalizer(() =>
+      Effect.timeoutOption(Effect.interruptible(stopping), limits.drainTimeoutMs).pipe(
+        Effect.tap((ended) =>
+          ended._tag === "None"
+            ? Effect.logWarning("Handlers of the stop took too long, and were interrupted")
+            : Effect.void
+        )
+      )
+    )
+    yield* Effect.forkScoped(
+      Effect.forEach(plugins, ({ pluginId }) => tell(Core.PluginLoaded, { pluginId }), { discard: true })
+    )
   })
 )
 

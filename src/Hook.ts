@@ -253,6 +253,8 @@ export type On =
  * need not be an event. A failure with `Provider.PermanentError` is not retried. What takes longer than
  * `Limits.attemptTimeoutMs` is interrupted.
  *
+ * What a handler needs is what the plugin's layer needs, but for `Hooks`: a handler may emit.
+ *
  * **Gotchas**
  *
  * A broadcast handler that lags behind by `Limits.broadcastKeptMs` misses messages, which is logged; so does one whose
@@ -283,30 +285,39 @@ function onHook<A, E, R>(
   hook: Hook<A>,
   handler: (payload: A) => Effect.Effect<unknown, E, R>,
   options: Extract<On, { readonly mode: "local" }>
-): Layer.Layer<never, never, PluginScope | R>
+): Layer.Layer<never, never, PluginScope | Exclude<R, Hooks>>
 function onHook<A, E, R>(
   hook: Hook<A>,
   handler: (payload: A, received: Received) => Effect.Effect<unknown, E, R>,
   options?: Extract<On, { readonly mode: "work-queue" | "broadcast" }>
-): Layer.Layer<never, never, PluginScope | R>
+): Layer.Layer<never, never, PluginScope | Exclude<R, Hooks>>
 function onHook<A, E, R>(
   hook: Hook<A>,
   handler: (payload: A, ...received: ReadonlyArray<Received>) => Effect.Effect<unknown, E, R>,
   options: On = { mode: "broadcast" }
-): Layer.Layer<never, never, PluginScope | R> {
+): Layer.Layer<never, never, PluginScope | Exclude<R, Hooks>> {
   return Layer.effectDiscard(Effect.gen(function*() {
     const plugin = yield* PluginScope
-    const context = yield* Effect.context<R>()
+    const context = yield* Effect.context<Exclude<R, Hooks>>()
+    const provided = <X, E2>(handling: Effect.Effect<X, E2, R>) =>
+      Effect.flatMap(
+        Hooks,
+        (hooks) => handling.pipe(Effect.provideService(Hooks, hooks), Effect.provideContext(context), Effect.asVoid)
+      )
     const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(hook.payload))
-    const logged = <X>(handling: Effect.Effect<X, unknown, R>) =>
-      handling.pipe(
-        Effect.catchCause((cause) => Effect.logError(`A handler of the hook "${hook.id}" failed`, cause)),
-        Effect.asVoid,
-        Effect.provideContext(context)
+    const logged = (handling: Effect.Effect<unknown, unknown, R>) =>
+      Effect.catchCause(
+        provided(handling),
+        (cause) => Effect.logError(`A handler of the hook "${hook.id}" failed`, cause)
       )
     if (options.mode === "local") {
       const handle = (payload: A) => logged(Effect.suspend(() => handler(payload)))
-      yield* plugin.add({ mode: options.mode, hook, listen: Stream.runForEach(stream(hook), handle) })
+      yield* plugin.add({
+        mode: options.mode,
+        hook,
+        listen: Stream.runForEach(stream(hook), handle),
+        hear: (payloadJson) => logged(Effect.flatMap(decode(payloadJson), (payload) => handler(payload)))
+      })
     } else if (options.mode === "broadcast") {
       yield* plugin.add({
         mode: options.mode,
@@ -321,9 +332,8 @@ function onHook<A, E, R>(
         workerGroup: options.workerGroup,
         retry: options.retry ?? defaultRetry,
         handle: (payloadJson, received) =>
-          Effect.mapError(decode(payloadJson), undecodable).pipe(
-            Effect.flatMap((payload) => Effect.asVoid(handler(payload, received))),
-            Effect.provideContext(context)
+          provided(
+            Effect.flatMap(Effect.mapError(decode(payloadJson), undecodable), (payload) => handler(payload, received))
           )
       })
     }

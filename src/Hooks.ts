@@ -4,6 +4,7 @@
  */
 import { Cause, Deferred, Effect, Layer, Metric, PubSub, Queue, Schema, Stream } from "effect"
 import { createHash } from "node:crypto"
+import * as Core from "./Core.ts"
 import { Dispatchers } from "./Dispatchers.ts"
 import {
   type AnyHook,
@@ -112,7 +113,10 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
 
     return Hooks.of({
       emit: Effect.fn("Hook.emit")(function*(hook, payload, options) {
-        const { eventId } = yield* registered(hook)
+        const { eventId, pluginId } = yield* registered(hook)
+        if (pluginId === Core.pluginId) {
+          return yield* new HookNotRegistered({ hookId: hook.id, message: `Hookline tells of "${eventId}" itself.` })
+        }
         return yield* emitAs(eventId, hook, payload, options ?? {})
       }),
       emitJson: Effect.fn("Hook.emitJson")(function*(eventId, payload, options) {

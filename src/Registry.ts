@@ -2,9 +2,10 @@
  * The registry: what the plugins of this runtime bring. It takes plugins while the program is built and seals when the
  * engine starts; a duplicate, a malformed or a reserved id is an error at start that names both sides.
  */
-import { Cause, Context, Effect, JsonSchema, Layer, Schema } from "effect"
+import { Cause, Context, Deferred, Effect, JsonSchema, Layer, Schema } from "effect"
+import * as Core from "./Core.ts"
 import * as Handler from "./Handler.ts"
-import type { AnyHook } from "./Hook.ts"
+import { type AnyHook, Hooks } from "./Hook.ts"
 import type { IntegrationEvent } from "./IntegrationEvent.ts"
 import * as PayloadProperties from "./PayloadProperties.ts"
 import { type Provider, ProviderError, RetryableError } from "./Provider.ts"
@@ -100,6 +101,8 @@ export class Registry extends Context.Service<Registry, {
   /** Ends registration; a later one fails, and so does this where a handler's hook is of no plugin. */
   readonly seal: Effect.Effect<void, PluginError>
   readonly plugins: Effect.Effect<ReadonlyArray<Registration>>
+  /** Gives the handlers of work queues what they emit with; until then they wait. */
+  readonly connect: (hooks: Hooks["Service"]) => Effect.Effect<void>
   /** In the order of their ids. */
   readonly events: Effect.Effect<ReadonlyArray<RegisteredEvent>>
   readonly eventsByCategory: Effect.Effect<ReadonlyMap<string, ReadonlyArray<RegisteredEvent>>>
@@ -107,6 +110,7 @@ export class Registry extends Context.Service<Registry, {
   readonly hook: (eventId: string) => Effect.Effect<RegisteredHook | undefined>
   /** Finds a hook by its value. */
   readonly hookOf: (hook: AnyHook) => Effect.Effect<RegisteredHook | undefined>
+  /** Those of the plugins; Hookline's own aside. */
   readonly hooks: Effect.Effect<ReadonlyArray<RegisteredHook>>
   readonly provider: (providerId: string) => Effect.Effect<RegisteredProvider | undefined>
   readonly providers: Effect.Effect<ReadonlyArray<RegisteredProvider>>
@@ -122,10 +126,12 @@ export class Registry extends Context.Service<Registry, {
  */
 export const layer: Layer.Layer<Registry> = Layer.sync(Registry, () => {
   const registrations = new Map<string, Registration>()
-  const hooks = new Map<string, RegisteredHook>()
-  const hooksByValue = new Map<AnyHook, RegisteredHook>()
+  const core = Core.hooks.map((hook) => ({ pluginId: Core.pluginId, eventId: `${Core.pluginId}.${hook.id}`, hook }))
+  const hooks = new Map<string, RegisteredHook>(core.map((registered) => [registered.eventId, registered]))
+  const hooksByValue = new Map<AnyHook, RegisteredHook>(core.map((registered) => [registered.hook, registered]))
   const events = new Map<string, RegisteredEvent>()
   const providers = new Map<string, RegisteredProvider>()
+  const connected = Deferred.makeUnsafe<Hooks["Service"]>()
   let sealed = false
 
   const add = (registration: Registration) => {
@@ -178,7 +184,7 @@ export const layer: Layer.Layer<Registry> = Layer.sync(Registry, () => {
       if (providers.has(providerId)) {
         throw problem(pluginId, `brings a provider with the id "${id}", which its work queue "${workerGroup}" needs.`)
       }
-      providers.set(providerId, queueProvider(pluginId, handler))
+      providers.set(providerId, queueProvider(pluginId, handler, connected))
     }
     registrations.set(pluginId, registration)
   }
@@ -227,6 +233,15 @@ export const layer: Layer.Layer<Registry> = Layer.sync(Registry, () => {
     seal: Effect.suspend(() => {
       sealed = true
       for (const { handlers, pluginId } of registrations.values()) {
+        const deaf = handlers.find(({ hook, mode }) => mode !== "local" && Core.hooks.includes(hook))
+        if (deaf) {
+          return Effect.fail(
+            problem(
+              pluginId,
+              `handles "${deaf.hook.id}" with mode ${deaf.mode}, but it is told in this process alone: local.`
+            )
+          )
+        }
         const stray = handlers.find(({ hook }) => !hooksByValue.has(hook))
         if (stray) {
           return Effect.fail(
@@ -237,12 +252,13 @@ export const layer: Layer.Layer<Registry> = Layer.sync(Registry, () => {
       return Effect.void
     }),
     plugins: Effect.sync(() => [...registrations.values()]),
+    connect: (hooks) => Effect.asVoid(Deferred.succeed(connected, hooks)),
     events: Effect.sync(() => byId(events.values())),
     eventsByCategory: Effect.sync(() => Map.groupBy(byId(events.values()), (event) => event.category)),
     event: (eventId) => Effect.sync(() => events.get(eventId)),
     hook: (eventId) => Effect.sync(() => hooks.get(eventId)),
     hookOf: (hook) => Effect.sync(() => hooksByValue.get(hook)),
-    hooks: Effect.sync(() => byId(hooks.values())),
+    hooks: Effect.sync(() => byId(hooks.values()).filter(({ pluginId }) => pluginId !== Core.pluginId)),
     provider: (providerId) => Effect.sync(() => providers.get(providerId)),
     providers: Effect.sync(() => [...providers.values()])
   })
@@ -274,7 +290,11 @@ const checkLocalId = (pluginId: string, kind: string, id: string) => {
 }
 
 /** A work queue as the engine sees it: a provider whose endpoint is the handler. */
-const queueProvider = (pluginId: string, queue: WorkQueue): RegisteredProvider => {
+const queueProvider = (
+  pluginId: string,
+  queue: WorkQueue,
+  connected: Deferred.Deferred<Hooks["Service"]>
+): RegisteredProvider => {
   const id = Handler.providerId(queue.workerGroup)
   return {
     providerId: `${pluginId}.${id}`,
@@ -296,6 +316,7 @@ const queueProvider = (pluginId: string, queue: WorkQueue): RegisteredProvider =
             timestampMs: message.timestampMs,
             attempt: number
           }).pipe(
+            Effect.provideServiceEffect(Hooks, Deferred.await(connected)),
             Effect.as({}),
             Effect.catchCause((cause) => Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(failed(cause)))
           )

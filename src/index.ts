@@ -2,6 +2,7 @@
  * Hookline: durable integration events for Effect backends.
  */
 export * as Cluster from "./Cluster.ts"
+export * as Core from "./Core.ts"
 export * as Delivery from "./Delivery.ts"
 export * as Dispatcher from "./Dispatcher.ts"
 export * as Dispatchers from "./Dispatchers.ts"

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Effect, Exit, Layer, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import * as Core from "../src/Core.ts"
 import type { Received } from "../src/Handler.ts"
 import * as Hook from "../src/Hook.ts"
 import * as Hookline from "../src/Hookline.ts"
@@ -167,6 +168,19 @@ describe("a work queue", () => {
       )
     }))
 
+  it.effect("may emit itself", () =>
+    Effect.gen(function*() {
+      const runtime = yield* world([
+        Hook.on(Opened, ({ n }) => Hook.emit(Internal, { n }), { mode: "work-queue", workerGroup: "forward" }),
+        Hook.on(Internal, ({ n }) => n < 3 ? Hook.emit(Internal, { n: n + 1 }) : Effect.void),
+        queue("mails")
+      ])
+      const at = yield* Schema.decodeEffect(Schema.DateTimeUtcFromString)("2026-01-31T12:00:00Z")
+      yield* Effect.provide(Hook.emit(Opened, { n: 1, at }), runtime.context)
+      yield* until("all are handled", () => runtime.calls.length === 3)
+      assert.deepStrictEqual(runtime.calls.map(({ n }) => n), [1, 2, 3])
+    }))
+
   it.effect("survives a handler that throws, one that never ends, and one that says that retrying is of no use", () =>
     Effect.gen(function*() {
       const retry = RetrySchedule.delays([])
@@ -328,6 +342,63 @@ describe("a broadcast handler", () => {
       for (let n = 0; n < 5; n++) yield* runtime.emit(n)
       yield* until("the other has heard all", () => runtime.of("quick").length === 5)
       assert.strictEqual(runtime.of("slow").length, 1)
+    }))
+})
+
+describe("Hookline's own hooks", () => {
+  const hears = (told: Array<string>, plugin: string, stop: Effect.Effect<void> = Effect.void) =>
+    Plugin.make(plugin, {
+      handlers: [
+        Hook.on(Core.PluginLoaded, ({ pluginId }) => Effect.sync(() => told.push(`${plugin}: ${pluginId} loaded`)), {
+          mode: "local"
+        }),
+        Hook.on(Core.RunnerStopping, () => Effect.andThen(stop, Effect.sync(() => told.push(`${plugin}: stopping`))), {
+          mode: "local"
+        }),
+        Hook.on(Core.PluginStopping, ({ pluginId }) => Effect.sync(() => told.push(`${plugin}: ${pluginId} stops`)), {
+          mode: "local"
+        })
+      ]
+    })
+
+  const running = (plugins: Layer.Layer<never, PluginError, Registry>) =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(
+        Hookline.layer({ plugins }).pipe(Layer.provideMerge(StorageMemory.layer), Layer.provide(SecretsTest)),
+        scope
+      )
+      return { context, stop: Scope.close(scope, Exit.void) }
+    })
+
+  it.effect("tell when the plugins are up, and in reverse when the program stops, while all still works", () =>
+    Effect.gen(function*() {
+      const told: Array<string> = []
+      const { stop } = yield* running(Layer.mergeAll(IncidentPlugin, hears(told, "sync")))
+      yield* until("both are told of", () => told.length === 2)
+      assert.deepStrictEqual(told.splice(0), ["sync: incident loaded", "sync: sync loaded"])
+      yield* stop
+      assert.deepStrictEqual(told, ["sync: stopping", "sync: sync stops", "sync: incident stops"])
+    }))
+
+  it.effect("give a stop's handlers the time of a drain", () =>
+    Effect.gen(function*() {
+      const told: Array<string> = []
+      const { stop } = yield* running(Layer.mergeAll(IncidentPlugin, hears(told, "sync", Effect.never)))
+      const stopping = yield* Effect.forkChild(stop, { startImmediately: true })
+      yield* TestClock.adjust(defaults.drainTimeoutMs - 100)
+      assert.isUndefined(stopping.pollUnsafe())
+      yield* until("it has stopped", () => stopping.pollUnsafe() !== undefined, 2000)
+    }))
+
+  it.effect("are local, and Hookline's to tell", () =>
+    Effect.gen(function*() {
+      const deaf = Plugin.make("sync", { handlers: [Hook.on(Core.RunnerStopping, () => Effect.void)] })
+      assert.include(yield* refusal(deaf), "with mode broadcast, but it is told in this process alone")
+      const { context, stop } = yield* running(IncidentPlugin)
+      const error = yield* Effect.flip(Hook.emit(Core.RunnerStopping, {})).pipe(Effect.provide(context))
+      assert.strictEqual(error._tag, "HookNotRegistered")
+      yield* stop
     }))
 })
 
