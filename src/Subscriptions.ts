@@ -421,6 +421,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           return yield* refuse("overlapMs", `Expected 0 to ${limits.rotationOverlapMaxMs} milliseconds`)
         }
         const current = yield* existing(id)
+        if (isInternal(current)) return yield* refuse("id", "It belongs to a work queue, which signs nothing")
         const generated = current.signingSecrets[0]?.publicKey === undefined
           ? Signature.generateSecret
           : Effect.map(Signature.generateKeyPair, ({ privateKey }) => privateKey)

@@ -243,6 +243,7 @@ describe("a work queue", () => {
           Effect.map(Effect.flip(refused), (error) => error instanceof Object && "path" in error ? error.path : error)
         assert.strictEqual(yield* path(subscriptions.update(own.id, { events: ["*"] })), "events")
         assert.strictEqual(yield* path(subscriptions.remove(own.id)), "id")
+        assert.strictEqual(yield* path(subscriptions.rotateSecret(own.id, {})), "id")
         const input = { name: "mine", events: ["incident.opened"], providerId: own.providerId, config: {} }
         assert.strictEqual(yield* path(subscriptions.create(input)), "providerId")
         yield* subscriptions.update(own.id, { enabled: false })
