@@ -20,9 +20,13 @@ export class SettingsRefused extends Schema.TaggedError<SettingsRefused>()("Sett
   message: Schema.String
 }) {}
 
-/** An empty value is as good as none: an empty key must not open anything. */
+/** Without the line break that a file ends with. An empty value is as good as none: an empty key must not open anything. */
 const optional = (name: string) =>
-  Config.map(Config.option(Config.Redacted(name)), Option.filter((value) => Redacted.value(value).trim() !== ""))
+  Config.map(Config.option(Config.Redacted(name)), (found) =>
+    found.pipe(
+      Option.map((value) => Redacted.make(Redacted.value(value).trim())),
+      Option.filter((value) => Redacted.value(value) !== "")
+    ))
 
 /**
  * What the environment says, as it is.
