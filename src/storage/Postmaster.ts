@@ -136,7 +136,8 @@ const begin = Effect.fnUntraced(function*(place: Place) {
   if (!still || still.text !== lock?.text) return yield* new Passing({ message: unready })
   const again = still.port > 0 ? yield* ask(place, still.port) : undefined
   // A server that starts or stops says so in its lock file, one that lives answers, and one that has just gone is not missed.
-  const mayPass = again?.is === "ours" || (again && passes(again.is)) || isUncollected(still.pid) || isGone(still.pid) ||
+  const mayPass = again?.is === "ours" || (again && passes(again.is)) || isUncollected(still.pid) ||
+    isGone(still.pid) ||
     /^(starting|stopping)$/u.test(still.status)
   const message = occupied(place.data, still, again)
   return yield* mayPass ? new Passing({ message }) : failed(message)
@@ -158,7 +159,8 @@ const readLock = (data: string): Effect.Effect<Lock | undefined> =>
     try {
       const text = Fs.readFileSync(lockFile(data), "utf8")
       const lines = text.split("\n")
-      return { text, pid: Number(lines[0]), port: Number(lines[3]), status: lines[7]?.trim() ?? "starting" }
+      // A server that starts writes line after line: the last of those there are is empty.
+      return { text, pid: Number(lines[0]), port: Number(lines[3]), status: lines[7]?.trim() || "starting" }
     } catch {
       return undefined
     }
