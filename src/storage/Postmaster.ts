@@ -159,7 +159,8 @@ const readLock = (data: string): Effect.Effect<Lock | undefined> =>
     try {
       const text = Fs.readFileSync(lockFile(data), "utf8")
       const lines = text.split("\n")
-      return { text, pid: Number(lines[0]), port: Number(lines[3]), status: lines[7]?.trim() ?? "starting" }
+      // A server that starts writes line after line: the last of those there are is empty.
+      return { text, pid: Number(lines[0]), port: Number(lines[3]), status: lines[7]?.trim() || "starting" }
     } catch {
       return undefined
     }

@@ -82,11 +82,15 @@ const stranger = Effect.acquireRelease(
   (child) => Effect.andThen(Effect.sync(() => child.kill("SIGKILL")), Effect.ignore(exited(child)))
 ).pipe(Effect.map((child) => ({ child, pid: child.pid ?? 0 })))
 
-/** The lock file that a killed server leaves behind, with another process's id and another port; gone with the scope. */
+/**
+ * The lock file that a killed server leaves behind, with another process's id and another port; gone with the scope. Without
+ * a status it is one that is being written.
+ */
 const leaveLock = (dir: string, pid: number, port: number, status = "ready") =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const text = [pid, dataOf(dir), 1, port, "", "127.0.0.1", "  1234567         1", `${status}   `, ""].join("\n")
+      const lines = [pid, dataOf(dir), 1, port, "", "127.0.0.1", "  1234567         1"]
+      const text = [...lines, ...(status === "" ? [] : [`${status}   `]), ""].join("\n")
       Fs.writeFileSync(lockOf(dir), text)
       if (isRoot) Fs.chownSync(lockOf(dir), 65534, 65534)
       return text
@@ -460,6 +464,23 @@ describe("the embedded PostgreSQL is not mixed up with others:", () => {
         assert.strictEqual(Redacted.value(adopted.url), Redacted.value(yield* url))
         yield* kill(child, "SIGKILL")
       }))
+    }))
+
+  it.live("a server that is writing its lock file is waited for", () =>
+    Effect.gen(function*() {
+      const dir = yield* dataDir
+      yield* cluster(dir)
+      const other = yield* stranger
+      yield* leaveLock(dir, other.pid, 1, "")
+      const starting = yield* Effect.forkScoped(EmbeddedPostgres.make({ dataDir: dir }))
+      const refused = Effect.sync(() => Fs.readFileSync(Path.join(dataOf(dir), "server.log"), "utf8"))
+      yield* until(
+        "PostgreSQL has refused twice to start beside it",
+        Effect.map(refused, (log) => log.split(`PID ${other.pid}`).length > 2)
+      )
+      Fs.rmSync(lockOf(dir))
+      const { url } = yield* Fiber.join(starting)
+      assert.deepStrictEqual(yield* kept(url), [1])
     }))
 
   it.live("a stop does not end the process that has a killed server's id now", () =>
