@@ -67,6 +67,8 @@ export const layer = <E, R, E2 = never, R2 = never>(options: {
  *
  * **Details**
  *
+ * Its `local` and `broadcast` handlers hear; what a work queue is to do is left to runners too.
+ *
  * With `cluster` (`SocketCluster.client` of `hookline/cluster`) its emits are told to the runner that delivers them; without
  * it they are found within a second.
  *
@@ -81,7 +83,8 @@ export const emitter = <E, R, E2 = never, R2 = never>(options: {
   E | E2 | PluginError,
   Storage | R2 | Exclude<R, Registry.Registry>
 > =>
-  HooksLive.layer.pipe(
+  Handlers.layer.pipe(
+    Layer.provideMerge(HooksLive.layer),
     Layer.provideMerge(
       options.cluster === undefined ? Dispatchers.layerNoop : Layer.provide(Cluster.hints, options.cluster)
     ),

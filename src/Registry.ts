@@ -116,6 +116,19 @@ export class Registry extends Context.Service<Registry, {
   readonly providers: Effect.Effect<ReadonlyArray<RegisteredProvider>>
 }>()("hookline/Registry") {}
 
+/**
+ * The qualified ids of a plugin's providers, those of its work queues among them.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const providerIds = ({ handlers, pluginId, providers }: Registration): ReadonlyArray<string> => [
+  ...providers.map(({ id }) => `${pluginId}.${id}`),
+  ...handlers.flatMap((handler) =>
+    handler.mode === "work-queue" ? [`${pluginId}.${Handler.providerId(handler.workerGroup)}`] : []
+  )
+]
+
 // -- layers
 
 /**

@@ -346,6 +346,31 @@ describe("a broadcast handler", () => {
     }))
 })
 
+describe("a process that only emits", () => {
+  it.effect("hears locally and what is broadcast, and leaves the work queues to runners", () =>
+    Effect.gen(function*() {
+      const storage = Layer.succeedContext(yield* Layer.build(StorageMemory.layer))
+      const handlers = [
+        local("local"),
+        Hook.on(Internal, ({ n }) => Calls.use(({ add }) => add({ handler: "all", n })))
+      ]
+      const calls: Array<Call> = []
+      const emitter = yield* Layer.build(Layer.fresh(
+        Hookline.emitter({
+          plugins: Layer.mergeAll(IncidentPlugin, Plugin.make("sync", { handlers: [...handlers, queue("mails")] }))
+        }).pipe(
+          Layer.provide([storage, Layer.succeed(Calls, { add: (call) => Effect.sync(() => void calls.push(call)) })])
+        )
+      ))
+      yield* Effect.provide(Hook.emit(Internal, { n: 1 }), emitter)
+      yield* until("it is heard here", () => calls.length === 1)
+      const runner = yield* world([queue("mails")], storage)
+      yield* until("it is handled there", () => runner.calls.length === 1)
+      yield* until("what was routed is heard here", () => calls.length === 2)
+      assert.deepStrictEqual(calls.map(({ handler }) => handler), ["local", "all"])
+    }))
+})
+
 describe("Hookline's own hooks", () => {
   const hears = (told: Array<string>, plugin: string, stop: Effect.Effect<void> = Effect.void) =>
     Plugin.make(plugin, {

@@ -311,10 +311,10 @@ const plugins = (
       )
     )
     return Checks.plugins(
-      registrations.map(({ events, pluginId, providers }) => ({
-        id: pluginId,
-        events: events.length,
-        providers: providers.map(({ id }) => `${pluginId}.${id}`)
+      registrations.map((registration) => ({
+        id: registration.pluginId,
+        events: registration.events.length,
+        providers: Registry.providerIds(registration)
       })),
       wanted
     )

@@ -3,12 +3,11 @@
  */
 import { Effect, JsonSchema, Layer, Result, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
-import * as Handler from "../Handler.ts"
 import type { AnyHook } from "../Hook.ts"
 import type { Member } from "../Member.ts"
 import { Members } from "../Members.ts"
 import * as Nearest from "../Nearest.ts"
-import { type RegisteredProvider, type Registration, Registry } from "../Registry.ts"
+import { providerIds, type RegisteredProvider, type Registration, Registry } from "../Registry.ts"
 import * as SecretFields from "../SecretFields.ts"
 import { Api } from "./Api.ts"
 import { NotFound } from "./Problem.ts"
@@ -72,16 +71,11 @@ export const layer = Layer.mergeAll(plugins, providers)
 type EventIds = (hook: AnyHook) => string
 
 /** Whether a runner says that it lacks some of a plugin's code. */
-const lacks = ({ handlers, hooks, pluginId, providers }: Registration) => ({ announced }: Member) => {
-  const needed = [
-    ...providers.map(({ id }) => id),
-    ...handlers.flatMap((handler) => handler.mode === "work-queue" ? [Handler.providerId(handler.workerGroup)] : [])
-  ]
-  return announced !== undefined && !(
-    hooks.every(({ id }) => announced.events.includes(`${pluginId}.${id}`)) &&
-    needed.every((id) => announced.providers.includes(`${pluginId}.${id}`))
+const lacks = (registration: Registration) => ({ announced }: Member) =>
+  announced !== undefined && !(
+    registration.hooks.every(({ id }) => announced.events.includes(`${registration.pluginId}.${id}`)) &&
+    providerIds(registration).every((id) => announced.providers.includes(id))
   )
-}
 
 const ids = (found: ReadonlyArray<RegisteredProvider>) => found.map((item) => item.providerId)
 
