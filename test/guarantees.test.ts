@@ -325,14 +325,20 @@ describe("guarantee 7, bounded", () => {
   }, 60_000)
 })
 
+/** A runtime with a subscribed endpoint that answers within a second. */
+const slow = Effect.gen(function*() {
+  const storage = yield* Layer.build(StorageMemory.layer)
+  const endpoints = new Endpoints()
+  endpoints.behaviours.set("a", () => Effect.delay(Effect.succeed({}), "1 second"))
+  const first = yield* runtime(endpoints, storage)
+  yield* subscribe("a").pipe(Effect.provide(first.context))
+  return { endpoints, first, storage }
+})
+
 describe("guarantee 8, graceful", () => {
   it.effect("a stopping runner hands over within 2 s, without a duplicate, when endpoints answer within 1 s", () =>
     Effect.gen(function*() {
-      const storage = yield* Layer.build(StorageMemory.layer)
-      const endpoints = new Endpoints()
-      endpoints.behaviours.set("a", () => Effect.delay(Effect.succeed({}), "1 second"))
-      const first = yield* runtime(endpoints, storage)
-      yield* subscribe("a").pipe(Effect.provide(first.context))
+      const { endpoints, first, storage } = yield* slow
       yield* emitMany(300).pipe(Effect.provide(first.context))
       yield* until("as many are under way as may be", () => endpoints.seen.length === defaults.laneSlots)
       const stopping = yield* Effect.forkChild(first.stop, { startImmediately: true })
@@ -347,11 +353,7 @@ describe("guarantee 8, graceful", () => {
 
   it.effect("a runner that stops while it gives a group back waits for the attempts under way", () =>
     Effect.gen(function*() {
-      const storage = yield* Layer.build(StorageMemory.layer)
-      const endpoints = new Endpoints()
-      endpoints.behaviours.set("a", () => Effect.delay(Effect.succeed({}), "1 second"))
-      const first = yield* runtime(endpoints, storage)
-      yield* subscribe("a").pipe(Effect.provide(first.context))
+      const { endpoints, first, storage } = yield* slow
       // As the cluster does when it moves a group: nobody waits for the end of it.
       const moved = yield* Scope.make()
       yield* Dispatcher.use((dispatcher) => dispatcher.attach("integration.incident.incident.created")).pipe(
