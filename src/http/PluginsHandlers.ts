@@ -3,6 +3,7 @@
  */
 import { Effect, JsonSchema, Layer, Result, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
+import * as Core from "../Core.ts"
 import type { AnyHook } from "../Hook.ts"
 import type { Member } from "../Member.ts"
 import { Members } from "../Members.ts"
@@ -22,7 +23,8 @@ const plugins = HttpApiBuilder.group(
     return handlers.handle("list", () =>
       Effect.gen(function*() {
         const found = yield* registry.plugins
-        const eventIds = new Map((yield* registry.hooks).map(({ eventId, hook }) => [hook, eventId]))
+        const eventIds = new Map<AnyHook, string>(Core.hooks.map((hook) => [hook, `${Core.pluginId}.${hook.id}`]))
+        for (const { eventId, hook } of yield* registry.hooks) eventIds.set(hook, eventId)
         const runners = yield* Effect.orElseSucceed(alive, () => undefined)
         return {
           items: found.map((item) => ({
