@@ -2,7 +2,7 @@
  * The handlers of this process: local ones listen, broadcast ones follow what is routed anywhere, and each work queue has a
  * subscription of Hookline's own, by which the engine delivers to it as to anything else.
  */
-import { Effect, Equal, Latch, Layer, Schedule, Schema } from "effect"
+import { Effect, Equal, Latch, Layer, Schema } from "effect"
 import * as Core from "./Core.ts"
 import { patient } from "./dispatcher/Patience.ts"
 import type { Handler } from "./Handler.ts"
@@ -109,14 +109,12 @@ const follow = Effect.gen(function*() {
   const registry = yield* Registry
   const storage = yield* Storage
   const limits = yield* Limits
-  const eventIds = new Map((yield* registry.hooks).map(({ eventId, hook }) => [hook, eventId]))
-  const followers = (yield* registry.plugins).flatMap(({ handlers }) =>
-    handlers.flatMap((handler): ReadonlyArray<Follower> =>
-      handler.mode === "broadcast"
-        ? [{ handler, workerGroup: workerGroup(eventIds.get(handler.hook) ?? ""), position: 0, busy: false }]
-        : []
-    )
-  )
+  const followers: Array<Follower> = []
+  for (const handler of (yield* registry.plugins).flatMap(({ handlers }) => handlers)) {
+    const hook = yield* registry.hookOf(handler.hook)
+    if (handler.mode !== "broadcast" || !hook) continue
+    followers.push({ handler, workerGroup: workerGroup(hook.eventId), position: 0, busy: false })
+  }
   if (followers.length === 0) return
   const groups = followers.map((follower) => follower.workerGroup)
   const listen = patient("Listening", storage.listen(groups))
@@ -170,7 +168,5 @@ const follow = Effect.gen(function*() {
   )
   yield* Effect.forkScoped(looking)
   // So that housekeeping knows that somebody does.
-  yield* Effect.forkScoped(
-    Effect.repeat(Effect.delay(listen, limits.broadcastKeptMs / 4), Schedule.forever)
-  )
+  yield* Effect.forkScoped(Effect.forever(Effect.delay(listen, limits.broadcastKeptMs / 4)))
 })

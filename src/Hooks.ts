@@ -63,6 +63,9 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
     })
 
     const emitAs = Effect.fnUntraced(function*<A>(eventId: string, hook: Hook<A>, payload: A, options: EmitOptions) {
+      if (Core.hooks.includes(hook)) {
+        return yield* new HookNotRegistered({ hookId: hook.id, message: `Hookline tells of "${eventId}" itself.` })
+      }
       const payloadJson = yield* encode(eventId, hook, payload, limits.payloadBytes)
       const orderingKey = options.orderingKey ?? (yield* keyOf(eventId, hook, payload))
       const tenantId = options.tenantId ?? defaultTenant
@@ -113,10 +116,7 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
 
     return Hooks.of({
       emit: Effect.fn("Hook.emit")(function*(hook, payload, options) {
-        const { eventId, pluginId } = yield* registered(hook)
-        if (pluginId === Core.pluginId) {
-          return yield* new HookNotRegistered({ hookId: hook.id, message: `Hookline tells of "${eventId}" itself.` })
-        }
+        const { eventId } = yield* registered(hook)
         return yield* emitAs(eventId, hook, payload, options ?? {})
       }),
       emitJson: Effect.fn("Hook.emitJson")(function*(eventId, payload, options) {

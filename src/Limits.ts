@@ -105,7 +105,7 @@ export const defaults = {
   broadcastPollMs: 200,
   /** How many messages a handler is given at once. */
   broadcastMessages: 100,
-  /** How long a message is kept for those who could not hear it, and a channel without a listener. */
+  /** How long a message is kept for those who could not hear it, and a group is listened to for. */
   broadcastKeptMs: 60 * 60_000,
 
   // -- the cluster

@@ -192,12 +192,12 @@ export const layer: Layer.Layer<Registry> = Layer.sync(Registry, () => {
         )
       }
       queues.set(workerGroup, hook.id)
-      const id = Handler.providerId(workerGroup)
-      const providerId = `${pluginId}.${id}`
-      if (providers.has(providerId)) {
+      const provider = queueProvider(pluginId, handler, connected)
+      if (providers.has(provider.providerId)) {
+        const id = Handler.providerId(workerGroup)
         throw problem(pluginId, `brings a provider with the id "${id}", which its work queue "${workerGroup}" needs.`)
       }
-      providers.set(providerId, queueProvider(pluginId, handler, connected))
+      providers.set(provider.providerId, provider)
     }
     registrations.set(pluginId, registration)
   }
@@ -308,9 +308,8 @@ const queueProvider = (
   queue: WorkQueue,
   connected: Deferred.Deferred<Hooks["Service"]>
 ): RegisteredProvider => {
-  const id = Handler.providerId(queue.workerGroup)
   return {
-    providerId: `${pluginId}.${id}`,
+    providerId: `${pluginId}.${Handler.providerId(queue.workerGroup)}`,
     pluginId,
     displayName: `Work queue ${queue.workerGroup}`,
     description: undefined,

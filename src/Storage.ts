@@ -409,8 +409,8 @@ export interface Administration {
   /**
    * One round of housekeeping: coming partitions are made, deliveries of deleted subscriptions cancelled, deliveries held
    * for longer than `heldMaxAgeMs` expired, idempotency keys purged, broadcasts forgotten that are older than
-   * `broadcastKeptMs`, and channels to which nobody listened for that long. Returns whether there may be more to do. A delivery is
-   * held from when it was made or its subscription disabled, whichever came later.
+   * `broadcastKeptMs`, and groups that nobody listened to for that long. Returns whether there may be more to do. A delivery
+   * is held from when it was made or its subscription disabled, whichever came later.
    */
   readonly maintain: (options: {
     readonly partitionsAheadDays: number

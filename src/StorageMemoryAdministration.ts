@@ -199,9 +199,9 @@ const maintain = (
           : { ...cancelled(work.lastError, nowMs), status: "failed", reason: "expired" })
     }
   }
-  for (const [group, channel] of tables.channels) {
-    channel.messages = channel.messages.filter(({ atMs }) => nowMs - atMs <= broadcastKeptMs)
-    if (nowMs - channel.listenedAtMs > broadcastKeptMs) tables.channels.delete(group)
+  for (const [workerGroup, group] of tables.listened) {
+    group.messages = group.messages.filter(({ atMs }) => nowMs - atMs <= broadcastKeptMs)
+    if (nowMs - group.listenedAtMs > broadcastKeptMs) tables.listened.delete(workerGroup)
   }
   let keys = rows
   for (const [key, { expiresAtMs, pending }] of tables.keys) {

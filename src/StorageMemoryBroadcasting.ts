@@ -16,17 +16,19 @@ export const make = (tables: Tables): Broadcasting => ({
     Effect.clockWith((clock) =>
       Effect.sync(() =>
         workerGroups.map((workerGroup) => {
-          const channel = tables.channels.get(workerGroup) ?? { position: 0, listenedAtMs: 0, messages: [] }
-          channel.listenedAtMs = clock.currentTimeMillisUnsafe()
-          tables.channels.set(workerGroup, channel)
-          return { workerGroup, position: channel.position }
+          const nowMs = clock.currentTimeMillisUnsafe()
+          // One that was forgotten meanwhile begins beyond where it ended.
+          const group = tables.listened.get(workerGroup) ?? { position: nowMs, listenedAtMs: nowMs, messages: [] }
+          group.listenedAtMs = nowMs
+          tables.listened.set(workerGroup, group)
+          return { workerGroup, position: group.position }
         })
       )
     ),
   hear: (cursors, limit) =>
     Effect.sync(() =>
       cursors.flatMap(({ position, workerGroup }, cursor) =>
-        (tables.channels.get(workerGroup)?.messages ?? [])
+        (tables.listened.get(workerGroup)?.messages ?? [])
           .filter((one) => one.position > position)
           .slice(0, limit)
           .map((one): Broadcast => ({ cursor, position: one.position, message: one.stored.message }))

@@ -92,8 +92,8 @@ const route = (tables: Tables, routing: Routing, nowMs: number): Routed => {
       ? { _tag: "Routed", atMs: nowMs, version: routing.version, matched, filtered }
       : { _tag: "SetAside", atMs: nowMs, error }
     routed.set(messageId, { stored, owner })
-    const channel = tables.channels.get(owner.workerGroup)
-    if (channel && error === undefined) channel.messages.push({ position: ++channel.position, stored, atMs: nowMs })
+    const listened = tables.listened.get(owner.workerGroup)
+    if (listened && error === undefined) listened.messages.push({ position: ++listened.position, stored, atMs: nowMs })
   }
   for (const { claimed, id, messageId, subscriptionId } of routing.deliveries) {
     const found = routed.get(messageId)

@@ -50,12 +50,12 @@ export interface Owned {
 }
 
 /**
- * The messages of a worker group that were routed since somebody listens.
+ * A worker group that is listened to: its messages that were routed since.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Channel {
+export interface Listened {
   position: number
   listenedAtMs: number
   messages: Array<{ readonly position: number; readonly stored: Stored; readonly atMs: number }>
@@ -87,8 +87,8 @@ export class Tables {
   readonly keys = new Map<string, Key>()
   readonly leases = new Map<RunnerId, number>()
   readonly announced = new Map<RunnerId, Announcement>()
-  /** Of worker groups to which somebody listens. */
-  readonly channels = new Map<string, Channel>()
+  /** By worker group. */
+  readonly listened = new Map<string, Listened>()
   readonly #owners = new Map<string, Owned>()
   readonly #ownedBy = new Map<RunnerId, Set<Owned>>()
   #seq = 0
@@ -279,8 +279,8 @@ export class Tables {
   }
 
   /** Whether the runner that owns a delivery's group says that it has other providers. */
-  #lacksCode({ message: { message }, subscriptionId }: Work): boolean {
-    const runnerId = this.#owners.get(`${workerGroup(message.eventId)}#0`)?.runnerId
+  #lacksCode({ subscriptionId, workerGroup }: Work): boolean {
+    const runnerId = this.#owners.get(`${workerGroup}#0`)?.runnerId
     const announced = runnerId === undefined ? undefined : this.announced.get(runnerId)
     const providerId = this.subscriptions.get(subscriptionId)?.providerId
     return announced !== undefined && providerId !== undefined && !announced.providers.includes(providerId)

@@ -422,8 +422,13 @@ describe("Hookline's own hooks", () => {
       const deaf = Plugin.make("sync", { handlers: [Hook.on(Core.RunnerStopping, () => Effect.void)] })
       assert.include(yield* refusal(deaf), "with mode broadcast, but it is told in this process alone")
       const { context, stop } = yield* running(IncidentPlugin)
-      const error = yield* Effect.flip(Hook.emit(Core.RunnerStopping, {})).pipe(Effect.provide(context))
-      assert.strictEqual(error._tag, "HookNotRegistered")
+      const emits = [
+        Hook.emit(Core.RunnerStopping, {}),
+        Hook.Hooks.use((hooks) => hooks.emitJson("hookline.runner.stopping", {}))
+      ]
+      for (const emit of emits) {
+        assert.strictEqual((yield* Effect.flip(Effect.provide(emit, context)))._tag, "HookNotRegistered")
+      }
       yield* stop
     }))
 })

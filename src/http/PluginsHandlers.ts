@@ -3,13 +3,11 @@
  */
 import { Effect, JsonSchema, Layer, Result, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
-import * as Core from "../Core.ts"
-import type { AnyHook } from "../Hook.ts"
 import type { Member } from "../Member.ts"
-import { Members } from "../Members.ts"
 import * as Nearest from "../Nearest.ts"
 import { providerIds, type RegisteredProvider, type Registration, Registry } from "../Registry.ts"
 import * as SecretFields from "../SecretFields.ts"
+import { Storage } from "../Storage.ts"
 import { Api } from "./Api.ts"
 import { NotFound } from "./Problem.ts"
 
@@ -18,21 +16,18 @@ const plugins = HttpApiBuilder.group(
   "plugins",
   Effect.fnUntraced(function*(handlers) {
     const registry = yield* Registry
-    const { overview } = yield* Members
-    const alive = Effect.map(overview, ({ members }) => members.filter((member) => member.alive))
+    const storage = yield* Storage
     return handlers.handle("list", () =>
       Effect.gen(function*() {
         const found = yield* registry.plugins
-        const eventIds = new Map<AnyHook, string>(Core.hooks.map((hook) => [hook, `${Core.pluginId}.${hook.id}`]))
-        for (const { eventId, hook } of yield* registry.hooks) eventIds.set(hook, eventId)
-        const runners = yield* Effect.orElseSucceed(alive, () => undefined)
-        return {
-          items: found.map((item) => ({
-            ...plugin(item, (hook) => eventIds.get(hook) ?? hook.id),
+        const members = yield* Effect.orElseSucceed(storage.members, () => undefined)
+        const runners = members?.filter((member) => member.alive)
+        const items = yield* Effect.forEach(found, (item) =>
+          Effect.map(plugin(item, registry), (view) => ({
+            ...view,
             ...(runners === undefined ? {} : { missingOn: runners.filter(lacks(item)).map(({ id }) => id) })
-          })),
-          nextCursor: null
-        }
+          })))
+        return { items, nextCursor: null }
       }))
   })
 )
@@ -69,9 +64,6 @@ export const layer = Layer.mergeAll(plugins, providers)
 
 // --- internal ---
 
-/** The event id of a hook, which may be another plugin's. */
-type EventIds = (hook: AnyHook) => string
-
 /** Whether a runner says that it lacks some of a plugin's code. */
 const lacks = (registration: Registration) => ({ announced }: Member) =>
   announced !== undefined && !(
@@ -81,20 +73,26 @@ const lacks = (registration: Registration) => ({ announced }: Member) =>
 
 const ids = (found: ReadonlyArray<RegisteredProvider>) => found.map((item) => item.providerId)
 
-const plugin = ({ events, handlers, hooks, pluginId, providers }: Registration, eventIds: EventIds) => {
+const plugin = Effect.fnUntraced(function*(item: Registration, registry: Registry["Service"]) {
+  const { events, hooks, pluginId, providers } = item
   const exposed = new Set(events.map((event) => event.hook))
+  const handlers = yield* Effect.forEach(
+    item.handlers,
+    (handler) =>
+      Effect.map(registry.hookOf(handler.hook), (hook) => ({
+        mode: handler.mode,
+        eventId: hook?.eventId ?? handler.hook.id,
+        ...(handler.mode === "work-queue" ? { workerGroup: handler.workerGroup } : {})
+      }))
+  )
   return {
     id: pluginId,
     hooks: hooks.map((hook) => ({ id: hook.id, eventId: `${pluginId}.${hook.id}`, exposed: exposed.has(hook) })),
     events: events.map((event) => `${pluginId}.${event.hook.id}`),
     providers: providers.map(({ id }) => `${pluginId}.${id}`),
-    handlers: handlers.map((handler) => ({
-      mode: handler.mode,
-      eventId: eventIds(handler.hook),
-      ...(handler.mode === "work-queue" ? { workerGroup: handler.workerGroup } : {})
-    }))
+    handlers
   }
-}
+})
 
 const toObject = Schema.decodeUnknownSync(Schema.Record(Schema.String, Schema.Json))
 

@@ -213,7 +213,7 @@ alter table hookline.runners add column announced jsonb;
 `
 
 const broadcast = `
-create table hookline.channels (
+create table hookline.listened (
   worker_group text collate "C" primary key,
   position bigint not null default 0,
   listened_at timestamptz not null default clock_timestamp()

@@ -190,7 +190,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
           select worker_group, position from hookline.broadcasts where told_at < clock_timestamp() - ${kept}
           limit ${rows}::int
         ) returning 1`
-        yield* sql`delete from hookline.channels where listened_at < clock_timestamp() - ${kept}`
+        yield* sql`delete from hookline.listened where listened_at < clock_timestamp() - ${kept}`
         yield* sql`delete from hookline.runners where lease_until < clock_timestamp() - interval '1 day'`
         // Last, because it gives up behind a long reader.
         yield* sql`select hookline.make_partitions(${partitionsAheadDays}::int)`

@@ -1,6 +1,6 @@
 /**
- * What every process may hear, on PostgreSQL. Routing counts a channel's row up and keeps it locked until it commits, so that
- * positions become visible in their order.
+ * What every process may hear, on PostgreSQL. Routing counts up the row of a group that is listened to and keeps it locked
+ * until it commits, so that positions become visible in their order.
  */
 import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
@@ -18,9 +18,9 @@ import * as PgRows from "./PgRows.ts"
 export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Broadcasting => ({
   listen: (workerGroups) =>
     engine(Effect.map(
-      // A channel that was forgotten meanwhile begins beyond where it ended.
+      // One that was forgotten meanwhile begins beyond where it ended.
       sql<{ readonly worker_group: string; readonly position: number }>`
-        insert into hookline.channels (worker_group, position)
+        insert into hookline.listened (worker_group, position)
         select g, (extract(epoch from clock_timestamp()) * 1000)::bigint
         from unnest(${array([...new Set(workerGroups)].sort())}::text[]) g
         on conflict (worker_group) do update set listened_at = clock_timestamp()

@@ -128,9 +128,9 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         insert into hookline.routings (message_id, version, matched, filtered, transformed)
         select message_id, ${routing.version}::float8::bigint, matched, filtered, transformed from routed
       ), heard as (
-        update hookline.channels c set position = c.position + r.n
+        update hookline.listened l set position = l.position + r.n
         from (select worker_group, count(*) as n from routed group by worker_group) r
-        where c.worker_group = r.worker_group returning c.worker_group, c.position - r.n as before
+        where l.worker_group = r.worker_group returning l.worker_group, l.position - r.n as before
       ), told as (
         insert into hookline.broadcasts (worker_group, position, message_id)
         select r.worker_group, h.before + row_number() over (partition by r.worker_group order by r.seq), r.message_id

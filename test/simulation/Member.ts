@@ -119,7 +119,7 @@ export const layer = (
       yield* storage.maintain({
         partitionsAheadDays: 1,
         heldMaxAgeMs: limits.heldMaxAgeMs,
-        broadcastKeptMs: 3_600_000,
+        broadcastKeptMs: limits.broadcastKeptMs,
         rows: 50
       }).pipe(
         Effect.ignore,
