@@ -27,6 +27,9 @@ import { Storage } from "./Storage.ts"
 /** Says that the group may have work; answered once its dispatcher is attached. */
 const Wake = Rpc.make("Wake", { success: Schema.Void })
 
+/** Keeps a dispatcher that has work, and makes one where there is none. */
+const Keep = Rpc.make("Keep", { success: Schema.Void })
+
 /** Drops claims of a subscription that are older than a version and not begun; false where another epoch is in force. */
 const Drop = Rpc.make("Drop", {
   payload: { subscriptionId: SubscriptionId, version: Schema.Int, epoch: Schema.Int },
@@ -34,12 +37,13 @@ const Drop = Rpc.make("Drop", {
 })
 
 /**
- * The dispatcher of one worker group; its entity id is the group's name, `integration.<eventId>`.
+ * The dispatcher of one worker group; its entity id is the group's name, `integration.<eventId>` or
+ * `subscription.<id>`.
  *
  * @category entities
  * @since 0.1.0
  */
-export const DispatcherEntity = Entity.make("HooklineDispatcher", [Wake, Drop])
+export const DispatcherEntity = Entity.make("HooklineDispatcher", [Wake, Keep, Drop])
 
 const shardGroup = "default"
 
@@ -49,18 +53,20 @@ const handlers = Effect.gen(function*() {
   const scope = yield* Effect.scope
   const attaching = yield* Semaphore.make(1)
   // A group that was superseded while this runner holds its shard is taken over again.
-  const attached = attaching.withPermits(1)(
-    Effect.suspend(() =>
-      // A late hint must not take over what is being given back.
-      scope.state._tag === "Closed" || dispatcher.poke(entityId)
-        ? Effect.void
-        : patient(`Taking over ${entityId}`, Scope.provide(dispatcher.attach(entityId), scope))
+  const attachedUnless = (isAttached: (workerGroup: string) => boolean) =>
+    attaching.withPermits(1)(
+      Effect.suspend(() =>
+        // A late hint must not take over what is being given back.
+        scope.state._tag === "Closed" || isAttached(entityId)
+          ? Effect.void
+          : patient(`Taking over ${entityId}`, Scope.provide(dispatcher.attach(entityId), scope))
+      )
     )
-  )
   // Not awaited: entities are made one after the other, and a take-over may have to wait.
-  yield* Effect.forkIn(attached, scope)
+  yield* Effect.forkIn(attachedUnless(dispatcher.isOpen), scope)
   return DispatcherEntity.of({
-    Wake: () => attached,
+    Wake: () => attachedUnless(dispatcher.poke),
+    Keep: () => attachedUnless(dispatcher.isOpen),
     Drop: ({ payload }) =>
       Effect.map(
         dispatcher.drop(payload.subscriptionId, payload.version),
@@ -134,7 +140,14 @@ const makeDispatchers = Effect.fnUntraced(function*(
  */
 export const dispatchers: Layer.Layer<Dispatchers, never, Dispatcher | Storage | Sharding.Sharding> = Layer.effect(
   Dispatchers,
-  Effect.flatMap(Dispatcher, makeDispatchers)
+  Effect.gen(function*() {
+    const dispatcher = yield* Dispatcher
+    const all = yield* makeDispatchers(dispatcher)
+    yield* Effect.forkScoped(
+      Effect.forever(Effect.flatMap(dispatcher.stirred, Effect.forEach(all.wake, { discard: true })))
+    )
+    return all
+  })
 )
 
 /**
@@ -195,11 +208,11 @@ export const sweep: Layer.Layer<Pulse, never, Dispatcher | Storage | Sharding.Sh
     const isOurs = (workerGroup: string) =>
       sharding.hasShardId(sharding.getShardId(EntityId.make(workerGroup), shardGroup))
 
-    const wake = Effect.forEach(
+    const keep = Effect.forEach(
       (workerGroup: string) =>
         isOurs(workerGroup)
           ? Effect.ignore(
-            Effect.timeout(client(workerGroup).Wake(undefined, { discard: true }), limits.confirmTimeoutMs)
+            Effect.timeout(client(workerGroup).Keep(undefined, { discard: true }), limits.confirmTimeoutMs)
           )
           : Effect.void,
       { discard: true }
@@ -215,10 +228,10 @@ export const sweep: Layer.Layer<Pulse, never, Dispatcher | Storage | Sharding.Sh
         groups.filter((group) => isOurs(group) && !dispatcher.holds(group))
           .map((group) => [group, waiting.get(group) ?? now])
       )
-      yield* wake(groups)
+      yield* keep(groups)
     })
 
-    for (const pass of [patient("The sweep", find), Effect.flatMap(dispatcher.active, wake)]) {
+    for (const pass of [patient("The sweep", find), Effect.flatMap(dispatcher.active, keep)]) {
       yield* Effect.forkScoped(Effect.repeat(pass, Schedule.spaced(limits.sweepIntervalMs)))
     }
     return Pulse.of({

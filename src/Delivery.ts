@@ -20,7 +20,8 @@ export const DeliveryStatus = Schema.Literals(["pending", "retrying", "success",
 export type DeliveryStatus = typeof DeliveryStatus.Type
 
 /**
- * Why a delivery is as it is: how it failed, or (`held`, `code-missing`) why it waits, which is derived and not stored.
+ * Why a delivery is as it is: how it ended, or (`held`, `code-missing`, `blocked`) why it waits, which is derived and not
+ * stored.
  *
  * @category schemas
  * @since 0.1.0
@@ -32,8 +33,10 @@ export const DeliveryReason = Schema.Literals([
   "crashed-owner",
   "expired",
   "deleted",
+  "skipped",
   "held",
-  "code-missing"
+  "code-missing",
+  "blocked"
 ])
 /** @category models @since 0.1.0 */
 export type DeliveryReason = typeof DeliveryReason.Type

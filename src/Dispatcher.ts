@@ -19,7 +19,7 @@ import * as Monotonic from "./Monotonic.ts"
 import { Registry } from "./Registry.ts"
 import { type Due, type Owner, Storage } from "./Storage.ts"
 import { StorageUnavailable } from "./StorageError.ts"
-import { withEnabled } from "./Subscription.ts"
+import { ofGroup, withEnabled } from "./Subscription.ts"
 
 /**
  * The engine.
@@ -36,6 +36,10 @@ export class Dispatcher extends Context.Service<Dispatcher, {
   readonly attach: (workerGroup: string) => Effect.Effect<void, StorageUnavailable, Scope.Scope>
   /** Says that an attached group may have work; false where the group is not attached (any more). */
   readonly poke: (workerGroup: string) => boolean
+  /** Whether the group is attached and may begin attempts. */
+  readonly isOpen: (workerGroup: string) => boolean
+  /** Waits for deliveries routed here to groups that are not attached, and tells which. */
+  readonly stirred: Effect.Effect<ReadonlyArray<string>>
   /** Whether the group is attached. */
   readonly holds: (workerGroup: string) => boolean
   /** Whether this runner holds an epoch of a group. */
@@ -105,7 +109,8 @@ const make = Effect.gen(function*() {
   const recorder = yield* Recorder.make(
     state,
     (finished) =>
-      FiberMap.run(disabling, finished.ready.claimed.subscriptionId, disable(finished), { onlyIfMissing: true })
+      FiberMap.run(disabling, finished.ready.claimed.subscriptionId, disable(finished), { onlyIfMissing: true }),
+    (id) => subscribed.get(id)?.ordered === true
   )
   const sender = yield* Sender.make(state, subscribed, recorder.finish, giveBack)
   const routeOnce = yield* Router.make(state, subscribed, giveBack)
@@ -164,9 +169,10 @@ const make = Effect.gen(function*() {
   )
 
   // Lanes become slow as time passes, and a lease may come back: a pass a second finds what no event would tell.
-  const sending = State.take(state.send).pipe(
-    Effect.timeoutOption(limits.slowAfterMs),
-    Effect.andThen(patient("Sending", sender.pass)),
+  const sending = patient("Sending", sender.pass).pipe(
+    Effect.flatMap((nextMs) =>
+      State.take(state.send).pipe(Effect.timeoutOption(Math.max(1, Math.min(nextMs, limits.slowAfterMs))))
+    ),
     Effect.forever
   )
 
@@ -211,6 +217,8 @@ const make = Effect.gen(function*() {
   const catchingUp = State.take(outdated).pipe(
     Effect.andThen(patient("Reading the subscriptions", subscribed.reload)),
     Effect.andThen(prolong),
+    // A group of a subscription that was not known yet, or whose limits were others.
+    Effect.andThen(Effect.sync(() => state.claim.openUnsafe())),
     Effect.forever
   )
 
@@ -300,6 +308,12 @@ const make = Effect.gen(function*() {
         )
       )
     } while (waitMs > 0)
+    const { subscriptionId } = group
+    if (subscriptionId !== undefined) {
+      const filled = yield* patient(`Reading ${group.workerGroup}`, storage.filled([subscriptionId]))
+      group.filledAtMs = filled.get(subscriptionId) ?? 0
+      if (!subscribed.get(subscriptionId)) yield* patient("Reading the subscriptions", subscribed.reload)
+    }
     take(
       yield* patient(
         `Reading ${group.workerGroup}`,
@@ -368,6 +382,8 @@ const make = Effect.gen(function*() {
           const group: State.Group = {
             workerGroup,
             owner,
+            subscriptionId: ofGroup(workerGroup),
+            filledAtMs: undefined,
             phase: "open",
             unrouted: hooks.has(workerGroup),
             held: 0,
@@ -396,12 +412,19 @@ const make = Effect.gen(function*() {
     poke: (workerGroup) => {
       const group = state.groups.get(workerGroup)
       if (!group || group.phase !== "open") return false
+      if (group.subscriptionId !== undefined) State.backlog(state, group, group.subscriptionId, 0)
       if (hooks.has(workerGroup)) {
         group.unrouted = true
         state.route.openUnsafe()
       }
       return true
     },
+    isOpen: (workerGroup) => state.groups.get(workerGroup)?.phase === "open",
+    stirred: Effect.map(State.take(state.stir), () => {
+      const groups = [...state.stirred]
+      state.stirred.clear()
+      return groups
+    }),
     holds: (workerGroup) => state.groups.has(workerGroup),
     owns: (owner) => state.groups.get(owner.workerGroup)?.owner.epoch === owner.epoch,
     due: take,

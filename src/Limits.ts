@@ -82,6 +82,17 @@ export const defaults = {
   /** How often a runner looks for claims of its own that it does not hold. */
   takeUpIntervalMs: 30_000,
 
+  /** Attempts of one subscription that may be under way at once, at most, where it has a limit of its own. */
+  maxConcurrency: 1000,
+  /** How far ahead deliveries of a rate-limited subscription are claimed. */
+  rateAheadMs: 1000,
+  /** Due deliveries of an ordered lane that one claim looks at, for each that it may take. */
+  orderedLook: 4,
+  /** How soon a delivery is looked at again that waits for a message of its key to be routed. */
+  orderedPollMs: 100,
+  /** Deliveries behind a blocked one that are counted. */
+  blockedCounted: 1000,
+
   // -- ownership
   /** How long a runner may begin attempts after it sent the last renewal that succeeded. */
   leaseMs: 2000,

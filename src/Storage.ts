@@ -86,7 +86,9 @@ export interface NewDelivery {
   readonly id: DeliveryId
   readonly messageId: MessageId
   readonly subscriptionId: SubscriptionId
-  /** Claimed by the router on the way, because its lane has room. */
+  /** The subscription's own, where it has one; else it is owned with its message. */
+  readonly workerGroup?: string
+  /** Claimed by the router on the way, because its lane has room; never one of another group. */
   readonly claimed: boolean
 }
 
@@ -158,7 +160,10 @@ export interface Claimed {
 /** @category models @since 0.1.0 */
 export interface Claims {
   readonly claimed: ReadonlyArray<Claimed>
-  /** For each lane that was asked for and has unclaimed deliveries left, suspects aside: when the first of them is due. */
+  /**
+   * For each lane that was asked for and has unclaimed deliveries left, suspects aside and those that wait for an earlier one
+   * of their key: when the first of them is due.
+   */
   readonly next: ReadonlyArray<{
     readonly workerGroup: string
     readonly subscriptionId: SubscriptionId
@@ -192,6 +197,8 @@ export interface Outcome {
   readonly attemptCount: number
   readonly attempt: AttemptRecord
   readonly transition: Transition
+  /** When the subscription's rate limit is filled up again, to be kept. */
+  readonly filledAtMs?: number
 }
 
 /**
@@ -246,6 +253,22 @@ export interface StoredMessage extends Message {
 /** @category models @since 0.1.0 */
 export type RetryAnswer = "Retried" | "NotFound" | "NotRetryable"
 
+/** @category models @since 0.1.0 */
+export type SkipAnswer = "Skipped" | "NotFound" | "NotSkippable"
+
+/**
+ * An ordering key of an ordered subscription whose first delivery failed so far: what follows waits for it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BlockedKey {
+  readonly orderingKey: string
+  readonly head: Delivery
+  /** Deliveries behind it, counted up to `Limits.blockedCounted`. */
+  readonly waiting: number
+}
+
 // -- the seam
 
 /**
@@ -297,9 +320,13 @@ export interface Dispatching {
   /**
    * Makes the claims of older epochs claimable again; those with `crashedClaims` claims fail with reason `crashed-owner`.
    * Does nothing for an owner whose predecessor may still be within its lease; returns in how many milliseconds to ask again,
-   * 0 when all was done.
+   * 0 when all was done. What was claimed counts as begun for the rate limits of subscriptions.
    */
   readonly recover: (owners: ReadonlyArray<Owner>, crashedClaims: number) => Effect.Effect<number, StorageUnavailable>
+  /** When the rate limits of subscriptions are filled up again; those are left out that began nothing yet. */
+  readonly filled: (
+    ids: ReadonlyArray<SubscriptionId>
+  ) => Effect.Effect<ReadonlyMap<SubscriptionId, number>, StorageUnavailable>
   /** Finds groups with unrouted messages or with deliveries due within `aheadMs`, all or the named ones. */
   readonly due: (options: {
     readonly aheadMs: number
@@ -317,7 +344,10 @@ export interface Dispatching {
   readonly route: (routing: Routing) => Effect.Effect<Routed, StorageUnavailable | RowRefused>
   /**
    * Claims due deliveries of enabled subscriptions, oldest due first in each lane, up to `limit` and to `bytes` of payloads
-   * (at least one); deliveries that were claimed `suspectClaims` times without an outcome are left out, but for one of any
+   * (at least one). Of an ordered subscription it is a delivery's turn when no unfinished one of its key and no unrouted
+   * message of its key that the subscription wants was emitted before; deliveries without a key are not ordered. A
+   * subscription that has become a worker group of its own is claimed for when what others had claimed of it has ended.
+   * Deliveries that were claimed `suspectClaims` times without an outcome are left out, but for one of any
    * lane of the owners whose subscription is of one of `suspectProviders`: it is claimed first.
    */
   readonly claim: (options: {
@@ -404,8 +434,18 @@ export interface Administration {
     filter: DeliveryFilter,
     page: Page
   ) => Effect.Effect<ReadonlyArray<Delivery>, StorageUnavailable>
-  /** Makes a `failed` or `cancelled` delivery pending again, due now, its schedule anew. */
+  /**
+   * Makes a `failed` or `cancelled` delivery pending again, due now, its schedule anew; one that waits to be retried is due
+   * now.
+   */
   readonly retryDelivery: (id: DeliveryId) => Effect.Effect<RetryAnswer, StorageUnavailable>
+  /** Ends a delivery that waits as `cancelled` with reason `skipped`; not one that is claimed. */
+  readonly skipDelivery: (id: DeliveryId) => Effect.Effect<SkipAnswer, StorageUnavailable>
+  /** The blocked keys of an ordered subscription, in the order of their text; `cursor` is the last key of the page before. */
+  readonly blockedKeys: (
+    id: SubscriptionId,
+    page: Page & { readonly counted: number }
+  ) => Effect.Effect<ReadonlyArray<BlockedKey>, StorageUnavailable>
   /**
    * One round of housekeeping: coming partitions are made, deliveries of deleted subscriptions cancelled, deliveries held
    * for longer than `heldMaxAgeMs` expired, idempotency keys purged, broadcasts forgotten that are older than

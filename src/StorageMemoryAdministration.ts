@@ -4,7 +4,7 @@
 import { Clock, Effect, Option } from "effect"
 import type { Delivery } from "./Delivery.ts"
 import { type DeliveryId, timeOf } from "./Id.ts"
-import type { Administration, DeliveryFilter, Owner, Page, RetryAnswer } from "./Storage.ts"
+import type { Administration, DeliveryFilter, Owner, Page, RetryAnswer, SkipAnswer } from "./Storage.ts"
 import type { Work } from "./StorageMemoryLane.ts"
 import { cancelled, type Tables } from "./StorageMemoryTables.ts"
 import type { Subscription } from "./Subscription.ts"
@@ -34,6 +34,7 @@ const changed = (tables: Tables, current: Subscription, change: (current: Subscr
   if (wanted === current) return current
   const next = { ...wanted, version: ++tables.version }
   tables.subscriptions.set(current.id, next)
+  tables.move(current.id)
   return next
 }
 
@@ -138,6 +139,16 @@ const reading = (tables: Tables): Omit<Administration, OfSubscriptions> => ({
       )
     ),
   retryDelivery: (id) => Effect.map(Clock.currentTimeMillis, (nowMs) => retryDelivery(tables, id, nowMs)),
+  skipDelivery: (id) => Effect.map(Clock.currentTimeMillis, (nowMs) => skipDelivery(tables, id, nowMs)),
+  blockedKeys: (id, { counted, cursor, limit }) =>
+    Effect.sync(() =>
+      (tables.isOrdered(id) ? tables.order.of(id) : []).flatMap(([orderingKey, [work, ...behind]]) => {
+        const head = work && work.attempts > work.retryBase ? tables.delivery(work.id) : undefined
+        return head && (cursor === undefined || orderingKey > cursor)
+          ? [{ orderingKey, head, waiting: Math.min(counted, behind.length) }]
+          : []
+      }).slice(0, limit)
+    ),
   maintain: (options) => Effect.map(Clock.currentTimeMillis, (nowMs) => maintain(tables, options, nowMs))
 })
 
@@ -160,6 +171,13 @@ const fits = (delivery: Delivery, filter: DeliveryFilter): boolean =>
 
 const retryDelivery = (tables: Tables, id: DeliveryId, nowMs: number): RetryAnswer => {
   const finished = tables.finished.get(id)
+  const waiting = tables.waiting(id)
+  if (waiting && waiting.work.attempts > waiting.work.retryBase) {
+    waiting.lane.remove(new Set([waiting.work]))
+    waiting.work.dueAtMs = nowMs
+    waiting.lane.wait(waiting.work)
+    return "Retried"
+  }
   if (!finished) return tables.work.has(id) ? "NotRetryable" : "NotFound"
   const { end, work } = finished
   if (end.status === "success" || tables.deleted.has(work.subscriptionId)) return "NotRetryable"
@@ -167,12 +185,20 @@ const retryDelivery = (tables: Tables, id: DeliveryId, nowMs: number): RetryAnsw
   tables.add({
     ...work,
     retryBase: work.attempts,
+    workerGroup: tables.homeOf(work),
     claims: 0,
     epoch: undefined,
     dueAtMs: nowMs,
     lastError: undefined
   })
   return "Retried"
+}
+
+const skipDelivery = (tables: Tables, id: DeliveryId, nowMs: number): SkipAnswer => {
+  const waiting = tables.waiting(id)
+  if (!waiting) return tables.finished.has(id) || tables.work.has(id) ? "NotSkippable" : "NotFound"
+  tables.finish(waiting.lane, [waiting.work], (work) => ({ ...cancelled(work.lastError, nowMs), reason: "skipped" }))
+  return "Skipped"
 }
 
 const maintain = (

@@ -8,7 +8,17 @@ import { deliveredSize, type Stored } from "./StorageMemoryInbox.ts"
 import { byDue, type Lane, type Work } from "./StorageMemoryLane.ts"
 import { cancelled, type End, type Tables } from "./StorageMemoryTables.ts"
 
-type Verbs = "subscriptions" | "due" | "unrouted" | "route" | "claim" | "load" | "held" | "release" | "record"
+type Verbs =
+  | "subscriptions"
+  | "due"
+  | "unrouted"
+  | "route"
+  | "claim"
+  | "load"
+  | "held"
+  | "release"
+  | "filled"
+  | "record"
 type Options<Verb extends "due" | "claim"> = Parameters<Dispatching[Verb]>[0]
 
 /**
@@ -33,9 +43,16 @@ export const make = (tables: Tables): Pick<Dispatching, Verbs> => {
           const found = claimedBy(tables, owner, id)
           if (!found) continue
           found.work.claims--
-          found.lane.wait(found.work)
+          tables.settle(found.lane, found.work)
         }
       }),
+    filled: (ids) =>
+      Effect.sync(() =>
+        new Map(ids.flatMap((id) => {
+          const filledAtMs = tables.filled.get(id)
+          return filledAtMs === undefined ? [] : [[id, filledAtMs]]
+        }))
+      ),
     record: (outcomes) =>
       atNow((nowMs) =>
         outcomes.filter((outcome) => record(tables, outcome, nowMs)).map((outcome) => outcome.deliveryId)
@@ -51,7 +68,10 @@ const due = (tables: Tables, { aheadMs, workerGroups }: Options<"due">, nowMs: n
     const lanes: Array<Due["lanes"][number]> = []
     let orphaned = false
     for (const lane of tables.lanesIn(workerGroup)) {
-      const { dueAtMs, subscriptionId } = lane
+      const { subscriptionId } = lane
+      const dueAtMs = tables.isOrdered(subscriptionId)
+        ? lane.dueAtMsOf((work) => !tables.order.isBehind(work))
+        : lane.dueAtMs
       if (dueAtMs !== undefined && dueAtMs <= nowMs + aheadMs && tables.isActive(subscriptionId)) {
         lanes.push({ subscriptionId, dueAtMs })
       }
@@ -95,14 +115,14 @@ const route = (tables: Tables, routing: Routing, nowMs: number): Routed => {
     const listened = tables.listened.get(owner.workerGroup)
     if (listened && error === undefined) listened.messages.push({ position: ++listened.position, stored, atMs: nowMs })
   }
-  for (const { claimed, id, messageId, subscriptionId } of routing.deliveries) {
+  for (const { claimed, id, messageId, subscriptionId, workerGroup } of routing.deliveries) {
     const found = routed.get(messageId)
     if (found?.stored.state._tag !== "Routed") continue
     tables.add({
       id,
       message: found.stored,
       subscriptionId,
-      workerGroup: found.owner.workerGroup,
+      workerGroup: workerGroup ?? found.owner.workerGroup,
       attempts: 0,
       retryBase: 0,
       claims: claimed ? 1 : 0,
@@ -136,8 +156,8 @@ const claim = (
   for (const { free, subscriptionId, workerGroup } of lanes) {
     const owner = fenced.get(workerGroup)
     const lane = tables.lane(workerGroup, subscriptionId)
-    if (!owner || !lane || !tables.isActive(subscriptionId)) continue
-    const { nextDueAtMs, taken } = lane.claim({
+    if (!owner || !lane || !tables.isActive(subscriptionId) || tables.isAwaiting(subscriptionId)) continue
+    const room = {
       free: Math.min(free, limit - claimed.length),
       bytes: left,
       // One is claimed whatever its size.
@@ -145,7 +165,10 @@ const claim = (
       nowMs,
       suspectClaims,
       epoch: owner.epoch
-    })
+    }
+    const { nextDueAtMs, taken } = tables.isOrdered(subscriptionId)
+      ? lane.claimInTurn(room, tables.places(subscriptionId))
+      : lane.claim(room)
     for (const work of taken) {
       claimed.push(tables.claimed(work))
       left -= deliveredSize(work.message)
@@ -166,7 +189,8 @@ const firstSuspect = (
   for (const owner of owners) {
     for (const lane of tables.lanesIn(owner.workerGroup)) {
       if (!tables.isActive(lane.subscriptionId) || !isSuspect(lane.subscriptionId)) continue
-      const work = lane.suspect(nowMs, suspectClaims)
+      const isTurn = (work: Work) => !tables.isOrdered(work.subscriptionId) || !tables.order.isBehind(work)
+      const work = lane.suspect(nowMs, suspectClaims, isTurn)
       if (work && (!first || byDue(work, first.work) < 0)) first = { owner, lane, work }
     }
   }
@@ -208,7 +232,7 @@ const claimedBy = (tables: Tables, owner: Owner, id: Outcome["deliveryId"]) => {
 /** Records one outcome; false where it is not its owner's to record, or was recorded. */
 const record = (
   tables: Tables,
-  { attempt, attemptCount, deliveryId, owner, transition }: Outcome,
+  { attempt, attemptCount, deliveryId, filledAtMs = 0, owner, transition }: Outcome,
   nowMs: number
 ): boolean => {
   const found = claimedBy(tables, owner, deliveryId)
@@ -217,12 +241,13 @@ const record = (
   const attempts = tables.attempts.get(deliveryId) ?? []
   tables.attempts.set(deliveryId, attempts)
   attempts.push(attempt)
+  if (filledAtMs > (tables.filled.get(work.subscriptionId) ?? 0)) tables.filled.set(work.subscriptionId, filledAtMs)
   work.attempts++
   work.claims = 0
   work.lastError = transition.lastError
   if (transition._tag === "Retry" && !tables.deleted.has(work.subscriptionId)) {
     work.dueAtMs = transition.dueAtMs
-    lane.wait(work)
+    tables.settle(lane, work)
     return true
   }
   const end: End = transition._tag === "Final"

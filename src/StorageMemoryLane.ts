@@ -3,6 +3,7 @@
  * the order they are due, so that a claim costs what it takes, however long the backlog.
  */
 import type { DeliveryId, SubscriptionId } from "./Id.ts"
+import { defaults } from "./Limits.ts"
 import { deliveredSize, type Stored } from "./StorageMemoryInbox.ts"
 
 /**
@@ -15,7 +16,7 @@ export interface Work {
   readonly id: DeliveryId
   readonly message: Stored
   readonly subscriptionId: SubscriptionId
-  readonly workerGroup: string
+  workerGroup: string
   attempts: number
   retryBase: number
   /** Claims without an outcome. */
@@ -70,6 +71,11 @@ export class Lane {
     return first?.dueAtMs
   }
 
+  /** When the first is due of those that wait and are meant. */
+  dueAtMsOf(isMeant: (work: Work) => boolean): number | undefined {
+    return this.waiting.filter(isMeant).sort(byDue)[0]?.dueAtMs
+  }
+
   /** Lets a delivery wait. */
   wait(work: Work): void {
     this.claimed.delete(work)
@@ -118,11 +124,48 @@ export class Lane {
     }
   }
 
-  /** The first due suspect. */
-  suspect(nowMs: number, suspectClaims: number): Work | undefined {
+  /** Claims those whose turn it is, as `claim` does; what comes early is looked at again in a while. */
+  claimInTurn(
+    options: Parameters<Lane["claim"]>[0],
+    place: (work: Work) => "free" | "behind" | "early"
+  ): ReturnType<Lane["claim"]> {
+    const { bytes, first, free, nowMs, suspectClaims } = options
+    const taken: Array<Work> = []
+    let nextDueAtMs: number | undefined
+    let left = bytes
+    const next = (ms: number) => {
+      nextDueAtMs = Math.min(ms, nextDueAtMs ?? ms)
+    }
+    for (const work of this.waiting.filter(({ claims }) => claims < suspectClaims).sort(byDue)) {
+      if (work.dueAtMs > nowMs) {
+        next(work.dueAtMs)
+        break
+      }
+      const turn = place(work)
+      if (turn === "behind") continue
+      const size = deliveredSize(work.message)
+      if (turn === "early") next(nowMs + defaults.orderedPollMs)
+      else if (taken.length >= free || (size > left && !(first && taken.length === 0))) {
+        next(work.dueAtMs)
+        break
+      } else {
+        left -= size
+        taken.push(work)
+      }
+    }
+    this.remove(new Set(taken))
+    for (const work of taken) {
+      work.claims++
+      this.hold(work, options.epoch)
+    }
+    return { taken, nextDueAtMs }
+  }
+
+  /** The first due suspect, where it is its turn. */
+  suspect(nowMs: number, suspectClaims: number, isTurn: (work: Work) => boolean): Work | undefined {
     let first: Work | undefined
     for (const work of this.#doubted) {
-      if (work.claims >= suspectClaims && work.dueAtMs <= nowMs) first = earlier(first, work)
+      if (work.claims >= suspectClaims && work.dueAtMs <= nowMs && isTurn(work)) first = earlier(first, work)
     }
     return first
   }

@@ -58,7 +58,8 @@ export const make = (tables: Tables): Pick<Dispatching, Verbs> => ({
             left.filter((work) => work.claims < crashedClaims),
             left.filter((work) => work.claims >= crashedClaims)
           ]
-          for (const work of again) lane.wait(work)
+          tables.spend(lane.subscriptionId, left.length, nowMs)
+          for (const work of again) tables.settle(lane, work)
           tables.finish(lane, crashed, (work) => ({
             status: "failed",
             reason: "crashed-owner",

@@ -6,11 +6,13 @@ import type { AttemptRecord, Delivery, DeliveryReason, DeliveryStatus } from "./
 import { type DeliveryId, type MessageId, type RunnerId, type SubscriptionId, timeOf } from "./Id.ts"
 import type { Announcement } from "./Member.ts"
 import { type Message, workerGroup } from "./Message.ts"
+import { costMs } from "./RateLimit.ts"
 import type { Claimed, Owner, StoredMessage } from "./Storage.ts"
 import { deliveredSize, Inbox, type Stored } from "./StorageMemoryInbox.ts"
 import { Lane, type Work } from "./StorageMemoryLane.ts"
+import { Order } from "./StorageMemoryOrder.ts"
 import type { Key } from "./StorageMemoryTransaction.ts"
-import type { Subscription } from "./Subscription.ts"
+import { groupOf, matchesEvent, ownGroup, type Subscription } from "./Subscription.ts"
 
 /**
  * How a delivery ended.
@@ -80,11 +82,15 @@ export class Tables {
   /** Lanes that are not empty, by worker group, and the same by subscription. */
   readonly lanes = new Map<string, Map<SubscriptionId, Lane>>()
   readonly lanesOf = new Map<SubscriptionId, Map<string, Lane>>()
+  /** Unfinished deliveries by ordering key. */
+  readonly order = new Order()
   readonly finished = new Map<DeliveryId, { readonly work: Work; readonly end: End }>()
   readonly attempts = new Map<DeliveryId, Array<AttemptRecord>>()
   readonly subscriptions = new Map<SubscriptionId, Subscription>()
   readonly deleted = new Map<SubscriptionId, Subscription>()
   readonly keys = new Map<string, Key>()
+  /** When rate limits are filled up again. */
+  readonly filled = new Map<SubscriptionId, number>()
   readonly leases = new Map<RunnerId, number>()
   readonly announced = new Map<RunnerId, Announcement>()
   /** By worker group. */
@@ -188,6 +194,7 @@ export class Tables {
   /** Takes an unfinished delivery in, to wait in its lane or as claimed. */
   add(work: Work): void {
     this.work.set(work.id, work)
+    this.order.add(work)
     const { subscriptionId, workerGroup } = work
     const known = this.lane(workerGroup, subscriptionId)
     const lane = known ?? new Lane(workerGroup, subscriptionId)
@@ -199,14 +206,94 @@ export class Tables {
     else lane.hold(work, work.epoch)
   }
 
+  /** A delivery that waits, of a subscription that was not deleted, with its lane. */
+  waiting(id: DeliveryId): { readonly lane: Lane; readonly work: Work } | undefined {
+    const work = this.work.get(id)
+    const lane = work && this.lane(work.workerGroup, work.subscriptionId)
+    return !work || !lane || work.epoch !== undefined || this.deleted.has(work.subscriptionId)
+      ? undefined
+      : { lane, work }
+  }
+
+  /** Lets a delivery wait where it belongs, whatever lane it was in. */
+  settle(lane: Lane, work: Work): void {
+    const home = this.homeOf(work)
+    if (home === lane.workerGroup) return lane.wait(work)
+    lane.remove(new Set([work]))
+    this.#forget(lane)
+    this.order.remove(work)
+    work.workerGroup = home
+    work.epoch = undefined
+    this.add(work)
+  }
+
+  /** The group that owns a delivery while it waits. */
+  homeOf({ message, subscriptionId }: Pick<Work, "message" | "subscriptionId">): string {
+    const subscription = this.subscriptions.get(subscriptionId) ?? this.deleted.get(subscriptionId)
+    const { eventId } = message.message
+    return subscription ? groupOf(subscription, eventId) : workerGroup(eventId)
+  }
+
+  /** Moves what waits of a subscription to where it belongs. */
+  move(id: SubscriptionId): void {
+    const lanes = [...this.lanesOf.get(id)?.values() ?? []]
+    for (const lane of lanes) {
+      for (const work of lane.waiting) if (this.homeOf(work) !== lane.workerGroup) this.settle(lane, work)
+    }
+  }
+
+  /** Whether what others claimed of a subscription is still under way, that has got a group of its own. */
+  isAwaiting(id: SubscriptionId): boolean {
+    const subscription = this.subscriptions.get(id)
+    const own = subscription && ownGroup(subscription)
+    if (own === undefined) return false
+    return [...this.lanesOf.get(id)?.values() ?? []].some((lane) => lane.workerGroup !== own && lane.claimed.size > 0)
+  }
+
+  /** How deliveries of an ordered subscription stand: whose turn it is, and who waits for what. */
+  places(id: SubscriptionId): (work: Work) => "free" | "behind" | "early" {
+    const subscription = this.subscriptions.get(id)
+    const unrouted = new Map<string, number>()
+    const of = ({ orderingKey, tenantId }: Message) => `${tenantId}\0${orderingKey}`
+    for (const inbox of this.inboxes.values()) {
+      for (const { message, seq } of inbox.first(Number.POSITIVE_INFINITY)) {
+        if (message.orderingKey === undefined) continue
+        if (subscription?.events.some((pattern) => matchesEvent(pattern, message.eventId)) !== true) continue
+        unrouted.set(of(message), Math.min(seq, unrouted.get(of(message)) ?? seq))
+      }
+    }
+    return (work) => {
+      const { message, seq } = work.message
+      if (message.orderingKey === undefined) return "free"
+      if (this.order.isBehind(work)) return "behind"
+      return (unrouted.get(of(message)) ?? Number.POSITIVE_INFINITY) < seq ? "early" : "free"
+    }
+  }
+
+  /** Counts attempts that may have begun against a subscription's rate limit. */
+  spend(id: SubscriptionId, attempts: number, nowMs: number): void {
+    const rateLimit = this.subscriptions.get(id)?.rateLimit
+    if (!rateLimit || attempts === 0) return
+    this.filled.set(id, Math.max(this.filled.get(id) ?? 0, nowMs) + attempts * costMs(rateLimit))
+  }
+
+  isOrdered(id: SubscriptionId): boolean {
+    return this.subscriptions.get(id)?.ordered === true
+  }
+
   /** Ends deliveries of one lane. */
   finish(lane: Lane, works: ReadonlyArray<Work>, end: (work: Work) => End): void {
     if (works.length === 0) return
     lane.remove(new Set(works))
     for (const work of works) {
       this.work.delete(work.id)
+      this.order.remove(work)
       this.finished.set(work.id, { work, end: end(work) })
     }
+    this.#forget(lane)
+  }
+
+  #forget(lane: Lane): void {
     if (!lane.isEmpty) return
     drop(this.lanes, lane.workerGroup, lane.subscriptionId)
     drop(this.lanesOf, lane.subscriptionId, lane.workerGroup)
@@ -273,9 +360,18 @@ export class Tables {
     return {
       ...none,
       status: work.attempts > work.retryBase ? "retrying" : "pending",
-      reason: !this.isActive(work.subscriptionId) ? "held" : this.#lacksCode(work) ? "code-missing" : undefined,
-      nextAttemptAtMs: work.dueAtMs
+      reason: this.#why(work),
+      nextAttemptAtMs: this.#isBehind(work) ? undefined : work.dueAtMs
     } as const
+  }
+
+  #why(work: Work): DeliveryReason | undefined {
+    if (!this.isActive(work.subscriptionId)) return "held"
+    return this.#isBehind(work) ? "blocked" : this.#lacksCode(work) ? "code-missing" : undefined
+  }
+
+  #isBehind(work: Work): boolean {
+    return work.epoch === undefined && this.isOrdered(work.subscriptionId) && this.order.isBehind(work)
   }
 
   /** Whether the runner that owns a delivery's group says that it has other providers. */

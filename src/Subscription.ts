@@ -2,10 +2,11 @@
  * A subscription as data: who wants which events, through which provider, with which configuration. Secrets in it are
  * sealed; only the provider's `bind` sees them open.
  */
-import type { Schema } from "effect"
+import { Option, Schema } from "effect"
 import type { Filter } from "./Filter.ts"
-import type { SubscriptionId } from "./Id.ts"
-import { allTenants } from "./Message.ts"
+import { SubscriptionId } from "./Id.ts"
+import { allTenants, workerGroup } from "./Message.ts"
+import type { RateLimit } from "./RateLimit.ts"
 import type { RetryJson } from "./RetrySchedule.ts"
 
 /**
@@ -39,6 +40,12 @@ export interface Subscription {
   readonly retry: RetryJson | undefined
   /** Which messages of its events it wants; all when undefined. */
   readonly filter: Filter | undefined
+  /** Its deliveries of one ordering key are attempted one after the other, in the order their messages were stored. */
+  readonly ordered: boolean
+  /** How many attempts of it may be under way at once, in the whole cluster. */
+  readonly maxConcurrency: number | undefined
+  /** How many attempts of it may begin in a time, in the whole cluster. */
+  readonly rateLimit: RateLimit | undefined
   readonly enabled: boolean
   /** Why it is disabled, where Hookline did it: `gone`. */
   readonly disabledReason: string | undefined
@@ -109,3 +116,36 @@ export const wants = (
 ): boolean =>
   (isInternal(self) || self.tenantId === message.tenantId) &&
   self.events.some((pattern) => matchesEvent(pattern, message.eventId))
+
+const ownGroups = "subscription."
+
+/**
+ * The worker group of a subscription that needs one owner of all its deliveries, whatever their event.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const ownGroup = (
+  self: Pick<Subscription, "id" | "ordered" | "maxConcurrency" | "rateLimit">
+): string | undefined =>
+  self.ordered || self.maxConcurrency !== undefined || self.rateLimit !== undefined ? ownGroups + self.id : undefined
+
+/**
+ * The worker group that owns a subscription's deliveries of an event.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const groupOf = (self: Parameters<typeof ownGroup>[0], eventId: string): string =>
+  ownGroup(self) ?? workerGroup(eventId)
+
+/**
+ * The subscription that a worker group is of, where it is one's own.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const ofGroup = (group: string): SubscriptionId | undefined =>
+  group.startsWith(ownGroups) ? Option.getOrUndefined(decodeId(group.slice(ownGroups.length))) : undefined
+
+const decodeId = Schema.decodeUnknownOption(SubscriptionId)

@@ -10,6 +10,7 @@ import type { SubscriptionId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
 import { allTenants, defaultTenant } from "./Message.ts"
 import * as Nearest from "./Nearest.ts"
+import { RateLimit } from "./RateLimit.ts"
 import { Registry } from "./Registry.ts"
 import { RetryJson } from "./RetrySchedule.ts"
 import * as SchemaErrors from "./SchemaErrors.ts"
@@ -22,6 +23,7 @@ import {
   isEventPattern,
   isInternal,
   matchesEvent,
+  ownGroup,
   type SigningSecret,
   type Subscription,
   withEnabled
@@ -30,7 +32,7 @@ import {
 // -- models
 
 /**
- * A subscription to be made; `config`, `retry` and `signingSecret` as they came, to be checked.
+ * A subscription to be made; `config`, `retry`, the limits and `signingSecret` as they came, to be checked.
  *
  * @category models
  * @since 0.1.0
@@ -44,13 +46,17 @@ export interface NewSubscription {
   readonly signingSecret?: Redacted.Redacted<string>
   readonly retry?: Schema.Json
   readonly filter?: Schema.Json
+  readonly ordered?: boolean
+  readonly maxConcurrency?: Schema.Json
+  readonly rateLimit?: Schema.Json
   readonly enabled?: boolean
   readonly tenantId?: string
 }
 
 /**
  * What may be changed: the keys of `config` are merged into the stored ones, where a blank secret keeps its stored value;
- * `retry: null` takes the default, `filter: null` wants every message.
+ * `retry: null` takes the default, `filter: null` wants every message, `maxConcurrency: null` and `rateLimit: null` end a
+ * limit.
  *
  * @category models
  * @since 0.1.0
@@ -62,6 +68,9 @@ export interface SubscriptionChange {
   readonly config?: Schema.Json
   readonly retry?: Schema.Json
   readonly filter?: Schema.Json
+  readonly ordered?: boolean
+  readonly maxConcurrency?: Schema.Json
+  readonly rateLimit?: Schema.Json
   readonly enabled?: boolean
 }
 
@@ -250,6 +259,28 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
       const filterOf = (json: Schema.Json | undefined, patterns: ReadonlyArray<string>) =>
         json === undefined || json === null ? Effect.succeed(undefined) : checkFilter(json, patterns)
 
+      const checkOrdered = Effect.fnUntraced(function*(patterns: ReadonlyArray<string>) {
+        const keyless = (yield* registry.events).find((event) =>
+          !event.hasOrderingKey && patterns.some((pattern) => matchesEvent(pattern, event.eventId))
+        )
+        if (keyless) {
+          return yield* refuse(
+            "ordered",
+            `Messages of "${keyless.eventId}" have no ordering key: give its hook an orderingKey, or subscribe to others`
+          )
+        }
+      })
+
+      const decoded = <A>(path: string, schema: Schema.Codec<A, Schema.Json>, json: Schema.Json | undefined) =>
+        json === undefined || json === null
+          ? Effect.succeed(undefined)
+          : Schema.decodeUnknownEffect(schema)(json, { onExcessProperty: "error" }).pipe(Effect.mapError((error) => {
+            const first = SchemaErrors.first(error, [path])
+            return refuse(first.path, first.message)
+          }))
+
+      const MaxConcurrency = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: limits.maxConcurrency }))
+
       /** A signing secret as it is kept; the public key of a pair beside it. */
       const kept = Effect.fnUntraced(function*(secret: Redacted.Redacted<string>, id: SubscriptionId, nowMs: number) {
         yield* Signature.parseSecret(secret).pipe(
@@ -282,6 +313,9 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           config,
           retry: subscription.retry,
           filter: subscription.filter,
+          ordered: subscription.ordered,
+          maxConcurrency: subscription.maxConcurrency,
+          rateLimit: subscription.rateLimit,
           signingPublicKeys: subscription.signingSecrets.flatMap(({ expiresAtMs, publicKey }) =>
             expiresAtMs !== undefined && expiresAtMs <= now ? [] : publicKey ?? []
           ),
@@ -313,6 +347,9 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         yield* checkConfig(input.providerId, input.config)
         const retry = yield* checkRetry(input.retry)
         const filter = yield* filterOf(input.filter, input.events)
+        if (input.ordered === true) yield* checkOrdered(input.events)
+        const maxConcurrency = yield* decoded("maxConcurrency", MaxConcurrency, input.maxConcurrency)
+        const rateLimit = yield* decoded("rateLimit", RateLimit, input.rateLimit)
         const signingSecret = input.signingSecret ?? (yield* Signature.generateSecret)
         const now = yield* storage.now
         const id = yield* Id.subscriptionId(now)
@@ -327,6 +364,9 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           signingSecrets: [yield* kept(signingSecret, id, now)],
           retry,
           filter,
+          ordered: input.ordered ?? false,
+          maxConcurrency,
+          rateLimit,
           enabled: input.enabled ?? true,
           disabledReason: undefined,
           disabledAtMs: input.enabled === false ? now : undefined,
@@ -368,8 +408,13 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         if (change.events !== undefined) {
           yield* checkEvents(change.events, (yield* registry.provider(current.providerId))?.supportedEvents)
         }
+        if (change.ordered ?? (change.events === undefined ? false : current.ordered)) {
+          yield* checkOrdered(change.events ?? current.events)
+        }
         return {
           retry: yield* checkRetry(change.retry),
+          maxConcurrency: yield* decoded("maxConcurrency", MaxConcurrency, change.maxConcurrency),
+          rateLimit: yield* decoded("rateLimit", RateLimit, change.rateLimit),
           filter: yield* filterOf(
             // A filter that stays has to fit events that change.
             change.filter === undefined && change.events !== undefined ? toJson(current.filter) : change.filter,
@@ -389,12 +434,13 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
             "It belongs to a work queue, whose handler says what it is: only enabled can be changed"
           )
         }
-        const { config, filter, retry } = yield* checkChange(current, change)
+        const { config, filter, maxConcurrency, rateLimit, retry } = yield* checkChange(current, change)
         const now = yield* storage.now
         let overtaken = false
         const updated = yield* storage.updateSubscription(id, (stored) => {
           // What was merged and checked goes with a state that another change has replaced meanwhile.
-          const merges = change.config !== undefined || change.events !== undefined || change.filter !== undefined
+          const merges = change.config !== undefined || change.events !== undefined || change.filter !== undefined ||
+            change.ordered !== undefined
           overtaken = merges && stored.version !== current.version
           if (overtaken) return stored
           return {
@@ -405,6 +451,9 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
             config: change.config === undefined ? stored.config : config,
             retry: change.retry === undefined ? stored.retry : retry,
             filter: change.filter === undefined ? stored.filter : filter,
+            ordered: change.ordered ?? stored.ordered,
+            maxConcurrency: change.maxConcurrency === undefined ? stored.maxConcurrency : maxConcurrency,
+            rateLimit: change.rateLimit === undefined ? stored.rateLimit : rateLimit,
             updatedAtMs: now
           }
         })
@@ -412,6 +461,8 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         // Ends: each further turn means that another change was written.
         if (overtaken) return yield* update(id, change)
         yield* dispatchers.confirm({ id, version: updated.value.version })
+        const group = ownGroup(updated.value)
+        if (group !== undefined) yield* dispatchers.wake(group)
         return yield* view(updated.value)
       })
 

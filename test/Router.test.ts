@@ -41,6 +41,8 @@ describe("routing", () => {
       state.groups.set(workerGroup, {
         workerGroup,
         owner,
+        subscriptionId: undefined,
+        filledAtMs: undefined,
         phase: "open",
         unrouted: true,
         held: 0,

@@ -100,6 +100,9 @@ describe("a lane of the memory storage", () => {
         disabledReason: undefined,
         disabledAtMs: undefined,
         filter: undefined,
+        ordered: false,
+        maxConcurrency: undefined,
+        rateLimit: undefined,
         createdAtMs: 0,
         updatedAtMs: 0
       })

@@ -78,6 +78,9 @@ describe("on PostgreSQL", () => {
         disabledReason: undefined,
         disabledAtMs: undefined,
         filter: undefined,
+        ordered: false,
+        maxConcurrency: undefined,
+        rateLimit: undefined,
         createdAtMs: now,
         updatedAtMs: now
       })

@@ -3,7 +3,7 @@
  */
 import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { DeliveryStatus } from "../Delivery.ts"
+import { DeliveryReason, DeliveryStatus } from "../Delivery.ts"
 import { IsoTime } from "../http/Time.ts"
 import { MessageId } from "../Id.ts"
 import * as Filters from "./Filters.ts"
@@ -22,6 +22,10 @@ const filters = {
   ),
   status: Flag.Literals("status", DeliveryStatus.literals).pipe(
     Flag.withDescription("Those in a state"),
+    Flag.optional
+  ),
+  reason: Flag.Literals("reason", DeliveryReason.literals).pipe(
+    Flag.withDescription("Those that ended or wait for a reason"),
     Flag.optional
   ),
   from: Flag.String("from").pipe(

@@ -15,6 +15,7 @@ import { migrate } from "./migrate.ts"
 import { plugins } from "./pluginList.ts"
 import { preview } from "./preview.ts"
 import { retry } from "./retry.ts"
+import { skip } from "./skip.ts"
 import { start } from "./start.ts"
 import { subscribe } from "./subscribe.ts"
 import { subscriptions } from "./subscriptions.ts"
@@ -42,6 +43,7 @@ export const command = Command.make("hookline").pipe(
     subscriptions,
     deliveries,
     retry,
+    skip,
     explain,
     tail,
     cluster

@@ -1,5 +1,5 @@
 /**
- * `hookline retry`: attempts a failed or cancelled delivery again.
+ * `hookline retry`: attempts a delivery again, one that ended or one that waits for its next attempt.
  */
 import { Console, Effect } from "effect"
 import { Command } from "effect/cli"
@@ -21,5 +21,7 @@ export const retry = Command.make("retry", {
     const remote = yield* Remote.connect(given)
     const answer = yield* remote.ask((client) => client.deliveries.retry({ params: { id: given.delivery } }))
     if (given.json) return yield* Output.json(answer)
-    yield* Console.log(`${answer.id} is pending again, its schedule anew.`)
-  })).pipe(Command.withDescription("Attempts a failed or cancelled delivery again"))
+    yield* Console.log(`${answer.id} is due now; one that had ended begins its schedule anew.`)
+  })).pipe(
+    Command.withDescription("Attempts a failed or cancelled delivery again, or one that waits for its next attempt now")
+  )

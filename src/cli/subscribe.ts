@@ -44,6 +44,22 @@ const flags = {
     Flag.withDescription("Milliseconds that an attempt may take (10000)"),
     Flag.optional
   ),
+  ordered: Flag.Boolean("ordered").pipe(
+    Flag.withDescription("One after the other for each ordering key, in the order of the messages"),
+    Flag.withDefault(false)
+  ),
+  maxConcurrency: Flag.Int("max-concurrency").pipe(
+    Flag.withDescription("Attempts that may be under way at once, in the whole cluster"),
+    Flag.optional
+  ),
+  rateLimit: Flag.String("rate-limit").pipe(
+    Flag.withDescription("Attempts that may begin in a time, in the whole cluster, as in 50/s, 100/1m or 10/1h"),
+    Flag.optional
+  ),
+  burst: Flag.Int("burst").pipe(
+    Flag.withDescription("Attempts that may begin at once after a pause (the number of --rate-limit)"),
+    Flag.optional
+  ),
   disabled: Flag.Boolean("disabled").pipe(
     Flag.withDescription("Collects deliveries, but attempts none until it is enabled"),
     Flag.withDefault(false)
@@ -88,6 +104,7 @@ export const subscribe = Command.make("subscribe", { ...flags, ...Remote.flags }
     Command.withExamples([
       { command: "hookline subscribe https://example.com/hooks --events 'incident.*'" },
       { command: "hookline subscribe http://127.0.0.1:4690/ --events '*' --retry-delays 1s,5s" },
+      { command: "hookline subscribe https://example.com/hooks --events 'incident.*' --ordered --rate-limit 50/s" },
       { command: "hookline subscribe --file subscription.json" }
     ])
   )
@@ -99,13 +116,16 @@ type Given = Command.Command.Config.Infer<typeof flags>
 const failed = (message: string) => new Remote.CommandFailed({ message })
 
 const fromFile = Effect.fnUntraced(function*(path: string, given: Given) {
-  const { authHeader, description, filter, name, retry, retryDelays, signingSecret, target, tenantId, timeoutMs } =
-    given
+  const { authHeader, burst, description, filter, maxConcurrency, name, rateLimit } = given
+  const { retry, retryDelays, signingSecret, target, tenantId, timeoutMs } = given
   const more = Input.given({
     authHeader,
+    burst,
     description,
     filter,
+    maxConcurrency,
     name,
+    rateLimit,
     retry,
     retryDelays,
     signingSecret,
@@ -113,7 +133,7 @@ const fromFile = Effect.fnUntraced(function*(path: string, given: Given) {
     tenantId,
     timeoutMs
   })
-  if (given.disabled || given.events.length > 0 || Object.keys(more).length > 0) {
+  if (given.disabled || given.ordered || given.events.length > 0 || Object.keys(more).length > 0) {
     return yield* failed("--file holds the whole subscription: leave the other flags out, or put them into the file.")
   }
   return yield* Input.json(yield* Input.fileText(path), path === "-" ? "Standard input" : path)
@@ -138,6 +158,12 @@ const fromFlags = Effect.fnUntraced(function*(given: Given) {
   }
   const delaysMs = Option.isSome(given.retryDelays) ? yield* delays(given.retryDelays.value) : undefined
   const filter = Option.isSome(given.filter) ? { filter: yield* Input.json(given.filter.value, "--filter") } : {}
+  if (Option.isSome(given.burst) && Option.isNone(given.rateLimit)) {
+    return yield* failed("--burst is of a --rate-limit: pass both.")
+  }
+  const rateLimit = Option.isSome(given.rateLimit)
+    ? { rateLimit: { ...yield* rate(given.rateLimit.value), ...Input.given({ burst: given.burst }) } }
+    : {}
   const auth = yield* AuthHeader.config(given.authHeader)
   return {
     name: Option.getOrElse(given.name, () => parsed.host),
@@ -145,7 +171,10 @@ const fromFlags = Effect.fnUntraced(function*(given: Given) {
     providerId: "webhook.webhook",
     config: { url: target, ...auth, ...Input.given({ timeoutMs: given.timeoutMs }) },
     enabled: !given.disabled,
+    ...(given.ordered ? { ordered: true } : {}),
+    ...rateLimit,
     ...Input.given({
+      maxConcurrency: given.maxConcurrency,
       description: given.description,
       tenantId: given.tenantId,
       signingSecret: Option.map(given.signingSecret, Redacted.value),
@@ -154,6 +183,15 @@ const fromFlags = Effect.fnUntraced(function*(given: Given) {
     ...filter,
     ...(delaysMs === undefined ? {} : { retry: { type: "delays", delaysMs } })
   }
+})
+
+/** `50/s`, `100/1m`, `10/30s`. */
+const rate = Effect.fnUntraced(function*(text: string) {
+  const [, messages, time = ""] = /^([0-9]+)\/([0-9]*(?:ms|s|m|h|d))$/u.exec(text) ?? []
+  if (messages === undefined) {
+    return yield* failed(`--rate-limit ${text}: Expected a number in a time, as in 50/s, 100/1m or 10/1h.`)
+  }
+  return { messages: Number(messages), intervalMs: yield* Delay.milliseconds(/^[0-9]/u.test(time) ? time : `1${time}`) }
 })
 
 const delays = (text: string) =>

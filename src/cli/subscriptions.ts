@@ -3,6 +3,7 @@
  */
 import { Console, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
+import type { RateLimit } from "../RateLimit.ts"
 import * as Ids from "./Ids.ts"
 import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
@@ -59,6 +60,9 @@ const get = Command.make("get", id, (given) =>
       ["events", found.events.join(", ")],
       ["provider", found.providerId],
       ["retry", found.retry === undefined ? undefined : JSON.stringify(found.retry)],
+      ["ordered", found.ordered === true ? "by ordering key" : undefined],
+      ["max concurrency", found.maxConcurrency === undefined ? undefined : String(found.maxConcurrency)],
+      ["rate limit", found.rateLimit && rate(found.rateLimit)],
       ["created", found.createdAt],
       ["updated", found.updatedAt]
     ])
@@ -90,6 +94,36 @@ const remove = Command.make("delete", id, (given) =>
     yield* Console.log(`${given.id} is deleted: its unfinished deliveries end as cancelled.`)
   })).pipe(Command.withDescription("Deletes a subscription for good"))
 
+const blocked = Command.make("blocked", {
+  id: Ids.subscription,
+  ...Paging.flags,
+  ...Remote.flags
+}, (given) =>
+  Effect.gen(function*() {
+    const { cursor, limit } = given
+    const remote = yield* Remote.connect(given)
+    const query = Input.given({ cursor, limit })
+    const found = yield* remote.ask((client) => client.subscriptions.blockedKeys({ params: { id: given.id }, query }))
+    if (given.json) return yield* Output.json(found)
+    yield* Output.table(
+      ["KEY", "FIRST DELIVERY", "ATTEMPTS", "NEXT", "WAITING", "ERROR"],
+      found.items.map(({ head, orderingKey, waiting }) => [
+        orderingKey,
+        head.id,
+        String(head.attemptCount),
+        head.nextAttemptAt ?? "",
+        String(waiting),
+        head.lastError ?? ""
+      ]),
+      "No key is blocked."
+    )
+    yield* Paging.more(found.nextCursor)
+  })).pipe(
+    Command.withDescription(
+      "Lists the ordering keys whose first delivery failed so far: `hookline retry` it now, or `hookline skip` it"
+    )
+  )
+
 /**
  * The command.
  *
@@ -98,7 +132,7 @@ const remove = Command.make("delete", id, (given) =>
  */
 export const subscriptions = Command.make("subscriptions").pipe(
   Command.withDescription("Lists, shows, enables, disables and deletes subscriptions, and rotates their secrets"),
-  Command.withSubcommands([list, get, enable, disable, rotateSecret, remove])
+  Command.withSubcommands([list, get, blocked, enable, disable, rotateSecret, remove])
 )
 
 // --- internal ---
@@ -107,6 +141,9 @@ const state = (item: { readonly enabled: boolean; readonly disabledReason?: stri
   item.enabled
     ? { text: "enabled", tone: "good" }
     : { text: item.disabledReason === undefined ? "disabled" : `disabled: ${item.disabledReason}`, tone: "warn" }
+
+const rate = ({ burst, intervalMs, messages }: RateLimit): string =>
+  `${messages} in ${intervalMs} ms${burst === undefined ? "" : `, ${burst} at once`}`
 
 /** Where a webhook goes; of other providers nobody knows which field that is. */
 const target = (config: unknown): string =>

@@ -78,8 +78,13 @@ export const make = Effect.fnUntraced(function*(
       let free = Lane.room(lane, monotonic, slowRoom, limits)
       for (const [group, dueAtMs] of lane.backlog) {
         if (free <= 0) break
-        if (group.phase !== "open") lane.backlog.delete(group)
-        else if (dueAtMs <= now) {
+        if (group.phase !== "open") {
+          lane.backlog.delete(group)
+          continue
+        }
+        const own = Math.floor(Math.min(free, Lane.ownRoom(lane, group, subscription, now, limits)))
+        if (dueAtMs <= now && own > 0) {
+          free = own
           asked.push({ workerGroup: group.workerGroup, subscriptionId: lane.subscriptionId, free })
           if (Lane.isSlow(lane, monotonic, limits)) slowRoom -= free
           // What is added from here on came after the statement's snapshot, and stays.
@@ -122,7 +127,8 @@ export const make = Effect.fnUntraced(function*(
           state.answerLost = true
         }))
     }
-    return nextDue(state, subscribed, yield* Monotonic.nowMs) - (yield* storage.now)
+    const nowMs = yield* storage.now
+    return nextDue(state, subscribed, nowMs, yield* Monotonic.nowMs) - nowMs
   })
 
   const takeUpLost = Effect.gen(function*() {
@@ -164,7 +170,7 @@ const settle = (state: State.State, next: Claims["next"]): void => {
 }
 
 /** When the next claim can find something: lanes without room are asked again when a delivery leaves them. */
-const nextDue = (state: State.State, subscribed: Subscribed, monotonic: number): number => {
+const nextDue = (state: State.State, subscribed: Subscribed, nowMs: number, monotonic: number): number => {
   let next = Number.POSITIVE_INFINITY
   if (state.deliveries.size >= state.limits.window || state.windowBytes >= state.limits.windowBytes) return next
   const slowRoom = State.slowRoom(state, monotonic)
@@ -173,7 +179,13 @@ const nextDue = (state: State.State, subscribed: Subscribed, monotonic: number):
     const subscription = subscribed.get(lane.subscriptionId)
     if (subscription && !subscribed.hasProvider(subscription)) continue
     if (Lane.room(lane, monotonic, slowRoom, state.limits) <= 0) continue
-    for (const dueAtMs of lane.backlog.values()) next = Math.min(next, dueAtMs)
+    for (const [group, dueAtMs] of lane.backlog) {
+      const soonestMs = Lane.rateNextMs(lane, group, subscription, nowMs, state.limits)
+      // Where there is no room, one that leaves the lane makes it.
+      if (Lane.ownRoom(lane, group, subscription, nowMs, state.limits) > 0 || soonestMs > nowMs) {
+        next = Math.min(next, Math.max(dueAtMs, soonestMs))
+      }
+    }
   }
   return next
 }

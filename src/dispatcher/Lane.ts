@@ -5,7 +5,9 @@
 import type { DeliveryId, SubscriptionId } from "../Id.ts"
 import type { Limits } from "../Limits.ts"
 import type { Message } from "../Message.ts"
+import * as RateLimit from "../RateLimit.ts"
 import type { Claimed, Loaded } from "../Storage.ts"
+import type { Subscription } from "../Subscription.ts"
 import type { Group } from "./State.ts"
 
 /** A claimed delivery with all that its attempts need. */
@@ -68,3 +70,39 @@ export const room = (self: Lane, monotonicMs: number, slowRoom: number, limits: 
       ? Math.min(limits.laneSlots - self.held, slowRoom)
       : limits.laneWindow - self.held
   )
+
+/**
+ * How many more deliveries a lane may take into memory of a group that is its subscription's own: no more than its limits
+ * let begin soon, so that what is claimed is not kept from its next owner.
+ */
+export const ownRoom = (
+  self: Lane,
+  group: Group,
+  subscription: Subscription | undefined,
+  nowMs: number,
+  limits: Limits
+): number => {
+  if (group.subscriptionId === undefined) return Number.POSITIVE_INFINITY
+  if (!subscription) return 0
+  const { maxConcurrency = Number.POSITIVE_INFINITY, rateLimit } = subscription
+  const concurrent = 2 * maxConcurrency - self.held
+  if (!rateLimit) return concurrent
+  return group.filledAtMs === undefined
+    ? 0
+    : Math.min(concurrent, RateLimit.free(rateLimit, group.filledAtMs, nowMs, limits.rateAheadMs) - self.waiting.length)
+}
+
+/** When a rate limit lets the next delivery be claimed that is due, in milliseconds. */
+export const rateNextMs = (
+  self: Lane,
+  group: Group,
+  subscription: Subscription | undefined,
+  nowMs: number,
+  limits: Limits
+): number => {
+  const rateLimit = group.subscriptionId === undefined ? undefined : subscription?.rateLimit
+  if (!rateLimit) return 0
+  if (group.filledAtMs === undefined) return Number.POSITIVE_INFINITY
+  const soonestMs = RateLimit.nextAtMs(rateLimit, Math.max(group.filledAtMs, nowMs))
+  return soonestMs + self.waiting.length * RateLimit.costMs(rateLimit) - limits.rateAheadMs
+}

@@ -3,7 +3,7 @@
  * deliveries leave memory.
  */
 import { Effect } from "effect"
-import { type DeliveryId, timeOf } from "../Id.ts"
+import { type DeliveryId, type SubscriptionId, timeOf } from "../Id.ts"
 import { Live, type Recorded } from "../Live.ts"
 import { type Outcome, Storage } from "../Storage.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
@@ -14,7 +14,8 @@ import * as State from "./State.ts"
 /** Makes the recorder: a place to put outcomes, and a loop that writes what has gathered. */
 export const make = Effect.fnUntraced(function*(
   state: State.State,
-  disable: (finished: Finished) => Effect.Effect<unknown>
+  disable: (finished: Finished) => Effect.Effect<unknown>,
+  isOrdered: (id: SubscriptionId) => boolean
 ) {
   const storage = yield* Storage
   const live = yield* Live
@@ -60,6 +61,10 @@ export const make = Effect.fnUntraced(function*(
       if (ids.has(outcome.deliveryId)) live.offer(() => recordedOf(finished))
       if (ids.has(outcome.deliveryId) && transition._tag === "Retry" && ready.group.phase === "open") {
         State.backlog(state, ready.group, ready.claimed.subscriptionId, transition.dueAtMs)
+      }
+      // It is the next one's turn.
+      if (ready.group.phase === "open" && isOrdered(ready.claimed.subscriptionId)) {
+        State.backlog(state, ready.group, ready.claimed.subscriptionId, 0)
       }
       State.dismiss(state, ready)
     }

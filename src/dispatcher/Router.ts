@@ -12,7 +12,7 @@ import * as Monotonic from "../Monotonic.ts"
 import { Registry } from "../Registry.ts"
 import { type NewDelivery, type Routing, Storage, type Unrouted } from "../Storage.ts"
 import type { RowRefused, StorageUnavailable } from "../StorageError.ts"
-import { isInternal, type Subscription } from "../Subscription.ts"
+import { isInternal, ownGroup, type Subscription } from "../Subscription.ts"
 import * as Lane from "./Lane.ts"
 import * as State from "./State.ts"
 import type { Matching, Subscribed } from "./Subscribed.ts"
@@ -64,6 +64,7 @@ export const make = Effect.fnUntraced(function*(
     const version = subscribed.version()
     const messages: Array<Routing["messages"][number]> = []
     const deliveries: Array<NewDelivery> = []
+    const freed = new Map<SubscriptionId, string>()
     const bound = new Map<string, { readonly item: Transformed; readonly subscriptionVersion: number }>()
     for (const item of batch) {
       const { message } = item
@@ -75,10 +76,22 @@ export const make = Effect.fnUntraced(function*(
       if (deliveries.length > 0 && deliveries.length + matching.length > limits.routeDeliveries) break
       for (const subscription of matching) {
         const id = yield* Id.deliveryId(now)
-        const claimed = subscription.enabled && subscribed.hasProvider(subscription) &&
+        const own = ownGroup(subscription)
+        const claimed = own === undefined && subscription.enabled && subscribed.hasProvider(subscription) &&
           room(subscription.id, message.payloadJson.length)
-        deliveries.push({ id, messageId: message.id, subscriptionId: subscription.id, claimed })
+        deliveries.push({
+          id,
+          messageId: message.id,
+          subscriptionId: subscription.id,
+          claimed,
+          ...(own === undefined ? {} : { workerGroup: own })
+        })
         bound.set(id, { item, subscriptionVersion: subscription.version })
+      }
+      // What was emitted after a message that it does not get may have waited for its routing.
+      for (const { subscription } of wanting) {
+        const own = subscription.ordered && !matching.includes(subscription) ? ownGroup(subscription) : undefined
+        if (own !== undefined) freed.set(subscription.id, own)
       }
       messages.push({
         owner: item.group.owner,
@@ -90,7 +103,7 @@ export const make = Effect.fnUntraced(function*(
         error: item.error
       })
     }
-    return { routing: { version, messages, deliveries }, bound, now }
+    return { routing: { version, messages, deliveries }, bound, freed, now }
   })
 
   /** Routes a batch; a message whose rows the database refuses is set aside, alone. Returns how many went through. */
@@ -105,7 +118,7 @@ export const make = Effect.fnUntraced(function*(
 
   const writeWhole = (batch: ReadonlyArray<Transformed>): Effect.Effect<number, StorageUnavailable | RowRefused> =>
     Effect.gen(function*() {
-      const { bound, now, routing } = yield* match(batch)
+      const { bound, freed, now, routing } = yield* match(batch)
       const answer = yield* Effect.onError(storage.route(routing), () =>
         Effect.sync(() => {
           state.answerLost = true
@@ -121,8 +134,11 @@ export const make = Effect.fnUntraced(function*(
         if (delivery.claimed) {
           const ready = readyOf(delivery, found)
           if (!State.admit(state, ready)) giveBack(ready)
-        } else State.backlog(state, found.item.group, delivery.subscriptionId, now)
+        } else if (delivery.workerGroup === undefined) {
+          State.backlog(state, found.item.group, delivery.subscriptionId, now)
+        } else State.stir(state, delivery.workerGroup, delivery.subscriptionId)
       }
+      for (const [id, own] of freed) State.stir(state, own, id)
       return routing.messages.length
     })
 

@@ -8,6 +8,7 @@ import * as Delivery from "../Delivery.ts"
 import { type DeliveryId, timeOf } from "../Id.ts"
 import * as Monotonic from "../Monotonic.ts"
 import { Delivered, ProviderError, RetryableError } from "../Provider.ts"
+import * as RateLimit from "../RateLimit.ts"
 import { Registry } from "../Registry.ts"
 import * as RetrySchedule from "../RetrySchedule.ts"
 import { type Outcome, Storage } from "../Storage.ts"
@@ -23,7 +24,7 @@ export interface Finished {
   readonly disableSubscription: boolean
 }
 
-/** Makes the sender: `pass` begins what can begin now; `abort` interrupts a group's attempts, which end as interrupted. */
+/** Makes the sender: `pass` begins what can begin now, and tells in how many milliseconds a rate limit lets more begin; `abort` interrupts a group's attempts, which end as interrupted. */
 export const make = Effect.fnUntraced(function*(
   state: State.State,
   subscribed: Subscribed,
@@ -34,6 +35,8 @@ export const make = Effect.fnUntraced(function*(
   const registry = yield* Registry
   const { limits } = state
   const fibers: FiberMap.FiberMap<DeliveryId> = yield* FiberMap.make<DeliveryId>()
+  /** How long until a rate limit lets an attempt begin, as the present pass has found, in milliseconds. */
+  let nextMs = Number.POSITIVE_INFINITY
   /** The attempts that were ended from here, and why: an attempt may also interrupt itself, which is its provider's fault. */
   const ending = new Map<DeliveryId, Delivery.Outcome>()
 
@@ -102,7 +105,10 @@ export const make = Effect.fnUntraced(function*(
         deliveryId: claimed.deliveryId,
         attemptCount: claimed.attemptCount,
         attempt: step.attempt,
-        transition: step.transition
+        transition: step.transition,
+        ...(subscription.rateLimit && ready.group.filledAtMs !== undefined
+          ? { filledAtMs: ready.group.filledAtMs }
+          : {})
       }
     })
   })
@@ -176,18 +182,35 @@ export const make = Effect.fnUntraced(function*(
       }))
     )
 
+  /** Counts an attempt against a rate limit where it lets one begin; else notes when it will. */
+  const spend = (group: State.Group, rateLimit: RateLimit.RateLimit) =>
+    Effect.map(storage.now, (nowMs) => {
+      // What was spent before is read when the group is taken over.
+      if (group.filledAtMs === undefined) return false
+      const waitMs = RateLimit.nextAtMs(rateLimit, group.filledAtMs) - nowMs
+      if (waitMs > 0) {
+        nextMs = Math.min(nextMs, waitMs)
+        return false
+      }
+      group.filledAtMs = RateLimit.take(rateLimit, group.filledAtMs, nowMs)
+      return true
+    })
+
   /** Begins attempts of a lane while it may; tells whether it has more to begin. */
   const begin = Effect.fnUntraced(function*(lane: Lane.Lane, laneSlots: number, slowLeft: number, monotonic: number) {
     const slow = Lane.isSlow(lane, monotonic, limits)
     const ready = lane.waiting[0]
     if (!ready) return 0
     if (lane.inFlight.size >= laneSlots || (slow && slowLeft <= 0)) return 0
-    lane.waiting.shift()
     const subscription = bindable(ready)
     if (!subscription) {
+      lane.waiting.shift()
       giveBack(ready)
       return 1
     }
+    if (lane.inFlight.size >= (subscription.maxConcurrency ?? laneSlots)) return 0
+    if (subscription.rateLimit && !(yield* spend(ready.group, subscription.rateLimit))) return 0
+    lane.waiting.shift()
     // Where slots are short, those that had none go first.
     state.lanes.delete(lane.subscriptionId)
     state.lanes.set(lane.subscriptionId, lane)
@@ -209,6 +232,7 @@ export const make = Effect.fnUntraced(function*(
 
   const pass = Effect.gen(function*() {
     if (behind()) yield* subscribed.reload
+    nextMs = Number.POSITIVE_INFINITY
     const monotonic = yield* Monotonic.nowMs
     const waiting = [...state.lanes.values()].filter((lane) => lane.waiting.length > 0)
     let active = 0
@@ -236,7 +260,7 @@ export const make = Effect.fnUntraced(function*(
     while (turn.length > 0) {
       const next: Array<Lane.Lane> = []
       for (const lane of turn) {
-        if ((yield* Monotonic.nowMs) >= state.leaseEndMs) return
+        if ((yield* Monotonic.nowMs) >= state.leaseEndMs) return nextMs
         // A lane with nothing under way gets a first slot even where hanging ones took all before they were known as such.
         if (state.inFlight >= limits.slots + (lane.inFlight.size === 0 ? limits.firstSlots : 0)) continue
         const begun = yield* begin(lane, laneSlots, slowSlots - slowInFlight, monotonic)
@@ -245,6 +269,7 @@ export const make = Effect.fnUntraced(function*(
       }
       turn = next
     }
+    return nextMs
   })
 
   const abort = (group: State.Group): void => {

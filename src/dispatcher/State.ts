@@ -12,6 +12,10 @@ import * as Lane from "./Lane.ts"
 export interface Group {
   readonly workerGroup: string
   readonly owner: Owner
+  /** The subscription whose own group it is. */
+  readonly subscriptionId: SubscriptionId | undefined
+  /** When that subscription's rate limit is filled up again, in the engine's milliseconds; undefined until it is read. */
+  filledAtMs: number | undefined
   /** `closing` begins nothing more; `lost` was superseded: nothing of it will be recorded. */
   phase: "open" | "closing" | "lost"
   /** There may be messages to route. */
@@ -43,6 +47,9 @@ export interface State {
   answerLost: boolean
   /** No attempt begins after this time on the monotonic clock, in milliseconds. */
   leaseEndMs: number
+  /** Groups that got deliveries here, and that this runner does not own. */
+  readonly stirred: Set<string>
+  readonly stir: Latch.Latch
   readonly route: Latch.Latch
   readonly claim: Latch.Latch
   readonly send: Latch.Latch
@@ -66,6 +73,8 @@ export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
   suspects: 0,
   answerLost: false,
   leaseEndMs: 0,
+  stirred: new Set(),
+  stir: Latch.makeUnsafe(),
   route: Latch.makeUnsafe(),
   claim: Latch.makeUnsafe(),
   send: Latch.makeUnsafe(),
@@ -171,6 +180,14 @@ export const backlog = (self: State, group: Group, id: SubscriptionId, dueAtMs: 
   if (known !== undefined && known <= dueAtMs) return
   lane.backlog.set(group, dueAtMs)
   self.claim.openUnsafe()
+}
+
+/** Says that a subscription's own group may have something to claim, whoever owns it. */
+export const stir = (self: State, workerGroup: string, id: SubscriptionId): void => {
+  const group = self.groups.get(workerGroup)
+  if (group?.phase === "open") return backlog(self, group, id, 0)
+  self.stirred.add(workerGroup)
+  self.stir.openUnsafe()
 }
 
 /** Lanes without anything are forgotten, so that memory is bounded by what is going on. */

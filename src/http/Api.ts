@@ -3,12 +3,13 @@
  */
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { DeliveryStatus } from "../Delivery.ts"
+import { DeliveryReason, DeliveryStatus } from "../Delivery.ts"
 import { Verdict } from "../Explanations.ts"
 import { DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
 import { defaults } from "../Limits.ts"
 import { PayloadProperty } from "../PayloadProperties.ts"
 import { RequestPreview } from "../Provider.ts"
+import { RateLimit } from "../RateLimit.ts"
 import { RetryJson } from "../RetrySchedule.ts"
 import { Auth } from "./Bearer.ts"
 import { ClusterGroup } from "./ClusterApi.ts"
@@ -66,15 +67,11 @@ export const MessageView = Schema.Struct({
   routedAt: Schema.optionalKey(Schema.String)
 }).annotate({ identifier: "Message" })
 
-/** Fields that come in a later version: named, so that they are refused instead of ignored. */
-const later = {
-  ordered: Schema.optionalKey(Schema.Json),
-  rateLimit: Schema.optionalKey(Schema.Json),
-  maxConcurrency: Schema.optionalKey(Schema.Json)
+const limited = {
+  ordered: Schema.optionalKey(Schema.Boolean),
+  maxConcurrency: Schema.optionalKey(Schema.Json),
+  rateLimit: Schema.optionalKey(Schema.Json)
 }
-
-/** @category constants @since 0.1.0 */
-export const laterFields = ["ordered", "rateLimit", "maxConcurrency"] as const
 
 /** For bodies in which a misspelt property must not pass for one that was left out. */
 const closed = { onExcessProperty: "error" } as const
@@ -91,7 +88,7 @@ export const SubscriptionInput = Schema.Struct({
   filter: Schema.optionalKey(Schema.Json),
   enabled: Schema.optionalKey(Schema.Boolean),
   tenantId: Schema.optionalKey(Schema.String),
-  ...later
+  ...limited
 }).annotate({ identifier: "SubscriptionInput" })
 
 /** @category schemas @since 0.1.0 */
@@ -103,7 +100,7 @@ export const SubscriptionPatch = Schema.Struct({
   retry: Schema.optionalKey(Schema.Json),
   filter: Schema.optionalKey(Schema.Json),
   enabled: Schema.optionalKey(Schema.Boolean),
-  ...later
+  ...limited
 }).annotate({ identifier: "SubscriptionPatch" })
 
 const subscriptionFields = {
@@ -117,6 +114,10 @@ const subscriptionFields = {
   config: Schema.Json,
   retry: Schema.optionalKey(RetryJson),
   filter: Schema.optionalKey(Schema.Json),
+  /** Left out where it is false. */
+  ordered: Schema.optionalKey(Schema.Boolean),
+  maxConcurrency: Schema.optionalKey(Schema.Int),
+  rateLimit: Schema.optionalKey(RateLimit),
   /** With which receivers verify, where signing secrets are private keys; newest first. */
   signingPublicKeys: Schema.optionalKey(Schema.Array(Schema.String)),
   enabled: Schema.Boolean,
@@ -131,6 +132,15 @@ export const SubscriptionView = Schema.Struct(subscriptionFields).annotate({ ide
 /** @category schemas @since 0.1.0 */
 export const SubscriptionCreated = Schema.Struct({ ...subscriptionFields, signingSecret: Schema.String })
   .annotate({ identifier: "SubscriptionCreated" })
+
+/** @category schemas @since 0.1.0 */
+export const BlockedKeyView = Schema.Struct({
+  orderingKey: Schema.String,
+  /** The delivery that the others wait for. */
+  head: DeliveryView,
+  /** How many wait behind it, up to 1000. */
+  waiting: Schema.Int
+}).annotate({ identifier: "BlockedKey" })
 
 /** @category schemas @since 0.1.0 */
 export const ExplanationView = Schema.Struct({
@@ -277,6 +287,12 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
     success: SubscriptionCreated,
     error: changing
   }).annotate(HttpApi.PayloadParseOptions, closed),
+  HttpApiEndpoint.get("blockedKeys", "/subscriptions/:id/blocked-keys", {
+    ...id,
+    query: Page.query,
+    success: Page.of(BlockedKeyView),
+    error: [NotFound, Refused, Unavailable]
+  }),
   HttpApiEndpoint.post("enable", "/subscriptions/:id/enable", { ...id, success: SubscriptionView, error: changing }),
   HttpApiEndpoint.post("disable", "/subscriptions/:id/disable", { ...id, success: SubscriptionView, error: changing })
 ) {}
@@ -291,11 +307,17 @@ export class Deliveries extends HttpApiGroup.make("deliveries").add(
       eventId: Schema.optionalKey(name),
       messageId: Schema.optionalKey(MessageId),
       status: Schema.optionalKey(DeliveryStatus),
+      reason: Schema.optionalKey(DeliveryReason),
       from: Schema.optionalKey(IsoTime),
       to: Schema.optionalKey(IsoTime)
     },
     success: Page.of(DeliveryView),
     error: [Refused, Unavailable]
+  }),
+  HttpApiEndpoint.post("skip", "/deliveries/:id/skip", {
+    ...id,
+    success: Schema.Struct({ id: DeliveryId }),
+    error: [NotFound, Conflict, Unavailable]
   }),
   HttpApiEndpoint.get("get", "/deliveries/:id", { ...id, success: DeliveryDetail, error: [NotFound, Unavailable] }),
   HttpApiEndpoint.post("retry", "/deliveries/:id/retry", {

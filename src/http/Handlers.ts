@@ -14,8 +14,9 @@ import { type PreviewError, Previews } from "../Previews.ts"
 import { Registry } from "../Registry.ts"
 import { type RetryAnswer, Storage } from "../Storage.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
+import { groupOf } from "../Subscription.ts"
 import { type SubscriptionNotFound, type SubscriptionRefused, Subscriptions } from "../Subscriptions.ts"
-import { Api, laterFields } from "./Api.ts"
+import { Api } from "./Api.ts"
 import { Conflict, NotFound, ofEmit, Refused, type Unavailable, unavailable } from "./Problem.ts"
 import * as Views from "./Views.ts"
 
@@ -145,18 +146,12 @@ const refused = (error: SubscriptionRefused | StorageUnavailable) =>
 const missing = (error: SubscriptionNotFound | StorageUnavailable) =>
   error._tag === "SubscriptionNotFound" ? notFound("subscription", error.id) : unavailable(error)
 
-const refuseLater = (payload: { readonly [K in typeof laterFields[number]]?: unknown }) => {
-  const field = laterFields.find((name) => payload[name] !== undefined)
-  return field === undefined
-    ? Effect.void
-    : Effect.fail(new Refused({ path: field, detail: `${field}: This is not supported yet: leave it out.` }))
-}
-
 const subscriptions = HttpApiBuilder.group(
   Api,
   "subscriptions",
   Effect.fnUntraced(function*(handlers) {
     const service = yield* Subscriptions
+    const storage = yield* Storage
     const previews = yield* Previews
     const enabled = (value: boolean) => ({ params }: { readonly params: { readonly id: string } }) =>
       Effect.flatMap(
@@ -169,7 +164,6 @@ const subscriptions = HttpApiBuilder.group(
     return handlers
       .handle("create", ({ payload }) =>
         Effect.gen(function*() {
-          yield* refuseLater(payload)
           const { signingSecret, ...input } = payload
           const created = yield* Effect.mapError(
             service.create({
@@ -205,7 +199,6 @@ const subscriptions = HttpApiBuilder.group(
       .handle("update", ({ params, payload }) =>
         Effect.gen(function*() {
           const id = yield* subscriptionIdOf(params.id)
-          yield* refuseLater(payload)
           return Views.subscription(yield* Effect.mapError(service.update(id, payload), changed))
         }))
       .handle(
@@ -253,6 +246,16 @@ const subscriptions = HttpApiBuilder.group(
             signingSecret: Redacted.value(rotated.signingSecret)
           }
         }))
+      .handle("blockedKeys", ({ params, query }) =>
+        Effect.gen(function*() {
+          const id = yield* subscriptionIdOf(params.id)
+          yield* Effect.mapError(service.get(id), missing)
+          const page = yield* Views.page(query, (text) => !text.includes("\0"))
+          const { items, more } = yield* Views.oneMore((page) =>
+            stored(storage.blockedKeys(id, { ...page, counted: defaults.blockedCounted }))
+          )(page)
+          return { items: items.map(Views.blockedKey), nextCursor: more ? items.at(-1)?.orderingKey ?? null : null }
+        }))
       .handle("enable", enabled(true))
       .handle("disable", enabled(false))
   })
@@ -267,6 +270,14 @@ const deliveries = HttpApiBuilder.group(
   Effect.fnUntraced(function*(handlers) {
     const storage = yield* Storage
     const dispatchers = yield* Dispatchers
+    /** Tells the dispatcher of a delivery that there may be something to do. */
+    const wake = Effect.fnUntraced(function*(id: DeliveryId) {
+      const found = yield* stored(storage.getDelivery(id))
+      if (Option.isNone(found)) return
+      const { eventId, subscriptionId } = found.value.delivery
+      const subscription = yield* stored(storage.getSubscription(subscriptionId))
+      if (Option.isSome(subscription)) yield* dispatchers.wake(groupOf(subscription.value, eventId))
+    })
     return handlers
       .handle(
         "list",
@@ -297,10 +308,23 @@ const deliveries = HttpApiBuilder.group(
             answer,
             "delivery",
             id,
-            "Only a failed or cancelled delivery of a subscription that still exists can be retried."
+            "Only a failed or cancelled delivery of a subscription that still exists can be retried, or one that waits " +
+              "for its next attempt."
           )
-          const found = yield* stored(storage.getDelivery(id))
-          if (Option.isSome(found)) yield* dispatchers.wake(workerGroup(found.value.delivery.eventId))
+          yield* wake(id)
+          return { id }
+        }))
+      .handle("skip", ({ params }) =>
+        Effect.gen(function*() {
+          const id = yield* deliveryIdOf(params.id)
+          const answer = yield* stored(storage.skipDelivery(id))
+          if (answer === "NotFound") return yield* notFound("delivery", id)
+          if (answer === "NotSkippable") {
+            return yield* new Conflict({
+              detail: "Only a delivery that waits can be skipped: this one has ended, or an attempt of it is under way."
+            })
+          }
+          yield* wake(id)
           return { id }
         }))
   })

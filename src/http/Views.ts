@@ -10,7 +10,7 @@ import type { Member, Ownership } from "../Member.ts"
 import type { Overview } from "../Members.ts"
 import { timestampMs } from "../Message.ts"
 import type { RegisteredEvent } from "../Registry.ts"
-import type { Page, StoredMessage } from "../Storage.ts"
+import type { BlockedKey, Page, StoredMessage } from "../Storage.ts"
 import type * as Subscriptions from "../Subscriptions.ts"
 import { Refused } from "./Problem.ts"
 
@@ -72,6 +72,9 @@ export const subscription = (item: Subscriptions.SubscriptionView) => ({
   config: item.config,
   ...some("retry", item.retry),
   ...some("filter", item.filter && toJson(item.filter)),
+  ...(item.ordered ? { ordered: true } : {}),
+  ...some("maxConcurrency", item.maxConcurrency),
+  ...some("rateLimit", item.rateLimit),
   ...(item.signingPublicKeys.length === 0 ? {} : { signingPublicKeys: item.signingPublicKeys }),
   enabled: item.enabled,
   ...some("disabledReason", item.disabledReason),
@@ -94,6 +97,13 @@ export const delivery = (item: Delivery) => ({
   ...some("lastError", item.lastError),
   createdAt: iso(item.createdAtMs),
   ...some("completedAt", item.completedAtMs === undefined ? undefined : iso(item.completedAtMs))
+})
+
+/** @category conversions @since 0.1.0 */
+export const blockedKey = ({ head, orderingKey, waiting }: BlockedKey) => ({
+  orderingKey,
+  head: delivery(head),
+  waiting
 })
 
 /** @category conversions @since 0.1.0 */

@@ -229,6 +229,29 @@ create table hookline.broadcasts (
 create index on hookline.broadcasts (told_at);
 `
 
+const ordering = `
+alter table hookline.subscriptions add column ordered boolean not null default false;
+alter table hookline.subscriptions add column max_concurrency int;
+alter table hookline.subscriptions add column rate_limit jsonb;
+
+-- The worker group of its own, where it needs one; and what was claimed in other groups when it got it.
+alter table hookline.subscriptions add column worker_group text collate "C" generated always as (
+  case when ordered or max_concurrency is not null or rate_limit is not null
+    then 'subscription.sub_' || translate(id::text, '-', '') end
+) stored;
+alter table hookline.subscriptions add column awaited uuid[];
+
+create index work_ordered on hookline.work (worker_group, ordering_key, seq)
+  where worker_group like 'subscription.%' and ordering_key is not null;
+create index inbox_ordered on hookline.inbox (tenant_id, ordering_key, seq)
+  where ordering_key is not null and set_aside_at is null;
+
+create table hookline.lanes (
+  subscription_id uuid primary key,
+  filled_at timestamptz not null
+) with (fillfactor = 50);
+`
+
 /** Splits at the semicolons that end a line outside a function's body. */
 const statements = (text: string): ReadonlyArray<string> =>
   text.split(/;\n(?=\n|create|alter|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")
@@ -249,5 +272,6 @@ const run = (text: string) =>
 export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
   "0001_layout": run(layout),
   "0002_cluster": run(cluster),
-  "0003_broadcast": run(broadcast)
+  "0003_broadcast": run(broadcast),
+  "0004_ordering": run(ordering)
 }

@@ -5,11 +5,14 @@
 import type { PgClient } from "@effect/sql-pg"
 import { Effect, Option } from "effect"
 import * as Id from "../Id.ts"
-import type { Administration, DeliveryFilter, Page, RetryAnswer } from "../Storage.ts"
-import type { Subscription } from "../Subscription.ts"
+import type { Administration, DeliveryFilter, Page } from "../Storage.ts"
+import { ownGroup, type Subscription } from "../Subscription.ts"
 import { array } from "./PgArray.ts"
 import type * as PgErrors from "./PgErrors.ts"
+import * as PgIntervening from "./PgIntervening.ts"
+import * as PgOrdering from "./PgOrdering.ts"
 import * as PgRows from "./PgRows.ts"
+import { unfinished } from "./PgUnfinished.ts"
 
 /** Makes the verbs of administration. */
 export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administration => {
@@ -31,12 +34,13 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
       ${array(item.events)}::text[], ${item.providerId}, ${JSON.stringify(item.config)}::text::jsonb,
       ${JSON.stringify(item.signingSecrets)}::text::jsonb,
       ${json(item.retry)}::text::jsonb, ${json(item.filter)}::text::jsonb,
+      ${item.ordered}, ${item.maxConcurrency ?? null}::int, ${json(item.rateLimit)}::text::jsonb,
       ${item.enabled}, ${item.disabledReason ?? null}, ${at(item.disabledAtMs)}, ${version}::float8::bigint,
       ${at(item.createdAtMs)}, ${at(item.updatedAtMs)})`
 
   const columns = sql.literal(
-    "(id, tenant_id, name, description, events, provider_id, config, signing_secrets, retry, filter, enabled, disabled_reason, " +
-      "disabled_at, version, created_at, updated_at)"
+    "(id, tenant_id, name, description, events, provider_id, config, signing_secrets, retry, filter, ordered, " +
+      "max_concurrency, rate_limit, enabled, disabled_reason, disabled_at, version, created_at, updated_at)"
   )
 
   const subscription = (id: string) =>
@@ -54,7 +58,22 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
     const next = { ...wanted, version }
     yield* sql`update hookline.subscriptions set ${columns} = row ${values(next, version)}
       where id = ${Id.toUuid(current.id)}::uuid`
+    if (ownGroup(next) !== ownGroup(current) || next.ordered !== current.ordered) yield* move(current.id)
     return next
+  })
+
+  /**
+   * Moves what waits to where it belongs now. What is claimed is its owner's to bring home, and awaited; nothing more of it
+   * can be claimed where it was, as claims and routes see the subscription's row or wait for it.
+   */
+  const move = Effect.fnUntraced(function*(id: string) {
+    const uuid = Id.toUuid(id)
+    yield* sql`update hookline.work w set worker_group = ${PgOrdering.home(sql)},
+        due_at = case when w.due_at = 'infinity' then clock_timestamp() else w.due_at end
+      from hookline.subscriptions h where h.id = ${uuid}::uuid and w.subscription_id = h.id and w.epoch is null`
+    yield* sql`update hookline.subscriptions set awaited = case when worker_group is not null then (
+        select array_agg(w.id) from hookline.work w where w.subscription_id = ${uuid}::uuid and w.epoch is not null
+      ) end where id = ${uuid}::uuid`
   })
 
   const before = ({ cursor }: Page, column: string) =>
@@ -162,7 +181,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
         ) d order by d.key desc limit ${page.limit}::int`,
         (rows) => rows.map(PgRows.delivery)
       )),
-    retryDelivery: (id) => engine(retryDelivery(sql, id)),
+    ...PgIntervening.make(sql, engine),
     maintain: ({ broadcastKeptMs, heldMaxAgeMs, partitionsAheadDays, rows }) =>
       engine(Effect.gen(function*() {
         const ended = yield* sql`with old as (
@@ -176,12 +195,15 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
           limit ${rows}::int for update of w skip locked
         ), gone as (
           delete from hookline.work w using old where w.id = old.id returning w.*, old.deleted
-        )
+        ), ${PgOrdering.unparked(sql, "gone")}
         insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
           reason, attempts, retry_base, last_error)
         select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key,
           case when deleted then 'cancelled' else 'failed' end, case when deleted then 'deleted' else 'expired' end,
           attempts, retry_base, last_error from gone returning 1`
+        yield* sql`update hookline.subscriptions s set awaited = null where awaited is not null and not exists (
+          select 1 from hookline.work w where w.id = any(s.awaited) and w.epoch is not null
+            and w.worker_group <> coalesce(s.worker_group, ''))`
         const purged = yield* sql`delete from hookline.idempotency where (tenant_id, key) in (
           select tenant_id, key from hookline.idempotency where expires_at <= clock_timestamp() limit ${rows}::int
         ) returning 1`
@@ -208,21 +230,6 @@ const messages = (sql: PgClient.PgClient) =>
     from hookline.messages m left join hookline.routings r on r.message_id = m.id
     left join hookline.inbox i on i.message_id = m.id`
 
-/** Deliveries that are not finished; what they wait for is derived. */
-const unfinished = (sql: PgClient.PgClient) =>
-  sql`select w.id as key, w.id::text as id, w.message_id as message_key, w.message_id::text, w.event_id,
-    w.subscription_id as subscription_key, w.subscription_id::text, w.tenant_id,
-    case when s.deleted_at is not null then 'cancelled' when w.attempts > w.retry_base then 'retrying' else 'pending' end
-      as status,
-    case when s.deleted_at is not null then 'deleted' when not s.enabled then 'held'
-      when not r.announced -> 'providers' @> to_jsonb(s.provider_id) then 'code-missing' end as reason,
-    w.attempts::int as attempts,
-    case when s.deleted_at is null then ${sql.literal(PgRows.ms("w.due_at"))} end as due_at,
-    null::text as external_id, w.last_error, null::float8 as completed_at
-    from hookline.work w join hookline.subscriptions s on s.id = w.subscription_id
-    left join hookline.owners o on o.worker_group = w.worker_group and o.partition = 0
-    left join hookline.runners r on r.id = o.runner_id`
-
 const finished = (sql: PgClient.PgClient) =>
   sql`select d.id as key, d.id::text as id, d.message_id as message_key, d.message_id::text, d.event_id,
     d.subscription_id as subscription_key, d.subscription_id::text, d.tenant_id, d.status, d.reason,
@@ -248,23 +255,3 @@ const matching = (sql: PgClient.PgClient, filter: DeliveryFilter) =>
     ...(filter.fromMs === undefined ? [] : [sql`d.key >= ${bound(filter.fromMs)}::uuid`]),
     ...(filter.toMs === undefined ? [] : [sql`d.key < ${bound(filter.toMs + 1)}::uuid`])
   ])
-
-const retryDelivery = Effect.fnUntraced(function*(sql: PgClient.PgClient, id: Id.DeliveryId) {
-  const uuid = Id.toUuid(id)
-  const moved = yield* sql`with gone as (
-    delete from hookline.deliveries d using hookline.subscriptions s
-    where d.id = ${uuid}::uuid and d.status in ('failed', 'cancelled') and s.id = d.subscription_id
-      and s.deleted_at is null
-    returning d.*
-  )
-  insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
-    attempts, retry_base, size)
-  select g.id, g.message_id, g.seq, g.subscription_id, 'integration.' || g.event_id, g.tenant_id, g.event_id,
-    g.ordering_key, g.attempts, g.attempts, octet_length(coalesce(r.transformed, m.payload))
-  from gone g join hookline.messages m on m.id = g.message_id
-    left join hookline.routings r on r.message_id = g.message_id returning 1`
-  if (moved.length > 0) return "Retried" satisfies RetryAnswer
-  const known = yield* sql`select 1 from hookline.deliveries where id = ${uuid}::uuid
-    union all select 1 from hookline.work where id = ${uuid}::uuid`
-  return known.length > 0 ? "NotRetryable" satisfies RetryAnswer : "NotFound" satisfies RetryAnswer
-})

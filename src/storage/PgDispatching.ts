@@ -5,46 +5,27 @@
 import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import * as Id from "../Id.ts"
-import type { Claimed, Dispatching, Due, Outcome, Owner } from "../Storage.ts"
+import type { Dispatching, Due, Outcome, Owner } from "../Storage.ts"
 import { array, storable } from "./PgArray.ts"
+import * as PgClaiming from "./PgClaiming.ts"
 import * as PgErrors from "./PgErrors.ts"
+import * as PgOrdering from "./PgOrdering.ts"
 import { fence } from "./PgOwnership.ts"
 import * as PgRows from "./PgRows.ts"
 
-interface ClaimRow {
-  readonly id: string
-  readonly message_id: string
-  readonly subscription_id: string
-  readonly worker_group: string
-  readonly version: number
-  readonly seq: number
-  readonly attempts: number
-  readonly retry_base: number
-  readonly claims: number
-  readonly size: number
-}
-
-const claimColumns = (version: "s.version" | "w.version") =>
-  `w.id::text, w.message_id::text, w.subscription_id::text, w.worker_group, ${version}::float8 as version,
-  w.seq::float8 as seq, w.attempts::int as attempts, w.retry_base::int as retry_base, w.claims::int as claims,
-  w.size::int as size`
-
-const claimed = (row: ClaimRow): Claimed => ({
-  workerGroup: row.worker_group,
-  deliveryId: PgRows.deliveryId(row.id),
-  messageId: PgRows.messageId(row.message_id),
-  subscriptionId: PgRows.subscriptionId(row.subscription_id),
-  subscriptionVersion: row.version,
-  seq: row.seq,
-  attemptCount: row.attempts,
-  retryBase: row.retry_base,
-  claims: row.claims,
-  size: row.size
-})
-
 const uuids = (ids: ReadonlyArray<string>) => ids.map(Id.toUuid)
 
-type Verbs = "subscriptions" | "due" | "unrouted" | "route" | "claim" | "load" | "held" | "release" | "record"
+type Verbs =
+  | "subscriptions"
+  | "due"
+  | "unrouted"
+  | "route"
+  | "claim"
+  | "load"
+  | "held"
+  | "release"
+  | "filled"
+  | "record"
 
 /** Makes the verbs of dispatching. */
 export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Dispatching, Verbs> => ({
@@ -138,15 +119,16 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
       ), made as (
         insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
           claims, epoch, size, due_at)
-        select d.id, r.message_id, r.seq, d.subscription_id, r.worker_group, r.tenant_id,
+        select d.id, r.message_id, r.seq, d.subscription_id, coalesce(d.worker_group, r.worker_group), r.tenant_id,
           substr(r.worker_group, 13), r.ordering_key, d.claimed::int, case when d.claimed then r.epoch end,
           coalesce(octet_length(r.transformed), r.size), statement_timestamp()
         from unnest(
           ${array(uuids(routing.deliveries.map((delivery) => delivery.id)))}::uuid[],
           ${array(uuids(routing.deliveries.map((delivery) => delivery.messageId)))}::uuid[],
           ${array(uuids(routing.deliveries.map((delivery) => delivery.subscriptionId)))}::uuid[],
+          ${array(routing.deliveries.map((delivery) => delivery.workerGroup ?? null))}::text[],
           ${array(routing.deliveries.map((delivery) => delivery.claimed))}::boolean[]
-        ) as d(id, message_id, subscription_id, claimed)
+        ) as d(id, message_id, subscription_id, worker_group, claimed)
         join routed r on r.message_id = d.message_id
       )
       select exists (select 1 from current) as current,
@@ -158,19 +140,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
       )
     ),
 
-  claim: (options) =>
-    engine(Effect.map(claim(sql, options), (rows) => ({
-      claimed: rows.flatMap((row) => row.id === null ? [] : [claimed({ ...row, id: row.id })]),
-      next: rows.flatMap((row) =>
-        row.id === null
-          ? [{
-            workerGroup: row.worker_group,
-            subscriptionId: PgRows.subscriptionId(row.subscription_id),
-            dueAtMs: row.next_due_at ?? 0
-          }]
-          : []
-      )
-    }))),
+  claim: (options) => engine(PgClaiming.claim(sql, options)),
 
   load: (claims) =>
     engine(Effect.gen(function*() {
@@ -202,16 +172,30 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
 
   held: (owners) =>
     engine(Effect.map(
-      sql<ClaimRow>`with ${fence(sql, owners)} select ${sql.literal(claimColumns("s.version"))} from hookline.work w
+      sql<PgClaiming.ClaimRow>`with ${fence(sql, owners)} select ${
+        sql.literal(PgClaiming.columns("s.version"))
+      } from hookline.work w
         join fence f on w.worker_group = f.worker_group and w.epoch = f.epoch
         join hookline.subscriptions s on s.id = w.subscription_id`,
-      (rows) => rows.map(claimed)
+      (rows) => rows.map(PgClaiming.claimed)
     )),
 
   release: (owner, ids) =>
-    engine(Effect.asVoid(sql`with ${fence(sql, [owner])}
-      update hookline.work w set epoch = null, claims = w.claims - 1 from fence f
-      where w.id = any(${array(uuids(ids))}::uuid[]) and w.worker_group = f.worker_group and w.epoch = f.epoch`)),
+    engine(Effect.asVoid(sql`with ${fence(sql, [owner])}, given as materialized (
+        select w.id, w.subscription_id from hookline.work w join fence f
+          on w.worker_group = f.worker_group and w.epoch = f.epoch
+        where w.id = any(${array(uuids(ids))}::uuid[]) for update of w
+      ), ${PgOrdering.homes(sql, "given")}
+      update hookline.work w set epoch = null, claims = w.claims - 1, worker_group = ${PgOrdering.home(sql)}
+      from given g join homes h on h.id = g.subscription_id where w.id = g.id`)),
+
+  filled: (ids) =>
+    engine(Effect.map(
+      sql<{ readonly id: string; readonly filled_at: number }>`
+        select subscription_id::text as id, ${sql.literal(PgRows.ms("filled_at"))} as filled_at from hookline.lanes
+        where subscription_id = any(${array(uuids(ids))}::uuid[])`,
+      (rows) => new Map(rows.map((row) => [PgRows.subscriptionId(row.id), row.filled_at]))
+    )),
 
   record: (outcomes) =>
     PgErrors.refusable(
@@ -315,60 +299,12 @@ const gather = (rows: ReadonlyArray<DueRow>): ReadonlyArray<Due> =>
     )
   }))
 
-const claim = (sql: PgClient.PgClient, options: Parameters<Dispatching["claim"]>[0]) =>
-  sql<Omit<ClaimRow, "id"> & { readonly id: string | null; readonly next_due_at: number | null }>`with ${
-    fence(sql, options.owners)
-  }, asked as materialized (
-    select f.worker_group, f.epoch, s.id as subscription_id, s.version, l.free
-    from unnest(
-      ${array(options.lanes.map((lane) => lane.workerGroup))}::text[],
-      ${array(uuids(options.lanes.map((lane) => lane.subscriptionId)))}::uuid[],
-      ${array(options.lanes.map((lane) => lane.free))}::int[]
-    ) as l(worker_group, subscription_id, free)
-    join fence f on f.worker_group = l.worker_group
-    join hookline.subscriptions s on s.id = l.subscription_id and s.enabled and s.deleted_at is null
-    for share of s
-  ), waiting as materialized (
-    select a.worker_group, a.subscription_id, a.epoch, a.version, a.free, w.id, w.due_at, w.size,
-      row_number() over (partition by a.worker_group, a.subscription_id order by w.due_at, w.seq) as n
-    from asked a cross join lateral (
-      select w.id, w.due_at, w.seq, w.size from hookline.work w
-      where w.worker_group = a.worker_group and w.subscription_id = a.subscription_id and w.epoch is null
-        and w.claims < ${options.suspectClaims}::int
-      order by w.due_at, w.seq limit a.free + 1 for update skip locked
-    ) w
-  ), suspect as materialized (
-    select w.id, f.epoch, w.version from fence f cross join lateral (
-      select w.id, w.due_at, s.version from hookline.work w
-      join hookline.subscriptions s on s.id = w.subscription_id and s.enabled and s.deleted_at is null
-        and s.provider_id = any(${array(options.suspectProviders)}::text[])
-      where w.worker_group = f.worker_group and w.epoch is null and w.claims >= 1
-        and w.claims >= ${options.suspectClaims}::int and w.due_at <= clock_timestamp()
-      order by w.due_at limit 1 for update of w skip locked for share of s
-    ) w order by w.due_at limit least(1, ${options.limit}::int)
-  ), sized as (
-    select id, epoch, version, size, sum(size) over (order by n, id) as until from waiting
-    where n <= free and due_at <= clock_timestamp() order by n, id
-    limit ${options.limit}::int - (select count(*) from suspect)
-  ), picked as materialized (
-    select id, epoch, version from sized where until <= ${options.bytes}::float8 or until = size
-    union all select id, epoch, version from suspect
-  ), taken as (
-    update hookline.work w set epoch = p.epoch, claims = w.claims + 1 from picked p where w.id = p.id
-    returning w.*, p.version
-  )
-  select ${sql.literal(claimColumns("w.version"))}, null::float8 as next_due_at from taken w
-  union all
-  select null, null, w.subscription_id::text, w.worker_group, 0, 0, 0, 0, 0, 0, ${
-    sql.literal(PgRows.ms("min(w.due_at)"))
-  } from waiting w where not exists (select 1 from picked p where p.id = w.id) group by w.subscription_id, w.worker_group`
-
 const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
   const final = (outcome: Outcome) => outcome.transition._tag === "Final" ? outcome.transition : undefined
   return sql<{ readonly id: string }>`with ${
     fence(sql, distinct(outcomes.map((outcome) => outcome.owner)))
   }, given as materialized (
-    select g.*, s.deleted_at is not null as deleted, w.claims as claimed_times, f.epoch
+    select g.*, s.deleted_at is not null as deleted, w.claims as claimed_times, f.epoch, w.subscription_id
     from unnest(
       ${array(uuids(outcomes.map((outcome) => outcome.deliveryId)))}::uuid[],
       ${array(outcomes.map((outcome) => outcome.owner.workerGroup))}::text[],
@@ -390,16 +326,17 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
       ${array(outcomes.map((outcome) => atMost(outcome.attempt.retryAfterMs, Number.MAX_SAFE_INTEGER)))}::float8[],
       ${
     array(outcomes.map((outcome) => outcome.attempt.response ? JSON.stringify(outcome.attempt.response) : null))
-  }::text[]
+  }::text[],
+      ${array(outcomes.map((outcome) => outcome.filledAtMs ?? null))}::float8[]
     ) as g(id, worker_group, owner_epoch, attempts, status, reason, external_id, last_error, due_at, started_at,
-      duration_ms, outcome, status_code, error_tag, error_message, retry_after_ms, response)
+      duration_ms, outcome, status_code, error_tag, error_message, retry_after_ms, response, filled_at)
     join fence f on f.worker_group = g.worker_group and f.epoch = g.owner_epoch::bigint
     join hookline.work w on w.id = g.id and w.epoch = f.epoch and w.attempts = g.attempts
     join hookline.subscriptions s on s.id = w.subscription_id
     for update of w
   ), finished as (
     delete from hookline.work w using given g where w.id = g.id and (g.status is not null or g.deleted)
-    returning w.id, w.message_id, w.seq, w.subscription_id, w.tenant_id, w.event_id, w.ordering_key, w.attempts,
+    returning w.id, w.message_id, w.seq, w.subscription_id, w.worker_group, w.tenant_id, w.event_id, w.ordering_key, w.attempts,
       w.retry_base, g.status, g.reason, g.external_id, g.last_error
   ), history as (
     insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
@@ -407,10 +344,17 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
     select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, coalesce(status, 'cancelled'),
       case when status is null then 'deleted' else reason end, attempts + 1, retry_base, external_id, last_error
     from finished
-  ), again as (
+  ), ${PgOrdering.unparked(sql, "finished")}, retried as materialized (
+    select id, subscription_id, last_error, due_at from given where status is null and not deleted
+  ), ${PgOrdering.homes(sql, "retried")}, again as (
     update hookline.work w set epoch = null, claims = 0, attempts = w.attempts + 1, last_error = g.last_error,
-      due_at = to_timestamp(g.due_at / 1000.0)
-    from given g where w.id = g.id and g.status is null and not g.deleted
+      due_at = to_timestamp(g.due_at / 1000.0), worker_group = ${PgOrdering.home(sql)}
+    from retried g join homes h on h.id = g.subscription_id where w.id = g.id
+  ), spent as (
+    insert into hookline.lanes (subscription_id, filled_at)
+    select subscription_id, to_timestamp(max(filled_at) / 1000.0) from given where filled_at is not null
+    group by subscription_id
+    on conflict (subscription_id) do update set filled_at = greatest(lanes.filled_at, excluded.filled_at)
   ), log as (
     insert into hookline.attempts (delivery_id, number, started_at, duration_ms, outcome, status_code, error_tag,
       error_message, retry_after_ms, response, epoch, claims)

@@ -9,6 +9,7 @@ import type { Dispatching, Owner } from "../Storage.ts"
 import { array } from "./PgArray.ts"
 import type { PgClock } from "./PgClock.ts"
 import type * as PgErrors from "./PgErrors.ts"
+import * as PgOrdering from "./PgOrdering.ts"
 import { ms } from "./PgRows.ts"
 
 interface OwnerRow {
@@ -110,9 +111,18 @@ export const make = (
       select f.worker_group, f.epoch,
         greatest(0, extract(epoch from o.claimable_at - clock_timestamp()) * 1000)::float8 as wait
       from fence f join hookline.owners o on o.worker_group = f.worker_group and o.partition = f.partition
-    ), old as (
-      select w.id, w.claims from hookline.work w join timed t on w.worker_group = t.worker_group and w.epoch < t.epoch
+    ), old as materialized (
+      select w.id, w.claims, w.subscription_id from hookline.work w
+      join timed t on w.worker_group = t.worker_group and w.epoch < t.epoch
       where w.epoch is not null and t.wait = 0
+    ), ${PgOrdering.homes(sql, "old")}, spent as (
+      insert into hookline.lanes as l (subscription_id, filled_at)
+      select s.id, statement_timestamp() + make_interval(secs => o.begun
+        * (s.rate_limit ->> 'intervalMs')::float8 / (s.rate_limit ->> 'messages')::float8 / 1000)
+      from (select subscription_id, count(*) as begun from old group by subscription_id) o
+      join hookline.subscriptions s on s.id = o.subscription_id and s.rate_limit is not null
+      on conflict (subscription_id) do update set
+        filled_at = greatest(l.filled_at, statement_timestamp()) + (excluded.filled_at - statement_timestamp())
     ), crashed as (
       delete from hookline.work w using old where w.id = old.id and old.claims >= ${crashedClaims}::int returning w.*
     ), failed as (
@@ -120,8 +130,9 @@ export const make = (
         reason, attempts, retry_base, last_error)
       select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'failed', 'crashed-owner', attempts,
         retry_base, 'Its runner stopped ' || claims || ' times while it was delivering.' from crashed
-    ), again as (
-      update hookline.work w set epoch = null from old where w.id = old.id and old.claims < ${crashedClaims}::int
+    ), ${PgOrdering.unparked(sql, "crashed")}, again as (
+      update hookline.work w set epoch = null, worker_group = ${PgOrdering.home(sql)}
+      from old join homes h on h.id = old.subscription_id where w.id = old.id and old.claims < ${crashedClaims}::int
     )
     select coalesce(max(wait), 0)::float8 as wait from timed`,
       ([row]) => Math.ceil(row?.wait ?? 0)

@@ -127,9 +127,9 @@ export const message = (row: MessageRow): StoredMessage => ({
 /** The columns of a subscription. */
 export const subscriptionColumns =
   `id::text, tenant_id, name, description, events, provider_id, config, signing_secrets,
-  retry, filter, enabled, disabled_reason, ${ms("disabled_at")} as disabled_at, version::float8 as version, ${
-    ms("created_at")
-  } as created_at,
+  retry, filter, ordered, max_concurrency, rate_limit, enabled, disabled_reason, ${
+    ms("disabled_at")
+  } as disabled_at, version::float8 as version, ${ms("created_at")} as created_at,
   ${ms("updated_at")} as updated_at`
 
 /** A subscription as it is stored. */
@@ -144,6 +144,9 @@ export interface SubscriptionRow {
   readonly signing_secrets: Subscription["signingSecrets"]
   readonly retry: Subscription["retry"] | null
   readonly filter: Subscription["filter"] | null
+  readonly ordered: boolean
+  readonly max_concurrency: number | null
+  readonly rate_limit: Subscription["rateLimit"] | null
   readonly enabled: boolean
   readonly disabled_reason: string | null
   readonly disabled_at: number | null
@@ -164,6 +167,9 @@ export const subscription = (row: SubscriptionRow): Subscription => ({
   signingSecrets: row.signing_secrets,
   retry: row.retry ?? undefined,
   filter: row.filter ?? undefined,
+  ordered: row.ordered,
+  maxConcurrency: row.max_concurrency ?? undefined,
+  rateLimit: row.rate_limit ?? undefined,
   enabled: row.enabled,
   disabledReason: row.disabled_reason ?? undefined,
   disabledAtMs: row.disabled_at ?? undefined,

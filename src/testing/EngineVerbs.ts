@@ -41,6 +41,7 @@ export const through = (
   takeOver: (runnerId, group, patienceMs) => engine("takeOver", real.takeOver(runnerId, group, patienceMs)),
   giveBack: (owners) => engine("giveBack", real.giveBack(owners)),
   recover: (owners, crashedClaims) => engine("recover", real.recover(owners, crashedClaims)),
+  filled: (ids) => engine("filled", real.filled(ids)),
   due: (options) => engine("due", real.due(options)),
   unrouted: (owners, options) => engine("unrouted", real.unrouted(owners, options)),
   route: (routing) => engine("route", real.route(routing)),

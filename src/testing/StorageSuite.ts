@@ -9,6 +9,7 @@ import { broadcasting } from "./StorageSuiteBroadcasting.ts"
 import { claiming } from "./StorageSuiteClaiming.ts"
 import { emitting } from "./StorageSuiteEmitting.ts"
 import { membership } from "./StorageSuiteMembership.ts"
+import { ordering } from "./StorageSuiteOrdering.ts"
 import { ownership } from "./StorageSuiteOwnership.ts"
 import { reading } from "./StorageSuiteReading.ts"
 import { recording } from "./StorageSuiteRecording.ts"
@@ -86,6 +87,7 @@ const cases: Cases = {
   ...membership,
   ...broadcasting,
   ...recording,
+  ...ordering,
   ...subscribing,
   ...reading,
   ...upkeep

@@ -4,8 +4,9 @@
 import { assert } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import * as Id from "../Id.ts"
+import { timestampMs } from "../Message.ts"
 import type { DeliveryFilter } from "../Storage.ts"
-import { type Cases, failure, hourMs, make, only, retryAt, routed, success } from "./StorageSuiteWorld.ts"
+import { type Cases, failure, hourMs, idsOf, make, only, retryAt, routed, success } from "./StorageSuiteWorld.ts"
 
 const newest = (items: ReadonlyArray<{ readonly id: string }>) =>
   items.map((item) => item.id).sort((a, b) => a < b ? 1 : -1)
@@ -197,13 +198,40 @@ export const reading: Cases = {
     assert.deepStrictEqual([...answers].sort(), ["NotRetryable", "NotRetryable", "NotRetryable", "Retried"])
     assert.strictEqual((yield* claim(owner, subscription.id)).claimed.length, 1)
   }),
-  "a delivery that waits, succeeded, or whose subscription is deleted is not retried by hand": Effect.gen(function*() {
-    const { failed, pending, retrying, storage, subscription, succeeded } = yield* mixed
-    for (const id of [succeeded, retrying, pending]) {
-      assert.strictEqual(yield* storage.retryDelivery(id), "NotRetryable")
+  "a delivery that waits for its next attempt is due now when it is retried by hand": Effect.gen(function*() {
+    const { claim, delivery, owner, retrying, storage, subscription } = yield* mixed
+    const before = yield* delivery(retrying)
+    assert.strictEqual(yield* storage.retryDelivery(retrying), "Retried")
+    const { delivery: after } = yield* delivery(retrying)
+    assert.deepStrictEqual(after, { ...before.delivery, nextAttemptAtMs: after.nextAttemptAtMs ?? 0 })
+    assert.include(idsOf((yield* claim(owner, subscription.id)).claimed), retrying)
+  }),
+  "a delivery that waits or is under way, succeeded, or whose subscription is deleted is not retried by hand": Effect
+    .gen(
+      function*() {
+        const { claim, failed, owner, pending, retrying, storage, subscription, succeeded } = yield* mixed
+        for (const id of [succeeded, pending]) assert.strictEqual(yield* storage.retryDelivery(id), "NotRetryable")
+        yield* storage.retryDelivery(retrying)
+        assert.include(idsOf((yield* claim(owner, subscription.id)).claimed), retrying)
+        assert.strictEqual(yield* storage.retryDelivery(retrying), "NotRetryable")
+        yield* storage.deleteSubscription(subscription.id)
+        assert.strictEqual(yield* storage.retryDelivery(failed), "NotRetryable")
+        assert.strictEqual(yield* storage.retryDelivery(pending), "NotRetryable")
+      }
+    ),
+  "a delivery that waits can be skipped, and be retried afterwards; no other can": Effect.gen(function*() {
+    const { claim, delivery, failed, message, owner, pending, retrying, storage, subscription, succeeded } =
+      yield* mixed
+    assert.strictEqual(yield* storage.skipDelivery(retrying), "Skipped")
+    const { delivery: skipped } = yield* delivery(retrying)
+    assert.strictEqual(`${skipped.status} ${skipped.reason} ${skipped.lastError}`, "cancelled skipped away")
+    for (const id of [retrying, failed, succeeded]) {
+      assert.strictEqual(yield* storage.skipDelivery(id), "NotSkippable")
     }
-    yield* storage.deleteSubscription(subscription.id)
-    assert.strictEqual(yield* storage.retryDelivery(failed), "NotRetryable")
-    assert.strictEqual(yield* storage.retryDelivery(pending), "NotRetryable")
+    yield* claim(owner, subscription.id)
+    assert.strictEqual(yield* storage.skipDelivery(pending), "NotSkippable")
+    const unknown = yield* Id.deliveryId(timestampMs(yield* message()))
+    assert.strictEqual(yield* storage.skipDelivery(unknown), "NotFound")
+    assert.strictEqual(yield* storage.retryDelivery(retrying), "Retried")
   })
 }

@@ -139,6 +139,9 @@ const rows = (storage: Seam, names: Names) => {
         disabledReason: undefined,
         disabledAtMs: undefined,
         filter: undefined,
+        ordered: false,
+        maxConcurrency: undefined,
+        rateLimit: undefined,
         createdAtMs: now,
         updatedAtMs: now,
         ...overrides
@@ -166,10 +169,14 @@ const dispatch = (storage: Seam, eventId: string) => {
   return {
     route,
     /** Makes a runner, without a lease unless one is asked for, the owner of an event's group. */
-    own: Effect.fnUntraced(function*(options?: { readonly eventId?: string; readonly leaseMs?: number }) {
+    own: Effect.fnUntraced(function*(options?: {
+      readonly eventId?: string
+      readonly workerGroup?: string
+      readonly leaseMs?: number
+    }) {
       const runnerId = yield* Id.runnerId
       if (options?.leaseMs !== undefined) yield* storage.renewLease(runnerId, options.leaseMs)
-      const group = { workerGroup: workerGroup(options?.eventId ?? eventId), partition: 0 }
+      const group = { workerGroup: options?.workerGroup ?? workerGroup(options?.eventId ?? eventId), partition: 0 }
       return { runnerId, ...(yield* storage.takeOver(runnerId, group, 2000)) }
     }),
     deliveries: Effect.fnUntraced(function*(

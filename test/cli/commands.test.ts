@@ -245,7 +245,7 @@ describe("the command line against a runner", () => {
         const { stdout } = yield* succeeds(failed)
         assert.match(stdout, / failed +1 +exhausted: .*ECONNREFUSED/u)
         const id = /dlv_\w+/u.exec(stdout)?.[0] ?? ""
-        assert.include((yield* succeeds(["retry", id])).stdout, `${id} is pending again`)
+        assert.include((yield* succeeds(["retry", id])).stdout, `${id} is due now`)
         yield* until(
           "it was attempted again",
           Effect.map(get(`${url}/api/v1/deliveries/${id}`), ({ text }) => json(text)["attemptCount"] === 2)

@@ -64,6 +64,9 @@ export const subscribe = (overrides?: Partial<Subscription>) =>
       disabledReason: undefined,
       disabledAtMs: undefined,
       filter: undefined,
+      ordered: false,
+      maxConcurrency: undefined,
+      rateLimit: undefined,
       createdAtMs: now,
       updatedAtMs: now,
       ...overrides

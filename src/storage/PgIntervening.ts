@@ -1,0 +1,101 @@
+/**
+ * What a person does about single deliveries, in SQL: try again, skip, and see which keys are blocked.
+ */
+import type { PgClient } from "@effect/sql-pg"
+import { Effect } from "effect"
+import * as Id from "../Id.ts"
+import type { Administration, BlockedKey, RetryAnswer, SkipAnswer } from "../Storage.ts"
+import type * as PgErrors from "./PgErrors.ts"
+import * as PgOrdering from "./PgOrdering.ts"
+import * as PgRows from "./PgRows.ts"
+import { unfinished } from "./PgUnfinished.ts"
+
+type Verbs = "retryDelivery" | "skipDelivery" | "blockedKeys"
+
+/** Makes the verbs. */
+export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Administration, Verbs> => {
+  const isKnown = (uuid: string) =>
+    Effect.map(
+      sql`select 1 from hookline.deliveries where id = ${uuid}::uuid
+        union all select 1 from hookline.work where id = ${uuid}::uuid`,
+      (rows) => rows.length > 0
+    )
+
+  return {
+    retryDelivery: (id) =>
+      engine(Effect.gen(function*() {
+        const uuid = Id.toUuid(id)
+        // The subscription is locked, so that the delivery is put where a change of it finds it.
+        const retried = yield* sql`with ended as materialized (
+          select d.id, coalesce(s.worker_group, 'integration.' || d.event_id) as home
+          from hookline.deliveries d join hookline.subscriptions s on s.id = d.subscription_id and s.deleted_at is null
+          where d.id = ${uuid}::uuid and d.status in ('failed', 'cancelled') for share of s
+        ), gone as (
+          delete from hookline.deliveries d using ended e where d.id = e.id returning d.*, e.home
+        ), again as (
+          insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
+            attempts, retry_base, size)
+          select g.id, g.message_id, g.seq, g.subscription_id, g.home, g.tenant_id, g.event_id,
+            g.ordering_key, g.attempts, g.attempts, octet_length(coalesce(r.transformed, m.payload))
+          from gone g join hookline.messages m on m.id = g.message_id
+            left join hookline.routings r on r.message_id = g.message_id
+          returning 1
+        ), sooner as (
+          update hookline.work w set due_at = clock_timestamp() from hookline.subscriptions s
+          where w.id = ${uuid}::uuid and w.epoch is null and w.attempts > w.retry_base
+            and s.id = w.subscription_id and s.deleted_at is null
+          returning 1
+        )
+        select 1 from again union all select 1 from sooner`
+        if (retried.length > 0) return "Retried" satisfies RetryAnswer
+        return (yield* isKnown(uuid)) ? "NotRetryable" satisfies RetryAnswer : "NotFound" satisfies RetryAnswer
+      })),
+    skipDelivery: (id) =>
+      engine(Effect.gen(function*() {
+        const uuid = Id.toUuid(id)
+        const skipped = yield* sql`with gone as (
+          delete from hookline.work w using hookline.subscriptions s
+          where w.id = ${uuid}::uuid and w.epoch is null and s.id = w.subscription_id and s.deleted_at is null
+          returning w.*
+        ), ${PgOrdering.unparked(sql, "gone")}
+        insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
+          reason, attempts, retry_base, last_error)
+        select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'cancelled', 'skipped', attempts,
+          retry_base, last_error from gone returning 1`
+        if (skipped.length > 0) return "Skipped" satisfies SkipAnswer
+        return (yield* isKnown(uuid)) ? "NotSkippable" satisfies SkipAnswer : "NotFound" satisfies SkipAnswer
+      })),
+    blockedKeys: (id, { counted, cursor, limit }) =>
+      engine(Effect.map(
+        sql<PgRows.DeliveryRow & { readonly ordering_key: string; readonly waiting: number }>`with recursive heads as (
+          (${first(sql, id, cursor === undefined ? sql`true` : sql`w.ordering_key > ${cursor}`)})
+          union all
+          select n.* from heads h cross join lateral (${first(sql, id, sql`w.ordering_key > h.ordering_key`)}) n
+        ), blocked as (
+          select h.key, h.ordering_key from heads h where h.attempts > h.retry_base order by h.ordering_key
+          limit ${limit}::int
+        )
+        select d.*, b.ordering_key, (select count(*) - 1 from (
+            select 1 from hookline.work w where w.worker_group like 'subscription.%' and w.ordering_key = b.ordering_key
+              and w.worker_group = ${group(id)} limit ${counted + 1}::int
+          ) c)::int as waiting
+        from blocked b join (${unfinished(sql)}) d on d.key = b.key order by b.ordering_key`,
+        (rows) =>
+          rows.map((row): BlockedKey => ({
+            orderingKey: row.ordering_key,
+            head: PgRows.delivery(row),
+            waiting: row.waiting
+          }))
+      ))
+  }
+}
+
+// --- internal ---
+
+const group = (id: Id.SubscriptionId) => `subscription.${id}`
+
+/** The first delivery of the first key that fits, by an index step. */
+const first = (sql: PgClient.PgClient, id: Id.SubscriptionId, condition: ReturnType<PgClient.PgClient["literal"]>) =>
+  sql`select w.id as key, w.ordering_key, w.attempts, w.retry_base from hookline.work w
+    where w.worker_group like 'subscription.%' and w.ordering_key is not null and w.worker_group = ${group(id)}
+      and ${condition} order by w.ordering_key, w.seq limit 1`

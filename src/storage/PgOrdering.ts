@@ -1,0 +1,56 @@
+/**
+ * Order and homes, as parts of statements. In a subscription's own group, a delivery that was found to wait for an earlier
+ * one of its key is parked: due at no time, so that the backlog of one key costs nobody anything; whatever ends a delivery
+ * un-parks the next of its key. The home of a delivery is the worker group that owns it while it waits.
+ */
+import type { PgClient } from "@effect/sql-pg"
+
+/**
+ * Whether a delivery `w` of a subscription's own group waits for an earlier one of its key.
+ *
+ * The first condition repeats what the index is made of.
+ */
+export const isBehind = (sql: PgClient.PgClient) =>
+  sql`exists (select 1 from hookline.work e where e.worker_group like 'subscription.%' and e.ordering_key is not null
+    and e.worker_group = w.worker_group and e.ordering_key = w.ordering_key and e.seq < w.seq)`
+
+/** Whether a message before that of a delivery `w`, of its key and one of a subscription's `events`, waits to be routed. */
+export const isEarly = (sql: PgClient.PgClient, events: string) =>
+  sql`exists (select 1 from hookline.inbox i where i.ordering_key is not null and i.set_aside_at is null
+    and i.tenant_id = w.tenant_id and i.ordering_key = w.ordering_key and i.seq < w.seq
+    and exists (select 1 from unnest(${sql.literal(events)}) as p(pattern) where case
+      when p.pattern = '*' then i.worker_group not like 'integration.hookline.%'
+      when p.pattern like '%.*' then starts_with(i.worker_group, 'integration.' || left(p.pattern, -1))
+      else i.worker_group = 'integration.' || p.pattern end))`
+
+/**
+ * Un-parks the next of each key, after the deliveries in `ended` (`id`, `worker_group`, `ordering_key`) have gone.
+ *
+ * The due time changes also where the next is due already: a claim that parks it meanwhile, because it saw the one before,
+ * finds that it has changed and leaves it.
+ */
+export const unparked = (sql: PgClient.PgClient, ended: string) =>
+  sql`nexts as materialized (
+    select distinct n.id from ${sql.literal(ended)} f cross join lateral (
+      select w.id from hookline.work w where w.worker_group like 'subscription.%' and w.ordering_key is not null
+        and w.worker_group = f.worker_group and w.ordering_key = f.ordering_key
+        and not exists (select 1 from ${sql.literal(ended)} x where x.id = w.id)
+      order by w.seq limit 1
+    ) n where f.worker_group like 'subscription.%'
+  ), unparked as (
+    update hookline.work w set due_at = clock_timestamp() from nexts n
+    where w.id = n.id and w.epoch is null and (w.due_at = 'infinity' or w.due_at <= clock_timestamp())
+  )`
+
+/**
+ * Where the waiting deliveries of some subscriptions belong. Locked, so that a change of it, which moves those that wait,
+ * comes before and is seen, or after and finds them.
+ */
+export const homes = (sql: PgClient.PgClient, rows: string) =>
+  sql`homes as materialized (
+    select s.id, s.worker_group from hookline.subscriptions s
+    where s.id in (select subscription_id from ${sql.literal(rows)}) for share
+  )`
+
+/** The home of a delivery `w`, by the row `h` of its subscription. */
+export const home = (sql: PgClient.PgClient) => sql`coalesce(h.worker_group, 'integration.' || w.event_id)`
