@@ -156,7 +156,7 @@ const claim = (
   for (const { free, subscriptionId, workerGroup } of lanes) {
     const owner = fenced.get(workerGroup)
     const lane = tables.lane(workerGroup, subscriptionId)
-    if (!owner || !lane || !tables.isActive(subscriptionId) || tables.isAwaiting(subscriptionId)) continue
+    if (!owner || !lane || !tables.isActive(subscriptionId) || !tables.isReady(lane)) continue
     const room = {
       free: Math.min(free, limit - claimed.length),
       bytes: left,

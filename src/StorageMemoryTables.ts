@@ -242,12 +242,16 @@ export class Tables {
     }
   }
 
-  /** Whether what others claimed of a subscription is still under way, that has got a group of its own. */
-  isAwaiting(id: SubscriptionId): boolean {
-    const subscription = this.subscriptions.get(id)
+  /**
+   * Whether a lane may be claimed from: it is where its subscription's deliveries belong, and what others had claimed of a
+   * subscription has ended that got a group of its own.
+   */
+  isReady({ subscriptionId, workerGroup }: Lane): boolean {
+    const subscription = this.subscriptions.get(subscriptionId)
     const own = subscription && ownGroup(subscription)
-    if (own === undefined) return false
-    return [...this.lanesOf.get(id)?.values() ?? []].some((lane) => lane.workerGroup !== own && lane.claimed.size > 0)
+    if (own === undefined) return true
+    const others = [...this.lanesOf.get(subscriptionId)?.values() ?? []].filter((lane) => lane.workerGroup !== own)
+    return workerGroup === own && others.every((lane) => lane.claimed.size === 0)
   }
 
   /** How deliveries of an ordered subscription stand: whose turn it is, and who waits for what. */

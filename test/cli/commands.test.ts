@@ -253,6 +253,62 @@ describe("the command line against a runner", () => {
       }), 120_000)
 
     it.effect(
+      "a blocked key is seen, and goes on when its first delivery is skipped or retried",
+      () =>
+        Effect.gen(function*() {
+          const port = yield* freePort
+          const limits = ["--ordered", "--max-concurrency", "2", "--rate-limit", "100/1s", "--burst", "10"]
+          const subscribe = ["subscribe", `http://127.0.0.1:${port}/`, "--events", "incident.*", "--retry-delays", "1h"]
+          const made = json((yield* succeeds([...subscribe, ...limits, "--json"])).stdout)
+          const id = String(made["id"])
+          assert.deepInclude(made, {
+            ordered: true,
+            maxConcurrency: 2,
+            rateLimit: { messages: 100, intervalMs: 1000, burst: 10 }
+          })
+          const shown = (yield* succeeds(["subscriptions", "get", id])).stdout
+          assert.match(shown, /^ordered +by ordering key$/mu)
+          assert.match(shown, /^rate limit +100 in 1000 ms, 10 at once$/mu)
+          const text = JSON.stringify({ ...payload, incidentId: "blocked" })
+          const { statusChange: _, ...update } = { ...payload, incidentId: "blocked", statusChange: "" }
+          yield* succeeds(["emit", created, "--payload", text])
+          for (const _ of [1, 2]) {
+            yield* succeeds(["emit", "incident.incident.updated", "--payload", JSON.stringify(update)])
+          }
+          const blocked = Effect.map(
+            succeeds(["subscriptions", "blocked", id]),
+            ({ stdout }) => /^blocked +(dlv_\w+) +1 +\S+ +(\d) +.*ECONNREFUSED/mu.exec(stdout)
+          )
+          yield* recorded(id, "retrying", 1)
+          const [, first = "", waiting] = (yield* blocked) ?? []
+          assert.strictEqual(waiting, "2")
+          const behind = (yield* succeeds(["deliveries", "--subscription", id, "--reason", "blocked", "--json"])).stdout
+          assert.strictEqual(items(behind).length, 2)
+          assert.include((yield* succeeds(["skip", first])).stdout, `${first} is skipped`)
+          yield* fails(["skip", first], ["Only a delivery that waits can be skipped"])
+          yield* until("the next is the first now", Effect.map(blocked, (found) => found?.[2] === "1"))
+          const [, second = ""] = (yield* blocked) ?? []
+          assert.notStrictEqual(second, first)
+          yield* succeeds(["retry", second])
+          yield* until(
+            "it was attempted again",
+            Effect.map(succeeds(["deliveries", second, "--json"]), ({ stdout }) => json(stdout)["attemptCount"] === 2)
+          )
+          yield* succeeds(["subscriptions", "delete", id])
+        }),
+      120_000
+    )
+
+    it.effect("limits are checked before anything is sent", () =>
+      Effect.gen(function*() {
+        const subscribe = ["subscribe", "http://127.0.0.1:1/", "--events", "incident.*"]
+        yield* fails([...subscribe, "--rate-limit", "fast"], ["--rate-limit fast", "50/s"])
+        yield* fails([...subscribe, "--burst", "3"], ["--rate-limit"])
+        yield* fails([...subscribe, "--rate-limit", "0/s"], ["rateLimit.messages"])
+        yield* fails([...subscribe, "--max-concurrency", "0"], ["maxConcurrency"])
+      }))
+
+    it.effect(
       "the exact request is shown of a subscription, of what may become one, and of a past message, and nothing is sent",
       () =>
         Effect.gen(function*() {

@@ -174,7 +174,7 @@ describe("the HTTP API", () => {
           422,
           "signingSecret"
         ],
-        ["POST", "/api/v1/subscriptions", subscription("http://127.0.0.1/", { ordered: true }), 422, "ordered"],
+        ["POST", "/api/v1/subscriptions", subscription("http://127.0.0.1/", { ordered: 1 }), 422, "ordered"],
         ["POST", "/api/v1/subscriptions", subscription("http://127.0.0.1/", { filter: {} }), 422, "filter"],
         ["POST", "/api/v1/subscriptions", subscription("http://127.0.0.1/", { name: "a\0" }), 422, "name"],
         [

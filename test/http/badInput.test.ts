@@ -144,9 +144,22 @@ const refused: ReadonlyArray<Case> = [
   ],
   ["an unknown property", "POST", "/subscriptions", subscription({ enabeld: false }), "enabeld"],
   ["a filter", "POST", "/subscriptions", subscription({ filter: {} }), "filter"],
-  ["order", "POST", "/subscriptions", subscription({ ordered: true }), "ordered"],
-  ["a rate limit", "POST", "/subscriptions", subscription({ rateLimit: { messages: 1, intervalMs: 1 } }), "rateLimit"],
-  ["a concurrency limit", "POST", "/subscriptions", subscription({ maxConcurrency: 1 }), "maxConcurrency"],
+  ["order of a text", "POST", "/subscriptions", subscription({ ordered: "yes" }), "ordered"],
+  [
+    "a rate limit without a time",
+    "POST",
+    "/subscriptions",
+    subscription({ rateLimit: { messages: 1 } }),
+    "rateLimit.intervalMs"
+  ],
+  [
+    "a rate limit of nothing",
+    "POST",
+    "/subscriptions",
+    subscription({ rateLimit: { messages: 0, intervalMs: 1 } }),
+    "rateLimit.messages"
+  ],
+  ["no attempt at once", "POST", "/subscriptions", subscription({ maxConcurrency: 0 }), "maxConcurrency"],
   ["a limit of 0", "GET", "/subscriptions?limit=0", undefined, "limit"],
   ["a limit of 101", "GET", "/messages?limit=101", undefined, "limit"],
   ["a limit that is no integer", "GET", "/deliveries?limit=1.5", undefined, "limit"],

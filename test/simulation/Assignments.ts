@@ -9,7 +9,7 @@ import type { Machine } from "./Machine.ts"
 const letGoMs = 8000
 
 export class Assignments {
-  readonly groups: ReadonlyArray<string>
+  readonly groups: Array<string>
   readonly #machine: Machine
   readonly #history: History
   readonly #holders = new Map<string, string>()
@@ -20,7 +20,14 @@ export class Assignments {
   constructor(machine: Machine, history: History, groups: ReadonlyArray<string>) {
     this.#machine = machine
     this.#history = history
-    this.groups = groups
+    this.groups = [...groups]
+  }
+
+  /** A group that there was not before; whether it is new. */
+  add(group: string): boolean {
+    const isNew = !this.groups.includes(group)
+    if (isNew) this.groups.push(group)
+    return isNew
   }
 
   holder(group: string): string | undefined {

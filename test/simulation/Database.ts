@@ -143,9 +143,19 @@ const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
         }
       })),
   retryDelivery: (id) =>
-    Effect.tap(storage.retryDelivery(id), (answer) =>
+    Effect.flatMap(
+      storage.getDelivery(id),
+      (before) =>
+        Effect.tap(storage.retryDelivery(id), (answer) =>
+          Effect.sync(() => {
+            const isAnew = Option.isSome(before) && before.value.delivery.completedAtMs !== undefined
+            if (answer === "Retried") history.add({ _tag: "Retried", deliveryId: id, isAnew })
+          }))
+    ),
+  skipDelivery: (id) =>
+    Effect.tap(storage.skipDelivery(id), (answer) =>
       Effect.sync(() => {
-        if (answer === "Retried") history.add({ _tag: "Retried", deliveryId: id })
+        if (answer === "Skipped") history.add({ _tag: "Skipped", deliveryId: id })
       })),
   createSubscription: (subscription) =>
     Effect.tap(

@@ -70,8 +70,10 @@ export type Event =
   | { readonly _tag: "TakenUp"; readonly claim: Claim }
   | { readonly _tag: "Released"; readonly runner: string; readonly epoch: number; readonly deliveryId: DeliveryId }
   | { readonly _tag: "Recorded"; readonly runner: string; readonly outcome: Outcome }
-  /** Made due again by hand. */
-  | { readonly _tag: "Retried"; readonly deliveryId: DeliveryId }
+  /** Made due by hand, its schedule anew where it had ended. */
+  | { readonly _tag: "Retried"; readonly deliveryId: DeliveryId; readonly isAnew: boolean }
+  /** Ended by hand. */
+  | { readonly _tag: "Skipped"; readonly deliveryId: DeliveryId }
   | { readonly _tag: "Saved"; readonly subscription: Subscription; readonly deleted: boolean }
   // -- attempts
   | {

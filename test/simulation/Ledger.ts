@@ -26,8 +26,9 @@ export interface Account {
   readonly attempts: Array<Attempt>
   readonly records: Array<Placed<"Recorded">>
   readonly releases: Array<Placed<"Released">>
-  /** Where it was retried by hand. */
+  /** Where it was retried by hand, and where its schedule began anew with that. */
   readonly retries: Array<number>
+  readonly renewals: Array<number>
 }
 
 export class Ledger {
@@ -37,6 +38,7 @@ export class Ledger {
   readonly routed = new Map<MessageId, Array<Placed<"Routed">>>()
   readonly takeOvers: Array<Placed<"TookOver">> = []
   readonly saved: Array<Placed<"Saved">> = []
+  readonly skipped = new Set<DeliveryId>()
 
   constructor(entries: ReadonlyArray<Entry>) {
     this.entries = entries
@@ -85,6 +87,10 @@ export class Ledger {
           break
         case "Retried":
           this.account(entry.deliveryId).retries.push(at)
+          if (entry.isAnew) this.account(entry.deliveryId).renewals.push(at)
+          break
+        case "Skipped":
+          this.skipped.add(entry.deliveryId)
           break
         case "Routed":
           this.routed.set(entry.messageId, [...this.routed.get(entry.messageId) ?? [], { ...entry, at }])
@@ -101,7 +107,16 @@ export class Ledger {
   account(id: DeliveryId): Account {
     const known = this.accounts.get(id)
     if (known) return known
-    const account: Account = { id, claims: [], readings: [], attempts: [], records: [], releases: [], retries: [] }
+    const account: Account = {
+      id,
+      claims: [],
+      readings: [],
+      attempts: [],
+      records: [],
+      releases: [],
+      retries: [],
+      renewals: []
+    }
     this.accounts.set(id, account)
     return account
   }
@@ -119,6 +134,21 @@ export class Ledger {
       if (deleted) found.delete(subscription.id)
       else found.set(subscription.id, subscription)
     }
+    return found
+  }
+
+  /** The subscriptions of which something was the same in all their versions, with what it was. */
+  constant<A>(of: (subscription: Subscription) => A | undefined): ReadonlyMap<SubscriptionId, A> {
+    const found = new Map<SubscriptionId, A>()
+    const changed = new Set<SubscriptionId>()
+    for (const { subscription } of this.saved) {
+      const { id } = subscription
+      const value = of(subscription)
+      if (value === undefined || (found.has(id) && JSON.stringify(found.get(id)) !== JSON.stringify(value))) {
+        changed.add(id)
+      } else found.set(id, value)
+    }
+    for (const id of changed) found.delete(id)
     return found
   }
 

@@ -61,7 +61,7 @@ export const layer = (
           scope,
           wokenAtMs: machine.nowMs,
           attached: attaching.withPermits(1)(Effect.suspend(() =>
-            scope.state._tag === "Closed" || dispatcher.poke(group)
+            scope.state._tag === "Closed" || dispatcher.isOpen(group)
               ? Effect.void
               : patient(`Taking over ${group}`, Scope.provide(dispatcher.attach(group), scope))
           ))
@@ -70,13 +70,20 @@ export const layer = (
         return entity
       })
 
-      const wake = (group: string): Effect.Effect<void> =>
+      const keep = (group: string): Effect.Effect<void> =>
         Effect.gen(function*() {
-          if (!assignments.believes(process.name, group)) return
+          if (!assignments.believes(process.name, group)) {
+            return
+          }
           const entity = yield* activate(group)
           entity.wokenAtMs = machine.nowMs
           yield* Effect.forkIn(entity.attached, entity.scope)
         })
+
+      const wake = (group: string): Effect.Effect<void> =>
+        Effect.suspend(() =>
+          dispatcher.poke(group) ? Effect.void : keep(group)
+        )
 
       const close = (entity: Entity) =>
         Effect.suspend(() => {
@@ -88,7 +95,7 @@ export const layer = (
       const find = Effect.gen(function*() {
         const found = yield* storage.due({ aheadMs: limits.sweepAheadMs })
         dispatcher.due(found)
-        yield* Effect.forEach(found, (due) => wake(due.workerGroup), { discard: true })
+        yield* Effect.forEach(found, (due) => keep(due.workerGroup), { discard: true })
       })
 
       /** Lets go of what was assigned to others, or has nothing to do. */
@@ -155,11 +162,16 @@ export const layer = (
           Effect.catch(() => Effect.succeed(false))
         )
 
+      const tell = (group: string) =>
+        Effect.sync(() => {
+          if (!dispatcher.poke(group)) hint(group)
+        })
+      yield* Effect.forkScoped(
+        Effect.forever(Effect.flatMap(dispatcher.stirred, Effect.forEach(tell, { discard: true })))
+      )
+
       return Dispatchers.of({
-        wake: (group) =>
-          Effect.sync(() => {
-            if (!dispatcher.poke(group)) hint(group)
-          }),
+        wake: tell,
         confirm: Effect.fnUntraced(function*(subscription) {
           yield* dispatcher.drop(subscription.id, subscription.version)
           const owners = yield* Effect.result(storage.claimants(subscription.id))

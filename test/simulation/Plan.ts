@@ -16,6 +16,8 @@ export interface Plan {
   readonly moments: ReadonlyArray<number>
   readonly bursts: number
   readonly subscriptions: number
+  /** The share of them that are ordered or limited. */
+  readonly limited: number
   /** Changes of subscriptions on the way. */
   readonly changes: number
   readonly retries: number
@@ -74,10 +76,11 @@ const troubled = (dice: Dice): Plan => {
     runners: dice.between(1, 3),
     disorder: dice.pick([0, 0.1, 1]),
     spanMs,
-    messages: dice.pick([10, 20, 40, 80]),
+    messages: dice.pick([10, 20, 40, 80, 80]),
     moments: Array.from({ length: dice.between(1, 3) }, () => dice.below(spanMs - 2000)),
     bursts: share(1),
     subscriptions: dice.between(1, 4),
+    limited: share(1),
     changes: count(10),
     retries: count(4),
     keyed: share(0.5),

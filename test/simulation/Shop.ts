@@ -12,9 +12,14 @@ import type { Receivers } from "./Receivers.ts"
 
 const payload = Schema.Struct({ n: Schema.Int })
 
-export const Placed = Hook.make("placed", { payload })
-export const Paid = Hook.make("paid", { payload })
-export const Sent = Hook.make("sent", { payload })
+/** The ordering key of a message, by its number. */
+export const keyOf = (n: number): string => `key-${n % 3}`
+
+const options = { payload, orderingKey: ({ n }: typeof payload.Type) => keyOf(n) }
+
+export const Placed = Hook.make("placed", options)
+export const Paid = Hook.make("paid", options)
+export const Sent = Hook.make("sent", options)
 
 export const hooks = [Placed, Paid, Sent] as const
 

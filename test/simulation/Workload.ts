@@ -7,7 +7,7 @@ import * as Hook from "../../src/Hook.ts"
 import type { SubscriptionId } from "../../src/Id.ts"
 import type { Storage } from "../../src/Storage.ts"
 import * as Transaction from "../../src/StorageMemoryTransaction.ts"
-import { Subscriptions } from "../../src/Subscriptions.ts"
+import { type NewSubscription, type SubscriptionChange, Subscriptions } from "../../src/Subscriptions.ts"
 import type { Database } from "./Database.ts"
 import type { Dice } from "./Dice.ts"
 import type { Bound, History, Told } from "./History.ts"
@@ -140,7 +140,7 @@ export class Workload {
   }
 
   #create(enabled: boolean): Effect.Effect<void> {
-    const { dice, history } = this.#clients
+    const { dice, history, plan } = this.#clients
     const endpoint = `endpoint-${++this.#endpoints}`
     const change = ++this.#changes
     history.add({ _tag: "Changing", change, what: `create ${endpoint}` })
@@ -154,6 +154,7 @@ export class Workload {
           signingSecret: Redacted.make(`whsec_${"A".repeat(43)}=`),
           retry: { type: "delays", delaysMs: dice.pick([[], [0], [100, 400], [50, 50, 1500], [1000, 300, 20, 700]]) },
           ...(dice.chance(0.4) ? { filter: dice.pick(filters) } : {}),
+          ...(dice.chance(plan.limited) ? dice.pick(limits) : {}),
           enabled
         })
       ).pipe(Effect.provideContext(services))
@@ -192,6 +193,12 @@ export class Workload {
       }
       case "filter":
         return this.#changed(what, known, { filter: dice.chance(0.5) ? null : dice.pick(filters) })
+      case "limit":
+        return this.#changed(what, known, {
+          ordered: dice.chance(0.5),
+          maxConcurrency: dice.pick([null, 1, 2]),
+          rateLimit: null
+        })
       case "delete":
         return this.#removed(known)
     }
@@ -200,7 +207,7 @@ export class Workload {
   #changed(
     what: string,
     known: Known,
-    change: { readonly enabled?: boolean; readonly config?: Schema.Json; readonly filter?: Schema.Json }
+    change: SubscriptionChange
   ): Effect.Effect<boolean> {
     return this.#noted(
       `${what} ${known.id}`,
@@ -249,13 +256,21 @@ export class Workload {
     })
   }
 
-  /** Retries a failed delivery by hand. */
+  /** Retries a delivery by hand that failed or waits for its next attempt, or skips one that waits. */
   readonly #retry = Effect.suspend(() => {
     const { database, dice } = this.#clients
-    return database.storage.listDeliveries({ status: "failed" }, { cursor: undefined, limit: 20 }).pipe(
-      Effect.flatMap((failed) => {
-        const delivery = dice.some(failed)
-        return delivery ? database.of("clients").retryDelivery(delivery.id) : Effect.succeed("NotFound")
+    const by = dice.pick(["retry", "retry", "sooner", "skip"] as const)
+    const status = by === "retry"
+      ? "failed"
+      : by === "sooner"
+      ? "retrying"
+      : dice.pick(["pending", "retrying"] as const)
+    return database.storage.listDeliveries({ status }, { cursor: undefined, limit: 20 }).pipe(
+      Effect.flatMap((found) => {
+        const delivery = dice.some(found)
+        const { retryDelivery, skipDelivery } = database.of("clients")
+        if (!delivery) return Effect.succeed("NotFound")
+        return by === "skip" ? skipDelivery(delivery.id) : retryDelivery(delivery.id)
       }),
       Effect.orDie
     )
@@ -270,6 +285,17 @@ const filters: readonly [Schema.Json, ...ReadonlyArray<Schema.Json>] = [
   { not: { field: "payload.n", in: [1, 2, 3, 5, 8, 13, 21] } }
 ]
 
+const limits: readonly [Limited, ...ReadonlyArray<Limited>] = [
+  { ordered: true },
+  { ordered: true },
+  { ordered: true, maxConcurrency: 1 },
+  { maxConcurrency: 1 },
+  { maxConcurrency: 2 },
+  { rateLimit: { messages: 1, intervalMs: 500, burst: 3 } }
+]
+
+type Limited = Pick<NewSubscription, "ordered" | "maxConcurrency" | "rateLimit">
+
 const changes = [
   "disable",
   "disable",
@@ -278,6 +304,7 @@ const changes = [
   "update",
   "update",
   "filter",
+  "limit",
   "delete",
   "create"
 ] as const

@@ -1,6 +1,7 @@
 /**
  * The world of one run: the database, the runners on it, their cluster, the receivers and the clients, all of one seed.
  */
+import { ownGroup } from "../../src/Subscription.ts"
 import { Assignments } from "./Assignments.ts"
 import * as Database from "./Database.ts"
 import * as Dice from "./Dice.ts"
@@ -52,6 +53,14 @@ export class World {
       dice: dice.of("workload"),
       plan,
       runner: () => this.#open()
+    })
+    // Subscriptions may be worker groups of their own.
+    history.listen((entry) => {
+      if (entry._tag !== "Saved" || entry.deleted) return
+      const group = ownGroup(entry.subscription)
+      if (group === undefined || !this.assignments.add(group)) return
+      const runner = this.dice.some([...this.runners.keys()])
+      if (runner !== undefined) this.assignments.assign(group, runner)
     })
     this.#surroundings = { ...this, dice: dice.of("runners"), limits: plan.limits, mutant }
   }

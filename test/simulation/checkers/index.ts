@@ -9,6 +9,8 @@ import { bounded } from "./bounded.ts"
 import { duplicates } from "./duplicates.ts"
 import { durable } from "./durable.ts"
 import { leases } from "./leases.ts"
+import { limits } from "./limits.ts"
+import { ordered } from "./ordered.ts"
 import { outcomes } from "./outcomes.ts"
 import { owners } from "./owners.ts"
 import { quiet } from "./quiet.ts"
@@ -28,6 +30,8 @@ const checkers: Readonly<Record<string, Checker>> = {
   outcomes,
   duplicates,
   bounded,
+  ordered,
+  limits,
   sound,
   quiet
 }

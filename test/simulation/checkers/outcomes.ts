@@ -15,7 +15,10 @@ export const outcomes: Checker = function*({ deliveries }, ledger) {
     if (account.records.length !== attempts.length) {
       yield `${delivery.id} has ${attempts.length} attempts, and ${account.records.length} were recorded`
     }
-    const complaint = unfounded(delivery, attempts.at(-1)?.outcome, account, deleted.has(delivery.subscriptionId))
+    const complaint = unfounded(delivery, attempts.at(-1)?.outcome, account, {
+      isDeleted: deleted.has(delivery.subscriptionId),
+      isSkipped: ledger.skipped.has(delivery.id)
+    })
     if (complaint !== undefined) yield `${delivery.id} is ${delivery.status} (${delivery.reason}), but ${complaint}`
   }
   for (const { at, outcome, runner } of [...ledger.accounts.values()].flatMap((account) => account.records)) {
@@ -44,12 +47,13 @@ const unfounded = (
   { reason, status }: Delivery,
   last: string | undefined,
   account: Account,
-  isDeleted: boolean
+  { isDeleted, isSkipped }: { readonly isDeleted: boolean; readonly isSkipped: boolean }
 ): string | undefined => {
   switch (status) {
     case "success":
       return last === "success" ? undefined : `its last attempt ended as ${last}`
     case "cancelled":
+      if (reason === "skipped") return isSkipped ? undefined : "nobody skipped it"
       return isDeleted ? undefined : "its subscription was not deleted"
     case "failed": {
       if (reason === "crashed-owner") {

@@ -45,7 +45,7 @@ function* kept(account: Account, delaysMs: ReadonlyArray<number>): Generator<str
   let failures = 0
   for (const [n, { at, outcome: { attempt, transition } }] of account.records.entries()) {
     const before = account.records[n - 1]?.at ?? 0
-    if (account.retries.some((retry) => retry > before && retry < at)) failures = 0
+    if (account.renewals.some((retry) => retry > before && retry < at)) failures = 0
     if (attempt.outcome === "success" || attempt.outcome === "permanent" || attempt.outcome === "gone") continue
     const endedAtMs = attempt.startedAtMs + attempt.durationMs
     if (attempt.outcome !== "interrupted") failures++

@@ -3,11 +3,16 @@
  */
 import type { Mutant } from "../Mutant.ts"
 import { committed } from "./committed.ts"
+import { crowded } from "./crowded.ts"
+import { disordered } from "./disordered.ts"
+import { forgetful } from "./forgetful.ts"
 import { greedy } from "./greedy.ts"
 import { hasty } from "./hasty.ts"
 import { hurried } from "./hurried.ts"
 import { impatient } from "./impatient.ts"
 import { overstayed } from "./overstayed.ts"
+import { rash } from "./rash.ts"
+import { stranded } from "./stranded.ts"
 import { unaware } from "./unaware.ts"
 import { unfenced } from "./unfenced.ts"
 import { unswept } from "./unswept.ts"
@@ -23,5 +28,10 @@ export const mutants: ReadonlyArray<Mutant> = [
   unaware,
   impatient,
   hurried,
-  greedy
+  greedy,
+  disordered,
+  rash,
+  forgetful,
+  crowded,
+  stranded
 ]
