@@ -29,12 +29,12 @@ export const folder = Effect.acquireRelease(
     })
 )
 
-/** Waits for a condition, at most 30 seconds. */
-export const until = <E, R>(what: string, condition: Effect.Effect<boolean, E, R>) =>
+/** Waits for a condition, at most 30 seconds unless it is told how often to look. */
+export const until = <E, R>(what: string, condition: Effect.Effect<boolean, E, R>, times = 1500) =>
   condition.pipe(
     Effect.catch(() => Effect.succeed(false)),
     Effect.flatMap((met) => met ? Effect.void : Effect.fail(new Error(`it did not come to pass: ${what}`))),
-    Effect.retry({ schedule: Schedule.spaced("20 millis"), times: 1500 })
+    Effect.retry({ schedule: Schedule.spaced("20 millis"), times })
   )
 
 /** The command line as a process of its own group, with nothing or a text on its standard input. */
