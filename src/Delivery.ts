@@ -20,7 +20,8 @@ export const DeliveryStatus = Schema.Literals(["pending", "retrying", "success",
 export type DeliveryStatus = typeof DeliveryStatus.Type
 
 /**
- * Why a delivery is as it is: how it ended, or (`held`, `code-missing`, `blocked`) why it waits, which is derived and not
+ * Why a delivery is as it is: how it ended, or (`held`, `code-missing`, `blocked`, `circuit-open`) why it
+ * waits, which is derived and not
  * stored.
  *
  * @category schemas
@@ -36,7 +37,8 @@ export const DeliveryReason = Schema.Literals([
   "skipped",
   "held",
   "code-missing",
-  "blocked"
+  "blocked",
+  "circuit-open"
 ])
 /** @category models @since 0.1.0 */
 export type DeliveryReason = typeof DeliveryReason.Type

@@ -2,8 +2,10 @@
  * The engine of a runner: it owns worker groups, routes their messages, attempts their deliveries and records the outcomes.
  * It knows neither SQL nor the cluster: `Cluster.ts` says which groups to attach, `Storage` keeps the truth.
  */
-import { Context, Effect, FiberMap, Latch, Layer, Schedule, type Scope, Semaphore } from "effect"
+import { Context, DateTime, Effect, FiberMap, Latch, Layer, Schedule, type Scope, Semaphore } from "effect"
 import type { Bindings } from "./Bindings.ts"
+import * as Circuit from "./Circuit.ts"
+import * as Core from "./Core.ts"
 import * as Claimer from "./dispatcher/Claimer.ts"
 import type * as Lane from "./dispatcher/Lane.ts"
 import { patient } from "./dispatcher/Patience.ts"
@@ -68,6 +70,8 @@ const make = Effect.gen(function*() {
     Effect.sync(() => {
       const lane = State.laneOf(state, id)
       lane.minVersion = Math.max(lane.minVersion, version)
+      // Its endpoint may be another; where it is not, the next claim tells.
+      lane.circuit = Circuit.closed
       for (const ready of lane.waiting.splice(0)) giveBack(ready)
       state.send.openUnsafe()
     })
@@ -92,24 +96,60 @@ const make = Effect.gen(function*() {
     state.release.openUnsafe()
   }
 
-  const disable = Effect.fnUntraced(function*(finished: Sender.Finished) {
-    const id = finished.ready.claimed.subscriptionId
-    const now = yield* storage.now
-    yield* storage.updateSubscription(id, (current) =>
-      current.version === finished.ready.claimed.subscriptionVersion
-        ? withEnabled(current, false, now, "gone")
-        : current).pipe(
-        (update) => patient(`Disabling ${id}, whose endpoint is gone,`, update),
-        Effect.flatMap((updated) => updated._tag === "Some" ? dropAndReload(id, updated.value.version) : Effect.void)
+  const disable = Effect.fnUntraced(
+    function*({ outcome, ready, subscription }: Sender.Finished, reason: "gone" | "failing") {
+      const { id, name, providerId, tenantId } = subscription
+      const now = yield* storage.now
+      const { lastError } = outcome.transition
+      const message = Core.isOwn(ready.message.eventId) ? undefined : yield* Core.message(Core.SubscriptionDisabled, {
+        subscriptionId: id,
+        name,
+        providerId,
+        reason,
+        ...(lastError === undefined ? {} : { lastError })
+      }, { nowMs: now, tenantId })
+      const updated = yield* patient(
+        `Disabling ${id}, which is ${reason},`,
+        storage.updateSubscription(
+          id,
+          (current) =>
+            current.version === ready.claimed.subscriptionVersion ? withEnabled(current, false, now, reason) : current,
+          message
+        )
       )
+      if (message) State.told(state, message)
+      if (updated._tag === "Some") yield* dropAndReload(id, updated.value.version)
+    }
+  )
+
+  const warn = Effect.fnUntraced(function*({ outcome, subscription }: Sender.Finished, sinceMs: number) {
+    const { id, name, providerId, tenantId } = subscription
+    const { lastError } = outcome.transition
+    const message = yield* Core.message(Core.SubscriptionFailing, {
+      subscriptionId: id,
+      name,
+      providerId,
+      failingSince: DateTime.makeUnsafe(sinceMs),
+      disabledAt: DateTime.makeUnsafe(sinceMs + limits.failingDisableMs),
+      ...(lastError === undefined ? {} : { lastError })
+    }, { nowMs: yield* storage.now, tenantId })
+    if (yield* patient(`Warning of ${id}`, storage.warn(id, message))) State.told(state, message)
+    const lane = State.laneOf(state, id)
+    lane.circuit = { ...lane.circuit, warned: true }
+    State.forget(state, lane)
   })
 
+  const act = (finished: Sender.Finished) =>
+    Effect.gen(function*() {
+      if (finished.warnOfMs !== undefined) yield* warn(finished, finished.warnOfMs)
+      if (finished.disable !== undefined) yield* disable(finished, finished.disable)
+    })
+
   // Apart from the recorder, which others wait for; one at a time for a subscription.
-  const disabling: FiberMap.FiberMap<SubscriptionId> = yield* FiberMap.make<SubscriptionId>()
+  const acting: FiberMap.FiberMap<SubscriptionId> = yield* FiberMap.make<SubscriptionId>()
   const recorder = yield* Recorder.make(
     state,
-    (finished) =>
-      FiberMap.run(disabling, finished.ready.claimed.subscriptionId, disable(finished), { onlyIfMissing: true }),
+    (finished) => FiberMap.run(acting, finished.ready.claimed.subscriptionId, act(finished), { onlyIfMissing: true }),
     (id) => subscribed.get(id)?.ordered === true
   )
   const sender = yield* Sender.make(state, subscribed, recorder.finish, giveBack)
@@ -253,9 +293,15 @@ const make = Effect.gen(function*() {
   ).pipe(Effect.repeat(Schedule.spaced(limits.leaseRenewMs)))
 
   // Whatever was lost without a word is found by a look now and then.
-  const looking = Effect.sync(() => {
+  const looking = Effect.map(storage.now, (nowMs) => {
     state.answerLost = true
     state.claim.openUnsafe()
+    // Circuits of lanes without anything: a claim tells when there is something again.
+    for (const lane of state.lanes.values()) {
+      if (lane.held > 0 || lane.backlog.size > 0 || Circuit.stateAt(lane.circuit, nowMs) !== "half-open") continue
+      lane.circuit = Circuit.closed
+      State.forget(state, lane)
+    }
     // Lanes of subscriptions that were deleted elsewhere.
     for (const lane of state.lanes.values()) {
       if (subscribed.get(lane.subscriptionId)) continue

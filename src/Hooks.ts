@@ -63,9 +63,7 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
     })
 
     const emitAs = Effect.fnUntraced(function*<A>(eventId: string, hook: Hook<A>, payload: A, options: EmitOptions) {
-      if (Core.hooks.includes(hook)) {
-        return yield* new HookNotRegistered({ hookId: hook.id, message: `Hookline tells of "${eventId}" itself.` })
-      }
+      if (Core.isOwn(eventId)) return yield* own(eventId)
       const payloadJson = yield* encode(eventId, hook, payload, limits.payloadBytes)
       const orderingKey = options.orderingKey ?? (yield* keyOf(eventId, hook, payload))
       const tenantId = options.tenantId ?? defaultTenant
@@ -120,6 +118,7 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
         return yield* emitAs(eventId, hook, payload, options ?? {})
       }),
       emitJson: Effect.fn("Hook.emitJson")(function*(eventId, payload, options) {
+        if (Core.isOwn(eventId)) return yield* own(eventId)
         const found = yield* registry.hook(eventId)
         if (!found) {
           return yield* new HookNotRegistered({ hookId: eventId, message: `No plugin brings the hook "${eventId}".` })
@@ -143,6 +142,14 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
 )
 
 // --- internal ---
+
+const own = (eventId: string) =>
+  Effect.fail(
+    new HookNotRegistered({
+      hookId: eventId.slice(Core.pluginId.length + 1),
+      message: `Hookline tells of "${eventId}" itself.`
+    })
+  )
 
 const encode = <A>(eventId: string, hook: Hook<A>, payload: A, limit: number): Effect.Effect<string, PayloadRefused> =>
   Schema.encodeEffect(hook.payload)(payload).pipe(

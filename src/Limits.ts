@@ -93,6 +93,21 @@ export const defaults = {
   /** Deliveries behind a blocked one that are counted. */
   blockedCounted: 1000,
 
+  // -- circuits
+  /** Failures in a row, over at least so long, after which a circuit opens. */
+  circuitFailures: 10,
+  circuitFailingMs: 1000,
+  /** Or the share of failures among at least so many attempts within a time. */
+  circuitFailedShare: 0.8,
+  circuitSampleAttempts: 50,
+  circuitSampleMs: 30_000,
+  /** How long a circuit stays open at first, and at most; each time its probe fails, twice as long. */
+  circuitOpenMs: 5000,
+  circuitOpenCapMs: 5 * 60_000,
+  /** How long nothing of a subscription is accepted before its people are warned, and before it is disabled. */
+  failingWarnMs: 24 * 60 * 60 * 1000,
+  failingDisableMs: 5 * 24 * 60 * 60 * 1000,
+
   // -- ownership
   /** How long a runner may begin attempts after it sent the last renewal that succeeded. */
   leaseMs: 2000,

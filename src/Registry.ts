@@ -110,7 +110,7 @@ export class Registry extends Context.Service<Registry, {
   readonly hook: (eventId: string) => Effect.Effect<RegisteredHook | undefined>
   /** Finds a hook by its value. */
   readonly hookOf: (hook: AnyHook) => Effect.Effect<RegisteredHook | undefined>
-  /** Those of the plugins; Hookline's own aside. */
+  /** Those whose messages are stored: of the plugins, and of Hookline's operational events. */
   readonly hooks: Effect.Effect<ReadonlyArray<RegisteredHook>>
   readonly provider: (providerId: string) => Effect.Effect<RegisteredProvider | undefined>
   readonly providers: Effect.Effect<ReadonlyArray<RegisteredProvider>>
@@ -139,7 +139,11 @@ export const providerIds = ({ handlers, pluginId, providers }: Registration): Re
  */
 export const layer: Layer.Layer<Registry> = Layer.sync(Registry, () => {
   const registrations = new Map<string, Registration>()
-  const core = Core.hooks.map((hook) => ({ pluginId: Core.pluginId, eventId: `${Core.pluginId}.${hook.id}`, hook }))
+  const core = [...Core.hooks, ...Core.events.map(({ hook }) => hook)].map((hook) => ({
+    pluginId: Core.pluginId,
+    eventId: `${Core.pluginId}.${hook.id}`,
+    hook
+  }))
   const hooks = new Map<string, RegisteredHook>(core.map((registered) => [registered.eventId, registered]))
   const hooksByValue = new Map<AnyHook, RegisteredHook>(core.map((registered) => [registered.hook, registered]))
   const events = new Map<string, RegisteredEvent>()
@@ -233,6 +237,8 @@ export const layer: Layer.Layer<Registry> = Layer.sync(Registry, () => {
     })
   }
 
+  for (const event of Core.events) addEvent(Core.pluginId, event)
+
   const byId = <A extends { readonly eventId: string }>(items: Iterable<A>): ReadonlyArray<A> =>
     [...items].sort((a, b) => a.eventId < b.eventId ? -1 : 1)
 
@@ -271,7 +277,7 @@ export const layer: Layer.Layer<Registry> = Layer.sync(Registry, () => {
     event: (eventId) => Effect.sync(() => events.get(eventId)),
     hook: (eventId) => Effect.sync(() => hooks.get(eventId)),
     hookOf: (hook) => Effect.sync(() => hooksByValue.get(hook)),
-    hooks: Effect.sync(() => byId(hooks.values()).filter(({ pluginId }) => pluginId !== Core.pluginId)),
+    hooks: Effect.sync(() => byId(hooks.values()).filter(({ hook }) => !Core.hooks.includes(hook))),
     provider: (providerId) => Effect.sync(() => providers.get(providerId)),
     providers: Effect.sync(() => [...providers.values()])
   })

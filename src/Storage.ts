@@ -6,6 +6,7 @@
  * Every verb of an owner names the owner's epoch and does nothing for an epoch that has been superseded.
  */
 import { Context, type Effect, type Option } from "effect"
+import type * as Circuit from "./Circuit.ts"
 import type { AttemptRecord, Delivery, DeliveryReason, DeliveryStatus, Transition } from "./Delivery.ts"
 import type { DeliveryId, MessageId, RunnerId, SubscriptionId } from "./Id.ts"
 import type { Announcement, Member, Ownership } from "./Member.ts"
@@ -169,6 +170,8 @@ export interface Claims {
     readonly subscriptionId: SubscriptionId
     readonly dueAtMs: number
   }>
+  /** Of the lanes that were asked for, those that fail. */
+  readonly health: ReadonlyArray<Health>
 }
 
 /**
@@ -199,6 +202,23 @@ export interface Outcome {
   readonly transition: Transition
   /** When the subscription's rate limit is filled up again, to be kept. */
   readonly filledAtMs?: number
+  /** What it says of the subscription's endpoint; of Hookline's own subscriptions it says nothing. */
+  readonly sign?: Circuit.Sign
+  /** Until when the subscription's circuit is open, which this outcome opened. */
+  readonly openUntilMs?: number
+  /** Messages to store with it: always, or only where the subscription had been told as failing and this is accepted. */
+  readonly telling?: ReadonlyArray<{ readonly message: Message; readonly ifRecovered: boolean }>
+}
+
+/**
+ * How a subscription fares whose last attempt was not accepted.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Health extends Omit<Circuit.Circuit, "sample" | "failingSinceMs"> {
+  readonly subscriptionId: SubscriptionId
+  readonly failingSinceMs: number
 }
 
 /**
@@ -302,7 +322,12 @@ export interface Appending {
 export interface Dispatching {
   /** All subscriptions that are not deleted, with the version that routing must still find. */
   readonly subscriptions: Effect.Effect<
-    { readonly version: number; readonly items: ReadonlyArray<Subscription> },
+    {
+      readonly version: number
+      readonly items: ReadonlyArray<Subscription>
+      /** Of those that fail. */
+      readonly health: ReadonlyArray<Health>
+    },
     StorageUnavailable
   >
   /** Begins or prolongs a runner's lease by `leaseMs`; then reads what the runner still owns, and the subscriptions' version. */
@@ -347,6 +372,7 @@ export interface Dispatching {
    * (at least one). Of an ordered subscription it is a delivery's turn when no unfinished one of its key and no unrouted
    * message of its key that the subscription wants was emitted before; deliveries without a key are not ordered. A
    * subscription that has become a worker group of its own is claimed for when what others had claimed of it has ended.
+   * Nothing is claimed while a subscription's circuit is open, and one delivery at a time after that until it is closed.
    * Deliveries that were claimed `suspectClaims` times without an outcome are left out, but for one of any
    * lane of the owners whose subscription is of one of `suspectProviders`: it is claimed first.
    */
@@ -369,6 +395,8 @@ export interface Dispatching {
     owner: Owner,
     deliveryIds: ReadonlyArray<DeliveryId>
   ) => Effect.Effect<void, StorageUnavailable>
+  /** Stores a message unless the subscription was told as failing before since it fails; false where it was. */
+  readonly warn: (id: SubscriptionId, message: Message) => Effect.Effect<boolean, StorageUnavailable>
   /**
    * Records outcomes: fenced, each once. A delivery to be retried whose subscription was deleted ends as `cancelled`.
    * Returns those that were recorded. Refused whole, and nothing recorded, where a row can't be stored.
@@ -397,10 +425,15 @@ export interface Administration {
     subscription: Omit<Subscription, "version">,
     change: (current: Subscription) => Subscription
   ) => Effect.Effect<Subscription, StorageUnavailable>
-  /** Applies a change to a subscription's current state and returns what came of it; none where there is no such one. */
+  /**
+   * Applies a change to a subscription's current state and returns what came of it; none where there is no such one. With
+   * another configuration, or enabled or disabled, it begins as one of which nothing has failed. A message is stored with a
+   * change, if there is one.
+   */
   readonly updateSubscription: (
     id: SubscriptionId,
-    change: (current: Subscription) => Subscription
+    change: (current: Subscription) => Subscription,
+    message?: Message
   ) => Effect.Effect<Option.Option<Subscription>, StorageUnavailable>
   /** Deletes a subscription: its unfinished deliveries end as `cancelled` with `maintain`. False where there is no such one. */
   readonly deleteSubscription: (id: SubscriptionId) => Effect.Effect<boolean, StorageUnavailable>
@@ -409,6 +442,8 @@ export interface Administration {
     filter: { readonly tenantId?: string; readonly enabled?: boolean },
     page: Page
   ) => Effect.Effect<ReadonlyArray<Subscription>, StorageUnavailable>
+  /** How subscriptions fare that fail. */
+  readonly health: (ids: ReadonlyArray<SubscriptionId>) => Effect.Effect<ReadonlyArray<Health>, StorageUnavailable>
   /**
    * The owners that hold claims of a subscription, superseded ones too, as seen after a change of it was committed. One that
    * was superseded may begin attempts until its lease has run out.

@@ -26,6 +26,7 @@ type OfSubscriptions =
   | "deleteSubscription"
   | "getSubscription"
   | "listSubscriptions"
+  | "health"
   | "claimants"
 
 /** Applies a change. */
@@ -35,6 +36,8 @@ const changed = (tables: Tables, current: Subscription, change: (current: Subscr
   const next = { ...wanted, version: ++tables.version }
   tables.subscriptions.set(current.id, next)
   tables.move(current.id)
+  // It may have been mended: it begins anew.
+  if (next.config !== current.config || next.enabled !== current.enabled) tables.healths.forget(current.id)
   return next
 }
 
@@ -56,10 +59,13 @@ const subscriptions = (tables: Tables): Pick<Administration, OfSubscriptions> =>
       tables.subscriptions.set(subscription.id, { ...subscription, version })
       return version
     }),
-  updateSubscription: (id, change) =>
+  updateSubscription: (id, change, message) =>
     Effect.sync(() => {
       const current = tables.subscriptions.get(id)
-      return current ? Option.some(changed(tables, current, change)) : Option.none()
+      if (!current) return Option.none()
+      const next = changed(tables, current, change)
+      if (message && next !== current) tables.insert(tables.prepare(message))
+      return Option.some(next)
     }),
   deleteSubscription: (id) =>
     Effect.sync(() => {
@@ -67,6 +73,7 @@ const subscriptions = (tables: Tables): Pick<Administration, OfSubscriptions> =>
       if (!current) return false
       tables.subscriptions.delete(id)
       tables.deleted.set(id, current)
+      tables.healths.forget(id)
       tables.version++
       return true
     }),
@@ -81,6 +88,7 @@ const subscriptions = (tables: Tables): Pick<Administration, OfSubscriptions> =>
         by
       )
     ),
+  health: (ids) => Effect.sync(() => tables.healths.of(ids)),
   claimants: (id) =>
     Effect.sync(() => {
       return [...tables.lanesOf.get(id)?.values() ?? []].flatMap(({ claimed, workerGroup }) =>
@@ -122,32 +130,35 @@ const reading = (tables: Tables): Omit<Administration, OfSubscriptions> => ({
       return "Retried"
     }),
   getDelivery: (id) =>
-    Effect.sync(() =>
-      Option.map(Option.fromNullishOr(tables.delivery(id)), (delivery) => ({
-        delivery,
-        attempts: [...tables.attempts.get(id) ?? []]
-      }))
+    Effect.map(
+      Clock.currentTimeMillis,
+      (nowMs) =>
+        Option.map(Option.fromNullishOr(tables.delivery(id, nowMs)), (delivery) => ({
+          delivery,
+          attempts: [...tables.attempts.get(id) ?? []]
+        }))
     ),
   listDeliveries: (filter, by) =>
-    Effect.sync(() =>
+    Effect.map(Clock.currentTimeMillis, (nowMs) =>
       page(
         [...tables.work.keys(), ...tables.finished.keys()].flatMap((id) => {
-          const delivery = tables.delivery(id)
+          const delivery = tables.delivery(id, nowMs)
           return delivery && fits(delivery, filter) ? [delivery] : []
         }),
         by
-      )
-    ),
+      )),
   retryDelivery: (id) => Effect.map(Clock.currentTimeMillis, (nowMs) => retryDelivery(tables, id, nowMs)),
   skipDelivery: (id) => Effect.map(Clock.currentTimeMillis, (nowMs) => skipDelivery(tables, id, nowMs)),
   blockedKeys: (id, { counted, cursor, limit }) =>
-    Effect.sync(() =>
-      (tables.isOrdered(id) ? tables.order.of(id) : []).flatMap(([orderingKey, [work, ...behind]]) => {
-        const head = work && work.attempts > work.retryBase ? tables.delivery(work.id) : undefined
-        return head && (cursor === undefined || orderingKey > cursor)
-          ? [{ orderingKey, head, waiting: Math.min(counted, behind.length) }]
-          : []
-      }).slice(0, limit)
+    Effect.map(
+      Clock.currentTimeMillis,
+      (nowMs) =>
+        (tables.isOrdered(id) ? tables.order.of(id) : []).flatMap(([orderingKey, [work, ...behind]]) => {
+          const head = work && work.attempts > work.retryBase ? tables.delivery(work.id, nowMs) : undefined
+          return head && (cursor === undefined || orderingKey > cursor)
+            ? [{ orderingKey, head, waiting: Math.min(counted, behind.length) }]
+            : []
+        }).slice(0, limit)
     ),
   maintain: (options) => Effect.map(Clock.currentTimeMillis, (nowMs) => maintain(tables, options, nowMs))
 })

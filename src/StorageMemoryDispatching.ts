@@ -2,7 +2,7 @@
  * Dispatching in memory: each verb is one synchronous step, fenced by the owners' epochs.
  */
 import { Clock, Effect } from "effect"
-import type { MessageId, SubscriptionId } from "./Id.ts"
+import type { DeliveryId, MessageId, SubscriptionId } from "./Id.ts"
 import type { Claimed, Claims, Dispatching, Due, Loaded, Outcome, Owner, Routed, Routing, Unrouted } from "./Storage.ts"
 import { deliveredSize, type Stored } from "./StorageMemoryInbox.ts"
 import { byDue, type Lane, type Work } from "./StorageMemoryLane.ts"
@@ -18,6 +18,7 @@ type Verbs =
   | "held"
   | "release"
   | "filled"
+  | "warn"
   | "record"
 type Options<Verb extends "due" | "claim"> = Parameters<Dispatching[Verb]>[0]
 
@@ -30,7 +31,11 @@ type Options<Verb extends "due" | "claim"> = Parameters<Dispatching[Verb]>[0]
 export const make = (tables: Tables): Pick<Dispatching, Verbs> => {
   const atNow = <A>(verb: (nowMs: number) => A) => Effect.map(Clock.currentTimeMillis, verb)
   return {
-    subscriptions: Effect.sync(() => ({ version: tables.version, items: [...tables.subscriptions.values()] })),
+    subscriptions: Effect.sync(() => ({
+      version: tables.version,
+      items: [...tables.subscriptions.values()],
+      health: tables.healths.of()
+    })),
     due: (options) => atNow((nowMs) => due(tables, options, nowMs)),
     unrouted: (owners, limits) => Effect.sync(() => unrouted(tables, owners, limits)),
     route: (routing) => atNow((nowMs) => route(tables, routing, nowMs)),
@@ -53,10 +58,22 @@ export const make = (tables: Tables): Pick<Dispatching, Verbs> => {
           return filledAtMs === undefined ? [] : [[id, filledAtMs]]
         }))
       ),
+    warn: (id, message) =>
+      Effect.sync(() => {
+        const isFirst = tables.healths.warn(id)
+        if (isFirst) tables.insert(tables.prepare(message))
+        return isFirst
+      }),
     record: (outcomes) =>
-      atNow((nowMs) =>
-        outcomes.filter((outcome) => record(tables, outcome, nowMs)).map((outcome) => outcome.deliveryId)
-      )
+      atNow((nowMs) => {
+        const subscriptionOf = new Map(outcomes.map(({ deliveryId }) => [
+          deliveryId,
+          tables.work.get(deliveryId)?.subscriptionId
+        ]))
+        const recorded = outcomes.filter((outcome) => record(tables, outcome, nowMs))
+        tell(tables, recorded, subscriptionOf)
+        return recorded.map((outcome) => outcome.deliveryId)
+      })
   }
 }
 
@@ -143,7 +160,8 @@ const claim = (
   const claimed: Array<Claimed> = []
   const next: Array<Claims["next"][number]> = []
   // First, so that no backlog keeps it waiting.
-  const isSuspect = (id: SubscriptionId) => suspectProviders.includes(tables.subscriptions.get(id)?.providerId ?? "")
+  const isSuspect = (id: SubscriptionId) =>
+    suspectProviders.includes(tables.subscriptions.get(id)?.providerId ?? "") && !tables.isOpen(id, nowMs)
   const found = limit > 0
     ? firstSuspect(tables, [...fenced.values()], suspectClaims, nowMs, isSuspect)
     : undefined
@@ -153,10 +171,13 @@ const claim = (
   }
   const before = claimed.length
   let left = bytes
-  for (const { free, subscriptionId, workerGroup } of lanes) {
+  for (const lane of lanes) {
+    const { subscriptionId, workerGroup } = lane
+    if (tables.isOpen(subscriptionId, nowMs)) continue
+    const free = tables.healths.openUntilMs(subscriptionId) === undefined ? lane.free : Math.min(lane.free, 1)
     const owner = fenced.get(workerGroup)
-    const lane = tables.lane(workerGroup, subscriptionId)
-    if (!owner || !lane || !tables.isActive(subscriptionId) || !tables.isReady(lane)) continue
+    const found = tables.lane(workerGroup, subscriptionId)
+    if (!owner || !found || !tables.isActive(subscriptionId) || !tables.isReady(found)) continue
     const room = {
       free: Math.min(free, limit - claimed.length),
       bytes: left,
@@ -167,15 +188,15 @@ const claim = (
       epoch: owner.epoch
     }
     const { nextDueAtMs, taken } = tables.isOrdered(subscriptionId)
-      ? lane.claimInTurn(room, tables.places(subscriptionId))
-      : lane.claim(room)
+      ? found.claimInTurn(room, tables.places(subscriptionId))
+      : found.claim(room)
     for (const work of taken) {
       claimed.push(tables.claimed(work))
       left -= deliveredSize(work.message)
     }
     if (nextDueAtMs !== undefined) next.push({ workerGroup, subscriptionId, dueAtMs: nextDueAtMs })
   }
-  return { claimed, next }
+  return { claimed, next, health: tables.healths.of(lanes.map((lane) => lane.subscriptionId)) }
 }
 
 const firstSuspect = (
@@ -255,6 +276,26 @@ const record = (
     : cancelled(transition.lastError, nowMs)
   tables.finish(lane, [work], () => end)
   return true
+}
+
+/** Takes in what recorded outcomes say of their endpoints, and stores what is told with them. */
+const tell = (
+  tables: Tables,
+  recorded: ReadonlyArray<Outcome>,
+  subscriptionOf: ReadonlyMap<DeliveryId, SubscriptionId | undefined>
+): void => {
+  const signs = new Map<SubscriptionId, Array<Outcome>>()
+  for (const outcome of recorded) {
+    const id = subscriptionOf.get(outcome.deliveryId)
+    if (id !== undefined && outcome.sign !== undefined) signs.set(id, [...signs.get(id) ?? [], outcome])
+  }
+  const recovered = tables.healths.take(signs)
+  for (const { deliveryId, telling = [] } of recorded) {
+    const id = subscriptionOf.get(deliveryId)
+    for (const { ifRecovered, message } of telling) {
+      if (!ifRecovered || (id !== undefined && recovered.has(id))) tables.insert(tables.prepare(message))
+    }
+  }
 }
 
 const final = (

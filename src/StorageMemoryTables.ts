@@ -8,6 +8,7 @@ import type { Announcement } from "./Member.ts"
 import { type Message, workerGroup } from "./Message.ts"
 import { costMs } from "./RateLimit.ts"
 import type { Claimed, Owner, StoredMessage } from "./Storage.ts"
+import { Healths } from "./StorageMemoryHealth.ts"
 import { deliveredSize, Inbox, type Stored } from "./StorageMemoryInbox.ts"
 import { Lane, type Work } from "./StorageMemoryLane.ts"
 import { Order } from "./StorageMemoryOrder.ts"
@@ -91,6 +92,7 @@ export class Tables {
   readonly keys = new Map<string, Key>()
   /** When rate limits are filled up again. */
   readonly filled = new Map<SubscriptionId, number>()
+  readonly healths = new Healths()
   readonly leases = new Map<RunnerId, number>()
   readonly announced = new Map<RunnerId, Announcement>()
   /** By worker group. */
@@ -329,14 +331,14 @@ export class Tables {
     }
   }
 
-  delivery(id: DeliveryId): Delivery | undefined {
+  delivery(id: DeliveryId, nowMs: number): Delivery | undefined {
     const finished = this.finished.get(id)
     const work = finished?.work ?? this.work.get(id)
     if (!work) return undefined
     const { eventId, id: messageId, tenantId } = work.message.message
     const { completedAtMs, externalId, lastError, nextAttemptAtMs, reason, status } = finished
       ? { ...finished.end, nextAttemptAtMs: undefined }
-      : this.#waiting(work)
+      : this.#waiting(work, nowMs)
     return {
       id,
       messageId,
@@ -355,7 +357,7 @@ export class Tables {
   }
 
   /** How an unfinished delivery shows: what it waits for is derived. */
-  #waiting(work: Work) {
+  #waiting(work: Work, nowMs: number) {
     const { lastError } = work
     const none = { externalId: undefined, completedAtMs: undefined, lastError }
     if (this.deleted.has(work.subscriptionId)) {
@@ -364,14 +366,24 @@ export class Tables {
     return {
       ...none,
       status: work.attempts > work.retryBase ? "retrying" : "pending",
-      reason: this.#why(work),
-      nextAttemptAtMs: this.#isBehind(work) ? undefined : work.dueAtMs
+      reason: this.#why(work, nowMs),
+      nextAttemptAtMs: this.#isBehind(work) ? undefined : Math.max(
+        work.dueAtMs,
+        work.epoch === undefined ? this.healths.openUntilMs(work.subscriptionId) ?? 0 : 0
+      )
     } as const
   }
 
-  #why(work: Work): DeliveryReason | undefined {
+  #why(work: Work, nowMs: number): DeliveryReason | undefined {
     if (!this.isActive(work.subscriptionId)) return "held"
-    return this.#isBehind(work) ? "blocked" : this.#lacksCode(work) ? "code-missing" : undefined
+    if (this.#isBehind(work)) return "blocked"
+    if (work.epoch === undefined && this.isOpen(work.subscriptionId, nowMs)) return "circuit-open"
+    return this.#lacksCode(work) ? "code-missing" : undefined
+  }
+
+  /** Whether a subscription's circuit is open. */
+  isOpen(id: SubscriptionId, nowMs: number): boolean {
+    return (this.healths.openUntilMs(id) ?? 0) > nowMs
   }
 
   #isBehind(work: Work): boolean {

@@ -3,6 +3,7 @@
  * sealed, and a change is answered when it binds.
  */
 import { Context, Effect, Layer, Option, Redacted, Schema } from "effect"
+import * as Circuit from "./Circuit.ts"
 import { Dispatchers } from "./Dispatchers.ts"
 import * as Filter from "./Filter.ts"
 import * as Id from "./Id.ts"
@@ -17,7 +18,7 @@ import * as SchemaErrors from "./SchemaErrors.ts"
 import * as SecretFields from "./SecretFields.ts"
 import * as Secrets from "./Secrets.ts"
 import * as Signature from "./Signature.ts"
-import { Storage } from "./Storage.ts"
+import { type Health, Storage } from "./Storage.ts"
 import type { StorageUnavailable } from "./StorageError.ts"
 import {
   isEventPattern,
@@ -96,6 +97,10 @@ export interface Rotation {
 export interface SubscriptionView extends Omit<Subscription, "signingSecrets"> {
   /** The public keys (`whpk_…`) of the private keys that sign now, newest first. */
   readonly signingPublicKeys: ReadonlyArray<string>
+  /** How it fares, where its last attempt was not accepted. */
+  readonly health: Health | undefined
+  /** Whether attempts begin: not while its circuit is open, one at a time while it is half-open. */
+  readonly circuit: Circuit.State
 }
 
 // -- errors
@@ -298,7 +303,19 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
       const sealConfig = (schema: Schema.Constraint, config: Schema.Json, id: SubscriptionId) =>
         SecretFields.map(schema, config, (secret) => secrets.seal(Redacted.make(secret), id))
 
-      const view = Effect.fnUntraced(function*(subscription: Subscription): Effect.fn.Return<SubscriptionView> {
+      const viewAll = Effect.fnUntraced(function*(subscriptions: ReadonlyArray<Subscription>) {
+        const ids = subscriptions.map((subscription) => subscription.id)
+        const health = new Map((yield* storage.health(ids)).map((one) => [one.subscriptionId, one]))
+        return yield* Effect.forEach(subscriptions, (subscription) => show(subscription, health.get(subscription.id)))
+      })
+
+      const view = (subscription: Subscription) =>
+        Effect.flatMap(storage.health([subscription.id]), ([health]) => show(subscription, health))
+
+      const show = Effect.fnUntraced(function*(
+        subscription: Subscription,
+        health: Health | undefined
+      ): Effect.fn.Return<SubscriptionView> {
         const now = yield* storage.now
         const found = yield* registry.provider(subscription.providerId)
         // Without the provider's schema nobody knows which fields are secret.
@@ -319,6 +336,8 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           signingPublicKeys: subscription.signingSecrets.flatMap(({ expiresAtMs, publicKey }) =>
             expiresAtMs !== undefined && expiresAtMs <= now ? [] : publicKey ?? []
           ),
+          health,
+          circuit: Circuit.stateAt({ openUntilMs: health?.openUntilMs }, now),
           enabled: subscription.enabled,
           disabledReason: subscription.disabledReason,
           disabledAtMs: subscription.disabledAtMs,
@@ -497,7 +516,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         rotateSecret,
         checkFilter,
         get: (id) => Effect.flatMap(existing(id), view),
-        list: (filter, page) => Effect.flatMap(storage.listSubscriptions(filter, page), Effect.forEach(view)),
+        list: (filter, page) => Effect.flatMap(storage.listSubscriptions(filter, page), viewAll),
         update,
         remove: Effect.fn("Subscriptions.remove")(function*(id) {
           const current = yield* existing(id)

@@ -7,6 +7,7 @@ import { Dispatcher } from "../src/Dispatcher.ts"
 import * as Hook from "../src/Hook.ts"
 import * as Hookline from "../src/Hookline.ts"
 import * as Id from "../src/Id.ts"
+import { layer as limits } from "../src/Limits.ts"
 import * as Limits from "../src/Limits.ts"
 import * as Plugin from "../src/Plugin.ts"
 import * as Provider from "../src/Provider.ts"
@@ -108,7 +109,10 @@ describe("claims", () => {
       assert.isAbove(lost, 0)
       const attempts = endpoints.seen.map(({ attempt }) => `${attempt.deliveryId} ${attempt.number}`)
       assert.strictEqual(new Set(attempts).size, attempts.length)
-    }).pipe(Effect.provide(layerOn(endpoints, storage)))
+    }).pipe(
+      Effect.provide(layerOn(endpoints, storage)),
+      Effect.provide(limits({ circuitFailures: 1000, circuitSampleAttempts: 1000 }))
+    )
   })
 
   it.effect("of what is due again before its recording was answered are taken in when it is", () => {

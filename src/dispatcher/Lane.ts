@@ -2,6 +2,7 @@
  * Lanes: what a runner holds in memory for one subscription, and the rules of how much that may be. A backlog of one lane
  * never fills the window, and lanes whose endpoint hangs share a part of the slots.
  */
+import * as Circuit from "../Circuit.ts"
 import type { DeliveryId, SubscriptionId } from "../Id.ts"
 import type { Limits } from "../Limits.ts"
 import type { Message } from "../Message.ts"
@@ -35,6 +36,7 @@ export interface Lane {
   timedOut: boolean
   /** Attempts bound to an older version than this must not begin. */
   minVersion: number
+  circuit: Circuit.Circuit
 }
 
 /** Makes an empty lane. */
@@ -45,7 +47,8 @@ export const make = (subscriptionId: SubscriptionId): Lane => ({
   held: 0,
   backlog: new Map(),
   timedOut: false,
-  minVersion: 0
+  minVersion: 0,
+  circuit: Circuit.closed
 })
 
 /** Whether a lane's endpoint hangs: its last attempt timed out, or one has been under way for long. */
@@ -59,16 +62,32 @@ export const isSlow = (self: Lane, monotonicMs: number, limits: Limits): boolean
 export const slots = (activeLanes: number, limits: Limits): number =>
   Math.max(1, Math.min(limits.laneSlots, Math.floor(limits.slots / Math.max(1, activeLanes))))
 
+/** How many attempts a lane's circuit lets be under way: none while it is open, a probe until it is closed. */
+export const circuitSlots = (self: Lane, nowMs: number): number => {
+  const state = Circuit.stateAt(self.circuit, nowMs)
+  return state === "open" ? 0 : state === "half-open" ? 1 : Number.POSITIVE_INFINITY
+}
+
+/** When a lane's circuit lets the next attempt begin, in milliseconds. */
+export const circuitNextMs = ({ circuit }: Lane): number => circuit.openUntilMs ?? 0
+
 /**
  * How many more deliveries a lane may take into memory. A slow lane takes no more than it has slots for, and the slow ones
- * together no more than `slowRoom`.
+ * together no more than `slowRoom`; one whose circuit is not closed no more than that lets begin.
  */
-export const room = (self: Lane, monotonicMs: number, slowRoom: number, limits: Limits): number =>
+export const room = (
+  self: Lane,
+  { monotonicMs, nowMs, slowRoom }: { readonly monotonicMs: number; readonly nowMs: number; readonly slowRoom: number },
+  limits: Limits
+): number =>
   Math.max(
     0,
-    isSlow(self, monotonicMs, limits)
-      ? Math.min(limits.laneSlots - self.held, slowRoom)
-      : limits.laneWindow - self.held
+    Math.min(
+      circuitSlots(self, nowMs) - self.held,
+      isSlow(self, monotonicMs, limits)
+        ? Math.min(limits.laneSlots - self.held, slowRoom)
+        : limits.laneWindow - self.held
+    )
   )
 
 /**

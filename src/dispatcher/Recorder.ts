@@ -14,7 +14,7 @@ import * as State from "./State.ts"
 /** Makes the recorder: a place to put outcomes, and a loop that writes what has gathered. */
 export const make = Effect.fnUntraced(function*(
   state: State.State,
-  disable: (finished: Finished) => Effect.Effect<unknown>,
+  act: (finished: Finished) => Effect.Effect<unknown>,
   isOrdered: (id: SubscriptionId) => boolean
 ) {
   const storage = yield* Storage
@@ -68,7 +68,11 @@ export const make = Effect.fnUntraced(function*(
       }
       State.dismiss(state, ready)
     }
-    for (const finished of batch) if (finished.disableSubscription) yield* disable(finished)
+    for (const finished of batch) {
+      if (!ids.has(finished.outcome.deliveryId)) continue
+      for (const { message } of finished.outcome.telling ?? []) State.told(state, message)
+      if (finished.disable !== undefined || finished.warnOfMs !== undefined) yield* act(finished)
+    }
   })
 
   return {

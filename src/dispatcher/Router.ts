@@ -59,7 +59,7 @@ export const make = Effect.fnUntraced(function*(
   const match = Effect.fnUntraced(function*(batch: ReadonlyArray<Transformed>) {
     const now = yield* storage.now
     const monotonic = yield* Monotonic.nowMs
-    const room = roomOf(state, now, monotonic)
+    const room = roomOf(state, subscribed, now, monotonic)
     // A reload may come between two messages: what was matched before it must be found stale.
     const version = subscribed.version()
     const messages: Array<Routing["messages"][number]> = []
@@ -196,7 +196,7 @@ const passing = Effect.fnUntraced(function*(item: Transformed, wanting: Readonly
 })
 
 /** Counts what a batch puts into each lane against the lane's room, the window and its bytes. */
-const roomOf = (state: State.State, now: number, monotonicMs: number) => {
+const roomOf = (state: State.State, subscribed: Subscribed, now: number, monotonicMs: number) => {
   const { limits } = state
   const left = new Map<SubscriptionId, number>()
   let window = limits.window - state.deliveries.size
@@ -209,7 +209,13 @@ const roomOf = (state: State.State, now: number, monotonicMs: number) => {
     if (free === undefined) {
       // Older deliveries that wait in the database go first.
       const behind = lane !== undefined && [...lane.backlog.values()].some((dueAtMs) => dueAtMs <= now)
-      free = behind ? 0 : lane ? Lane.room(lane, monotonicMs, slowRoom, limits) : limits.laneWindow
+      // A circuit that may not be closed is a claim's to look at.
+      const isSound = lane ? lane.circuit.openUntilMs === undefined : !subscribed.isFailing(id)
+      free = behind || !isSound
+        ? 0
+        : lane
+        ? Lane.room(lane, { monotonicMs, nowMs: now, slowRoom }, limits)
+        : limits.laneWindow
     }
     left.set(id, free - 1)
     if (free <= 0) return false

@@ -2,8 +2,10 @@
  * Sending: attempts begin lane by lane in turn, as far as slots, lease and the subscription's version allow, and end as
  * outcomes for the recorder.
  */
-import { Cause, Effect, Exit, FiberMap, Option, Schema } from "effect"
+import { Cause, DateTime, Effect, Exit, FiberMap, Option, Schema } from "effect"
 import type { Binding } from "../Bindings.ts"
+import * as Circuit from "../Circuit.ts"
+import * as Core from "../Core.ts"
 import * as Delivery from "../Delivery.ts"
 import { type DeliveryId, timeOf } from "../Id.ts"
 import * as Monotonic from "../Monotonic.ts"
@@ -21,7 +23,11 @@ import type { Subscribed } from "./Subscribed.ts"
 export interface Finished {
   readonly ready: Lane.Ready
   readonly outcome: Outcome
-  readonly disableSubscription: boolean
+  readonly subscription: Subscription
+  /** Why the subscription is to be disabled; undefined where it is not. */
+  readonly disable: "gone" | "failing" | undefined
+  /** Since when nothing of the subscription was accepted, where its people have to be warned. */
+  readonly warnOfMs: number | undefined
 }
 
 /** Makes the sender: `pass` begins what can begin now, and tells in how many milliseconds a rate limit lets more begin; `abort` interrupts a group's attempts, which end as interrupted. */
@@ -58,6 +64,36 @@ export const make = Effect.fnUntraced(function*(
         : (isInternal(subscription) ? undefined : event?.retry) ?? binding?.providerRetry ??
           RetrySchedule.standardWebhooks)
 
+  /** Gives back what waits in a lane whose circuit has opened: other owners may have to know of it, and memory is short. */
+  const spare = (lane: Lane.Lane) => {
+    for (const ready of lane.waiting.splice(0)) giveBack(ready)
+  }
+
+  /** What is told with an outcome of a message that is not Hookline's own. */
+  const tellingOf = Effect.fnUntraced(function*(
+    { claimed, message }: Lane.Ready,
+    { id, name, providerId, tenantId }: Subscription,
+    { attempt, transition }: Delivery.Step,
+    { before, nowMs, sign }: { readonly before: Circuit.Circuit; readonly sign: Circuit.Sign; readonly nowMs: number }
+  ) {
+    const context = { nowMs, tenantId }
+    if (sign === "accepted" && before.warned && before.failingSinceMs !== undefined) {
+      const failingSince = DateTime.makeUnsafe(before.failingSinceMs)
+      const recovered = { subscriptionId: id, name, providerId, failingSince }
+      return [{ message: yield* Core.message(Core.SubscriptionRecovered, recovered, context), ifRecovered: true }]
+    }
+    if (transition._tag !== "Final" || transition.reason !== "exhausted") return []
+    const exhausted = {
+      deliveryId: claimed.deliveryId,
+      messageId: claimed.messageId,
+      eventId: message.eventId,
+      subscriptionId: id,
+      attemptCount: attempt.number,
+      ...(transition.lastError === undefined ? {} : { lastError: transition.lastError })
+    }
+    return [{ message: yield* Core.message(Core.DeliveryExhausted, exhausted, context), ifRecovered: false }]
+  })
+
   const conclude = Effect.fnUntraced(function*(
     ready: Lane.Ready,
     subscription: Subscription,
@@ -69,6 +105,11 @@ export const make = Effect.fnUntraced(function*(
     const nowMs = yield* storage.now
     const outcome = outcomeOf(exit, ending.get(claimed.deliveryId))
     const lane = State.laneOf(state, claimed.subscriptionId)
+    const sign = isInternal(subscription) ? undefined : signOf(outcome)
+    const before = lane.circuit
+    if (sign !== undefined) lane.circuit = Circuit.step(before, sign, { nowMs, startedAtMs }, limits)
+    const { circuit } = lane
+    if (Circuit.stateAt(circuit, nowMs) === "open") spare(lane)
     lane.timedOut = outcome._tag === "Failed" && outcome.error._tag === "Retryable" && outcome.error.timedOut === true
     const history = ready.history.flatMap((attempt) =>
       Option.match(Delivery.errorOf(attempt), {
@@ -97,9 +138,16 @@ export const make = Effect.fnUntraced(function*(
         errorLength: limits.errorLength
       }
     )
+    const failingMs = circuit.failingSinceMs === undefined ? 0 : nowMs - circuit.failingSinceMs
+    const isTold = !Core.isOwn(ready.message.eventId)
+    const told = isTold && sign !== undefined
+      ? yield* tellingOf(ready, subscription, step, { before, sign, nowMs })
+      : []
     finish({
       ready,
-      disableSubscription: step.disableSubscription,
+      subscription,
+      disable: step.disableSubscription ? "gone" : failingMs >= limits.failingDisableMs ? "failing" : undefined,
+      warnOfMs: isTold && failingMs >= limits.failingWarnMs && !circuit.warned ? circuit.failingSinceMs : undefined,
       outcome: {
         owner: ready.group.owner,
         deliveryId: claimed.deliveryId,
@@ -108,7 +156,12 @@ export const make = Effect.fnUntraced(function*(
         transition: step.transition,
         ...(subscription.rateLimit && ready.group.filledAtMs !== undefined
           ? { filledAtMs: ready.group.filledAtMs }
-          : {})
+          : {}),
+        ...(sign === undefined ? {} : { sign }),
+        ...(circuit.opens > before.opens && circuit.openUntilMs !== undefined
+          ? { openUntilMs: circuit.openUntilMs }
+          : {}),
+        ...(told.length === 0 ? {} : { telling: told })
       }
     })
   })
@@ -202,6 +255,11 @@ export const make = Effect.fnUntraced(function*(
     const ready = lane.waiting[0]
     if (!ready) return 0
     if (lane.inFlight.size >= laneSlots || (slow && slowLeft <= 0)) return 0
+    if (lane.circuit.openUntilMs !== undefined) {
+      const free = Lane.circuitSlots(lane, yield* storage.now)
+      if (free === 0) spare(lane)
+      if (lane.inFlight.size >= free) return 0
+    }
     const subscription = bindable(ready)
     if (!subscription) {
       lane.waiting.shift()
@@ -293,6 +351,16 @@ const unbound = (exit: Exit.Exit<unknown, { readonly message: string }>): string
     ? ""
     : Option.getOrElse(Option.map(Cause.findErrorOption(exit.cause), (error) => error.message), () =>
       "binding was interrupted")
+
+/** What an outcome says of the endpoint; nothing where the attempt was ended from here, or the provider is at fault. */
+const signOf = (outcome: Delivery.Outcome): Circuit.Sign | undefined =>
+  outcome._tag === "Delivered"
+    ? "accepted"
+    : outcome._tag === "Interrupted"
+    ? undefined
+    : outcome.error._tag === "Retryable"
+    ? "failed"
+    : "refused"
 
 const isDelivered = Schema.is(Delivered)
 

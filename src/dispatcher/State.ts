@@ -5,6 +5,7 @@
 import { Effect, Latch } from "effect"
 import type { DeliveryId, SubscriptionId } from "../Id.ts"
 import { Limits } from "../Limits.ts"
+import { type Message, workerGroup } from "../Message.ts"
 import type { Owner } from "../Storage.ts"
 import * as Lane from "./Lane.ts"
 
@@ -190,9 +191,23 @@ export const stir = (self: State, workerGroup: string, id: SubscriptionId): void
   self.stir.openUnsafe()
 }
 
-/** Lanes without anything are forgotten, so that memory is bounded by what is going on. */
+/** Says that a message was stored, whoever routes it. */
+export const told = (self: State, { eventId }: Pick<Message, "eventId">): void => {
+  const name = workerGroup(eventId)
+  const group = self.groups.get(name)
+  if (group?.phase === "open") {
+    group.unrouted = true
+    self.route.openUnsafe()
+    return
+  }
+  self.stirred.add(name)
+  self.stir.openUnsafe()
+}
+
+/** Lanes without anything are forgotten, so that memory is bounded by what is going on and what fails. */
 export const forget = (self: State, lane: Lane.Lane): void => {
-  if (lane.held === 0 && lane.backlog.size === 0 && lane.minVersion === 0 && !lane.timedOut) {
+  const { circuit: { openUntilMs }, minVersion, timedOut } = lane
+  if (lane.held === 0 && lane.backlog.size === 0 && minVersion === 0 && !timedOut && openUntilMs === undefined) {
     self.lanes.delete(lane.subscriptionId)
   }
 }

@@ -25,6 +25,8 @@ export interface Subscribed {
   readonly reload: Effect.Effect<void, StorageUnavailable>
   /** The subscriptions that want messages of an event and tenant, whether or not they are enabled. */
   readonly matching: (event: { readonly eventId: string; readonly tenantId: string }) => ReadonlyArray<Matching>
+  /** Whether the last attempt of a subscription was not accepted, when it was read. */
+  readonly isFailing: (id: SubscriptionId) => boolean
   readonly get: (id: SubscriptionId) => Subscription | undefined
   /** The ids of the providers whose code this runner has. */
   readonly providers: ReadonlyArray<string>
@@ -43,6 +45,7 @@ export const make = Effect.gen(function*() {
   const providers = new Map((yield* registry.providers).map((provider) => [provider.providerId, provider]))
   let version = -1
   let byId = new Map<SubscriptionId, Subscription>()
+  let failing = new Set<SubscriptionId>()
   let byEvent = new Map<string, ReadonlyArray<Matching>>()
   let bindings = new Map<SubscriptionId, { readonly version: number; readonly binding: Binding }>()
 
@@ -54,6 +57,7 @@ export const make = Effect.gen(function*() {
     reload: reading.withPermits(1)(Effect.map(storage.subscriptions, (read) => {
       const kept = new Map<SubscriptionId, { readonly version: number; readonly binding: Binding }>()
       byId = new Map(read.items.map((item) => [item.id, item]))
+      failing = new Set(read.health.map(({ subscriptionId }) => subscriptionId))
       byEvent = new Map()
       for (const [id, bound] of bindings) if (byId.get(id)?.version === bound.version) kept.set(id, bound)
       bindings = kept
@@ -69,6 +73,7 @@ export const make = Effect.gen(function*() {
       byEvent.set(key, found)
       return found
     },
+    isFailing: (id) => failing.has(id),
     get: (id) => byId.get(id),
     providers: [...providers.keys()],
     hasProvider: (subscription) => providers.has(subscription.providerId),

@@ -118,6 +118,13 @@ const subscriptionFields = {
   ordered: Schema.optionalKey(Schema.Boolean),
   maxConcurrency: Schema.optionalKey(Schema.Int),
   rateLimit: Schema.optionalKey(RateLimit),
+  /** How it fares, where its last attempt was not accepted; failures are those in a row. */
+  health: Schema.optionalKey(Schema.Struct({
+    failures: Schema.Int,
+    failingSince: Schema.String,
+    circuit: Schema.Literals(["closed", "open", "half-open"]),
+    openUntil: Schema.optionalKey(Schema.String)
+  })),
   /** With which receivers verify, where signing secrets are private keys; newest first. */
   signingPublicKeys: Schema.optionalKey(Schema.Array(Schema.String)),
   enabled: Schema.Boolean,

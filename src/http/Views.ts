@@ -10,7 +10,7 @@ import type { Member, Ownership } from "../Member.ts"
 import type { Overview } from "../Members.ts"
 import { timestampMs } from "../Message.ts"
 import type { RegisteredEvent } from "../Registry.ts"
-import type { BlockedKey, Page, StoredMessage } from "../Storage.ts"
+import type { BlockedKey, Health, Page, StoredMessage } from "../Storage.ts"
 import type * as Subscriptions from "../Subscriptions.ts"
 import { Refused } from "./Problem.ts"
 
@@ -61,6 +61,16 @@ export const message = (item: StoredMessage) => ({
   createdAt: iso(timestampMs(item))
 })
 
+const health = (
+  { failingSinceMs, failures, openUntilMs }: Health,
+  circuit: Subscriptions.SubscriptionView["circuit"]
+) => ({
+  failures,
+  failingSince: iso(failingSinceMs),
+  circuit,
+  ...some("openUntil", openUntilMs === undefined ? undefined : iso(openUntilMs))
+})
+
 /** @category conversions @since 0.1.0 */
 export const subscription = (item: Subscriptions.SubscriptionView) => ({
   id: item.id,
@@ -75,6 +85,7 @@ export const subscription = (item: Subscriptions.SubscriptionView) => ({
   ...(item.ordered ? { ordered: true } : {}),
   ...some("maxConcurrency", item.maxConcurrency),
   ...some("rateLimit", item.rateLimit),
+  ...some("health", item.health && health(item.health, item.circuit)),
   ...(item.signingPublicKeys.length === 0 ? {} : { signingPublicKeys: item.signingPublicKeys }),
   enabled: item.enabled,
   ...some("disabledReason", item.disabledReason),

@@ -252,6 +252,17 @@ create table hookline.lanes (
 ) with (fillfactor = 50);
 `
 
+const circuits = `
+create table hookline.circuits (
+  subscription_id uuid primary key,
+  failures int not null,
+  failing_since timestamptz not null,
+  opens int not null default 0,
+  open_until timestamptz,
+  warned_at timestamptz
+) with (fillfactor = 50);
+`
+
 /** Splits at the semicolons that end a line outside a function's body. */
 const statements = (text: string): ReadonlyArray<string> =>
   text.split(/;\n(?=\n|create|alter|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")
@@ -273,5 +284,6 @@ export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
   "0001_layout": run(layout),
   "0002_cluster": run(cluster),
   "0003_broadcast": run(broadcast),
-  "0004_ordering": run(ordering)
+  "0004_ordering": run(ordering),
+  "0005_circuits": run(circuits)
 }

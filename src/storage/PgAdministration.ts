@@ -7,6 +7,7 @@ import { Effect, Option } from "effect"
 import * as Id from "../Id.ts"
 import type { Administration, DeliveryFilter, Page } from "../Storage.ts"
 import { ownGroup, type Subscription } from "../Subscription.ts"
+import * as PgAppend from "./PgAppend.ts"
 import { array } from "./PgArray.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import * as PgIntervening from "./PgIntervening.ts"
@@ -58,6 +59,10 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
     const next = { ...wanted, version }
     yield* sql`update hookline.subscriptions set ${columns} = row ${values(next, version)}
       where id = ${Id.toUuid(current.id)}::uuid`
+    // It may have been mended: it begins anew.
+    if (next.config !== current.config || next.enabled !== current.enabled) {
+      yield* sql`delete from hookline.circuits where subscription_id = ${Id.toUuid(current.id)}::uuid`
+    }
     if (ownGroup(next) !== ownGroup(current) || next.ordered !== current.ordered) yield* move(current.id)
     return next
   })
@@ -101,11 +106,16 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
         yield* sql`insert into hookline.subscriptions ${columns} values ${values(item, version)}`
         return { ...item, version }
       }))),
-    updateSubscription: (id, change) =>
+    updateSubscription: (id, change, message) =>
       engine(sql.withTransaction(Effect.gen(function*() {
         yield* lock
         const current = yield* subscription(id)
-        return Option.isNone(current) ? current : Option.some(yield* changed(current.value, change))
+        if (Option.isNone(current)) return current
+        const next = yield* changed(current.value, change)
+        if (message && next !== current.value) {
+          yield* sql`with m as (${PgAppend.rows(sql, [message])}), ${PgAppend.inserts(sql, "m")} select 1`
+        }
+        return Option.some(next)
       }))),
     deleteSubscription: (id) =>
       engine(sql.withTransaction(Effect.gen(function*() {
@@ -113,6 +123,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
         const rows = yield* sql`update hookline.subscriptions set deleted_at = clock_timestamp(), enabled = false
           where id = ${Id.toUuid(id)}::uuid and deleted_at is null returning 1`
         if (rows.length > 0) yield* bump
+        yield* sql`delete from hookline.circuits where subscription_id = ${Id.toUuid(id)}::uuid`
         return rows.length > 0
       }))),
     getSubscription: (id) => engine(subscription(id)),
@@ -123,6 +134,12 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
             and ${enabled === undefined ? sql`true` : sql`enabled = ${enabled}`} and ${before(page, "id")}
           order by id desc limit ${page.limit}::int`,
         (rows) => rows.map(PgRows.subscription)
+      )),
+    health: (ids) =>
+      engine(Effect.map(
+        sql<PgRows.HealthRow>`select ${sql.literal(PgRows.healthColumns)} from hookline.circuits c
+          where c.subscription_id = any(${array(ids.map(Id.toUuid))}::uuid[])`,
+        (rows) => rows.map(PgRows.health)
       )),
     claimants: (id) =>
       engine(Effect.map(

@@ -10,32 +10,34 @@ import { type Appending, type AppendOnce, OutcomeUnknown } from "../Storage.ts"
 import { array } from "./PgArray.ts"
 import * as PgErrors from "./PgErrors.ts"
 
+/** Messages as rows, with the next places in the order of all. */
+export const rows = (sql: PgClient.PgClient, messages: ReadonlyArray<Message>) =>
+  sql`select u.*, nextval('hookline.message_seq') as seq from (
+    select * from unnest(
+      ${array(messages.map((message) => Id.toUuid(message.id)))}::uuid[],
+      ${array(messages.map((message) => message.eventId))}::text[],
+      ${array(messages.map((message) => workerGroup(message.eventId)))}::text[],
+      ${array(messages.map((message) => message.tenantId))}::text[],
+      ${array(messages.map((message) => message.orderingKey ?? null))}::text[],
+      ${array(messages.map((message) => message.payloadJson))}::text[],
+      ${array(messages.map(slotOf))}::int[]
+    ) with ordinality as u(id, event_id, worker_group, tenant_id, ordering_key, payload, slot, n) order by n
+  ) u`
+
+/** Stores the rows of a part of the statement, and puts them before the router. */
+export const inserts = (sql: PgClient.PgClient, from: string) =>
+  sql`stored as (
+    insert into hookline.messages (id, seq, event_id, tenant_id, ordering_key, payload)
+    select id, seq, event_id, tenant_id, ordering_key, payload from ${sql.literal(from)}
+  ), waiting as (
+    insert into hookline.inbox (seq, message_id, worker_group, slot, tenant_id, ordering_key, size)
+    select seq, id, worker_group, slot, tenant_id, ordering_key, octet_length(payload)
+    from ${sql.literal(from)}
+  )`
+
 /** Makes the verbs of emission; `now` comes from the engine. */
 export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>, timeoutMs: number): Appending => {
   const inTransaction = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
-
-  const rows = (messages: ReadonlyArray<Message>) =>
-    sql`select u.*, nextval('hookline.message_seq') as seq from (
-      select * from unnest(
-        ${array(messages.map((message) => Id.toUuid(message.id)))}::uuid[],
-        ${array(messages.map((message) => message.eventId))}::text[],
-        ${array(messages.map((message) => workerGroup(message.eventId)))}::text[],
-        ${array(messages.map((message) => message.tenantId))}::text[],
-        ${array(messages.map((message) => message.orderingKey ?? null))}::text[],
-        ${array(messages.map((message) => message.payloadJson))}::text[],
-        ${array(messages.map(slotOf))}::int[]
-      ) with ordinality as u(id, event_id, worker_group, tenant_id, ordering_key, payload, slot, n) order by n
-    ) u`
-
-  const inserts = (from: "m") =>
-    sql`stored as (
-      insert into hookline.messages (id, seq, event_id, tenant_id, ordering_key, payload)
-      select id, seq, event_id, tenant_id, ordering_key, payload from ${sql(from)}
-    ), waiting as (
-      insert into hookline.inbox (seq, message_id, worker_group, slot, tenant_id, ordering_key, size)
-      select seq, id, worker_group, slot, tenant_id, ordering_key, octet_length(payload)
-      from ${sql(from)}
-    )`
 
   /** A transaction ends as its caller says; what commits by itself is given up when no answer comes. */
   const failing = <A>(effect: Effect.Effect<A, Parameters<typeof PgErrors.append>[0]>) =>
@@ -60,7 +62,7 @@ export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>, timeout
         set message_id = excluded.message_id, content_hash = excluded.content_hash, expires_at = excluded.expires_at
         where idempotency.expires_at <= clock_timestamp()
       returning message_id
-    ), m as (${rows([message])} where exists (select 1 from k)), ${inserts("m")}
+    ), m as (${rows(sql, [message])} where exists (select 1 from k)), ${inserts(sql, "m")}
     select exists (select 1 from k) as appended`
 
   const known = (message: Message, key: string) =>
@@ -86,7 +88,8 @@ export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>, timeout
   return {
     now,
     inTransaction,
-    append: (messages) => Effect.asVoid(failing(sql`with m as (${rows(messages)}), ${inserts("m")} select 1`)),
+    append: (messages) =>
+      Effect.asVoid(failing(sql`with m as (${rows(sql, messages)}), ${inserts(sql, "m")} select 1`)),
     appendOnce,
     afterCommit: (effect) => sql.afterCommit(effect)
   }

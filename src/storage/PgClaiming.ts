@@ -52,22 +52,29 @@ export const claim = (sql: PgClient.PgClient, options: Options) =>
   Effect.map(statement(sql, options), (rows): Claims => ({
     claimed: rows.flatMap((row) => row.id === null ? [] : [claimed({ ...row, id: row.id })]),
     next: rows.flatMap((row) =>
-      row.id === null
+      row.id === null && row.health === null
         ? [{
           workerGroup: row.worker_group,
           subscriptionId: PgRows.subscriptionId(row.subscription_id),
           dueAtMs: row.next_due_at ?? 0
         }]
         : []
-    )
+    ),
+    health: rows.flatMap(({ health }) => health === null ? [] : [PgRows.health(health)])
   }))
 
 // --- internal ---
 
 const statement = (sql: PgClient.PgClient, options: Options) =>
-  sql<Omit<ClaimRow, "id"> & { readonly id: string | null; readonly next_due_at: number | null }>`with ${
-    fence(sql, options.owners)
-  }, ${asked(sql, options)}, ${waiting(sql, options)}, ${suspect(sql, options)}, sized as (
+  sql<
+    Omit<ClaimRow, "id"> & {
+      readonly id: string | null
+      readonly next_due_at: number | null
+      readonly health: PgRows.HealthRow | null
+    }
+  >`with ${fence(sql, options.owners)}, ${asked(sql, options)}, ${waiting(sql, options)}, ${
+    suspect(sql, options)
+  }, sized as (
     select id, epoch, version, size, sum(size) over (order by n, id) as until from waiting
     where n <= free and due_at <= clock_timestamp() order by n, id
     limit ${options.limit}::int - (select count(*) from suspect)
@@ -82,19 +89,27 @@ const statement = (sql: PgClient.PgClient, options: Options) =>
     where not exists (select 1 from picked p where p.id = w.id)
     union all select worker_group, subscription_id, due_at from later
   )
-  select ${sql.literal(columns("w.version"))}, null::float8 as next_due_at from taken w
+  select ${sql.literal(columns("w.version"))}, null::float8 as next_due_at, null::json as health from taken w
   union all
   select null, null, subscription_id::text, worker_group, 0, 0, 0, 0, 0, 0, ${
     sql.literal(PgRows.ms("min(due_at)"))
-  } from left_over group by subscription_id, worker_group`
+  }, null from left_over group by subscription_id, worker_group
+  union all
+  select null, null, c.subscription_id, '', 0, 0, 0, 0, 0, 0, null, to_json(c)
+  from (select ${sql.literal(PgRows.healthColumns)} from circuit c) c`
 
 /**
- * The lanes that may be claimed from: of enabled subscriptions, in the group that is theirs, and not before what others had
- * claimed of a subscription has ended that got a group of its own.
+ * The lanes that may be claimed from: of enabled subscriptions whose circuit is not open, in the group that is theirs, and not
+ * before what others had claimed of a subscription has ended that got a group of its own.
  */
 const asked = (sql: PgClient.PgClient, { lanes }: Options) =>
-  sql`asked as materialized (
-    select f.worker_group, f.epoch, s.id as subscription_id, s.version, s.ordered, s.events, l.free
+  sql`circuit as materialized (
+    select c.* from hookline.circuits c
+    where c.subscription_id = any(${array(lanes.map((lane) => Id.toUuid(lane.subscriptionId)))}::uuid[])
+  ), asked as materialized (
+    select f.worker_group, f.epoch, s.id as subscription_id, s.version, s.ordered, s.events,
+      case when exists (select 1 from circuit c where c.subscription_id = s.id and c.open_until is not null)
+        then least(l.free, 1) else l.free end as free
     from unnest(
       ${array(lanes.map((lane) => lane.workerGroup))}::text[],
       ${array(lanes.map((lane) => Id.toUuid(lane.subscriptionId)))}::uuid[],
@@ -106,6 +121,7 @@ const asked = (sql: PgClient.PgClient, { lanes }: Options) =>
       and (s.awaited is null or not exists (
         select 1 from hookline.work w where w.id = any(s.awaited) and w.epoch is not null
           and w.worker_group <> l.worker_group))
+      and not exists (select 1 from circuit c where c.subscription_id = s.id and c.open_until > clock_timestamp())
     for share of s
   )`
 
@@ -174,6 +190,7 @@ const suspect = (sql: PgClient.PgClient, { limit, suspectClaims, suspectProvider
         and s.provider_id = any(${array(suspectProviders)}::text[])
       where w.worker_group = f.worker_group and w.epoch is null and w.claims >= 1
         and w.claims >= ${suspectClaims}::int and w.due_at <= clock_timestamp()
+        and not exists (select 1 from hookline.circuits c where c.subscription_id = s.id and c.open_until > clock_timestamp())
         and not (s.ordered and w.ordering_key is not null and ${PgOrdering.isBehind(sql)})
       order by w.due_at limit 1 for update of w skip locked for share of s
     ) w order by w.due_at limit least(1, ${limit}::int)

@@ -6,7 +6,9 @@ import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import * as Id from "../Id.ts"
 import type { Dispatching, Due, Outcome, Owner } from "../Storage.ts"
+import * as PgAppend from "./PgAppend.ts"
 import { array, storable } from "./PgArray.ts"
+import * as PgCircuits from "./PgCircuits.ts"
 import * as PgClaiming from "./PgClaiming.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgOrdering from "./PgOrdering.ts"
@@ -25,6 +27,7 @@ type Verbs =
   | "held"
   | "release"
   | "filled"
+  | "warn"
   | "record"
 
 /** Makes the verbs of dispatching. */
@@ -35,7 +38,8 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
       select version::float8 as version from hookline.subscription_version`
     const items = yield* sql<PgRows.SubscriptionRow>`
       select ${sql.literal(PgRows.subscriptionColumns)} from hookline.subscriptions where deleted_at is null`
-    return { version: row?.version ?? 0, items: items.map(PgRows.subscription) }
+    const health = yield* sql<PgRows.HealthRow>`select ${sql.literal(PgRows.healthColumns)} from hookline.circuits c`
+    return { version: row?.version ?? 0, items: items.map(PgRows.subscription), health: health.map(PgRows.health) }
   })),
 
   due: (options) => engine(Effect.map(due(sql, options), gather)),
@@ -197,6 +201,16 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
       (rows) => new Map(rows.map((row) => [PgRows.subscriptionId(row.id), row.filled_at]))
     )),
 
+  warn: (id, message) =>
+    engine(Effect.map(
+      sql<{ readonly warned: boolean }>`with w as (
+        update hookline.circuits set warned_at = clock_timestamp()
+        where subscription_id = ${Id.toUuid(id)}::uuid and warned_at is null returning 1
+      ), m as (${PgAppend.rows(sql, [message])} where exists (select 1 from w)), ${PgAppend.inserts(sql, "m")}
+      select exists (select 1 from w) as warned`,
+      ([row]) => row?.warned === true
+    )),
+
   record: (outcomes) =>
     PgErrors.refusable(
       engine,
@@ -327,9 +341,11 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
       ${
     array(outcomes.map((outcome) => outcome.attempt.response ? JSON.stringify(outcome.attempt.response) : null))
   }::text[],
-      ${array(outcomes.map((outcome) => outcome.filledAtMs ?? null))}::float8[]
+      ${array(outcomes.map((outcome) => outcome.filledAtMs ?? null))}::float8[],
+      ${array(outcomes.map((outcome) => outcome.sign ?? null))}::text[],
+      ${array(outcomes.map((outcome) => outcome.openUntilMs ?? null))}::float8[]
     ) as g(id, worker_group, owner_epoch, attempts, status, reason, external_id, last_error, due_at, started_at,
-      duration_ms, outcome, status_code, error_tag, error_message, retry_after_ms, response, filled_at)
+      duration_ms, outcome, status_code, error_tag, error_message, retry_after_ms, response, filled_at, sign, open_until)
     join fence f on f.worker_group = g.worker_group and f.epoch = g.owner_epoch::bigint
     join hookline.work w on w.id = g.id and w.epoch = f.epoch and w.attempts = g.attempts
     join hookline.subscriptions s on s.id = w.subscription_id
@@ -355,7 +371,7 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
     select subscription_id, to_timestamp(max(filled_at) / 1000.0) from given where filled_at is not null
     group by subscription_id
     on conflict (subscription_id) do update set filled_at = greatest(lanes.filled_at, excluded.filled_at)
-  ), log as (
+  ), ${PgCircuits.signs(sql, "given")}, ${PgCircuits.told(sql, outcomes)}log as (
     insert into hookline.attempts (delivery_id, number, started_at, duration_ms, outcome, status_code, error_tag,
       error_message, retry_after_ms, response, epoch, claims)
     select id, attempts + 1, to_timestamp(started_at / 1000.0), duration_ms, outcome, status_code, error_tag, error_message,

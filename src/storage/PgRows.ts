@@ -4,7 +4,7 @@
 import { Schema } from "effect"
 import { type AttemptRecord, AttemptRecord as AttemptRecordSchema, Delivery } from "../Delivery.ts"
 import * as Id from "../Id.ts"
-import type { StoredMessage } from "../Storage.ts"
+import type { Health, StoredMessage } from "../Storage.ts"
 import type { Subscription } from "../Subscription.ts"
 
 /** Milliseconds since 1970 of a timestamp column, as SQL. */
@@ -122,6 +122,31 @@ export const message = (row: MessageRow): StoredMessage => ({
     : row.set_aside_at !== null
     ? { _tag: "SetAside", atMs: row.set_aside_at, error: row.error ?? "" }
     : { _tag: "Unrouted" }
+})
+
+/** The columns of a circuit `c`. */
+export const healthColumns = `c.subscription_id::text as subscription_id, c.failures::int as failures,
+  ${ms("c.failing_since")} as failing_since, c.opens::int as opens, ${ms("c.open_until")} as open_until,
+  c.warned_at is not null as warned`
+
+/** A circuit as it is stored. */
+export interface HealthRow {
+  readonly subscription_id: string
+  readonly failures: number
+  readonly failing_since: number
+  readonly opens: number
+  readonly open_until: number | null
+  readonly warned: boolean
+}
+
+/** Reads a circuit. */
+export const health = (row: HealthRow): Health => ({
+  subscriptionId: subscriptionId(row.subscription_id),
+  failures: row.failures,
+  failingSinceMs: row.failing_since,
+  opens: row.opens,
+  openUntilMs: row.open_until ?? undefined,
+  warned: row.warned
 })
 
 /** The columns of a subscription. */

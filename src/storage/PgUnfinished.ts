@@ -13,10 +13,14 @@ export const unfinished = (sql: PgClient.PgClient) =>
       as status,
     case when s.deleted_at is not null then 'deleted' when not s.enabled then 'held'
       when s.ordered and w.ordering_key is not null and w.epoch is null and ${PgOrdering.isBehind(sql)} then 'blocked'
+      when w.epoch is null and c.open_until > clock_timestamp() then 'circuit-open'
       when not r.announced -> 'providers' @> to_jsonb(s.provider_id) then 'code-missing' end as reason,
     w.attempts::int as attempts,
-    case when s.deleted_at is null and w.due_at < 'infinity' then ${sql.literal(PgRows.ms("w.due_at"))} end as due_at,
+    case when s.deleted_at is null and w.due_at < 'infinity' then ${
+    sql.literal(PgRows.ms("greatest(w.due_at, case when w.epoch is null then c.open_until end)"))
+  } end as due_at,
     null::text as external_id, w.last_error, null::float8 as completed_at
     from hookline.work w join hookline.subscriptions s on s.id = w.subscription_id
     left join hookline.owners o on o.worker_group = w.worker_group and o.partition = 0
-    left join hookline.runners r on r.id = o.runner_id`
+    left join hookline.runners r on r.id = o.runner_id
+    left join hookline.circuits c on c.subscription_id = w.subscription_id`

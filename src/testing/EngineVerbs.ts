@@ -49,5 +49,6 @@ export const through = (
   load: (claimed) => engine("load", real.load(claimed)),
   held: (owners) => engine("held", real.held(owners)),
   release: (owner, ids) => engine("release", real.release(owner, ids)),
+  warn: (id, message) => engine("warn", real.warn(id, message)),
   record: (outcomes) => engine("record", real.record(outcomes))
 })

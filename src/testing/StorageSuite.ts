@@ -8,6 +8,7 @@ import type { Storage } from "../Storage.ts"
 import { broadcasting } from "./StorageSuiteBroadcasting.ts"
 import { claiming } from "./StorageSuiteClaiming.ts"
 import { emitting } from "./StorageSuiteEmitting.ts"
+import { healths } from "./StorageSuiteHealth.ts"
 import { membership } from "./StorageSuiteMembership.ts"
 import { ordering } from "./StorageSuiteOrdering.ts"
 import { ownership } from "./StorageSuiteOwnership.ts"
@@ -88,6 +89,7 @@ const cases: Cases = {
   ...broadcasting,
   ...recording,
   ...ordering,
+  ...healths,
   ...subscribing,
   ...reading,
   ...upkeep

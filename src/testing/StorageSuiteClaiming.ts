@@ -89,7 +89,7 @@ export const claiming: Cases = {
   "what is claimed is not claimed again": Effect.gen(function*() {
     const { claim, ids, owner, subscription } = yield* routed(3)
     assert.deepStrictEqual(idsOf((yield* claim(owner, subscription.id)).claimed), [...ids].sort())
-    assert.deepStrictEqual(yield* claim(owner, subscription.id), { claimed: [], next: [] })
+    assert.deepStrictEqual(yield* claim(owner, subscription.id), { claimed: [], next: [], health: [] })
   }),
   "a lane gives as many as it has room for, and says when the next is due": Effect.gen(function*() {
     const { claim, ids, now, owner, subscription } = yield* dueIn([-3000, -2000, -1000])
@@ -133,8 +133,8 @@ export const claiming: Cases = {
         suspectClaims: 2,
         suspectProviders: ["suite.provider"]
       })
-    assert.deepStrictEqual(yield* claim([]), { claimed: [], next: [] })
-    assert.deepStrictEqual(yield* claim([other]), { claimed: [], next: [] })
+    assert.deepStrictEqual(yield* claim([]), { claimed: [], next: [], health: [] })
+    assert.deepStrictEqual(yield* claim([other]), { claimed: [], next: [], health: [] })
     assert.deepStrictEqual(idsOf((yield* claim([subscription.id])).claimed), ids)
   }),
   "a lane in another worker group is another lane": Effect.gen(function*() {
@@ -158,7 +158,7 @@ export const claiming: Cases = {
     const enable = (enabled: boolean) =>
       storage.updateSubscription(subscription.id, (current) => ({ ...current, enabled }))
     yield* enable(false)
-    assert.deepStrictEqual(yield* claim(owner, subscription.id), { claimed: [], next: [] })
+    assert.deepStrictEqual(yield* claim(owner, subscription.id), { claimed: [], next: [], health: [] })
     const enabled = yield* Effect.fromOption(yield* enable(true))
     const claimed = yield* only((yield* claim(owner, subscription.id)).claimed)
     assert.deepStrictEqual([claimed.deliveryId], ids)
@@ -167,12 +167,20 @@ export const claiming: Cases = {
   "deliveries of a deleted subscription are not claimed": Effect.gen(function*() {
     const { claim, owner, storage, subscription } = yield* routed(1)
     yield* storage.deleteSubscription(subscription.id)
-    assert.deepStrictEqual(yield* claim(owner, subscription.id, { suspect: true }), { claimed: [], next: [] })
+    assert.deepStrictEqual(yield* claim(owner, subscription.id, { suspect: true }), {
+      claimed: [],
+      next: [],
+      health: []
+    })
   }),
   "a superseded owner claims nothing": Effect.gen(function*() {
     const { claim, ids, own, owner, subscription } = yield* routed(1)
     const successor = (yield* own()).owner
-    assert.deepStrictEqual(yield* claim(owner, subscription.id, { suspect: true }), { claimed: [], next: [] })
+    assert.deepStrictEqual(yield* claim(owner, subscription.id, { suspect: true }), {
+      claimed: [],
+      next: [],
+      health: []
+    })
     assert.deepStrictEqual(idsOf((yield* claim(successor, subscription.id)).claimed), ids)
   }),
   "suspects are left out of a claim": Effect.gen(function*() {

@@ -99,7 +99,7 @@ export const ownership: Cases = {
     function*() {
       const { claim, ids, own, storage, subscription } = yield* routed(2, { claimed: true })
       const { owner } = yield* own()
-      assert.deepStrictEqual(yield* claim(owner, subscription.id), { claimed: [], next: [] })
+      assert.deepStrictEqual(yield* claim(owner, subscription.id), { claimed: [], next: [], health: [] })
       yield* storage.recover([owner], 3)
       const { claimed } = yield* claim(owner, subscription.id)
       assert.deepStrictEqual(idsOf(claimed), [...ids].sort())
@@ -113,11 +113,11 @@ export const ownership: Cases = {
       const waitMs = yield* storage.recover([owner], 3)
       assert.isAtMost(waitMs, hourMs)
       assert.isAtLeast(waitMs, hourMs - 60_000)
-      assert.deepStrictEqual(yield* claim(owner, subscription.id), { claimed: [], next: [] })
+      assert.deepStrictEqual(yield* claim(owner, subscription.id), { claimed: [], next: [], health: [] })
       // Once another owned the group, even the runner whose lease it is has to wait for its end.
       const again = yield* storage.takeOver(runnerId, owner, 2000)
       assert.isAtLeast(yield* storage.recover([again.owner], 3), hourMs - 60_000)
-      assert.deepStrictEqual(yield* claim(again.owner, subscription.id), { claimed: [], next: [] })
+      assert.deepStrictEqual(yield* claim(again.owner, subscription.id), { claimed: [], next: [], health: [] })
     }
   ),
   "an owner recovers neither its own claims nor another group's": Effect.gen(function*() {
@@ -131,7 +131,7 @@ export const ownership: Cases = {
     const second = (yield* own()).owner
     const third = (yield* own()).owner
     yield* storage.recover([second], 3)
-    assert.deepStrictEqual(yield* claim(third, subscription.id), { claimed: [], next: [] })
+    assert.deepStrictEqual(yield* claim(third, subscription.id), { claimed: [], next: [], health: [] })
     yield* storage.recover([second], 1)
     yield* storage.recover([third], 3)
     assert.deepStrictEqual(idsOf((yield* claim(third, subscription.id)).claimed), ids)
@@ -147,7 +147,11 @@ export const ownership: Cases = {
     }
     const { owner } = yield* own()
     yield* storage.recover([owner], 3)
-    assert.deepStrictEqual(yield* claim(owner, subscription.id, { suspect: true }), { claimed: [], next: [] })
+    assert.deepStrictEqual(yield* claim(owner, subscription.id, { suspect: true }), {
+      claimed: [],
+      next: [],
+      health: []
+    })
     const { delivery: found } = yield* delivery(id)
     assert.deepInclude(found, { status: "failed", reason: "crashed-owner", attemptCount: 0 })
     assert.isDefined(found.completedAtMs)

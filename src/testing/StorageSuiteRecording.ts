@@ -30,7 +30,7 @@ export const recording: Cases = {
     assert.isAtLeast(found.completedAtMs ?? 0, before - 1000)
     for (const key of ["reason", "lastError", "nextAttemptAtMs"]) assert.notProperty(found, key)
     assert.deepStrictEqual(attempts.map((attempt) => attempt.outcome), ["success"])
-    assert.deepStrictEqual(yield* claim(owner, subscription.id), { claimed: [], next: [] })
+    assert.deepStrictEqual(yield* claim(owner, subscription.id), { claimed: [], next: [], health: [] })
     assert.deepStrictEqual(yield* storage.held([owner]), [])
     assert.deepStrictEqual(yield* storage.due({ aheadMs: hourMs, workerGroups: [owner.workerGroup] }), [])
   }),

@@ -10,8 +10,8 @@ export const crowded: Mutant = {
   breaks: "limits",
   wire: (storage) => ({
     ...storage,
-    subscriptions: Effect.map(storage.subscriptions, ({ items, version }) => ({
-      version,
+    subscriptions: Effect.map(storage.subscriptions, ({ items, ...rest }) => ({
+      ...rest,
       items: items.map((item) =>
         item.maxConcurrency === undefined ? item : { ...item, maxConcurrency: item.maxConcurrency + 2 }
       )
