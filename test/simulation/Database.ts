@@ -162,8 +162,8 @@ const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
       storage.createSubscription(subscription),
       (version) => Effect.sync(() => saved(history, { ...subscription, version }))
     ),
-  updateSubscription: (id, change) =>
-    Effect.tap(storage.updateSubscription(id, change), (changed) =>
+  updateSubscription: (id, change, message) =>
+    Effect.tap(storage.updateSubscription(id, change, message), (changed) =>
       Effect.sync(() => {
         if (Option.isSome(changed)) saved(history, changed.value)
       })),

@@ -65,7 +65,18 @@ const small: Partial<Limits> = {
   window: 16
 }
 
-export const draw = (dice: Dice): Plan => dice.chance(0.2) ? calmed(troubled(dice)) : troubled(dice)
+/** Circuits that open and subscriptions that are told as failing within the seconds of a run. */
+const frail: Partial<Limits> = {
+  circuitFailures: 3,
+  circuitFailingMs: 50,
+  circuitSampleAttempts: 10,
+  circuitOpenMs: 200,
+  circuitOpenCapMs: 2000,
+  failingWarnMs: 1000,
+  failingDisableMs: 4000
+}
+
+export const draw = (dice: Dice): Plan => dice.chance(0.25) ? calmed(troubled(dice)) : troubled(dice)
 
 const troubled = (dice: Dice): Plan => {
   const spanMs = dice.between(4000, 14_000)
@@ -115,6 +126,7 @@ const troubled = (dice: Dice): Plan => {
     limits: {
       ...defaults,
       ...sometimes(0.6, () => small, {}),
+      ...sometimes(0.5, () => frail, {}),
       takeUpIntervalMs: 5000,
       groupIdleMs: dice.pick([1500, 5000]),
       attemptTimeoutMs: 3000,

@@ -3,6 +3,7 @@
  * rules by which checkers know, apart from the code under test, which message is whose.
  */
 import { Effect, Schema } from "effect"
+import * as Core from "../../src/Core.ts"
 import * as Hook from "../../src/Hook.ts"
 import * as IntegrationEvent from "../../src/IntegrationEvent.ts"
 import * as Plugin from "../../src/Plugin.ts"
@@ -23,7 +24,10 @@ export const Sent = Hook.make("sent", options)
 
 export const hooks = [Placed, Paid, Sent] as const
 
-export const groups = hooks.map((hook) => `integration.shop.${hook.id}`)
+export const groups = [
+  ...hooks.map((hook) => `integration.shop.${hook.id}`),
+  ...Core.events.map(({ hook }) => `integration.hookline.${hook.id}`)
+]
 
 /** Messages of `sent` with such numbers are set aside: their transform throws. */
 export const isPoisonous = (n: number): boolean => n % 13 === 12

@@ -108,7 +108,8 @@ export const connect = (
         )
       }),
     createSubscription: (subscription) => engine("createSubscription", real.createSubscription(subscription)),
-    updateSubscription: (id, change) => engine("updateSubscription", real.updateSubscription(id, change)),
+    updateSubscription: (id, change, message) =>
+      engine("updateSubscription", real.updateSubscription(id, change, message)),
     deleteSubscription: (id) => engine("deleteSubscription", real.deleteSubscription(id)),
     getSubscription: (id) => engine("getSubscription", real.getSubscription(id)),
     claimants: (id) => engine("claimants", real.claimants(id)),

@@ -148,7 +148,7 @@ export class Workload {
       Subscriptions.use((subscriptions) =>
         subscriptions.create({
           name: endpoint,
-          events: dice.pick([["*"], ["shop.*"], ["shop.placed"], ["shop.paid", "shop.sent"]]),
+          events: dice.pick([["*"], ["shop.*"], ["shop.placed"], ["shop.paid", "shop.sent"], ["hookline.*"]]),
           providerId: "shop.receiver",
           config: { endpoint, revision: 1 },
           signingSecret: Redacted.make(`whsec_${"A".repeat(43)}=`),

@@ -6,6 +6,7 @@ import { Ledger } from "../Ledger.ts"
 import type { Run } from "../Simulation.ts"
 import { binding } from "./binding.ts"
 import { bounded } from "./bounded.ts"
+import { circuits } from "./circuits.ts"
 import { duplicates } from "./duplicates.ts"
 import { durable } from "./durable.ts"
 import { leases } from "./leases.ts"
@@ -17,6 +18,7 @@ import { quiet } from "./quiet.ts"
 import { routing } from "./routing.ts"
 import { schedule } from "./schedule.ts"
 import { sound } from "./sound.ts"
+import { told } from "./told.ts"
 
 export type Checker = (run: Run, ledger: Ledger) => Iterable<string>
 
@@ -32,6 +34,8 @@ const checkers: Readonly<Record<string, Checker>> = {
   bounded,
   ordered,
   limits,
+  circuits,
+  told,
   sound,
   quiet
 }

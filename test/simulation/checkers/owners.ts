@@ -22,7 +22,7 @@ export const owners: Checker = function*({ entries }, ledger) {
         yield `attempt ${attempt} of ${account.id} was begun by ${runner} without a claim`
         continue
       }
-      const later = account.claims.find((one) => one.epoch > claim.epoch && one.at < at)
+      const later = account.claims.find((one) => one.group === claim.group && one.epoch > claim.epoch && one.at < at)
       if (later) {
         yield `attempt ${attempt} of ${account.id} was begun under epoch ${claim.epoch} after ${later.epoch} had claimed it`
       }

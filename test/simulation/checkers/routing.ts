@@ -27,10 +27,15 @@ export const routing: Checker = function*({ messages }, ledger) {
 
 /** Told apart from the code that matches: by hand, for the few patterns and filters that the workload uses. */
 const wants = ({ events, filter }: Subscription, eventId: string, n: number): boolean =>
-  events.some((pattern) => pattern === "*" || pattern === "shop.*" || pattern === eventId) &&
+  events.some((pattern) =>
+    pattern === eventId ||
+    (eventId.startsWith("hookline.") ? pattern === "hookline.*" : pattern === "*" || pattern === "shop.*")
+  ) &&
   (filter === undefined || holds(JSON.stringify(filter), n))
 
 const holds = (filter: string, n: number): boolean => {
+  // Hookline's own events have no number: only what is not so holds.
+  if (n < 0) return filter.includes("not")
   if (filter.includes("lessThan")) return n < 20
   if (filter.includes("atLeast")) return n >= 10
   return ![1, 2, 3, 5, 8, 13, 21].includes(n)

@@ -12,7 +12,9 @@ import { hurried } from "./hurried.ts"
 import { impatient } from "./impatient.ts"
 import { overstayed } from "./overstayed.ts"
 import { rash } from "./rash.ts"
+import { silent } from "./silent.ts"
 import { stranded } from "./stranded.ts"
+import { tireless } from "./tireless.ts"
 import { unaware } from "./unaware.ts"
 import { unfenced } from "./unfenced.ts"
 import { unswept } from "./unswept.ts"
@@ -33,5 +35,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   rash,
   forgetful,
   crowded,
-  stranded
+  stranded,
+  tireless,
+  silent
 ]
