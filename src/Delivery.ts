@@ -149,7 +149,7 @@ export interface Step {
  * **Details**
  *
  * A retryable failure is due again after the retry schedule's delay, or after the endpoint's `Retry-After` where that is
- * later, which is capped; without a delay (the schedule is exhausted) it is final. An interrupted attempt is due at once.
+ * later, which is capped; without a delay (the schedule is exhausted), or where its message has expired by then, it is final. An interrupted attempt is due at once.
  *
  * **Gotchas**
  *
@@ -166,6 +166,8 @@ export const step = (self: State, outcome: Outcome, context: {
   readonly nextDelayMs: number | undefined
   readonly retryAfterCapMs: number
   readonly errorLength: number
+  /** From when on no attempt begins, in milliseconds. */
+  readonly expiresAtMs?: number | undefined
 }): Step => {
   const { nowMs, startedAtMs } = context
   const base = {
@@ -215,6 +217,9 @@ export const step = (self: State, outcome: Outcome, context: {
       }
       const retryAfterMs = Math.min(Math.max(0, error.retryAfterMs ?? 0), context.retryAfterCapMs)
       const dueAtMs = nowMs + Math.max(context.nextDelayMs, retryAfterMs)
+      if (dueAtMs >= (context.expiresAtMs ?? Number.POSITIVE_INFINITY)) {
+        return { transition: failed("expired"), attempt, disableSubscription: false }
+      }
       return { transition: { _tag: "Retry", dueAtMs, lastError }, attempt, disableSubscription: false }
     }
   }

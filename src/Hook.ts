@@ -2,7 +2,7 @@
  * Hooks: typed channels that plugins own. A hook is a pure value; its channel lives in the `Hooks` service, one per runtime.
  * `emit` makes a durable message of a payload, `emitLocal` and `stream` stay in this process.
  */
-import { Context, Effect, Layer, Schema, Stream } from "effect"
+import { Context, type DateTime, Effect, Layer, Schema, Stream } from "effect"
 import { defaultRetry, PluginScope, type Received } from "./Handler.ts"
 import type { MessageId } from "./Id.ts"
 import { PermanentError } from "./Provider.ts"
@@ -59,6 +59,13 @@ export interface EmitOptions {
   readonly orderingKey?: string
   /** `default` when left out. */
   readonly tenantId?: string
+  /**
+   * When it is delivered: at once when left out, at most `Limits.deliverAheadMs` ahead. It is matched when it is emitted, and
+   * `local` and `broadcast` handlers hear of it then.
+   */
+  readonly deliverAt?: DateTime.DateTime
+  /** From when on no attempt begins: what is not delivered by then fails with reason `expired`. */
+  readonly expiresAt?: DateTime.DateTime
 }
 
 // -- errors

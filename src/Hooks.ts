@@ -2,7 +2,7 @@
  * Emission: a payload is encoded once, appended, and after the commit offered to local listeners and told to the dispatcher.
  * Emits inside the caller's transaction join it; concurrent ones outside share commits (group commit).
  */
-import { Cause, Deferred, Effect, Layer, Metric, PubSub, Queue, Schema, Stream } from "effect"
+import { Cause, DateTime, Deferred, Effect, Layer, Metric, PubSub, Queue, Schema, Stream } from "effect"
 import { createHash } from "node:crypto"
 import * as Core from "./Core.ts"
 import { Dispatchers } from "./Dispatchers.ts"
@@ -74,16 +74,23 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
           message: `Expected a tenant: "${allTenants}" stands for all of them`
         })
       }
-      for (const [path, key] of Object.entries({ ...options, tenantId, orderingKey })) {
+      const { deliverAt, expiresAt, idempotencyKey } = options
+      for (const [path, key] of Object.entries({ idempotencyKey, tenantId, orderingKey })) {
         const complaint = key === undefined ? undefined : refuseKey(key, limits.keyLength)
         if (complaint) return yield* new PayloadRefused({ eventId, path, message: complaint })
       }
+      const now = yield* storage.now
+      for (const [path, complaint] of refuseTimes(options, now, limits)) {
+        return yield* new PayloadRefused({ eventId, path, message: complaint })
+      }
       const message: Message = {
-        id: yield* Effect.flatMap(storage.now, Id.messageId),
+        id: yield* Id.messageId(now),
         eventId,
         tenantId,
         orderingKey,
-        payloadJson
+        payloadJson,
+        ...(deliverAt === undefined ? {} : { deliverAtMs: DateTime.toEpochMillis(deliverAt) }),
+        ...(expiresAt === undefined ? {} : { expiresAtMs: DateTime.toEpochMillis(expiresAt) })
       }
       const published = Effect.andThen(channels.publish(eventId, hook, payload), dispatchers.wake(workerGroup(eventId)))
       if (options.idempotencyKey !== undefined) {
@@ -192,9 +199,37 @@ const refuseKey = (key: string, limit: number): string | undefined =>
     ? "Expected a text without NUL characters and lone surrogates"
     : undefined
 
+/** What is wrong with the times of an emit; one that is repeated with its key may come after them. */
+const refuseTimes = (
+  { deliverAt, expiresAt, idempotencyKey }: EmitOptions,
+  nowMs: number,
+  limits: Pick<Limits, "deliverAheadMs" | "expireAheadMs">
+): ReadonlyArray<readonly [path: string, complaint: string]> => {
+  const times = [["deliverAt", deliverAt, limits.deliverAheadMs], [
+    "expiresAt",
+    expiresAt,
+    limits.expireAheadMs
+  ]] as const
+  const from = deliverAt && DateTime.toEpochMillis(deliverAt)
+  return times.flatMap(([path, time, aheadMs]) => {
+    if (time === undefined) return []
+    const ms = DateTime.toEpochMillis(time)
+    if (ms <= nowMs && idempotencyKey === undefined) return [[path, "Expected a time to come"]]
+    if (path === "expiresAt" && from !== undefined && ms <= from) return [[path, "Expected a time after deliverAt"]]
+    return ms - nowMs > aheadMs ? [[path, `Expected a time at most ${aheadMs / 86_400_000} days ahead`]] : []
+  })
+}
+
 const contentHash = (message: Message): string =>
   createHash("sha256")
-    .update(JSON.stringify([message.eventId, message.orderingKey ?? null, message.payloadJson]))
+    .update(JSON.stringify([
+      message.eventId,
+      message.orderingKey ?? null,
+      message.payloadJson,
+      ...(message.deliverAtMs === undefined && message.expiresAtMs === undefined
+        ? []
+        : [message.deliverAtMs ?? null, message.expiresAtMs ?? null])
+    ]))
     .digest("base64url")
 
 const emitError = (eventId: string) => (error: AppendError): EmitError => {

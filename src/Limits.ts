@@ -22,6 +22,9 @@ export const defaults = {
   idempotencyTtlMs: 24 * 60 * 60 * 1000,
   /** Length of an idempotency key or an ordering key. */
   keyLength: 256,
+  /** How far ahead a message may be delivered, and expire. */
+  deliverAheadMs: 30 * 24 * 60 * 60 * 1000,
+  expireAheadMs: 60 * 24 * 60 * 60 * 1000,
   /** Messages a hook's local channel holds for its slowest listener, unless the hook says otherwise. */
   channelCapacity: 1024,
 
@@ -258,7 +261,9 @@ export const defaults = {
   partitionsAheadDays: 7,
   /** Rows a maintenance statement deletes or moves at once. */
   maintenanceRows: 5000,
-  maintenanceIntervalMs: 60_000
+  maintenanceIntervalMs: 60_000,
+  /** How often what has expired while it waited is ended. */
+  expireIntervalMs: 5000
 }
 
 /** @category models @since 0.1.0 */

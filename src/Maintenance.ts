@@ -1,6 +1,6 @@
 /**
  * Housekeeping of the cluster: coming partitions are made, deliveries of deleted subscriptions are cancelled, those held for
- * too long expire, idempotency keys are purged. One runner does it at a time.
+ * too long or of messages that have expired fail, idempotency keys are purged. One runner does it at a time.
  */
 import { Effect, type Layer, Schedule } from "effect"
 import { type Sharding, Singleton } from "effect/cluster"
@@ -18,6 +18,12 @@ export const layer: Layer.Layer<never, never, Storage | Sharding.Sharding> = Sin
   Effect.gen(function*() {
     const storage = yield* Storage
     const limits = yield* Limits
+    yield* storage.expire(limits.maintenanceRows).pipe(
+      Effect.repeat({ while: (more) => more }),
+      Effect.ignore,
+      Effect.repeat(Schedule.spaced(limits.expireIntervalMs)),
+      Effect.forkChild
+    )
     yield* storage.maintain({
       partitionsAheadDays: limits.partitionsAheadDays,
       heldMaxAgeMs: limits.heldMaxAgeMs,

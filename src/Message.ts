@@ -34,6 +34,10 @@ export interface Message {
   readonly orderingKey: string | undefined
   /** The payload as JSON text, encoded with the hook's schema. */
   readonly payloadJson: string
+  /** Before which it is not attempted. */
+  readonly deliverAtMs?: number
+  /** From which on it is not attempted any more. */
+  readonly expiresAtMs?: number
   /** As it was emitted, where `payloadJson` is what the event's transform has made of it. */
   readonly emittedJson?: string
 }

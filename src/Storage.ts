@@ -112,6 +112,9 @@ export interface Routing {
     readonly transformedJson: string | undefined
     /** Set aside with this error instead of routed. */
     readonly error: string | undefined
+    /** When its deliveries are due, where that is not at once. */
+    readonly dueAtMs?: number
+    readonly expiresAtMs?: number
   }>
   readonly deliveries: ReadonlyArray<NewDelivery>
 }
@@ -156,6 +159,8 @@ export interface Claimed {
   readonly claims: number
   /** Bytes of the payload as it is delivered. */
   readonly size: number
+  /** From when on no attempt begins. */
+  readonly expiresAtMs?: number
 }
 
 /** @category models @since 0.1.0 */
@@ -368,8 +373,8 @@ export interface Dispatching {
    */
   readonly route: (routing: Routing) => Effect.Effect<Routed, StorageUnavailable | RowRefused>
   /**
-   * Claims due deliveries of enabled subscriptions, oldest due first in each lane, up to `limit` and to `bytes` of payloads
-   * (at least one). Of an ordered subscription it is a delivery's turn when no unfinished one of its key and no unrouted
+   * Claims due deliveries of enabled subscriptions, those never attempted and those to be retried in turn, oldest due first of
+   * each in each lane, up to `limit` and to `bytes` of payloads (at least one); none whose message has expired. Of an ordered subscription it is a delivery's turn when no unfinished one of its key and no unrouted
    * message of its key that the subscription wants was emitted before; deliveries without a key are not ordered. A
    * subscription that has become a worker group of its own is claimed for when what others had claimed of it has ended.
    * Nothing is claimed while a subscription's circuit is open, and one delivery at a time after that until it is closed.
@@ -481,6 +486,8 @@ export interface Administration {
     id: SubscriptionId,
     page: Page & { readonly counted: number }
   ) => Effect.Effect<ReadonlyArray<BlockedKey>, StorageUnavailable>
+  /** Ends deliveries that wait and whose message has expired as `failed`; returns whether there may be more. */
+  readonly expire: (rows: number) => Effect.Effect<boolean, StorageUnavailable>
   /**
    * One round of housekeeping: coming partitions are made, deliveries of deleted subscriptions cancelled, deliveries held
    * for longer than `heldMaxAgeMs` expired, idempotency keys purged, broadcasts forgotten that are older than

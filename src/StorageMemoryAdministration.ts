@@ -5,7 +5,7 @@ import { Clock, Effect, Option } from "effect"
 import type { Delivery } from "./Delivery.ts"
 import { type DeliveryId, timeOf } from "./Id.ts"
 import type { Administration, DeliveryFilter, Owner, Page, RetryAnswer, SkipAnswer } from "./Storage.ts"
-import type { Work } from "./StorageMemoryLane.ts"
+import { isExpired, type Work } from "./StorageMemoryLane.ts"
 import { cancelled, type Tables } from "./StorageMemoryTables.ts"
 import type { Subscription } from "./Subscription.ts"
 
@@ -160,6 +160,21 @@ const reading = (tables: Tables): Omit<Administration, OfSubscriptions> => ({
             : []
         }).slice(0, limit)
     ),
+  expire: (rows) =>
+    Effect.map(Clock.currentTimeMillis, (nowMs) => {
+      const expired = [...tables.work.values()].flatMap((work) => {
+        const lane = tables.lane(work.workerGroup, work.subscriptionId)
+        return lane && work.epoch === undefined && isExpired(work, nowMs) ? [{ lane, work }] : []
+      }).slice(0, rows)
+      for (const { lane, work } of expired) {
+        tables.finish(
+          lane,
+          [work],
+          () => ({ ...cancelled(work.lastError, nowMs), status: "failed", reason: "expired" })
+        )
+      }
+      return expired.length >= rows
+    }),
   maintain: (options) => Effect.map(Clock.currentTimeMillis, (nowMs) => maintain(tables, options, nowMs))
 })
 
@@ -200,6 +215,8 @@ const retryDelivery = (tables: Tables, id: DeliveryId, nowMs: number): RetryAnsw
     claims: 0,
     epoch: undefined,
     dueAtMs: nowMs,
+    // By hand it is tried all the same.
+    expiresAtMs: undefined,
     lastError: undefined
   })
   return "Retried"

@@ -119,8 +119,9 @@ const unrouted = (
 
 const route = (tables: Tables, routing: Routing, nowMs: number): Routed => {
   if (routing.version !== tables.version) return { _tag: "Stale" }
-  const routed = new Map<MessageId, { readonly stored: Stored; readonly owner: Owner }>()
-  for (const { error, filtered, matched, messageId, owner, transformedJson } of routing.messages) {
+  const routed = new Map<MessageId, Routing["messages"][number] & { readonly stored: Stored }>()
+  for (const message of routing.messages) {
+    const { error, filtered, matched, messageId, owner, transformedJson } = message
     const stored = tables.messages.get(messageId)
     if (stored?.state._tag !== "Unrouted" || !tables.isFenced(owner)) continue
     tables.dequeue(stored)
@@ -128,7 +129,7 @@ const route = (tables: Tables, routing: Routing, nowMs: number): Routed => {
     stored.state = error === undefined
       ? { _tag: "Routed", atMs: nowMs, version: routing.version, matched, filtered }
       : { _tag: "SetAside", atMs: nowMs, error }
-    routed.set(messageId, { stored, owner })
+    routed.set(messageId, { ...message, stored })
     const listened = tables.listened.get(owner.workerGroup)
     if (listened && error === undefined) listened.messages.push({ position: ++listened.position, stored, atMs: nowMs })
   }
@@ -144,7 +145,8 @@ const route = (tables: Tables, routing: Routing, nowMs: number): Routed => {
       retryBase: 0,
       claims: claimed ? 1 : 0,
       epoch: claimed ? found.owner.epoch : undefined,
-      dueAtMs: nowMs,
+      dueAtMs: Math.max(nowMs, found.dueAtMs ?? 0),
+      expiresAtMs: found.expiresAtMs,
       lastError: undefined
     })
   }

@@ -24,6 +24,7 @@ export interface Work {
   /** The epoch of the owner that claimed it; none while it waits. */
   epoch: number | undefined
   dueAtMs: number
+  expiresAtMs: number | undefined
   lastError: string | undefined
 }
 
@@ -36,6 +37,14 @@ export interface Work {
 export const byDue = (a: Work, b: Work): number => a.dueAtMs - b.dueAtMs || a.message.seq - b.message.seq
 
 /**
+ * Whether a delivery was attempted since its schedule began.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isRetried = (self: Work): boolean => self.attempts > self.retryBase
+
+/**
  * A lane.
  *
  * @category models
@@ -45,10 +54,13 @@ export class Lane {
   readonly workerGroup: string
   readonly subscriptionId: SubscriptionId
   readonly claimed = new Set<Work>()
-  /** Waiting and never claimed since their last outcome: a binary heap. */
+  /** Waiting and never claimed since their last outcome, those never attempted and those to be retried: binary heaps. */
   readonly #fresh: Array<Work> = []
+  readonly #retried: Array<Work> = []
   /** Waiting, claimed before without an outcome: a few, even after a crash. */
   readonly #doubted = new Set<Work>()
+  /** Waiting, and found to have expired. */
+  readonly #expired = new Set<Work>()
 
   constructor(workerGroup: string, subscriptionId: SubscriptionId) {
     this.workerGroup = workerGroup
@@ -56,18 +68,20 @@ export class Lane {
   }
 
   get isEmpty(): boolean {
-    return this.claimed.size === 0 && this.#fresh.length === 0 && this.#doubted.size === 0
+    return [this.claimed, this.#doubted, this.#expired].every(({ size }) => size === 0) &&
+      this.#fresh.length + this.#retried.length === 0
   }
 
   /** All that wait, in no order. */
   get waiting(): ReadonlyArray<Work> {
-    return [...this.#fresh, ...this.#doubted]
+    return [...this.#fresh, ...this.#retried, ...this.#doubted, ...this.#expired]
   }
 
   /** When the first that waits is due. */
   get dueAtMs(): number | undefined {
-    let first = this.#fresh[0]
-    for (const work of this.#doubted) if (first === undefined || byDue(work, first) < 0) first = work
+    let first = earlier(this.#fresh[0], this.#retried[0])
+    for (const work of this.#doubted) first = earlier(first, work)
+    for (const work of this.#expired) first = earlier(first, work)
     return first?.dueAtMs
   }
 
@@ -81,7 +95,7 @@ export class Lane {
     this.claimed.delete(work)
     work.epoch = undefined
     if (work.claims > 0) this.#doubted.add(work)
-    else push(this.#fresh, work)
+    else push(isRetried(work) ? this.#retried : this.#fresh, work)
   }
 
   /** Marks a delivery that is in none of the lane's places as claimed. */
@@ -90,7 +104,10 @@ export class Lane {
     this.claimed.add(work)
   }
 
-  /** Claims what is due, up to `free`, suspects left out; tells when the next of the others is due. */
+  /**
+   * Claims what is due, up to `free`, those never attempted and those to be retried in turn, suspects left out; tells when the
+   * next of the others is due.
+   */
   claim(options: {
     readonly free: number
     readonly bytes: number
@@ -100,24 +117,41 @@ export class Lane {
     readonly suspectClaims: number
     readonly epoch: number
   }): { readonly taken: ReadonlyArray<Work>; readonly nextDueAtMs: number | undefined } {
-    const doubted = [...this.#doubted].filter((work) => work.claims < options.suspectClaims).sort(byDue)
-    const fresh = options.suspectClaims > 0 ? this.#fresh : []
+    const { nowMs, suspectClaims } = options
+    const doubted = [...this.#doubted].filter((work) => work.claims < suspectClaims && !isExpired(work, nowMs)).sort(
+      byDue
+    )
+    const lines = [this.#fresh, this.#retried].map((heap, n) => ({
+      heap: suspectClaims > 0 ? heap : [],
+      doubted: doubted.filter((work) => isRetried(work) === (n === 1))
+    }))
     const taken: Array<Work> = []
     let left = options.bytes
+    let turn = 0
     while (true) {
-      const first = earlier(fresh[0], doubted[0])
+      const firsts = lines.map(({ doubted, heap }) => {
+        while (heap[0] && isExpired(heap[0], nowMs)) {
+          this.#expired.add(heap[0])
+          pop(heap)
+        }
+        return earlier(heap[0], doubted[0])
+      })
+      const isDue = (work: Work | undefined) => work !== undefined && work.dueAtMs <= nowMs
+      if (!isDue(firsts[turn])) turn = 1 - turn
+      const [first, line] = [firsts[turn], lines[turn]]
       const size = first ? deliveredSize(first.message) : 0
       const fits = size <= left || (options.first && taken.length === 0)
-      if (!first || first.dueAtMs > options.nowMs || taken.length >= options.free || !fits) {
-        return { taken, nextDueAtMs: first?.dueAtMs }
+      if (!first || !line || !isDue(first) || taken.length >= options.free || !fits) {
+        return { taken, nextDueAtMs: earlier(firsts[0], firsts[1])?.dueAtMs }
       }
       left -= size
-      if (first === fresh[0]) {
-        pop(fresh)
+      if (first === line.heap[0]) {
+        pop(line.heap)
       } else {
-        doubted.shift()
+        line.doubted.shift()
         this.#doubted.delete(first)
       }
+      turn = 1 - turn
       first.claims++
       this.hold(first, options.epoch)
       taken.push(first)
@@ -136,7 +170,7 @@ export class Lane {
     const next = (ms: number) => {
       nextDueAtMs = Math.min(ms, nextDueAtMs ?? ms)
     }
-    for (const work of this.waiting.filter(({ claims }) => claims < suspectClaims).sort(byDue)) {
+    for (const work of this.waiting.filter((one) => one.claims < suspectClaims && !isExpired(one, nowMs)).sort(byDue)) {
       if (work.dueAtMs > nowMs) {
         next(work.dueAtMs)
         break
@@ -165,7 +199,8 @@ export class Lane {
   suspect(nowMs: number, suspectClaims: number, isTurn: (work: Work) => boolean): Work | undefined {
     let first: Work | undefined
     for (const work of this.#doubted) {
-      if (work.claims >= suspectClaims && work.dueAtMs <= nowMs && isTurn(work)) first = earlier(first, work)
+      if (work.claims < suspectClaims || work.dueAtMs > nowMs || isExpired(work, nowMs)) continue
+      if (isTurn(work)) first = earlier(first, work)
     }
     return first
   }
@@ -180,13 +215,26 @@ export class Lane {
   /** Takes deliveries out, wherever they are. */
   remove(gone: ReadonlySet<Work>): void {
     let left = gone.size
-    for (const work of gone) if (this.claimed.delete(work) || this.#doubted.delete(work)) left--
+    for (const work of gone) {
+      if (this.claimed.delete(work) || this.#doubted.delete(work) || this.#expired.delete(work)) left--
+    }
     if (left === 0) return
-    const kept = this.#fresh.filter((work) => !gone.has(work))
-    this.#fresh.length = 0
-    for (const work of kept) push(this.#fresh, work)
+    for (const heap of [this.#fresh, this.#retried]) {
+      const kept = heap.filter((work) => !gone.has(work))
+      heap.length = 0
+      for (const work of kept) push(heap, work)
+    }
   }
 }
+
+/**
+ * Whether a delivery's message has expired.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isExpired = (self: Pick<Work, "expiresAtMs">, nowMs: number): boolean =>
+  (self.expiresAtMs ?? Number.POSITIVE_INFINITY) <= nowMs
 
 // --- internal ---
 

@@ -10,7 +10,7 @@ import { costMs } from "./RateLimit.ts"
 import type { Claimed, Owner, StoredMessage } from "./Storage.ts"
 import { Healths } from "./StorageMemoryHealth.ts"
 import { deliveredSize, Inbox, type Stored } from "./StorageMemoryInbox.ts"
-import { Lane, type Work } from "./StorageMemoryLane.ts"
+import { isExpired, isRetried, Lane, type Work } from "./StorageMemoryLane.ts"
 import { Order } from "./StorageMemoryOrder.ts"
 import type { Key } from "./StorageMemoryTransaction.ts"
 import { groupOf, matchesEvent, ownGroup, type Subscription } from "./Subscription.ts"
@@ -327,7 +327,8 @@ export class Tables {
       attemptCount: work.attempts,
       retryBase: work.retryBase,
       claims: work.claims,
-      size: deliveredSize(work.message)
+      size: deliveredSize(work.message),
+      ...(work.expiresAtMs === undefined ? {} : { expiresAtMs: work.expiresAtMs })
     }
   }
 
@@ -363,9 +364,12 @@ export class Tables {
     if (this.deleted.has(work.subscriptionId)) {
       return { ...none, status: "cancelled", reason: "deleted", nextAttemptAtMs: undefined } as const
     }
+    if (work.epoch === undefined && isExpired(work, nowMs)) {
+      return { ...none, status: "failed", reason: "expired", nextAttemptAtMs: undefined } as const
+    }
     return {
       ...none,
-      status: work.attempts > work.retryBase ? "retrying" : "pending",
+      status: isRetried(work) ? "retrying" : "pending",
       reason: this.#why(work, nowMs),
       nextAttemptAtMs: this.#isBehind(work) ? undefined : Math.max(
         work.dueAtMs,

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
+import * as Core from "../src/Core.ts"
 import * as Filter from "../src/Filter.ts"
 import * as Hook from "../src/Hook.ts"
 import * as IntegrationEvent from "../src/IntegrationEvent.ts"
@@ -573,7 +574,9 @@ const eventsOf = Effect.gen(function*() {
     providers: [],
     handlers: []
   })
-  const [transformed, incidentCreated, treeGrown] = yield* registry.events
+  const [transformed, incidentCreated, treeGrown] = (yield* registry.events).filter(({ eventId }) =>
+    !Core.isOwn(eventId)
+  )
   if (!transformed || !incidentCreated || !treeGrown) throw new Error("the events are missing")
   return { incidentCreated, transformed, treeGrown }
 }).pipe(Effect.provide(Registry.layer))

@@ -23,6 +23,7 @@ const work = (seq: number, dueAtMs: number) =>
       claims: 0,
       epoch: undefined,
       dueAtMs,
+      expiresAtMs: undefined,
       lastError: undefined
     }
     return made

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Hook from "../src/Hook.ts"
+import { layer as limits } from "../src/Limits.ts"
 import * as Provider from "../src/Provider.ts"
 import { Storage } from "../src/Storage.ts"
 import { Subscriptions } from "../src/Subscriptions.ts"
@@ -141,7 +142,10 @@ describe("an ordered subscription", () => {
           assert.deepStrictEqual(seen, [...seen].sort((a, b) => a - b))
         }
         yield* TestClock.adjust("1 second")
-      }).pipe(Effect.provide(layer(endpoints)))
+      }).pipe(
+        Effect.provide(layer(endpoints)),
+        Effect.provide(limits({ circuitFailures: 1000, circuitSampleAttempts: 1000 }))
+      )
     },
     { arbitrary: { runs: 15 } }
   )

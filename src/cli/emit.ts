@@ -3,6 +3,7 @@
  */
 import { Console, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import { IsoTime } from "../http/Time.ts"
 import { defaults } from "../Limits.ts"
 import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
@@ -25,6 +26,16 @@ const flags = {
   orderingKey: Flag.String("ordering-key").pipe(
     Flag.withSchema(text),
     Flag.withDescription("What the message is ordered by, instead of what its hook says"),
+    Flag.optional
+  ),
+  deliverAt: Flag.String("deliver-at").pipe(
+    Flag.withSchema(IsoTime),
+    Flag.withDescription("When it is delivered, in ISO 8601 (at once)"),
+    Flag.optional
+  ),
+  expiresAt: Flag.String("expires-at").pipe(
+    Flag.withSchema(IsoTime),
+    Flag.withDescription("From when on no attempt begins, in ISO 8601"),
     Flag.optional
   ),
   tenantId: Flag.String("tenant").pipe(
@@ -52,6 +63,8 @@ export const emit = Command.make("emit", { ...flags, ...Remote.flags }, (given) 
           ...Input.given({
             idempotencyKey: given.idempotencyKey,
             orderingKey: given.orderingKey,
+            deliverAt: given.deliverAt,
+            expiresAt: given.expiresAt,
             tenantId: given.tenantId
           })
         }

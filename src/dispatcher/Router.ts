@@ -74,10 +74,11 @@ export const make = Effect.fnUntraced(function*(
       const matching = yield* passing(item, wanting)
       // A fan-out too large for one statement with others goes alone.
       if (deliveries.length > 0 && deliveries.length + matching.length > limits.routeDeliveries) break
+      const isDue = (message.deliverAtMs ?? 0) <= now && (message.expiresAtMs ?? Number.POSITIVE_INFINITY) > now
       for (const subscription of matching) {
         const id = yield* Id.deliveryId(now)
         const own = ownGroup(subscription)
-        const claimed = own === undefined && subscription.enabled && subscribed.hasProvider(subscription) &&
+        const claimed = own === undefined && isDue && subscription.enabled && subscribed.hasProvider(subscription) &&
           room(subscription.id, message.payloadJson.length)
         deliveries.push({
           id,
@@ -100,7 +101,9 @@ export const make = Effect.fnUntraced(function*(
         matched: matching.length,
         filtered: wanting.length - matching.length,
         transformedJson: item.transformed ? item.payloadJson : undefined,
-        error: item.error
+        error: item.error,
+        ...(message.deliverAtMs === undefined ? {} : { dueAtMs: message.deliverAtMs }),
+        ...(message.expiresAtMs === undefined ? {} : { expiresAtMs: message.expiresAtMs })
       })
     }
     return { routing: { version, messages, deliveries }, bound, freed, now }
@@ -135,7 +138,8 @@ export const make = Effect.fnUntraced(function*(
           const ready = readyOf(delivery, found)
           if (!State.admit(state, ready)) giveBack(ready)
         } else if (delivery.workerGroup === undefined) {
-          State.backlog(state, found.item.group, delivery.subscriptionId, now)
+          const { deliverAtMs = 0 } = found.item.message
+          State.backlog(state, found.item.group, delivery.subscriptionId, Math.max(now, deliverAtMs))
         } else State.stir(state, delivery.workerGroup, delivery.subscriptionId)
       }
       for (const [id, own] of freed) State.stir(state, own, id)
@@ -251,7 +255,8 @@ const readyOf = (
       attemptCount: 0,
       retryBase: 0,
       claims: 1,
-      size: item.payloadJson.length
+      size: item.payloadJson.length,
+      ...(item.message.expiresAtMs === undefined ? {} : { expiresAtMs: item.message.expiresAtMs })
     }
   }
 }

@@ -135,6 +135,7 @@ export const make = Effect.fnUntraced(function*(
         startedAtMs,
         nextDelayMs: Option.getOrUndefined(nextDelayMs),
         retryAfterCapMs: limits.retryAfterCapMs,
+        expiresAtMs: claimed.expiresAtMs,
         errorLength: limits.errorLength
       }
     )
@@ -193,7 +194,8 @@ export const make = Effect.fnUntraced(function*(
         if (ending.get(claimed.deliveryId)?._tag === "Failed") {
           return yield* conclude(ready, subscription, undefined, startedAtMs, Exit.interrupt())
         }
-        if (!mayBegin(ready, yield* Monotonic.nowMs)) return giveBack(ready)
+        const isLate = startedAtMs >= (claimed.expiresAtMs ?? Number.POSITIVE_INFINITY)
+        if (isLate || !mayBegin(ready, yield* Monotonic.nowMs)) return giveBack(ready)
         const binding = Exit.isSuccess(bound) ? bound.value : undefined
         const exit = binding
           ? yield* Effect.exit(restore(Effect.suspend(() =>

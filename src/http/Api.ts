@@ -47,7 +47,10 @@ export const Emission = Schema.Struct({
   payload: Schema.Json,
   idempotencyKey: Schema.optionalKey(text),
   orderingKey: Schema.optionalKey(text),
-  tenantId: Schema.optionalKey(text)
+  tenantId: Schema.optionalKey(text),
+  /** When it is delivered, and from when on no attempt begins. */
+  deliverAt: Schema.optionalKey(IsoTime),
+  expiresAt: Schema.optionalKey(IsoTime)
 }).annotate({ identifier: "Emission" })
 
 /** @category schemas @since 0.1.0 */
@@ -61,6 +64,8 @@ export const MessageView = Schema.Struct({
   /** Subscriptions that matched, and those of its event whose filter did not hold, once it is routed. */
   matched: Schema.optionalKey(Schema.Int),
   filtered: Schema.optionalKey(Schema.Int),
+  deliverAt: Schema.optionalKey(Schema.String),
+  expiresAt: Schema.optionalKey(Schema.String),
   /** Why it was set aside. */
   error: Schema.optionalKey(Schema.String),
   createdAt: Schema.String,

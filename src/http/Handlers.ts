@@ -1,7 +1,7 @@
 /**
  * The API's endpoints: each reads a request, calls a service and shows the result.
  */
-import { Effect, Layer, Option, Redacted, Schema } from "effect"
+import { DateTime, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { Dispatchers } from "../Dispatchers.ts"
 import { Explanations } from "../Explanations.ts"
@@ -76,7 +76,7 @@ const messages = HttpApiBuilder.group(
     const dispatchers = yield* Dispatchers
     const explanations = yield* Explanations
     return handlers
-      .handle("emit", ({ payload: { eventId, payload, ...options } }) =>
+      .handle("emit", ({ payload: { deliverAt, eventId, expiresAt, payload, ...rest } }) =>
         Effect.gen(function*() {
           if (!(yield* registry.event(eventId))) {
             const known = (yield* registry.events).map((event) => event.eventId)
@@ -84,6 +84,11 @@ const messages = HttpApiBuilder.group(
               path: "eventId",
               detail: `eventId: There is no event "${eventId}"${Nearest.suggestion(eventId, known)}`
             })
+          }
+          const options = {
+            ...rest,
+            ...(deliverAt === undefined ? {} : { deliverAt: DateTime.makeUnsafe(deliverAt) }),
+            ...(expiresAt === undefined ? {} : { expiresAt: DateTime.makeUnsafe(expiresAt) })
           }
           const id = yield* Effect.mapError(hooks.emitJson(eventId, payload, options), ofEmit)
           return { id }

@@ -53,6 +53,8 @@ export const message = (item: StoredMessage) => ({
   tenantId: item.tenantId,
   ...some("orderingKey", item.orderingKey),
   payload: decodeJson(item.payloadJson),
+  ...some("deliverAt", item.deliverAtMs === undefined ? undefined : iso(item.deliverAtMs)),
+  ...some("expiresAt", item.expiresAtMs === undefined ? undefined : iso(item.expiresAtMs)),
   state: states[item.state._tag],
   ...(item.state._tag === "Routed"
     ? { matched: item.state.matched, filtered: item.state.filtered, routedAt: iso(item.state.atMs) }

@@ -263,9 +263,21 @@ create table hookline.circuits (
 ) with (fillfactor = 50);
 `
 
+const times = `
+alter table hookline.messages add column deliver_at timestamptz;
+alter table hookline.messages add column expires_at timestamptz;
+alter table hookline.work add column expires_at timestamptz;
+alter table hookline.work add column retried boolean not null generated always as (attempts > retry_base) stored;
+create index work_expiring on hookline.work (expires_at) where expires_at is not null;
+
+-- What was never attempted and what is to be retried are claimed in turn.
+drop index hookline.work_waiting;
+create index work_waiting on hookline.work (worker_group, subscription_id, retried, due_at, seq) where epoch is null;
+`
+
 /** Splits at the semicolons that end a line outside a function's body. */
 const statements = (text: string): ReadonlyArray<string> =>
-  text.split(/;\n(?=\n|create|alter|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")
+  text.split(/;\n(?=\n|create|alter|drop|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")
 
 /** One statement a query: the protocol's extended form takes no more. */
 const run = (text: string) =>
@@ -285,5 +297,6 @@ export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
   "0002_cluster": run(cluster),
   "0003_broadcast": run(broadcast),
   "0004_ordering": run(ordering),
-  "0005_circuits": run(circuits)
+  "0005_circuits": run(circuits),
+  "0006_times": run(times)
 }

@@ -199,6 +199,20 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
         (rows) => rows.map(PgRows.delivery)
       )),
     ...PgIntervening.make(sql, engine),
+    expire: (rows) =>
+      engine(Effect.map(
+        sql`with old as (
+          select w.id from hookline.work w where w.expires_at <= clock_timestamp() and w.epoch is null
+          limit ${rows}::int for update skip locked
+        ), gone as (
+          delete from hookline.work w using old where w.id = old.id returning w.*
+        ), ${PgOrdering.unparked(sql, "gone")}
+        insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
+          reason, attempts, retry_base, last_error)
+        select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'failed', 'expired', attempts,
+          retry_base, last_error from gone returning 1`,
+        (ended) => ended.length >= rows
+      )),
     maintain: ({ broadcastKeptMs, heldMaxAgeMs, partitionsAheadDays, rows }) =>
       engine(Effect.gen(function*() {
         const ended = yield* sql`with old as (
@@ -242,7 +256,9 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
 
 const messages = (sql: PgClient.PgClient) =>
   sql`select m.id as key, m.id::text, m.seq::float8 as seq, m.event_id, m.tenant_id, m.ordering_key, m.payload,
-    ${sql.literal(PgRows.ms("r.routed_at"))} as routed_at, r.version::float8 as version, r.matched, r.filtered,
+    ${sql.literal(PgRows.timeColumns)}, ${
+    sql.literal(PgRows.ms("r.routed_at"))
+  } as routed_at, r.version::float8 as version, r.matched, r.filtered,
     ${sql.literal(PgRows.ms("i.set_aside_at"))} as set_aside_at, i.error
     from hookline.messages m left join hookline.routings r on r.message_id = m.id
     left join hookline.inbox i on i.message_id = m.id`

@@ -20,15 +20,19 @@ export const rows = (sql: PgClient.PgClient, messages: ReadonlyArray<Message>) =
       ${array(messages.map((message) => message.tenantId))}::text[],
       ${array(messages.map((message) => message.orderingKey ?? null))}::text[],
       ${array(messages.map((message) => message.payloadJson))}::text[],
-      ${array(messages.map(slotOf))}::int[]
-    ) with ordinality as u(id, event_id, worker_group, tenant_id, ordering_key, payload, slot, n) order by n
+      ${array(messages.map(slotOf))}::int[],
+      ${array(messages.map((message) => message.deliverAtMs ?? null))}::float8[],
+      ${array(messages.map((message) => message.expiresAtMs ?? null))}::float8[]
+    ) with ordinality as u(id, event_id, worker_group, tenant_id, ordering_key, payload, slot, deliver_at, expires_at, n)
+    order by n
   ) u`
 
 /** Stores the rows of a part of the statement, and puts them before the router. */
 export const inserts = (sql: PgClient.PgClient, from: string) =>
   sql`stored as (
-    insert into hookline.messages (id, seq, event_id, tenant_id, ordering_key, payload)
-    select id, seq, event_id, tenant_id, ordering_key, payload from ${sql.literal(from)}
+    insert into hookline.messages (id, seq, event_id, tenant_id, ordering_key, payload, deliver_at, expires_at)
+    select id, seq, event_id, tenant_id, ordering_key, payload, to_timestamp(deliver_at / 1000.0),
+      to_timestamp(expires_at / 1000.0) from ${sql.literal(from)}
   ), waiting as (
     insert into hookline.inbox (seq, message_id, worker_group, slot, tenant_id, ordering_key, size)
     select seq, id, worker_group, slot, tenant_id, ordering_key, octet_length(payload)

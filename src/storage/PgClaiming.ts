@@ -23,13 +23,14 @@ export interface ClaimRow {
   readonly retry_base: number
   readonly claims: number
   readonly size: number
+  readonly expires_at: number | null
 }
 
 /** The columns of a claimed delivery. */
 export const columns = (version: "s.version" | "w.version") =>
   `w.id::text, w.message_id::text, w.subscription_id::text, w.worker_group, ${version}::float8 as version,
   w.seq::float8 as seq, w.attempts::int as attempts, w.retry_base::int as retry_base, w.claims::int as claims,
-  w.size::int as size`
+  w.size::int as size, ${PgRows.ms("w.expires_at")} as expires_at`
 
 /** Reads a claimed delivery. */
 export const claimed = (row: ClaimRow): Claimed => ({
@@ -42,7 +43,8 @@ export const claimed = (row: ClaimRow): Claimed => ({
   attemptCount: row.attempts,
   retryBase: row.retry_base,
   claims: row.claims,
-  size: row.size
+  size: row.size,
+  ...(row.expires_at === null ? {} : { expiresAtMs: Math.round(row.expires_at) })
 })
 
 type Options = Parameters<Dispatching["claim"]>[0]
@@ -91,11 +93,11 @@ const statement = (sql: PgClient.PgClient, options: Options) =>
   )
   select ${sql.literal(columns("w.version"))}, null::float8 as next_due_at, null::json as health from taken w
   union all
-  select null, null, subscription_id::text, worker_group, 0, 0, 0, 0, 0, 0, ${
+  select null, null, subscription_id::text, worker_group, 0, 0, 0, 0, 0, 0, null, ${
     sql.literal(PgRows.ms("min(due_at)"))
   }, null from left_over group by subscription_id, worker_group
   union all
-  select null, null, c.subscription_id, '', 0, 0, 0, 0, 0, 0, null, to_json(c)
+  select null, null, c.subscription_id, '', 0, 0, 0, 0, 0, 0, null, null, to_json(c)
   from (select ${sql.literal(PgRows.healthColumns)} from circuit c) c`
 
 /**
@@ -125,22 +127,28 @@ const asked = (sql: PgClient.PgClient, { lanes }: Options) =>
     for share of s
   )`
 
+/** Whether a delivery `w` may still be attempted. */
+const isInTime = "(w.expires_at is null or w.expires_at > clock_timestamp())"
+
 /**
- * The first that wait in each lane, one more than it has room for. In an ordered lane those whose turn it is: what is behind
- * another is parked, what comes before its time is looked at again soon. A delivery that changed after it was judged is left.
+ * The first that wait in each lane, of those never attempted and of those to be retried, one more of each than it has room
+ * for: where both are due they are taken in turn, so that neither keeps the other waiting. In an ordered lane those whose turn
+ * it is: what is behind another is parked, what comes before its time is looked at again soon. A delivery that changed after it
+ * was judged is left.
  */
 const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
   sql`free as materialized (
-    select a.worker_group, a.subscription_id, a.epoch, a.version, a.free, w.id, w.due_at, w.seq, w.size
-    from asked a cross join lateral (
+    select a.worker_group, a.subscription_id, a.epoch, a.version, a.free, w.id, w.due_at, w.seq, w.size, v.retried,
+      row_number() over (partition by a.worker_group, a.subscription_id, v.retried order by w.due_at, w.seq) as turn
+    from asked a cross join (values (false), (true)) v(retried) cross join lateral (
       select w.id, w.due_at, w.seq, w.size from hookline.work w
       where w.worker_group = a.worker_group and w.subscription_id = a.subscription_id and w.epoch is null
-        and w.claims < ${suspectClaims}::int
+        and w.retried = v.retried and w.claims < ${suspectClaims}::int and ${sql.literal(isInTime)}
       order by w.due_at, w.seq limit a.free + 1 for update skip locked
     ) w where not a.ordered
   ), judged as materialized (
     select a.worker_group, a.subscription_id, a.epoch, a.version, a.free, w.id, w.due_at, w.seq, w.size, w.place
-    from asked a cross join lateral (
+    from asked a cross join (values (false), (true)) v(retried) cross join lateral (
       select w.id, w.due_at, w.seq, w.size, case
         when w.ordering_key is null then 'free'
         when ${PgOrdering.isBehind(sql)} then 'behind'
@@ -149,7 +157,8 @@ const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
       from (
         select w.* from hookline.work w
         where w.worker_group = a.worker_group and w.subscription_id = a.subscription_id and w.epoch is null
-          and w.claims < ${suspectClaims}::int and w.due_at <= clock_timestamp()
+          and w.retried = v.retried and w.claims < ${suspectClaims}::int and w.due_at <= clock_timestamp()
+          and ${sql.literal(isInTime)}
         order by w.due_at, w.seq limit a.free * ${defaults.orderedLook}::int + 1
       ) w
     ) w where a.ordered
@@ -161,9 +170,12 @@ const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
       else clock_timestamp() + make_interval(secs => ${defaults.orderedPollMs / 1000}) end
     from turns t where w.id = t.id and t.place <> 'free'
   ), waiting as materialized (
-    select *, row_number() over (partition by worker_group, subscription_id order by due_at, seq) as n from (
-      select * from free union all
-      select worker_group, subscription_id, epoch, version, free, id, due_at, seq, size from turns where place = 'free'
+    select w.*, row_number() over (
+      partition by worker_group, subscription_id order by due_at > clock_timestamp(), turn, retried, due_at, seq
+    ) as n from (
+      select worker_group, subscription_id, epoch, version, free, id, due_at, seq, size, turn, retried from free union all
+      select worker_group, subscription_id, epoch, version, free, id, due_at, seq, size, 0, false from turns
+      where place = 'free'
     ) w
   ), later as (
     select worker_group, subscription_id, clock_timestamp() as due_at from judged
@@ -173,10 +185,12 @@ const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
     select worker_group, subscription_id, clock_timestamp() + make_interval(secs => ${defaults.orderedPollMs / 1000})
     from judged where place = 'early'
     union all
-    select a.worker_group, a.subscription_id, w.due_at from asked a cross join lateral (
+    select a.worker_group, a.subscription_id, w.due_at
+    from asked a cross join (values (false), (true)) v(retried) cross join lateral (
       select w.due_at from hookline.work w
       where w.worker_group = a.worker_group and w.subscription_id = a.subscription_id and w.epoch is null
-        and w.claims < ${suspectClaims}::int and w.due_at > clock_timestamp() and w.due_at < 'infinity'
+        and w.retried = v.retried and w.claims < ${suspectClaims}::int and w.due_at > clock_timestamp()
+        and w.due_at < 'infinity' and ${sql.literal(isInTime)}
       order by w.due_at limit 1
     ) w where a.ordered
   )`
@@ -190,6 +204,7 @@ const suspect = (sql: PgClient.PgClient, { limit, suspectClaims, suspectProvider
         and s.provider_id = any(${array(suspectProviders)}::text[])
       where w.worker_group = f.worker_group and w.epoch is null and w.claims >= 1
         and w.claims >= ${suspectClaims}::int and w.due_at <= clock_timestamp()
+        and ${sql.literal(isInTime)}
         and not exists (select 1 from hookline.circuits c where c.subscription_id = s.id and c.open_until > clock_timestamp())
         and not (s.ordered and w.ordering_key is not null and ${PgOrdering.isBehind(sql)})
       order by w.due_at limit 1 for update of w skip locked for share of s

@@ -47,7 +47,8 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
   unrouted: (owners, { bytes, messages }) =>
     engine(Effect.map(
       sql<PgRows.MessageRow & { readonly worker_group: string }>`
-        select m.id::text, i.seq::float8 as seq, i.worker_group, m.event_id, m.tenant_id, m.ordering_key, m.payload from (
+        select m.id::text, i.seq::float8 as seq, i.worker_group, m.event_id, m.tenant_id, m.ordering_key, m.payload,
+          ${sql.literal(PgRows.timeColumns)} from (
           select b.*, sum(b.size) over (order by b.seq) - b.size as before from (
             select i.seq, i.message_id, i.worker_group, i.size
             from unnest(
@@ -74,7 +75,8 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
           eventId: row.event_id,
           tenantId: row.tenant_id,
           orderingKey: row.ordering_key ?? undefined,
-          payloadJson: row.payload
+          payloadJson: row.payload,
+          ...PgRows.times(row)
         }))
     )),
 
@@ -94,8 +96,10 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
           ${array(routing.messages.map((message) => message.matched))}::int[],
           ${array(routing.messages.map((message) => message.filtered))}::int[],
           ${array(routing.messages.map((message) => message.transformedJson ?? null))}::text[],
-          ${array(routing.messages.map((message) => storable(message.error)))}::text[]
-        ) as g(message_id, worker_group, epoch, matched, filtered, transformed, error)
+          ${array(routing.messages.map((message) => storable(message.error)))}::text[],
+          ${array(routing.messages.map((message) => message.dueAtMs ?? null))}::float8[],
+          ${array(routing.messages.map((message) => message.expiresAtMs ?? null))}::float8[]
+        ) as g(message_id, worker_group, epoch, matched, filtered, transformed, error, due_at, expires_at)
       ), aside as (
         update hookline.inbox i set set_aside_at = clock_timestamp(), error = g.error
         from given g join fence f on f.worker_group = g.worker_group and f.epoch = g.epoch::bigint
@@ -108,7 +112,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         where i.message_id = g.message_id and g.error is null and i.set_aside_at is null
           and exists (select 1 from current)
         returning i.message_id, i.seq, i.worker_group, i.tenant_id, i.ordering_key, i.size, f.epoch,
-          g.matched, g.filtered, g.transformed
+          g.matched, g.filtered, g.transformed, g.due_at, g.expires_at
       ), logged as (
         insert into hookline.routings (message_id, version, matched, filtered, transformed)
         select message_id, ${routing.version}::float8::bigint, matched, filtered, transformed from routed
@@ -122,10 +126,11 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         from routed r join heard h on h.worker_group = r.worker_group
       ), made as (
         insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
-          claims, epoch, size, due_at)
+          claims, epoch, size, due_at, expires_at)
         select d.id, r.message_id, r.seq, d.subscription_id, coalesce(d.worker_group, r.worker_group), r.tenant_id,
           substr(r.worker_group, 13), r.ordering_key, d.claimed::int, case when d.claimed then r.epoch end,
-          coalesce(octet_length(r.transformed), r.size), statement_timestamp()
+          coalesce(octet_length(r.transformed), r.size),
+          greatest(statement_timestamp(), to_timestamp(r.due_at / 1000.0)), to_timestamp(r.expires_at / 1000.0)
         from unnest(
           ${array(uuids(routing.deliveries.map((delivery) => delivery.id)))}::uuid[],
           ${array(uuids(routing.deliveries.map((delivery) => delivery.messageId)))}::uuid[],
@@ -297,8 +302,10 @@ const due = (
   select l.worker_group, 'lane', l.subscription_id::text, ${sql.literal(PgRows.ms("first.due_at"))} from lanes l
   join hookline.subscriptions s on s.id = l.subscription_id and s.enabled and s.deleted_at is null
   cross join lateral (
-    select due_at from hookline.work w where w.epoch is null and w.worker_group = l.worker_group
-      and w.subscription_id = l.subscription_id order by due_at limit 1
+    select min(w.due_at) as due_at from (values (false), (true)) v(retried) cross join lateral (
+      select w.due_at from hookline.work w where w.epoch is null and w.worker_group = l.worker_group
+        and w.subscription_id = l.subscription_id and w.retried = v.retried order by w.due_at limit 1
+    ) w
   ) first
   where first.due_at <= clock_timestamp() + make_interval(secs => ${aheadMs / 1000})`
 

@@ -95,6 +95,8 @@ export interface MessageRow {
   readonly tenant_id: string
   readonly ordering_key: string | null
   readonly payload: string
+  readonly deliver_at: number | null
+  readonly expires_at: number | null
   readonly routed_at: number | null
   readonly version: number | null
   readonly matched: number | null
@@ -102,6 +104,15 @@ export interface MessageRow {
   readonly set_aside_at: number | null
   readonly error: string | null
 }
+
+/** The columns of a message's times. */
+export const timeColumns = `${ms("m.deliver_at")} as deliver_at, ${ms("m.expires_at")} as expires_at`
+
+/** Reads a message's times. */
+export const times = (row: Pick<MessageRow, "deliver_at" | "expires_at">) => ({
+  ...(row.deliver_at === null ? {} : { deliverAtMs: Math.round(row.deliver_at) }),
+  ...(row.expires_at === null ? {} : { expiresAtMs: Math.round(row.expires_at) })
+})
 
 /** Reads a message. */
 export const message = (row: MessageRow): StoredMessage => ({
@@ -111,6 +122,7 @@ export const message = (row: MessageRow): StoredMessage => ({
   tenantId: row.tenant_id,
   orderingKey: row.ordering_key ?? undefined,
   payloadJson: row.payload,
+  ...times(row),
   state: row.routed_at !== null
     ? {
       _tag: "Routed",

@@ -9,14 +9,17 @@ import * as PgRows from "./PgRows.ts"
 export const unfinished = (sql: PgClient.PgClient) =>
   sql`select w.id as key, w.id::text as id, w.message_id as message_key, w.message_id::text, w.event_id,
     w.subscription_id as subscription_key, w.subscription_id::text, w.tenant_id,
-    case when s.deleted_at is not null then 'cancelled' when w.attempts > w.retry_base then 'retrying' else 'pending' end
-      as status,
-    case when s.deleted_at is not null then 'deleted' when not s.enabled then 'held'
+    case when s.deleted_at is not null then 'cancelled'
+      when w.epoch is null and w.expires_at <= clock_timestamp() then 'failed'
+      when w.attempts > w.retry_base then 'retrying' else 'pending' end as status,
+    case when s.deleted_at is not null then 'deleted'
+      when w.epoch is null and w.expires_at <= clock_timestamp() then 'expired' when not s.enabled then 'held'
       when s.ordered and w.ordering_key is not null and w.epoch is null and ${PgOrdering.isBehind(sql)} then 'blocked'
       when w.epoch is null and c.open_until > clock_timestamp() then 'circuit-open'
       when not r.announced -> 'providers' @> to_jsonb(s.provider_id) then 'code-missing' end as reason,
     w.attempts::int as attempts,
-    case when s.deleted_at is null and w.due_at < 'infinity' then ${
+    case when s.deleted_at is null and w.due_at < 'infinity'
+      and not (w.epoch is null and coalesce(w.expires_at <= clock_timestamp(), false)) then ${
     sql.literal(PgRows.ms("greatest(w.due_at, case when w.epoch is null then c.open_until end)"))
   } end as due_at,
     null::text as external_id, w.last_error, null::float8 as completed_at

@@ -16,6 +16,7 @@ import { reading } from "./StorageSuiteReading.ts"
 import { recording } from "./StorageSuiteRecording.ts"
 import { routing } from "./StorageSuiteRouting.ts"
 import { subscribing } from "./StorageSuiteSubscribing.ts"
+import { times } from "./StorageSuiteTimes.ts"
 import { upkeep } from "./StorageSuiteUpkeep.ts"
 import { Backend, type Cases } from "./StorageSuiteWorld.ts"
 
@@ -90,6 +91,7 @@ const cases: Cases = {
   ...recording,
   ...ordering,
   ...healths,
+  ...times,
   ...subscribing,
   ...reading,
   ...upkeep

@@ -23,6 +23,10 @@ describe("the HTTP API", () => {
         const all = yield* call("GET", "/api/v1/events")
         assert.strictEqual(all.status, 200)
         assert.deepStrictEqual(items(all.json).map((item) => item["id"]), [
+          "hookline.delivery.exhausted",
+          "hookline.subscription.disabled",
+          "hookline.subscription.failing",
+          "hookline.subscription.recovered",
           "incident.broken",
           "incident.incident.created"
         ])

@@ -7,6 +7,7 @@ import type { AttemptRecord, Delivery } from "../../src/Delivery.ts"
 import type { StoredMessage } from "../../src/Storage.ts"
 import type { Subscription } from "../../src/Subscription.ts"
 import * as Checkers from "./checkers/index.ts"
+import type { Database } from "./Database.ts"
 import type { Entry } from "./History.ts"
 import { type Mutant, none } from "./Mutant.ts"
 import { Nemesis } from "./Nemesis.ts"
@@ -55,12 +56,12 @@ export const simulate = (seed: number, options: {
   workload.enableAll()
   let isQuiet = false
   const look = () => {
-    isQuiet = isAtRest(database.storage)
+    isQuiet = isAtRest(database)
     machine.after(250, look)
   }
   look()
   isQuiet = machine.run(() => isQuiet, quietMs)
-  const run = { seed, plan, entries: history.entries, isQuiet, ...rowsOf(database.storage) }
+  const run = { seed, plan, entries: history.entries, isQuiet, ...rowsOf(database) }
   return {
     run,
     hash: history.hash(),
@@ -72,18 +73,17 @@ export const simulate = (seed: number, options: {
 
 // --- internal ---
 
-type Rows = Parameters<typeof rowsOf>[0]
-
 /** Whether every message is routed and every delivery is over: nothing waits, nothing is claimed. */
-const isAtRest = (storage: Rows): boolean => {
-  const { deliveries, messages } = rowsOf(storage)
+const isAtRest = (database: Database): boolean => {
+  const { deliveries, messages } = rowsOf(database)
   return messages.every((message) => message.state._tag !== "Unrouted") &&
     deliveries.every(({ delivery }) => delivery.status !== "pending" && delivery.status !== "retrying")
 }
 
-const rowsOf = (storage: World["database"]["storage"]) => {
+/** The rows at the simulation's time. */
+const rowsOf = ({ process, storage }: Database) => {
   const page = { cursor: undefined, limit: 100_000 }
-  return Effect.runSync(Effect.orDie(Effect.gen(function*() {
+  return Effect.runSyncWith(process.context)(Effect.orDie(Effect.gen(function*() {
     const deliveries = yield* storage.listDeliveries({}, page)
     return {
       messages: (yield* storage.listMessages({}, { ...page, bytes: Number.POSITIVE_INFINITY })).items,
