@@ -123,6 +123,12 @@ export const layer = (
       yield* Effect.forkScoped(Effect.forever(sweep))
       yield* Effect.forkScoped(Effect.forever(keeping))
       // Housekeeping is one runner's in production; beside others it does no harm.
+      yield* storage.expire(50).pipe(
+        Effect.ignore,
+        Effect.andThen(Effect.sleep("1 second")),
+        Effect.forever,
+        Effect.forkScoped
+      )
       yield* storage.maintain({
         partitionsAheadDays: 1,
         heldMaxAgeMs: limits.heldMaxAgeMs,

@@ -23,6 +23,8 @@ export interface Plan {
   readonly retries: number
   /** Shares of the emits. */
   readonly keyed: number
+  /** Of those that are delivered later, and of those that expire. */
+  readonly timed: number
   readonly inTransaction: number
   readonly rolledBack: number
   readonly poison: number
@@ -95,6 +97,7 @@ const troubled = (dice: Dice): Plan => {
     changes: count(10),
     retries: count(4),
     keyed: share(0.5),
+    timed: share(0.3),
     inTransaction: share(0.5),
     rolledBack: share(0.3),
     poison: sometimes(0.2, () => 1, 0),

@@ -2,7 +2,7 @@
  * The workload: clients of the backend that emit, in transactions or not, and change subscriptions while messages flow. It
  * notes what it was told and judges nothing.
  */
-import { type Context, Effect, Exit, Option, Redacted, type Schema } from "effect"
+import { type Context, DateTime, Effect, Exit, Option, Redacted, type Schema } from "effect"
 import * as Hook from "../../src/Hook.ts"
 import type { SubscriptionId } from "../../src/Id.ts"
 import type { Storage } from "../../src/Storage.ts"
@@ -81,7 +81,13 @@ export class Workload {
     const inTransaction = dice.chance(plan.inTransaction)
     const rollsBack = inTransaction ? dice.chance(0.5) && plan.rolledBack > 0 : dice.chance(plan.rolledBack)
     const keyed = dice.chance(plan.keyed)
-    const options = keyed ? { idempotencyKey: `key-${n}` } : {}
+    const nowMs = this.#clients.process.machine.nowMs
+    const at = (ms: number) => DateTime.makeUnsafe(nowMs + ms)
+    const options = {
+      ...(keyed ? { idempotencyKey: `key-${n}` } : {}),
+      ...(dice.chance(plan.timed) ? { deliverAt: at(500 + dice.below(2000)) } : {}),
+      ...(dice.chance(plan.timed) ? { expiresAt: at(3000 + dice.below(3000)) } : {})
+    }
     const once = this.#onRunner((services) => Hook.emit(hook, { n }, options).pipe(Effect.provideContext(services)))
     const emit = inTransaction || rollsBack ? this.#transaction(once, rollsBack) : once
     const told = Effect.suspend(() => {

@@ -18,6 +18,7 @@ import { quiet } from "./quiet.ts"
 import { routing } from "./routing.ts"
 import { schedule } from "./schedule.ts"
 import { sound } from "./sound.ts"
+import { times } from "./times.ts"
 import { told } from "./told.ts"
 
 export type Checker = (run: Run, ledger: Ledger) => Iterable<string>
@@ -36,6 +37,7 @@ const checkers: Readonly<Record<string, Checker>> = {
   limits,
   circuits,
   told,
+  times,
   sound,
   quiet
 }

@@ -7,7 +7,8 @@ import { defaults } from "../../../src/Limits.ts"
 import type { Account } from "../Ledger.ts"
 import type { Checker } from "./index.ts"
 
-export const outcomes: Checker = function*({ deliveries }, ledger) {
+export const outcomes: Checker = function*({ deliveries, messages }, ledger) {
+  const expiring = new Set(messages.filter((message) => message.expiresAtMs !== undefined).map((message) => message.id))
   const deleted = new Set(ledger.saved.filter((one) => one.deleted).map((one) => one.subscription.id))
   for (const account of ledger.accounts.values()) yield* once(account)
   for (const { attempts, delivery } of deliveries) {
@@ -17,7 +18,8 @@ export const outcomes: Checker = function*({ deliveries }, ledger) {
     }
     const complaint = unfounded(delivery, attempts.at(-1)?.outcome, account, {
       isDeleted: deleted.has(delivery.subscriptionId),
-      isSkipped: ledger.skipped.has(delivery.id)
+      isSkipped: ledger.skipped.has(delivery.id),
+      isExpiring: expiring.has(delivery.messageId)
     })
     if (complaint !== undefined) yield `${delivery.id} is ${delivery.status} (${delivery.reason}), but ${complaint}`
   }
@@ -47,7 +49,11 @@ const unfounded = (
   { reason, status }: Delivery,
   last: string | undefined,
   account: Account,
-  { isDeleted, isSkipped }: { readonly isDeleted: boolean; readonly isSkipped: boolean }
+  { isDeleted, isExpiring, isSkipped }: {
+    readonly isDeleted: boolean
+    readonly isExpiring: boolean
+    readonly isSkipped: boolean
+  }
 ): string | undefined => {
   switch (status) {
     case "success":
@@ -60,6 +66,7 @@ const unfounded = (
         const claims = account.claims.at(-1)?.claimed.claims ?? 0
         return claims >= defaults.crashedClaims ? undefined : `it was claimed ${claims} times`
       }
+      if (reason === "expired") return isExpiring ? undefined : "its message does not expire"
       if (reason === "exhausted") return last === "retryable" || last === "timeout" ? undefined : `it ended as ${last}`
       return last === reason ? undefined : `its last attempt ended as ${last}`
     }

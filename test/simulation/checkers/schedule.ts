@@ -6,7 +6,7 @@ import { defaults } from "../../../src/Limits.ts"
 import type { Account } from "../Ledger.ts"
 import type { Checker } from "./index.ts"
 
-export const schedule: Checker = function*({ deliveries, subscriptions }, ledger) {
+export const schedule: Checker = function*({ deliveries, messages, subscriptions }, ledger) {
   for (const { attempts, delivery } of deliveries) {
     const numbers = attempts.map((attempt) => attempt.number)
     if (numbers.some((number, n) => number !== n + 1)) {
@@ -17,17 +17,20 @@ export const schedule: Checker = function*({ deliveries, subscriptions }, ledger
     ...ledger.saved.map(({ subscription }) => [subscription.id, subscription.retry] as const),
     ...subscriptions.map((subscription) => [subscription.id, subscription.retry] as const)
   ])
+  const expiresAtMs = new Map(messages.map((message) => [message.id, message.expiresAtMs]))
+  const expiryOf = new Map(deliveries.map(({ delivery: { id, messageId } }) => [id, expiresAtMs.get(messageId)]))
   const subscriptionOf = new Map(deliveries.map(({ delivery }) => [delivery.id, delivery.subscriptionId]))
   for (const account of ledger.accounts.values()) {
     const id = subscriptionOf.get(account.id)
     const retry = id === undefined ? undefined : retries.get(id)
-    yield* kept(account, retry?.type === "delays" ? retry.delaysMs : [])
+    const delaysMs = retry?.type === "delays" ? retry.delaysMs : []
+    yield* kept(account, delaysMs, expiryOf.get(account.id) ?? Number.POSITIVE_INFINITY)
   }
 }
 
 // --- internal ---
 
-function* kept(account: Account, delaysMs: ReadonlyArray<number>): Generator<string> {
+function* kept(account: Account, delaysMs: ReadonlyArray<number>, expiresAtMs: number): Generator<string> {
   for (const attempt of account.attempts) {
     const { at, number } = attempt
     if (attempt.claim && attempt.claim.claimed.attemptCount + 1 !== number) {
@@ -55,6 +58,9 @@ function* kept(account: Account, delaysMs: ReadonlyArray<number>): Generator<str
       continue
     }
     const dueAtMs = endedAtMs + Math.max(delayMs, Math.min(attempt.retryAfterMs ?? 0, defaults.retryAfterCapMs))
+    // Retried by hand it does not expire any more.
+    const mayExpire = dueAtMs >= expiresAtMs && transition._tag === "Final" && transition.reason === "expired"
+    if (mayExpire) continue
     if (transition._tag !== "Retry") yield `${account.id} ended before its schedule was exhausted`
     else if (transition.dueAtMs !== dueAtMs) {
       yield `${account.id} is due at ${transition.dueAtMs} after attempt ${attempt.number}, not at ${dueAtMs}`

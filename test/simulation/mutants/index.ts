@@ -17,6 +17,7 @@ import { stranded } from "./stranded.ts"
 import { tireless } from "./tireless.ts"
 import { unaware } from "./unaware.ts"
 import { unfenced } from "./unfenced.ts"
+import { unpunctual } from "./unpunctual.ts"
 import { unswept } from "./unswept.ts"
 import { unversioned } from "./unversioned.ts"
 
@@ -37,5 +38,6 @@ export const mutants: ReadonlyArray<Mutant> = [
   crowded,
   stranded,
   tireless,
-  silent
+  silent,
+  unpunctual
 ]
