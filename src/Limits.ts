@@ -65,6 +65,10 @@ export const defaults = {
   window: 4096,
   /** Payload bytes in memory on a runner, beyond one payload. */
   windowBytes: 64 * 1024 * 1024,
+  /** Share of the window that the lanes of one tenant may hold together. */
+  tenantShare: 0.9,
+  /** Tenants whose messages one routing batch takes in turn. */
+  routeTenants: 64,
   /** Share of the slots that lanes may hold together whose endpoints are slow or timed out last. */
   slowShare: 0.5,
   /** The longest an attempt may take, whatever its provider allows it. */

@@ -362,10 +362,18 @@ export interface Dispatching {
     readonly aheadMs: number
     readonly workerGroups?: ReadonlyArray<string>
   }) => Effect.Effect<ReadonlyArray<Due>, StorageUnavailable>
-  /** Reads unrouted messages of the owners' groups in `seq` order, up to a count and a size of payloads (at least one). */
+  /**
+   * Reads unrouted messages of the owners' groups in `seq` order, up to a count and a size of payloads (at least one). Those of
+   * up to `tenants` tenants are taken in turn, the first of each first; the tenants are those after `afterTenant`.
+   */
   readonly unrouted: (
     owners: ReadonlyArray<Owner>,
-    options: { readonly messages: number; readonly bytes: number }
+    options: {
+      readonly messages: number
+      readonly bytes: number
+      readonly tenants?: number
+      readonly afterTenant?: string
+    }
   ) => Effect.Effect<ReadonlyArray<Unrouted>, StorageUnavailable>
   /**
    * Writes a batch's routing: fenced, and only if the subscriptions are still of the version that was matched. Refused whole,

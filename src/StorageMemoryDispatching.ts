@@ -4,7 +4,7 @@
 import { Clock, Effect } from "effect"
 import type { DeliveryId, MessageId, SubscriptionId } from "./Id.ts"
 import type { Claimed, Claims, Dispatching, Due, Loaded, Outcome, Owner, Routed, Routing, Unrouted } from "./Storage.ts"
-import { deliveredSize, type Stored } from "./StorageMemoryInbox.ts"
+import { deliveredSize, type Inbox, type Stored } from "./StorageMemoryInbox.ts"
 import { byDue, type Lane, type Work } from "./StorageMemoryLane.ts"
 import { cancelled, type End, type Tables } from "./StorageMemoryTables.ts"
 
@@ -103,18 +103,41 @@ const due = (tables: Tables, { aheadMs, workerGroups }: Options<"due">, nowMs: n
 const unrouted = (
   tables: Tables,
   owners: ReadonlyArray<Owner>,
-  limits: { readonly messages: number; readonly bytes: number }
+  { afterTenant = "", bytes, messages, tenants = 1000 }: Parameters<Dispatching["unrouted"]>[1]
 ): ReadonlyArray<Unrouted> => {
   const waiting = tables.fenced(owners)
-    .flatMap(({ workerGroup }) =>
-      (tables.inboxes.get(workerGroup)?.first(limits.messages) ?? []).map((stored) => ({ stored, workerGroup }))
-    )
-    .sort((a, b) => a.stored.seq - b.stored.seq)
-    .slice(0, limits.messages)
-  let bytes = 0
-  const over = waiting.findIndex(({ stored }, i) => (bytes += stored.size) > limits.bytes && i > 0)
+    .flatMap(({ workerGroup }) => {
+      const inbox = tables.inboxes.get(workerGroup)
+      return inbox ? firstOfEach(inbox, { afterTenant, messages, tenants }).map((one) => ({ ...one, workerGroup })) : []
+    })
+    .sort((a, b) => a.turn - b.turn || a.stored.seq - b.stored.seq)
+    .slice(0, messages)
+  let sum = 0
+  const over = waiting.findIndex(({ stored }, i) => (sum += stored.size) > bytes && i > 0)
   return waiting.slice(0, over < 0 ? waiting.length : over)
+    .sort((a, b) => a.stored.seq - b.stored.seq)
     .map(({ stored, workerGroup }) => ({ ...stored.message, seq: stored.seq, workerGroup }))
+}
+
+/** The first messages of each of some tenants, with their place among those. */
+const firstOfEach = (
+  inbox: Inbox,
+  { afterTenant, messages, tenants }: {
+    readonly afterTenant: string
+    readonly messages: number
+    readonly tenants: number
+  }
+): ReadonlyArray<{ readonly stored: Stored; readonly turn: number }> => {
+  const byTenant = new Map<string, Array<Stored>>()
+  for (const stored of inbox.first(Number.POSITIVE_INFINITY)) {
+    const { tenantId } = stored.message
+    if (tenantId <= afterTenant) continue
+    const found = byTenant.get(tenantId) ?? []
+    byTenant.set(tenantId, found)
+    if (found.length < messages) found.push(stored)
+  }
+  return [...byTenant].sort(([a], [b]) => a < b ? -1 : 1).slice(0, tenants)
+    .flatMap(([, found]) => found.map((stored, turn) => ({ stored, turn })))
 }
 
 const route = (tables: Tables, routing: Routing, nowMs: number): Routed => {

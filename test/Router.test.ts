@@ -59,6 +59,7 @@ describe("routing", () => {
           return []
         },
         isFailing: () => false,
+        tenantOf: () => "",
         get: () => undefined,
         providers: [],
         hasProvider: () => true,

@@ -8,6 +8,7 @@ import type { DeliveryId } from "../Id.ts"
 import * as Monotonic from "../Monotonic.ts"
 import { type Claimed, type Claims, type Health, type LaneRoom, Storage } from "../Storage.ts"
 import * as Lane from "./Lane.ts"
+import * as Shares from "./Shares.ts"
 import * as State from "./State.ts"
 import type { Subscribed } from "./Subscribed.ts"
 
@@ -61,6 +62,30 @@ export const make = Effect.fnUntraced(function*(
     }
   })
 
+  /** What of the window is left to each tenant, while others wait as well. */
+  const shares = (now: number) => {
+    const held = new Map<string, number>()
+    const wanted = new Map<string, number>()
+    for (const lane of state.lanes.values()) {
+      const tenant = subscribed.tenantOf(lane.subscriptionId)
+      const isWaiting = [...lane.backlog.values()].some((dueAtMs) => dueAtMs <= now)
+      held.set(tenant, (held.get(tenant) ?? 0) + lane.held)
+      wanted.set(tenant, (wanted.get(tenant) ?? 0) + (isWaiting ? limits.laneWindow : lane.held))
+    }
+    const limitOf = Shares.divide(limits.window, wanted)
+    return {
+      take: (lane: Lane.Lane, most: number): number => {
+        const tenant = subscribed.tenantOf(lane.subscriptionId)
+        const before = held.get(tenant) ?? 0
+        // Some room is kept for a tenant that has nothing yet.
+        const own = Math.min(limitOf(tenant), Math.ceil(limits.window * limits.tenantShare))
+        const free = Math.max(0, Math.min(most, own - before))
+        held.set(tenant, before + free)
+        return free
+      }
+    }
+  }
+
   const lanes = (
     now: number,
     monotonic: number
@@ -70,7 +95,10 @@ export const make = Effect.fnUntraced(function*(
       ? 0
       : Math.max(0, Math.min(limits.claimDeliveries, limits.window - state.deliveries.size))
     let slowRoom = State.slowRoom(state, monotonic)
-    for (const lane of state.lanes.values()) {
+    const share = shares(now)
+    for (
+      const lane of Shares.inTurn(state.lanes.values(), ({ subscriptionId }) => subscribed.tenantOf(subscriptionId))
+    ) {
       if (asked.length >= Math.min(limits.claimLanes, limit)) break
       if (lane.backlog.size === 0) continue
       const subscription = subscribed.get(lane.subscriptionId)
@@ -85,7 +113,8 @@ export const make = Effect.fnUntraced(function*(
         }
         const own = Math.floor(Math.min(free, Lane.ownRoom(lane, group, subscription, now, limits)))
         if (dueAtMs <= now && own > 0) {
-          free = own
+          free = share.take(lane, own)
+          if (free <= 0) break
           asked.push({ workerGroup: group.workerGroup, subscriptionId: lane.subscriptionId, free })
           if (Lane.isSlow(lane, monotonic, limits)) slowRoom -= free
           // What is added from here on came after the statement's snapshot, and stays.

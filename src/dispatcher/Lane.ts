@@ -58,9 +58,9 @@ export const isSlow = (self: Lane, monotonicMs: number, limits: Limits): boolean
   return false
 }
 
-/** How many attempts a lane may have in flight: an equal share of the slots among the lanes that have work. */
-export const slots = (activeLanes: number, limits: Limits): number =>
-  Math.max(1, Math.min(limits.laneSlots, Math.floor(limits.slots / Math.max(1, activeLanes))))
+/** How many attempts a lane may have in flight: an equal share of its tenant's slots among its lanes that have work. */
+export const slots = (tenantSlots: number, activeLanes: number, limits: Limits): number =>
+  Math.max(1, Math.min(limits.laneSlots, Math.floor(tenantSlots / Math.max(1, activeLanes))))
 
 /** How many attempts a lane's circuit lets be under way: none while it is open, a probe until it is closed. */
 export const circuitSlots = (self: Lane, nowMs: number): number => {

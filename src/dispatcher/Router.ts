@@ -36,6 +36,8 @@ export const make = Effect.fnUntraced(function*(
   const registry = yield* Registry
   const { limits } = state
 
+  let afterTenant: string | undefined
+
   const transform = Effect.fnUntraced(function*(message: Unrouted) {
     const group = state.groups.get(message.workerGroup)
     if (!group) return undefined
@@ -155,18 +157,28 @@ export const make = Effect.fnUntraced(function*(
     }
     return yield* Effect.gen(function*() {
       if (subscribed.version() < 0) yield* subscribed.reload
+      const from = afterTenant
       const read = yield* storage.unrouted(groups.map((group) => group.owner), {
         messages: limits.routeMessages,
-        bytes: limits.routeBytes
+        bytes: limits.routeBytes,
+        tenants: limits.routeTenants,
+        ...(from === undefined ? {} : { afterTenant: from })
       })
-      if (read.length === 0) return false
+      const tenants = [...new Set(read.map(({ tenantId }) => tenantId))].sort()
+      // Those that come after as many as one batch takes have their turn next, and then the first again.
+      afterTenant = tenants.length >= limits.routeTenants ? tenants.at(-1) : undefined
+      if (read.length === 0) {
+        if (from !== undefined) again()
+        return from !== undefined
+      }
       const batch = (yield* Effect.forEach(read, transform)).filter((item) => item !== undefined)
       const monotonic = yield* Monotonic.nowMs
       for (const item of batch) item.group.activeAtMs = monotonic
       const written = batch.length === 0 ? 0 : yield* write(batch)
       // Less than asked for is everything there was, unless the batch ended by its size.
       const size = read.reduce((sum, message) => sum + message.payloadJson.length, 0)
-      const more = read.length >= limits.routeMessages || size >= limits.routeBytes / 2 || written < batch.length
+      const more = from !== undefined || afterTenant !== undefined || read.length >= limits.routeMessages ||
+        size >= limits.routeBytes / 2 || written < batch.length
       if (more) again()
       return more
     }).pipe(Effect.onError(() => Effect.sync(again)))

@@ -16,6 +16,7 @@ import * as RetrySchedule from "../RetrySchedule.ts"
 import { type Outcome, Storage } from "../Storage.ts"
 import { isInternal, type Subscription } from "../Subscription.ts"
 import * as Lane from "./Lane.ts"
+import * as Shares from "./Shares.ts"
 import * as State from "./State.ts"
 import type { Subscribed } from "./Subscribed.ts"
 
@@ -294,18 +295,26 @@ export const make = Effect.fnUntraced(function*(
     if (behind()) yield* subscribed.reload
     nextMs = Number.POSITIVE_INFINITY
     const monotonic = yield* Monotonic.nowMs
-    const waiting = [...state.lanes.values()].filter((lane) => lane.waiting.length > 0)
-    let active = 0
+    const tenantOf = ({ subscriptionId }: Lane.Lane) => subscribed.tenantOf(subscriptionId)
+    const waiting = Shares.inTurn([...state.lanes.values()].filter((lane) => lane.waiting.length > 0), tenantOf)
+    const wanted = new Map<string, number>()
+    const inFlight = new Map<string, number>()
+    const active = new Map<string, number>()
     let slowInFlight = 0
     for (const lane of state.lanes.values()) {
-      if (lane.waiting.length > 0 || lane.inFlight.size > 0) active++
+      if (lane.waiting.length > 0 || lane.inFlight.size > 0) {
+        const tenant = tenantOf(lane)
+        active.set(tenant, (active.get(tenant) ?? 0) + 1)
+        wanted.set(tenant, (wanted.get(tenant) ?? 0) + lane.waiting.length + lane.inFlight.size)
+        inFlight.set(tenant, (inFlight.get(tenant) ?? 0) + lane.inFlight.size)
+      }
       if (Lane.isSlow(lane, monotonic, limits)) slowInFlight += lane.inFlight.size
       for (const [id, startedAt] of lane.inFlight) {
         if (monotonic - startedAt <= limits.attemptTimeoutMs) break
         end(id, tookTooLong(limits.attemptTimeoutMs))
       }
     }
-    const laneSlots = Lane.slots(active, limits)
+    const slotsOf = Shares.divide(limits.slots, wanted)
     const slowSlots = Math.floor(limits.slots * limits.slowShare)
     const slow = waiting.filter((lane) => Lane.isSlow(lane, monotonic, limits))
     let slowRoom = slow.length === 0 ? 0 : State.slowRoom(state, monotonic)
@@ -322,9 +331,15 @@ export const make = Effect.fnUntraced(function*(
       for (const lane of turn) {
         if ((yield* Monotonic.nowMs) >= state.leaseEndMs) return nextMs
         // A lane with nothing under way gets a first slot even where hanging ones took all before they were known as such.
-        if (state.inFlight >= limits.slots + (lane.inFlight.size === 0 ? limits.firstSlots : 0)) continue
+        const first = lane.inFlight.size === 0 ? limits.firstSlots : 0
+        if (state.inFlight >= limits.slots + first) continue
+        const tenant = tenantOf(lane)
+        const ofTenant = inFlight.get(tenant) ?? 0
+        if (ofTenant >= slotsOf(tenant) + first) continue
+        const laneSlots = Lane.slots(slotsOf(tenant), active.get(tenant) ?? 0, limits)
         const begun = yield* begin(lane, laneSlots, slowSlots - slowInFlight, monotonic)
         if (begun === 2) slowInFlight++
+        if (begun > 0) inFlight.set(tenant, ofTenant + 1)
         if (begun > 0 && lane.waiting.length > 0) next.push(lane)
       }
       turn = next

@@ -27,6 +27,8 @@ export interface Subscribed {
   readonly matching: (event: { readonly eventId: string; readonly tenantId: string }) => ReadonlyArray<Matching>
   /** Whether the last attempt of a subscription was not accepted, when it was read. */
   readonly isFailing: (id: SubscriptionId) => boolean
+  /** Whose a subscription is. */
+  readonly tenantOf: (id: SubscriptionId) => string
   readonly get: (id: SubscriptionId) => Subscription | undefined
   /** The ids of the providers whose code this runner has. */
   readonly providers: ReadonlyArray<string>
@@ -74,6 +76,7 @@ export const make = Effect.gen(function*() {
       return found
     },
     isFailing: (id) => failing.has(id),
+    tenantOf: (id) => byId.get(id)?.tenantId ?? "",
     get: (id) => byId.get(id),
     providers: [...providers.keys()],
     hasProvider: (subscription) => providers.has(subscription.providerId),

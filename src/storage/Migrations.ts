@@ -275,6 +275,11 @@ drop index hookline.work_waiting;
 create index work_waiting on hookline.work (worker_group, subscription_id, retried, due_at, seq) where epoch is null;
 `
 
+const tenants = `
+drop index hookline.inbox_waiting;
+create index inbox_waiting on hookline.inbox (worker_group, tenant_id, seq) where set_aside_at is null;
+`
+
 /** Splits at the semicolons that end a line outside a function's body. */
 const statements = (text: string): ReadonlyArray<string> =>
   text.split(/;\n(?=\n|create|alter|drop|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")
@@ -298,5 +303,6 @@ export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
   "0003_broadcast": run(broadcast),
   "0004_ordering": run(ordering),
   "0005_circuits": run(circuits),
-  "0006_times": run(times)
+  "0006_times": run(times),
+  "0007_tenants": run(tenants)
 }

@@ -44,27 +44,40 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
 
   due: (options) => engine(Effect.map(due(sql, options), gather)),
 
-  unrouted: (owners, { bytes, messages }) =>
+  unrouted: (owners, { afterTenant = "", bytes, messages, tenants = 1000 }) =>
     engine(Effect.map(
-      sql<PgRows.MessageRow & { readonly worker_group: string }>`
-        select m.id::text, i.seq::float8 as seq, i.worker_group, m.event_id, m.tenant_id, m.ordering_key, m.payload,
-          ${sql.literal(PgRows.timeColumns)} from (
-          select b.*, sum(b.size) over (order by b.seq) - b.size as before from (
-            select i.seq, i.message_id, i.worker_group, i.size
-            from unnest(
-              ${array(owners.map((owner) => owner.workerGroup))}::text[],
-              ${array(owners.map((owner) => owner.partition))}::int[],
-              ${array(owners.map((owner) => owner.epoch))}::float8[]
-            ) as f(worker_group, partition, epoch)
-            join hookline.owners o
-              on o.worker_group = f.worker_group and o.partition = f.partition and o.epoch = f.epoch::bigint
-            cross join lateral (
-              select seq, message_id, worker_group, size from hookline.inbox i
-              where i.worker_group = f.worker_group and i.set_aside_at is null order by i.seq limit ${messages}::int
-            ) i
+      sql<PgRows.MessageRow & { readonly worker_group: string }>`with recursive owned as materialized (
+          select f.worker_group from unnest(
+            ${array(owners.map((owner) => owner.workerGroup))}::text[],
+            ${array(owners.map((owner) => owner.partition))}::int[],
+            ${array(owners.map((owner) => owner.epoch))}::float8[]
+          ) as f(worker_group, partition, epoch)
+          join hookline.owners o
+            on o.worker_group = f.worker_group and o.partition = f.partition and o.epoch = f.epoch::bigint
+        ), waiting(worker_group, tenant_id, n) as (
+          select f.worker_group, t.tenant_id, 1 from owned f cross join lateral (
+            select i.tenant_id from hookline.inbox i where i.worker_group = f.worker_group and i.set_aside_at is null
+              and i.tenant_id > ${afterTenant} order by i.tenant_id limit 1
+          ) t
+          union all
+          select w.worker_group, t.tenant_id, w.n + 1 from waiting w cross join lateral (
+            select i.tenant_id from hookline.inbox i where i.worker_group = w.worker_group and i.set_aside_at is null
+              and i.tenant_id > w.tenant_id order by i.tenant_id limit 1
+          ) t where w.n < ${tenants}::int
+        ), found as (
+          select i.*, row_number() over (partition by w.worker_group, w.tenant_id order by i.seq) as turn
+          from waiting w cross join lateral (
+            select i.seq, i.message_id, i.worker_group, i.size from hookline.inbox i
+            where i.worker_group = w.worker_group and i.tenant_id = w.tenant_id and i.set_aside_at is null
             order by i.seq limit ${messages}::int
-          ) b
-        ) i join hookline.messages m on m.id = i.message_id
+          ) i
+          order by turn, i.seq limit ${messages}::int
+        ), sized as (
+          select f.*, sum(f.size) over (order by f.turn, f.seq) - f.size as before from found f
+        )
+        select m.id::text, i.seq::float8 as seq, i.worker_group, m.event_id, m.tenant_id, m.ordering_key, m.payload,
+          ${sql.literal(PgRows.timeColumns)}
+        from sized i join hookline.messages m on m.id = i.message_id
         where i.before = 0 or i.before + i.size <= ${bytes}::float8
         order by i.seq`,
       (rows) =>

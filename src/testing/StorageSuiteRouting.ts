@@ -11,6 +11,23 @@ const all = { messages: 100, bytes: 1_000_000 }
 
 /** @category constants @since 0.1.0 */
 export const routing: Cases = {
+  "unrouted messages of several tenants are taken in turn, each tenant's in their order": Effect.gen(function*() {
+    const { append, own, storage, tenantId } = yield* make
+    const many = yield* append(5)
+    const others = yield* append(2, { tenantId: `${tenantId}-b` })
+    const [last] = yield* append(1, { tenantId: `${tenantId}-c` })
+    const { owner } = yield* own()
+    const read = (options: { readonly messages: number; readonly tenants?: number; readonly afterTenant?: string }) =>
+      Effect.map(
+        storage.unrouted([owner], { bytes: 1e6, ...options }),
+        (found) => found.map(({ id }) => id)
+      )
+    const ids = (messages: ReadonlyArray<{ readonly id: string } | undefined>) => messages.map((one) => one?.id)
+    assert.deepStrictEqual(yield* read({ messages: 5 }), ids([...many.slice(0, 2), ...others, last]))
+    assert.deepStrictEqual(yield* read({ messages: 3, tenants: 2 }), ids([...many.slice(0, 2), others[0]]))
+    assert.deepStrictEqual(yield* read({ messages: 9, afterTenant: tenantId }), ids([...others, last]))
+    assert.deepStrictEqual(yield* read({ messages: 9, afterTenant: `${tenantId}-c` }), [])
+  }),
   "unrouted messages are read up to a count and a size of payloads, at least one": Effect.gen(function*() {
     const { append, own, storage } = yield* make
     // 12 bytes each, though 7 characters.

@@ -1,0 +1,32 @@
+/**
+ * Shares: how a runner's memory and slots are divided among tenants that want them. Each may have an equal part, and what
+ * others do not use of theirs.
+ */
+import type { Lane } from "./Lane.ts"
+
+/**
+ * How much each tenant may have of `total`: what the others leave of it, who are left an equal part as far as they want it.
+ */
+export const divide = <Tenant>(
+  total: number,
+  wanted: ReadonlyMap<Tenant, number>
+): (tenant: Tenant) => number => {
+  const part = Math.floor(total / Math.max(1, wanted.size))
+  let claimed = 0
+  for (const count of wanted.values()) claimed += Math.min(part, count)
+  return (tenant) => Math.max(part, total - claimed + Math.min(part, wanted.get(tenant) ?? 0))
+}
+
+/** Lanes of different tenants in turn, those of one tenant in their order. */
+export const inTurn = (lanes: Iterable<Lane>, tenantOf: (lane: Lane) => string): ReadonlyArray<Lane> => {
+  const byTenant = Map.groupBy(lanes, tenantOf)
+  const found: Array<Lane> = []
+  const queues = [...byTenant.values()]
+  for (let n = 0; queues.some((queue) => queue.length > n); n++) {
+    for (const queue of queues) {
+      const lane = queue[n]
+      if (lane) found.push(lane)
+    }
+  }
+  return found
+}
