@@ -17,6 +17,7 @@ import * as Subscribed from "./dispatcher/Subscribed.ts"
 import * as Id from "./Id.ts"
 import type { RunnerId, SubscriptionId } from "./Id.ts"
 import type { Live } from "./Live.ts"
+import { baseGroup, workerGroup } from "./Message.ts"
 import * as Monotonic from "./Monotonic.ts"
 import { Registry } from "./Registry.ts"
 import { type Due, type Owner, Storage } from "./Storage.ts"
@@ -63,7 +64,9 @@ const make = Effect.gen(function*() {
   const { limits } = state
   const subscribed = yield* Subscribed.make
   const runnerId = yield* Id.runnerId
-  const hooks = new Set((yield* registry.hooks).map((hook) => `integration.${hook.eventId}`))
+  const hooks = new Set((yield* registry.hooks).map((hook) => workerGroup(hook.eventId)))
+  /** Whether this runner has the hook whose messages a group owns. */
+  const isOurs = (group: string) => hooks.has(baseGroup(group))
   const released: Array<Lane.Ready> = []
 
   const drop = (id: SubscriptionId, version: number) =>
@@ -335,7 +338,7 @@ const make = Effect.gen(function*() {
     for (const { lanes, unrouted, workerGroup } of found) {
       const group = state.groups.get(workerGroup)
       if (!group || group.phase !== "open") continue
-      if (unrouted && hooks.has(workerGroup)) {
+      if (unrouted && isOurs(workerGroup)) {
         group.unrouted = true
         state.route.openUnsafe()
       }
@@ -431,7 +434,7 @@ const make = Effect.gen(function*() {
             subscriptionId: ofGroup(workerGroup),
             filledAtMs: undefined,
             phase: "open",
-            unrouted: hooks.has(workerGroup),
+            unrouted: isOurs(workerGroup),
             held: 0,
             takenAtMs: now,
             activeAtMs: now
@@ -459,7 +462,7 @@ const make = Effect.gen(function*() {
       const group = state.groups.get(workerGroup)
       if (!group || group.phase !== "open") return false
       if (group.subscriptionId !== undefined) State.backlog(state, group, group.subscriptionId, 0)
-      if (hooks.has(workerGroup)) {
+      if (isOurs(workerGroup)) {
         group.unrouted = true
         state.route.openUnsafe()
       }

@@ -2,7 +2,7 @@
  * Emission: a payload is encoded once, appended, and after the commit offered to local listeners and told to the dispatcher.
  * Emits inside the caller's transaction join it; concurrent ones outside share commits (group commit).
  */
-import { Cause, DateTime, Deferred, Effect, Layer, Metric, PubSub, Queue, Schema, Stream } from "effect"
+import { Cause, DateTime, Deferred, Effect, Exit, Layer, Metric, PubSub, Queue, Schema, Stream } from "effect"
 import { createHash } from "node:crypto"
 import * as Core from "./Core.ts"
 import { Dispatchers } from "./Dispatchers.ts"
@@ -92,7 +92,8 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
         ...(deliverAt === undefined ? {} : { deliverAtMs: DateTime.toEpochMillis(deliverAt) }),
         ...(expiresAt === undefined ? {} : { expiresAtMs: DateTime.toEpochMillis(expiresAt) })
       }
-      const published = Effect.andThen(channels.publish(eventId, hook, payload), dispatchers.wake(workerGroup(eventId)))
+      const published = (group: string) =>
+        Effect.andThen(channels.publish(eventId, hook, payload), dispatchers.wake(group))
       if (options.idempotencyKey !== undefined) {
         const answer = yield* storage.appendOnce(message, {
           key: options.idempotencyKey,
@@ -109,10 +110,10 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
           })
         }
         if (answer._tag === "Repeated") return answer.messageId
-        yield* storage.afterCommit(published)
+        yield* storage.afterCommit(published(answer.workerGroup))
       } else if (yield* storage.inTransaction) {
-        yield* Effect.mapError(storage.append([message]), emitError(eventId))
-        yield* storage.afterCommit(published)
+        const [group] = yield* Effect.mapError(storage.append([message]), emitError(eventId))
+        yield* storage.afterCommit(published(group ?? workerGroup(eventId)))
       } else {
         yield* Effect.mapError(commit(message, published), emitError(eventId))
       }
@@ -273,7 +274,7 @@ const makeChannels = Effect.gen(function*() {
 
 interface Pending {
   readonly message: Message
-  readonly published: Effect.Effect<void>
+  readonly published: (workerGroup: string) => Effect.Effect<void>
   readonly done: Deferred.Deferred<void, AppendError>
   taken: boolean
   abandoned: boolean
@@ -287,11 +288,16 @@ const makeGroupCommit = Effect.fnUntraced(function*(storage: Storage["Service"])
   const limits = yield* Limits
   const queue = yield* Queue.bounded<Pending>(limits.groupCommitMessages)
 
-  const settle = (pending: Pending, append: Effect.Effect<void, AppendError>) =>
+  /** Ends an emit; `append` tells the worker groups of a batch, in which it is the n-th. */
+  const settle = (pending: Pending, append: Effect.Effect<ReadonlyArray<string>, AppendError>, n: number) =>
     Effect.exit(append).pipe(
       // What a listener's hook does must not end the loop.
-      Effect.tap((exit) => exit._tag === "Success" ? Effect.catchCause(pending.published, logged) : Effect.void),
-      Effect.flatMap((exit) => Deferred.done(pending.done, exit))
+      Effect.tap((exit) =>
+        exit._tag === "Success"
+          ? Effect.catchCause(pending.published(exit.value[n] ?? workerGroup(pending.message.eventId)), logged)
+          : Effect.void
+      ),
+      Effect.flatMap((exit) => Deferred.done(pending.done, Exit.asVoid(exit)))
     )
 
   const commitBatch = Effect.fnUntraced(function*(batch: ReadonlyArray<Pending>) {
@@ -300,7 +306,10 @@ const makeGroupCommit = Effect.fnUntraced(function*(storage: Storage["Service"])
       exit.cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error._tag === "RowRefused")
     yield* Effect.forEach(
       batch,
-      (pending) => settle(pending, refused && batch.length > 1 ? storage.append([pending.message]) : exit),
+      (pending, n) =>
+        refused && batch.length > 1
+          ? settle(pending, storage.append([pending.message]), 0)
+          : settle(pending, exit, n),
       { discard: true }
     )
   })
@@ -315,7 +324,7 @@ const makeGroupCommit = Effect.fnUntraced(function*(storage: Storage["Service"])
     Effect.forkScoped
   )
 
-  return Effect.fnUntraced(function*(message: Message, published: Effect.Effect<void>) {
+  return Effect.fnUntraced(function*(message: Message, published: Pending["published"]) {
     const pending: Pending = {
       message,
       published,

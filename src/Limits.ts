@@ -79,6 +79,8 @@ export const defaults = {
   suspectClaims: 2,
   /** Claims of one delivery without an outcome after which it fails with reason `crashed-owner`. */
   crashedClaims: 3,
+  /** Dispatcher partitions of one event, at most. */
+  partitions: 64,
   /** Worker groups one runner holds at once. */
   residentGroups: 100_000,
   /** How long a group stays with nothing due before its dispatcher passivates. */

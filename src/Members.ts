@@ -8,6 +8,7 @@ import { Dispatcher } from "./Dispatcher.ts"
 import type { RunnerId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
 import type { Announcement, Member } from "./Member.ts"
+import { eventOfGroup } from "./Message.ts"
 import * as Monotonic from "./Monotonic.ts"
 import { Registry } from "./Registry.ts"
 import { Storage } from "./Storage.ts"
@@ -125,7 +126,7 @@ export const layer: Layer.Layer<Members, never, Dispatcher | Pulse | Registry | 
           codeMissing: [
             ...needed.map(({ providerId }) => providerId).flatMap(lacking("provider", "providers")),
             ...due.filter(({ unrouted }) => unrouted)
-              .map(({ workerGroup }) => workerGroup.slice("integration.".length))
+              .flatMap(({ workerGroup }) => eventOfGroup(workerGroup) ?? [])
               .flatMap(lacking("event", "events"))
           ],
           nowMs: at

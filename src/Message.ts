@@ -77,6 +77,37 @@ export const timestampMs = (self: { readonly id: MessageId }): number => timeOf(
  */
 export const workerGroup = (eventId: string): string => `integration.${eventId}`
 
+/**
+ * The worker group that owns a message of an event whose messages are shared out to some dispatcher partitions. Its name
+ * tells the partition and their number: a message stays where it was put when that number changes.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const partitionGroup = (message: Parameters<typeof slotOf>[0] & { readonly eventId: string }, count: number) =>
+  count <= 1
+    ? workerGroup(message.eventId)
+    : `${workerGroup(message.eventId)}#${Math.floor((slotOf(message) * count) / slots)}.${count}`
+
+/**
+ * The worker group of an event, of one of its dispatcher partitions or of the event itself.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const baseGroup = (group: string): string => group.split("#", 1)[0] ?? group
+
+/**
+ * The event whose messages a worker group owns; none where it is another kind of group.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const eventOfGroup = (group: string): string | undefined =>
+  group.startsWith(eventGroups) ? baseGroup(group).slice(eventGroups.length) : undefined
+
+const eventGroups = "integration."
+
 /** Dispatcher partitions are ranges of slots. */
 const slots = 1024
 

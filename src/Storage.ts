@@ -30,7 +30,8 @@ export type AppendError = StorageUnavailable | RowRefused | OutcomeUnknown
  * @since 0.1.0
  */
 export type AppendOnce =
-  | { readonly _tag: "Appended" }
+  /** With the worker group that is to route it. */
+  | { readonly _tag: "Appended"; readonly workerGroup: string }
   | { readonly _tag: "Repeated"; readonly messageId: MessageId }
   | { readonly _tag: "Conflict"; readonly messageId: MessageId }
 
@@ -307,8 +308,11 @@ export interface Appending {
   readonly now: Effect.Effect<number>
   /** Whether the calling fiber is inside a transaction of the caller's client. */
   readonly inTransaction: Effect.Effect<boolean>
-  /** Stores messages, all or none, inside the caller's transaction where there is one. */
-  readonly append: (messages: ReadonlyArray<Message>) => Effect.Effect<void, AppendError>
+  /**
+   * Stores messages, all or none, inside the caller's transaction where there is one; tells for each the worker group that is
+   * to route it.
+   */
+  readonly append: (messages: ReadonlyArray<Message>) => Effect.Effect<ReadonlyArray<string>, AppendError>
   /** Stores a message unless its key was used within `ttlMs`; `contentHash` tells a repetition from a conflict. */
   readonly appendOnce: (
     message: Message,
@@ -494,6 +498,10 @@ export interface Administration {
     id: SubscriptionId,
     page: Page & { readonly counted: number }
   ) => Effect.Effect<ReadonlyArray<BlockedKey>, StorageUnavailable>
+  /** The events whose messages are shared out to several dispatcher partitions, and to how many. */
+  readonly partitions: Effect.Effect<ReadonlyMap<string, number>, StorageUnavailable>
+  /** Shares the messages of an event out that are stored from now on; those stored before stay where they are. */
+  readonly setPartitions: (eventId: string, count: number) => Effect.Effect<void, StorageUnavailable>
   /** Ends deliveries that wait and whose message has expired as `failed`; returns whether there may be more. */
   readonly expire: (rows: number) => Effect.Effect<boolean, StorageUnavailable>
   /**

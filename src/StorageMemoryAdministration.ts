@@ -4,6 +4,7 @@
 import { Clock, Effect, Option } from "effect"
 import type { Delivery } from "./Delivery.ts"
 import { type DeliveryId, timeOf } from "./Id.ts"
+import { workerGroup } from "./Message.ts"
 import type { Administration, DeliveryFilter, Owner, Page, RetryAnswer, SkipAnswer } from "./Storage.ts"
 import { isExpired, type Work } from "./StorageMemoryLane.ts"
 import { cancelled, type Tables } from "./StorageMemoryTables.ts"
@@ -160,6 +161,8 @@ const reading = (tables: Tables): Omit<Administration, OfSubscriptions> => ({
             : []
         }).slice(0, limit)
     ),
+  partitions: Effect.sync(() => new Map([...tables.partitions].filter(([, count]) => count > 1))),
+  setPartitions: (eventId, count) => Effect.sync(() => void tables.partitions.set(eventId, count)),
   expire: (rows) =>
     Effect.map(Clock.currentTimeMillis, (nowMs) => {
       const expired = [...tables.work.values()].flatMap((work) => {
@@ -211,7 +214,8 @@ const retryDelivery = (tables: Tables, id: DeliveryId, nowMs: number): RetryAnsw
   tables.add({
     ...work,
     retryBase: work.attempts,
-    workerGroup: tables.homeOf(work),
+    // As in a database, where nobody remembers the partition.
+    workerGroup: tables.homeOf({ ...work, workerGroup: workerGroup(work.message.message.eventId) }),
     claims: 0,
     epoch: undefined,
     dueAtMs: nowMs,

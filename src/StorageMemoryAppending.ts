@@ -45,7 +45,7 @@ const add = (
   tables: Tables,
   messages: ReadonlyArray<Message>,
   transaction: Transaction.Transaction | undefined
-): Effect.Effect<void, RowRefused> => {
+): Effect.Effect<ReadonlyArray<string>, RowRefused> => {
   const ids = new Set(messages.map((message) => message.id))
   if (ids.size < messages.length || messages.some(({ id }) => tables.messages.has(id) || tables.pending.has(id))) {
     return Effect.fail(new RowRefused({ message: "A message with this id is stored already." }))
@@ -57,7 +57,7 @@ const add = (
   } else {
     for (const one of stored) tables.insert(one)
   }
-  return Effect.void
+  return Effect.succeed(stored.map((one) => one.workerGroup))
 }
 
 const appendOnce = Effect.fnUntraced(function*(
@@ -81,9 +81,9 @@ const appendOnce = Effect.fnUntraced(function*(
         ? { _tag: "Repeated", messageId } satisfies AppendOnce
         : { _tag: "Conflict", messageId } satisfies AppendOnce
     }
-    yield* add(tables, [message], transaction)
+    const [workerGroup = ""] = yield* add(tables, [message], transaction)
     tables.keys.set(id, { messageId: message.id, contentHash, expiresAtMs: nowMs + ttlMs, pending: transaction })
     transaction?.keys.push(id)
-    return { _tag: "Appended" } satisfies AppendOnce
+    return { _tag: "Appended", workerGroup } satisfies AppendOnce
   }
 })

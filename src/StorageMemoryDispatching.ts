@@ -3,6 +3,7 @@
  */
 import { Clock, Effect } from "effect"
 import type { DeliveryId, MessageId, SubscriptionId } from "./Id.ts"
+import { baseGroup } from "./Message.ts"
 import type { Claimed, Claims, Dispatching, Due, Loaded, Outcome, Owner, Routed, Routing, Unrouted } from "./Storage.ts"
 import { deliveredSize, type Inbox, type Stored } from "./StorageMemoryInbox.ts"
 import { byDue, type Lane, type Work } from "./StorageMemoryLane.ts"
@@ -153,7 +154,7 @@ const route = (tables: Tables, routing: Routing, nowMs: number): Routed => {
       ? { _tag: "Routed", atMs: nowMs, version: routing.version, matched, filtered }
       : { _tag: "SetAside", atMs: nowMs, error }
     routed.set(messageId, { ...message, stored })
-    const listened = tables.listened.get(owner.workerGroup)
+    const listened = tables.listened.get(baseGroup(owner.workerGroup))
     if (listened && error === undefined) listened.messages.push({ position: ++listened.position, stored, atMs: nowMs })
   }
   for (const { claimed, id, messageId, subscriptionId, workerGroup } of routing.deliveries) {

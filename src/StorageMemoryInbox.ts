@@ -13,6 +13,8 @@ import type { Message, MessageState } from "./Message.ts"
 export interface Stored {
   readonly message: Message
   readonly seq: number
+  /** The group that is to route it. */
+  readonly workerGroup: string
   /** Bytes of the payload. */
   readonly size: number
   state: MessageState

@@ -5,7 +5,7 @@
 import type { AttemptRecord, Delivery, DeliveryReason, DeliveryStatus } from "./Delivery.ts"
 import { type DeliveryId, type MessageId, type RunnerId, type SubscriptionId, timeOf } from "./Id.ts"
 import type { Announcement } from "./Member.ts"
-import { type Message, workerGroup } from "./Message.ts"
+import { type Message, partitionGroup, workerGroup } from "./Message.ts"
 import { costMs } from "./RateLimit.ts"
 import type { Claimed, Owner, StoredMessage } from "./Storage.ts"
 import { Healths } from "./StorageMemoryHealth.ts"
@@ -13,7 +13,7 @@ import { deliveredSize, Inbox, type Stored } from "./StorageMemoryInbox.ts"
 import { isExpired, isRetried, Lane, type Work } from "./StorageMemoryLane.ts"
 import { Order } from "./StorageMemoryOrder.ts"
 import type { Key } from "./StorageMemoryTransaction.ts"
-import { groupOf, matchesEvent, ownGroup, type Subscription } from "./Subscription.ts"
+import { matchesEvent, ofGroup, ownGroup, type Subscription } from "./Subscription.ts"
 
 /**
  * How a delivery ended.
@@ -93,6 +93,8 @@ export class Tables {
   /** When rate limits are filled up again. */
   readonly filled = new Map<SubscriptionId, number>()
   readonly healths = new Healths()
+  /** Of events whose messages are shared out. */
+  readonly partitions = new Map<string, number>()
   readonly leases = new Map<RunnerId, number>()
   readonly announced = new Map<RunnerId, Announcement>()
   /** By worker group. */
@@ -108,6 +110,7 @@ export class Tables {
     return {
       message,
       seq: ++this.#seq,
+      workerGroup: partitionGroup(message, this.partitions.get(message.eventId) ?? 1),
       size: new TextEncoder().encode(message.payloadJson).length,
       state: { _tag: "Unrouted" },
       transformedJson: undefined
@@ -121,17 +124,15 @@ export class Tables {
   }
 
   enqueue(stored: Stored): void {
-    const group = workerGroup(stored.message.eventId)
-    const inbox = this.inboxes.get(group) ?? new Inbox()
-    this.inboxes.set(group, inbox)
+    const inbox = this.inboxes.get(stored.workerGroup) ?? new Inbox()
+    this.inboxes.set(stored.workerGroup, inbox)
     inbox.add(stored)
   }
 
   dequeue(stored: Stored): void {
-    const group = workerGroup(stored.message.eventId)
-    const inbox = this.inboxes.get(group)
+    const inbox = this.inboxes.get(stored.workerGroup)
     inbox?.remove(stored)
-    if (inbox?.isEmpty === true) this.inboxes.delete(group)
+    if (inbox?.isEmpty === true) this.inboxes.delete(stored.workerGroup)
   }
 
   // -- owners
@@ -230,10 +231,13 @@ export class Tables {
   }
 
   /** The group that owns a delivery while it waits. */
-  homeOf({ message, subscriptionId }: Pick<Work, "message" | "subscriptionId">): string {
+  homeOf(
+    { message, subscriptionId, workerGroup: now }: Pick<Work, "message" | "subscriptionId" | "workerGroup">
+  ): string {
     const subscription = this.subscriptions.get(subscriptionId) ?? this.deleted.get(subscriptionId)
-    const { eventId } = message.message
-    return subscription ? groupOf(subscription, eventId) : workerGroup(eventId)
+    return (subscription && ownGroup(subscription)) ??
+      // Where it was routed, in one of the event's partitions.
+      (ofGroup(now) === undefined ? now : workerGroup(message.message.eventId))
   }
 
   /** Moves what waits of a subscription to where it belongs. */

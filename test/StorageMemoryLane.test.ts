@@ -15,7 +15,7 @@ const work = (seq: number, dueAtMs: number) =>
     const message = { id: yield* Id.messageId(0), eventId, tenantId: "t", orderingKey: undefined, payloadJson: "{}" }
     const made: Work = {
       id: yield* Id.deliveryId(0),
-      message: { message, seq, size: 2, state: { _tag: "Unrouted" }, transformedJson: undefined },
+      message: { message, seq, workerGroup: group, size: 2, state: { _tag: "Unrouted" }, transformedJson: undefined },
       subscriptionId,
       workerGroup: group,
       attempts: 0,

@@ -12,6 +12,7 @@ import { events } from "./events.ts"
 import { explain } from "./explain.ts"
 import { listen } from "./listen.ts"
 import { migrate } from "./migrate.ts"
+import { partitions } from "./partitions.ts"
 import { plugins } from "./pluginList.ts"
 import { preview } from "./preview.ts"
 import { retry } from "./retry.ts"
@@ -46,6 +47,7 @@ export const command = Command.make("hookline").pipe(
     skip,
     explain,
     tail,
+    partitions,
     cluster
   ])
 )

@@ -34,6 +34,16 @@ export const EventView = Schema.Struct({
   payloadSchema: JsonObject
 }).annotate({ identifier: "Event" })
 
+/**
+ * How many dispatcher partitions the messages of an event are shared out to.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Partitions = Schema.Struct({
+  partitions: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: defaults.partitions }))
+}).annotate({ identifier: "Partitions" })
+
 const text = Schema.String.check(
   Schema.isMinLength(1),
   Schema.isMaxLength(defaults.keyLength),
@@ -216,6 +226,17 @@ export class Events extends HttpApiGroup.make("events").add(
     ])
   }),
   HttpApiEndpoint.get("get", "/events/:id", { ...id, success: EventView, error: NotFound }),
+  HttpApiEndpoint.get("partitions", "/events/:id/partitions", {
+    ...id,
+    success: Partitions,
+    error: [NotFound, Unavailable]
+  }),
+  HttpApiEndpoint.put("setPartitions", "/events/:id/partitions", {
+    ...id,
+    payload: Partitions,
+    success: Partitions,
+    error: [NotFound, Refused, Unavailable]
+  }).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.get("schema", "/events/:id/schema", {
     ...id,
     success: Schema.Struct({ payloadSchema: JsonObject, availableProperties: Schema.Array(PayloadProperty) }),

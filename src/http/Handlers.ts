@@ -41,6 +41,7 @@ const events = HttpApiBuilder.group(
   "events",
   Effect.fnUntraced(function*(handlers) {
     const registry = yield* Registry
+    const storage = yield* Storage
     const find = Effect.fnUntraced(function*(id: string) {
       const found = yield* registry.event(id)
       if (found) return found
@@ -56,6 +57,18 @@ const events = HttpApiBuilder.group(
           : Effect.map(registry.events, (items) => ({ items: items.map(Views.event), nextCursor: null })))
       .handle("get", ({ params }) => Effect.map(find(params.id), Views.event))
       .handle("schema", ({ params }) => Effect.map(find(params.id), Views.schema))
+      .handle("partitions", ({ params }) =>
+        Effect.gen(function*() {
+          const { eventId } = yield* find(params.id)
+          const partitions = yield* stored(storage.partitions)
+          return { partitions: partitions.get(eventId) ?? 1 }
+        }))
+      .handle("setPartitions", ({ params, payload }) =>
+        Effect.gen(function*() {
+          const { eventId } = yield* find(params.id)
+          yield* stored(storage.setPartitions(eventId, payload.partitions))
+          return payload
+        }))
   })
 )
 

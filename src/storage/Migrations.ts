@@ -280,6 +280,13 @@ drop index hookline.inbox_waiting;
 create index inbox_waiting on hookline.inbox (worker_group, tenant_id, seq) where set_aside_at is null;
 `
 
+const partitions = `
+create table hookline.partitions (
+  event_id text collate "C" primary key,
+  count int not null
+);
+`
+
 /** Splits at the semicolons that end a line outside a function's body. */
 const statements = (text: string): ReadonlyArray<string> =>
   text.split(/;\n(?=\n|create|alter|drop|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")
@@ -304,5 +311,6 @@ export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
   "0004_ordering": run(ordering),
   "0005_circuits": run(circuits),
   "0006_times": run(times),
-  "0007_tenants": run(tenants)
+  "0007_tenants": run(tenants),
+  "0008_partitions": run(partitions)
 }

@@ -199,6 +199,14 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
         (rows) => rows.map(PgRows.delivery)
       )),
     ...PgIntervening.make(sql, engine),
+    partitions: engine(Effect.map(
+      sql<{ readonly event_id: string; readonly count: number }>`
+        select event_id, count::int as count from hookline.partitions where count > 1`,
+      (rows) => new Map(rows.map((row) => [row.event_id, row.count]))
+    )),
+    setPartitions: (eventId, count) =>
+      engine(Effect.asVoid(sql`insert into hookline.partitions (event_id, count) values (${eventId}, ${count}::int)
+        on conflict (event_id) do update set count = excluded.count`)),
     expire: (rows) =>
       engine(Effect.map(
         sql`with old as (

@@ -12,8 +12,12 @@ import * as PgErrors from "./PgErrors.ts"
 
 /** Messages as rows, with the next places in the order of all. */
 export const rows = (sql: PgClient.PgClient, messages: ReadonlyArray<Message>) =>
+  // Numbered in their order, which a join does not keep.
   sql`select u.*, nextval('hookline.message_seq') as seq from (
-    select * from unnest(
+    select u.id, u.event_id, u.tenant_id, u.ordering_key, u.payload, u.slot, u.deliver_at, u.expires_at, u.n,
+      case when p.count > 1 then u.worker_group || '#' || (u.slot * p.count / 1024) || '.' || p.count
+        else u.worker_group end as worker_group
+    from unnest(
       ${array(messages.map((message) => Id.toUuid(message.id)))}::uuid[],
       ${array(messages.map((message) => message.eventId))}::text[],
       ${array(messages.map((message) => workerGroup(message.eventId)))}::text[],
@@ -24,7 +28,8 @@ export const rows = (sql: PgClient.PgClient, messages: ReadonlyArray<Message>) =
       ${array(messages.map((message) => message.deliverAtMs ?? null))}::float8[],
       ${array(messages.map((message) => message.expiresAtMs ?? null))}::float8[]
     ) with ordinality as u(id, event_id, worker_group, tenant_id, ordering_key, payload, slot, deliver_at, expires_at, n)
-    order by n
+    left join hookline.partitions p on p.event_id = u.event_id
+    order by u.n
   ) u`
 
 /** Stores the rows of a part of the statement, and puts them before the router. */
@@ -58,7 +63,7 @@ export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>, timeout
     message: Message,
     options: { readonly key: string; readonly contentHash: string; readonly ttlMs: number }
   ) =>
-    sql<{ readonly appended: boolean }>`with k as (
+    sql<{ readonly worker_group: string | null }>`with k as (
       insert into hookline.idempotency (tenant_id, key, message_id, content_hash, expires_at)
       values (${message.tenantId}, ${options.key}, ${Id.toUuid(message.id)}::uuid, ${options.contentHash},
         clock_timestamp() + make_interval(secs => ${options.ttlMs / 1000}))
@@ -67,7 +72,7 @@ export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>, timeout
         where idempotency.expires_at <= clock_timestamp()
       returning message_id
     ), m as (${rows(sql, [message])} where exists (select 1 from k)), ${inserts(sql, "m")}
-    select exists (select 1 from k) as appended`
+    select worker_group from m`
 
   const known = (message: Message, key: string) =>
     sql<{ readonly message_id: string; readonly content_hash: string }>`
@@ -78,7 +83,7 @@ export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>, timeout
     failing(Effect.gen(function*() {
       while (true) {
         const [taken] = yield* once(message, options)
-        if (taken?.appended === true) return { _tag: "Appended" } satisfies AppendOnce
+        if (taken?.worker_group) return { _tag: "Appended", workerGroup: taken.worker_group } satisfies AppendOnce
         const [first] = yield* known(message, options.key)
         // The key expired in between: it is free now.
         if (!first) continue
@@ -93,7 +98,11 @@ export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>, timeout
     now,
     inTransaction,
     append: (messages) =>
-      Effect.asVoid(failing(sql`with m as (${rows(sql, messages)}), ${inserts(sql, "m")} select 1`)),
+      Effect.map(
+        failing(sql<{ readonly worker_group: string }>`with m as (${rows(sql, messages)}), ${inserts(sql, "m")}
+          select worker_group from m order by n`),
+        (groups) => groups.map((row) => row.worker_group)
+      ),
     appendOnce,
     afterCommit: (effect) => sql.afterCommit(effect)
   }

@@ -124,24 +124,24 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         join fence f on f.worker_group = g.worker_group and f.epoch = g.epoch::bigint
         where i.message_id = g.message_id and g.error is null and i.set_aside_at is null
           and exists (select 1 from current)
-        returning i.message_id, i.seq, i.worker_group, i.tenant_id, i.ordering_key, i.size, f.epoch,
+        returning i.message_id, i.seq, i.worker_group, split_part(i.worker_group, '#', 1) as base, i.tenant_id, i.ordering_key, i.size, f.epoch,
           g.matched, g.filtered, g.transformed, g.due_at, g.expires_at
       ), logged as (
         insert into hookline.routings (message_id, version, matched, filtered, transformed)
         select message_id, ${routing.version}::float8::bigint, matched, filtered, transformed from routed
       ), heard as (
         update hookline.listened l set position = l.position + r.n
-        from (select worker_group, count(*) as n from routed group by worker_group) r
-        where l.worker_group = r.worker_group returning l.worker_group, l.position - r.n as before
+        from (select base, count(*) as n from routed group by base) r
+        where l.worker_group = r.base returning l.worker_group, l.position - r.n as before
       ), told as (
         insert into hookline.broadcasts (worker_group, position, message_id)
-        select r.worker_group, h.before + row_number() over (partition by r.worker_group order by r.seq), r.message_id
-        from routed r join heard h on h.worker_group = r.worker_group
+        select r.base, h.before + row_number() over (partition by r.base order by r.seq), r.message_id
+        from routed r join heard h on h.worker_group = r.base
       ), made as (
         insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
           claims, epoch, size, due_at, expires_at)
         select d.id, r.message_id, r.seq, d.subscription_id, coalesce(d.worker_group, r.worker_group), r.tenant_id,
-          substr(r.worker_group, 13), r.ordering_key, d.claimed::int, case when d.claimed then r.epoch end,
+          substr(r.base, 13), r.ordering_key, d.claimed::int, case when d.claimed then r.epoch end,
           coalesce(octet_length(r.transformed), r.size),
           greatest(statement_timestamp(), to_timestamp(r.due_at / 1000.0)), to_timestamp(r.expires_at / 1000.0)
         from unnest(

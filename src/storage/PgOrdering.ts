@@ -21,7 +21,7 @@ export const isEarly = (sql: PgClient.PgClient, events: string) =>
     and exists (select 1 from unnest(${sql.literal(events)}) as p(pattern) where case
       when p.pattern = '*' then i.worker_group not like 'integration.hookline.%'
       when p.pattern like '%.*' then starts_with(i.worker_group, 'integration.' || left(p.pattern, -1))
-      else i.worker_group = 'integration.' || p.pattern end))`
+      else split_part(i.worker_group, '#', 1) = 'integration.' || p.pattern end))`
 
 /**
  * Un-parks the next of each key, after the deliveries in `ended` (`id`, `worker_group`, `ordering_key`) have gone.
@@ -52,5 +52,10 @@ export const homes = (sql: PgClient.PgClient, rows: string) =>
     where s.id in (select subscription_id from ${sql.literal(rows)}) for share
   )`
 
-/** The home of a delivery `w`, by the row `h` of its subscription. */
-export const home = (sql: PgClient.PgClient) => sql`coalesce(h.worker_group, 'integration.' || w.event_id)`
+/**
+ * The home of a delivery `w`, by the row `h` of its subscription: the group that is the subscription's own, else the event's,
+ * that of the partition which routed the message where the delivery is in that.
+ */
+export const home = (sql: PgClient.PgClient) =>
+  sql`case when h.worker_group is not null then h.worker_group
+    when w.worker_group like 'subscription.%' then 'integration.' || w.event_id else w.worker_group end`

@@ -3,7 +3,7 @@
  */
 import { assert } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Option } from "effect"
-import { type Cases, make, only } from "./StorageSuiteWorld.ts"
+import { appended, type Cases, make, only } from "./StorageSuiteWorld.ts"
 
 const once = { contentHash: "a", ttlMs: 60_000 }
 
@@ -42,7 +42,7 @@ export const emitting: Cases = {
     .gen(function*() {
       const { message, storage, tenantId } = yield* make
       const [first, second] = [yield* message(), yield* message()]
-      assert.deepStrictEqual(yield* storage.appendOnce(first, { ...once, key: "k" }), { _tag: "Appended" })
+      assert.deepStrictEqual(yield* storage.appendOnce(first, { ...once, key: "k" }), appended(first))
       const repeated = yield* storage.appendOnce(second, { ...once, key: "k" })
       assert.deepStrictEqual(repeated, { _tag: "Repeated", messageId: first.id })
       const conflict = yield* storage.appendOnce(second, { ...once, key: "k", contentHash: "b" })
@@ -54,14 +54,14 @@ export const emitting: Cases = {
     const { message, storage, tenantId } = yield* make
     const other = yield* message({ tenantId: `${tenantId}x` })
     yield* storage.appendOnce(yield* message(), { ...once, key: "k" })
-    assert.deepStrictEqual(yield* storage.appendOnce(other, { ...once, key: "k" }), { _tag: "Appended" })
+    assert.deepStrictEqual(yield* storage.appendOnce(other, { ...once, key: "k" }), appended(other))
   }),
   "a key is free again after its time": Effect.gen(function*() {
     const { backend, message, storage } = yield* make
     yield* storage.appendOnce(yield* message(), { ...once, key: "k", ttlMs: 1 })
     yield* backend.advance(5)
     const second = yield* message()
-    assert.deepStrictEqual(yield* storage.appendOnce(second, { ...once, key: "k" }), { _tag: "Appended" })
+    assert.deepStrictEqual(yield* storage.appendOnce(second, { ...once, key: "k" }), appended(second))
     const repeated = yield* storage.appendOnce(yield* message(), { ...once, key: "k" })
     assert.deepStrictEqual(repeated, { _tag: "Repeated", messageId: second.id })
   }),
@@ -118,7 +118,7 @@ export const emitting: Cases = {
     assert.strictEqual(failed, "no")
     assert.deepStrictEqual(yield* storage.getMessage(first.id), Option.none())
     assert.deepStrictEqual(yield* storage.getMessage(second.id), Option.none())
-    assert.deepStrictEqual(yield* storage.appendOnce(second, { ...once, key: "k" }), { _tag: "Appended" })
+    assert.deepStrictEqual(yield* storage.appendOnce(second, { ...once, key: "k" }), appended(second))
   }),
   "a transaction that is interrupted leaves nothing": Effect.gen(function*() {
     const { append1, backend, storage } = yield* make
@@ -140,7 +140,7 @@ export const emitting: Cases = {
         storage.appendOnce(inner, { ...once, key: "k" }),
         Effect.fail("no")
       )))
-      assert.deepStrictEqual(yield* storage.appendOnce(after, { ...once, key: "k" }), { _tag: "Appended" })
+      assert.deepStrictEqual(yield* storage.appendOnce(after, { ...once, key: "k" }), appended(after))
     }))
     assert.isTrue(Option.isSome(yield* storage.getMessage(before.id)))
     assert.isTrue(Option.isNone(yield* storage.getMessage(inner.id)))
@@ -189,7 +189,7 @@ export const emitting: Cases = {
         yield* commits ? Deferred.succeed(end, undefined) : Deferred.fail(end, "no")
         yield* Fiber.join(holder)
         const answer = yield* Fiber.join(asking)
-        assert.deepStrictEqual(answer, commits ? { _tag: "Repeated", messageId: first.id } : { _tag: "Appended" })
+        assert.deepStrictEqual(answer, commits ? { _tag: "Repeated", messageId: first.id } : appended(first))
       }
     }),
   "what is to run after the commit runs at once outside of a transaction, in order after a commit, never after a rollback":

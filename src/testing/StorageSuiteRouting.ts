@@ -4,13 +4,57 @@
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Id from "../Id.ts"
-import { workerGroup } from "../Message.ts"
+import { partitionGroup, workerGroup } from "../Message.ts"
 import { type Cases, idsOf, make, only, routed, routing as routingOf } from "./StorageSuiteWorld.ts"
 
 const all = { messages: 100, bytes: 1_000_000 }
 
 /** @category constants @since 0.1.0 */
 export const routing: Cases = {
+  "messages of an event that has dispatcher partitions are put in one by their key; those before stay where they are":
+    Effect.gen(function*() {
+      const { deliveries, delivery, eventId, message, own, route, storage, subscription } = yield* make
+      const made = yield* subscription()
+      yield* storage.createSubscription(made)
+      const append = (orderingKey: string) =>
+        Effect.flatMap(
+          message({ orderingKey }),
+          (one) => Effect.map(storage.append([one]), ([group]) => ({ message: one, group }))
+        )
+      const before = yield* append("k")
+      assert.strictEqual(before.group, workerGroup(eventId))
+      yield* storage.setPartitions(eventId, 4)
+      assert.strictEqual((yield* storage.partitions).get(eventId), 4)
+      const shared = yield* Effect.forEach(["k", "l", "m", "n", "o", "p", "q", "k"], append)
+      for (const { group, message } of shared) assert.strictEqual(group, partitionGroup(message, 4))
+      assert.strictEqual(shared[0]?.group, shared[7]?.group)
+      assert.isAbove(new Set(shared.map(({ group }) => group)).size, 1)
+      yield* storage.setPartitions(eventId, 1)
+      assert.strictEqual((yield* append("k")).group, workerGroup(eventId))
+      const groups = [...new Set([before, ...shared].map(({ group }) => group ?? ""))]
+      const found = yield* storage.due({ aheadMs: 0, workerGroups: groups })
+      assert.deepStrictEqual(found.map((one) => one.workerGroup).sort(), [...groups].sort())
+      // Each is routed by the owner of its partition, and delivered by it.
+      for (const group of groups) {
+        const { owner } = yield* own({ workerGroup: group })
+        const unrouted = yield* storage.unrouted([owner], { messages: 100, bytes: 1e6 })
+        const expected = [before, ...shared].filter((one) => one.group === group).map((one) => one.message.id)
+        assert.includeMembers(unrouted.map(({ id }) => id), expected)
+        const all = yield* deliveries(unrouted, made.id, true)
+        yield* route(owner, unrouted, all)
+        yield* storage.release(owner, all.map(({ id }) => id))
+        const claims = yield* storage.claim({
+          owners: [owner],
+          lanes: [{ workerGroup: group, subscriptionId: made.id, free: 100 }],
+          limit: 100,
+          bytes: 1e9,
+          suspectClaims: 2,
+          suspectProviders: []
+        })
+        assert.deepStrictEqual(idsOf(claims.claimed), all.map(({ id }) => id).sort())
+        for (const { id } of all) assert.strictEqual((yield* delivery(id)).delivery.eventId, eventId)
+      }
+    }),
   "unrouted messages of several tenants are taken in turn, each tenant's in their order": Effect.gen(function*() {
     const { append, own, storage, tenantId } = yield* make
     const many = yield* append(5)

@@ -6,7 +6,15 @@ import { Context, Effect } from "effect"
 import type { AttemptRecord, Transition } from "../Delivery.ts"
 import * as Id from "../Id.ts"
 import { type Message, workerGroup } from "../Message.ts"
-import { type Claimed, type NewDelivery, type Outcome, type Owner, type Routing, Storage } from "../Storage.ts"
+import {
+  type AppendOnce,
+  type Claimed,
+  type NewDelivery,
+  type Outcome,
+  type Owner,
+  type Routing,
+  Storage
+} from "../Storage.ts"
 import type { Subscription } from "../Subscription.ts"
 
 /**
@@ -34,6 +42,17 @@ export type Cases = Readonly<Record<string, Effect.Effect<void, unknown, Storage
 
 /** @category constants @since 0.1.0 */
 export const hourMs = 60 * 60 * 1000
+
+/**
+ * What appending a message with a fresh key answers.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const appended = ({ eventId }: Pick<Message, "eventId">): AppendOnce => ({
+  _tag: "Appended",
+  workerGroup: workerGroup(eventId)
+})
 
 type Final = Extract<Transition, { readonly _tag: "Final" }>
 

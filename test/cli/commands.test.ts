@@ -299,6 +299,26 @@ describe("the command line against a runner", () => {
       120_000
     )
 
+    it.effect("a hot event is shared out to partitions, and delivered", () =>
+      Effect.gen(function*() {
+        const { endpoint } = yield* Running
+        const event = "maintenance.maintenance.updated"
+        assert.include((yield* succeeds(["partitions", event])).stdout, "shared out to 1.")
+        assert.include((yield* succeeds(["partitions", event, "3"])).stdout, "shared out to 3.")
+        assert.deepStrictEqual(json((yield* succeeds(["partitions", event, "--json"])).stdout), { partitions: 3 })
+        yield* fails(["partitions", event, "65"], ["partitions"])
+        yield* fails(["partitions", "no.such", "2"], ["There is no event"])
+        const url = `http://127.0.0.1:${endpoint.port}/partitioned`
+        const made = json((yield* succeeds(["subscribe", url, "--events", event, "--json"])).stdout)
+        const update = { systemIds: [], title: "t", status: "s", startAt: "a", endAt: "b", action: "updated" }
+        for (const n of [1, 2, 3, 4, 5, 6]) {
+          yield* succeeds(["emit", event, "--payload", JSON.stringify({ ...update, maintenanceId: `m-${n}` })])
+        }
+        yield* recorded(String(made["id"]), "success", 6)
+        yield* succeeds(["partitions", event, "1"])
+        yield* succeeds(["subscriptions", "delete", String(made["id"])])
+      }), 120_000)
+
     it.effect("limits are checked before anything is sent", () =>
       Effect.gen(function*() {
         const subscribe = ["subscribe", "http://127.0.0.1:1/", "--events", "incident.*"]

@@ -152,6 +152,11 @@ const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
             if (answer === "Retried") history.add({ _tag: "Retried", deliveryId: id, isAnew })
           }))
     ),
+  setPartitions: (eventId, count) =>
+    Effect.tap(
+      storage.setPartitions(eventId, count),
+      () => Effect.sync(() => history.add({ _tag: "Partitioned", eventId, count }))
+    ),
   skipDelivery: (id) =>
     Effect.tap(storage.skipDelivery(id), (answer) =>
       Effect.sync(() => {

@@ -72,6 +72,8 @@ export type Event =
   | { readonly _tag: "Recorded"; readonly runner: string; readonly outcome: Outcome }
   /** Made due by hand, its schedule anew where it had ended. */
   | { readonly _tag: "Retried"; readonly deliveryId: DeliveryId; readonly isAnew: boolean }
+  /** The messages of an event are shared out from now on. */
+  | { readonly _tag: "Partitioned"; readonly eventId: string; readonly count: number }
   /** Ended by hand. */
   | { readonly _tag: "Skipped"; readonly deliveryId: DeliveryId }
   | { readonly _tag: "Saved"; readonly subscription: Subscription; readonly deleted: boolean }

@@ -21,6 +21,8 @@ export interface Plan {
   /** Changes of subscriptions on the way. */
   readonly changes: number
   readonly retries: number
+  /** Times at which an event gets another number of dispatcher partitions. */
+  readonly partitionings: number
   /** Shares of the emits. */
   readonly keyed: number
   /** Of those that are delivered later, and of those that expire. */
@@ -96,6 +98,7 @@ const troubled = (dice: Dice): Plan => {
     limited: share(1),
     changes: count(10),
     retries: count(4),
+    partitionings: sometimes(0.3, () => dice.between(1, 4), 0),
     keyed: share(0.5),
     timed: share(0.3),
     inTransaction: share(0.5),

@@ -58,6 +58,7 @@ export class Workload {
     for (let n = 0; n < plan.messages; n++) sometime(50, this.#emit(n))
     for (let n = 0; n < plan.changes; n++) sometime(1000, this.#change)
     for (let n = 0; n < plan.retries; n++) sometime(2000, this.#retry)
+    for (let n = 0; n < plan.partitionings; n++) sometime(1000, this.#partition)
   }
 
   /** From now on enables whatever is disabled, so that all can come to rest; changes under way may yet disable more. */
@@ -261,6 +262,14 @@ export class Workload {
       )
     })
   }
+
+  /** Shares the messages of an event out anew. */
+  readonly #partition = Effect.suspend(() => {
+    const { database, dice } = this.#clients
+    return Effect.orDie(
+      database.of("clients").setPartitions(`shop.${dice.pick(Shop.hooks).id}`, dice.pick([1, 2, 3]))
+    )
+  })
 
   /** Retries a delivery by hand that failed or waits for its next attempt, or skips one that waits. */
   readonly #retry = Effect.suspend(() => {

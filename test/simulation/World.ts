@@ -5,7 +5,7 @@ import { ownGroup } from "../../src/Subscription.ts"
 import { Assignments } from "./Assignments.ts"
 import * as Database from "./Database.ts"
 import * as Dice from "./Dice.ts"
-import { History } from "./History.ts"
+import { type Entry, History } from "./History.ts"
 import { Machine } from "./Machine.ts"
 import type { Network } from "./Member.ts"
 import type { Mutant } from "./Mutant.ts"
@@ -54,13 +54,13 @@ export class World {
       plan,
       runner: () => this.#open()
     })
-    // Subscriptions may be worker groups of their own.
+    // Subscriptions may be worker groups of their own, and events be shared out to several.
     history.listen((entry) => {
-      if (entry._tag !== "Saved" || entry.deleted) return
-      const group = ownGroup(entry.subscription)
-      if (group === undefined || !this.assignments.add(group)) return
-      const runner = this.dice.some([...this.runners.keys()])
-      if (runner !== undefined) this.assignments.assign(group, runner)
+      for (const group of groupsOf(entry)) {
+        if (!this.assignments.add(group)) continue
+        const runner = this.dice.some([...this.runners.keys()])
+        if (runner !== undefined) this.assignments.assign(group, runner)
+      }
     })
     this.#surroundings = { ...this, dice: dice.of("runners"), limits: plan.limits, mutant }
   }
@@ -155,5 +155,21 @@ export class World {
       return found ? [{ process, services: found }] : []
     })
     return this.dice.some(open)
+  }
+}
+
+// --- internal ---
+
+/** The worker groups that there may be from an event of the history on. */
+const groupsOf = (entry: Entry): ReadonlyArray<string> => {
+  switch (entry._tag) {
+    case "Saved": {
+      const group = entry.deleted ? undefined : ownGroup(entry.subscription)
+      return group === undefined ? [] : [group]
+    }
+    case "Partitioned":
+      return Array.from({ length: entry.count }, (_, n) => `integration.${entry.eventId}#${n}.${entry.count}`)
+    default:
+      return []
   }
 }

@@ -4,6 +4,7 @@ import { Context, Deferred, Effect, Exit, Layer, Redacted, Ref } from "effect"
 import * as Net from "node:net"
 import { Storage, StorageUnavailable } from "../../src/Storage.ts"
 import * as PgStorage from "../../src/storage/PgStorage.ts"
+import { appended } from "../../src/testing/StorageSuiteWorld.ts"
 import * as Postgres from "../support/postgres.ts"
 import { eventually, message, storage as layer, waits } from "./support.ts"
 
@@ -55,13 +56,13 @@ describe("appending on PostgreSQL", () => {
       yield* sql.withTransaction(Effect.gen(function*() {
         assert.isTrue(yield* storage.inTransaction)
         yield* storage.append([first])
-        assert.deepStrictEqual(yield* storage.appendOnce(second, options), { _tag: "Appended" })
+        assert.deepStrictEqual(yield* storage.appendOnce(second, options), appended(second))
         return yield* Effect.fail("abort")
       })).pipe(Effect.exit)
       assert.isFalse(yield* storage.inTransaction)
       assert.deepStrictEqual(yield* storage.listMessages({}, page), { items: [], more: false })
       assert.deepStrictEqual(yield* sql`select 1 from hookline.inbox union all select 1 from hookline.idempotency`, [])
-      assert.deepStrictEqual(yield* storage.appendOnce(second, options), { _tag: "Appended" })
+      assert.deepStrictEqual(yield* storage.appendOnce(second, options), appended(second))
     }).pipe(Effect.provide(layer)))
 
   it.live("an effect after the commit runs at once outside a transaction, after the commit inside, never after a rollback", () =>
@@ -108,9 +109,8 @@ describe("appending on PostgreSQL", () => {
       const conflict = yield* storage.appendOnce(yield* message(), { ...options, contentHash: "other" })
       assert.strictEqual(conflict._tag, "Conflict")
       yield* storage.appendOnce(yield* message(), { ...options, key: "short", ttlMs: 0 })
-      assert.deepStrictEqual(yield* storage.appendOnce(yield* message(), { ...options, key: "short" }), {
-        _tag: "Appended"
-      })
+      const again = yield* message()
+      assert.deepStrictEqual(yield* storage.appendOnce(again, { ...options, key: "short" }), appended(again))
       assert.strictEqual((yield* storage.listMessages({}, page)).items.length, 3)
     }).pipe(Effect.provide(layer)))
 
