@@ -3,6 +3,7 @@
  */
 import { Console, Effect, Option } from "effect"
 import { Argument, Command } from "effect/cli"
+import { defaults } from "../Limits.ts"
 import * as Ids from "./Ids.ts"
 import * as Output from "./Output.ts"
 import * as Remote from "./Remote.ts"
@@ -22,6 +23,11 @@ export const partitions = Command.make("partitions", {
   ...Remote.flags
 }, (given) =>
   Effect.gen(function*() {
+    if (Option.exists(given.count, (count) => count < 1 || count > defaults.partitions)) {
+      return yield* new Remote.CommandFailed({
+        message: `There are 1 to ${defaults.partitions} partitions of an event.`
+      })
+    }
     const remote = yield* Remote.connect(given)
     const params = { id: given.event }
     const found = yield* remote.ask((client) =>

@@ -4,6 +4,7 @@ import { Deferred, Effect, Exit, Fiber, Layer, Redacted } from "effect"
 import * as Id from "../../src/Id.ts"
 import { Storage, StorageUnavailable } from "../../src/Storage.ts"
 import * as PgStorage from "../../src/storage/PgStorage.ts"
+import { outcome, retryAt } from "../../src/testing/StorageSuiteWorld.ts"
 import * as Postgres from "../support/postgres.ts"
 import { proxy } from "../support/proxy.ts"
 import {
@@ -70,6 +71,33 @@ describe("ownership on PostgreSQL", () => {
       assert.deepStrictEqual(yield* Fiber.join(route), { _tag: "Stale" })
       const waiting = yield* storage.unrouted([owner], { messages: 10, bytes: 1000 })
       assert.deepStrictEqual(waiting.map((found) => found.id), [appended.id])
+    }).pipe(Effect.scoped, Effect.provide(layer)))
+
+  it.live("a record that waits for a change of its subscription holds nothing that the change needs", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      const { owner } = yield* storage.takeOver(yield* Id.runnerId, group, 1000)
+      const id = yield* subscribe()
+      const [first, second] = [yield* deliver(owner, id, true), yield* deliver(owner, id, true)]
+      const fails = (deliveryId: Id.DeliveryId) =>
+        storage.record([{ ...outcome(owner, deliveryId, retryAt(0)), sign: "failed" }])
+      yield* fails(first.id)
+      const [changed, waiting] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const change = yield* sql.withTransaction(Effect.gen(function*() {
+        yield* sql`update hookline.subscriptions set name = 'b'`
+        yield* Deferred.succeed(changed, undefined)
+        yield* Deferred.await(waiting)
+        yield* sql`delete from hookline.circuits`
+      })).pipe(Effect.forkScoped)
+      yield* Deferred.await(changed)
+      const recorded = yield* Effect.forkScoped(fails(second.id))
+      yield* eventually("the record waits", waits("select g.*, s.deleted_at is not null"))
+      yield* Deferred.succeed(waiting, undefined)
+      yield* Fiber.join(change)
+      assert.deepStrictEqual(yield* Fiber.join(recorded), [second.id])
+      const [health] = yield* storage.health([id])
+      assert.strictEqual(health?.failures, 1)
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
   it.live("a suspect is not claimed for a subscription whose disable commits while the claim waits", () =>
