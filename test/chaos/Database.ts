@@ -84,7 +84,8 @@ export const make = Effect.fnUntraced(function*(dataDir: string) {
           case when r.message_id is not null then 'routed' when i.set_aside_at is not null then 'set-aside'
             when i.message_id is not null then 'unrouted' else 'nowhere' end as state
         from hookline.messages m left join hookline.routings r on r.message_id = m.id
-        left join hookline.inbox i on i.message_id = m.id`
+        left join hookline.inbox i on i.message_id = m.id
+        where m.event_id not like 'hookline.%'`
       const deliveries = yield* sql<Verdict.Delivery>`
         select ${sql.literal(id("dlv", "id"))} as id, ${sql.literal(id("msg", "message_id"))} as "messageId",
           ${sql.literal(id("sub", "subscription_id"))} as "subscriptionId", status, reason, attempts::int as attempts,

@@ -38,6 +38,7 @@ interface Role {
   readonly events: ReadonlyArray<string>
   readonly manner: (dice: Dice.Dice) => Manner
   readonly delaysMs?: ReadonlyArray<number>
+  readonly ordered?: boolean
 }
 
 export const timeoutMs = 1000
@@ -62,7 +63,19 @@ const roles: ReadonlyArray<Role> = [
     events: some(12, 4),
     manner: (dice) => dice.chance(0.2) ? { afterMs: dice.between(timeoutMs - 50, timeoutMs + 400), does: 200 } : well
   },
-  { name: "refusing", events: some(6, 2), manner: () => ({ afterMs: 0, does: 500 }), delaysMs: [300, 600] }
+  // Not always: its circuit would open, and its deliveries wait for longer than anybody watches.
+  {
+    name: "refusing",
+    events: some(6, 2),
+    manner: (dice) => dice.chance(0.6) ? { afterMs: 0, does: 500 } : well,
+    delaysMs: [300, 600]
+  },
+  {
+    name: "ordered",
+    events: some(0, 6),
+    manner: (dice) => dice.chance(0.2) ? { afterMs: 0, does: 500 } : well,
+    ordered: true
+  }
 ]
 
 const Body = Schema.fromJsonString(Schema.Struct({ data: Schema.Struct({ key: Schema.String }) }))
@@ -139,8 +152,9 @@ export const make = Effect.fnUntraced(function*(seed: number) {
 export type Receivers = Effect.Success<ReturnType<typeof make>>
 
 /** A subscription's input for the API. */
-export const subscriptionOf = ({ delaysMs, events, name, url }: Receivers["all"][number]) => ({
+export const subscriptionOf = ({ delaysMs, events, name, ordered = false, url }: Receivers["all"][number]) => ({
   name,
+  ordered,
   events,
   providerId: "chaos.endpoint",
   config: { url, timeoutMs },

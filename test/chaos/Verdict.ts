@@ -6,7 +6,7 @@
  * all but one of them ended without an outcome, each with at most one request. What a delivery's receiver saw must be covered
  * by the attempts that were recorded and by such claims: a request, or an acceptance, beyond that has no explanation.
  */
-import { groupOf } from "./Events.ts"
+import { groupOf, orderOf } from "./Events.ts"
 import { isAccepted, type Request } from "./Receivers.ts"
 
 export interface Emission {
@@ -21,6 +21,7 @@ export interface Subscription {
   readonly id: string
   readonly receiver: string
   readonly events: ReadonlyArray<string>
+  readonly ordered?: boolean
 }
 
 export interface Message {
@@ -104,6 +105,7 @@ export const make = (evidence: Evidence): Verdict => {
     ...ofEmissions(evidence),
     ...ofRows(evidence, stories),
     ...ofRequests(evidence),
+    ...ofOrder(evidence),
     ...["more requests than attempts and claims", "an answer is recorded that its receiver did not give"].map((
       what
     ) => ({
@@ -137,17 +139,23 @@ export const wants = ({ events }: Subscription, eventId: string): boolean =>
 interface Story {
   readonly delivery: Delivery
   readonly eventId: string
+  /** The worker group that owns it. */
+  readonly group: string
   readonly attempts: ReadonlyArray<Attempt>
   readonly requests: ReadonlyArray<Request>
 }
 
-const storiesOf = ({ attempts, deliveries, messages, requests }: Evidence): ReadonlyArray<Story> => {
+const storiesOf = ({ attempts, deliveries, messages, requests, subscriptions }: Evidence): ReadonlyArray<Story> => {
+  const own = new Set(subscriptions.filter(({ ordered }) => ordered === true).map(({ id }) => id))
   const events = new Map(messages.map(({ eventId, id }) => [id, eventId]))
   const made = Map.groupBy(attempts, ({ deliveryId }) => deliveryId)
   const seen = Map.groupBy(requests, ({ deliveryId }) => deliveryId)
   return deliveries.map((delivery) => ({
     delivery,
     eventId: events.get(delivery.messageId) ?? "",
+    group: own.has(delivery.subscriptionId)
+      ? `subscription.${delivery.subscriptionId}`
+      : groupOf(events.get(delivery.messageId) ?? ""),
     attempts: (made.get(delivery.id) ?? []).toSorted((a, b) => a.number - b.number),
     requests: seen.get(delivery.id) ?? []
   }))
@@ -277,6 +285,35 @@ const ofRequests = ({ deliveries, messages, requests, subscriptions }: Evidence)
   ]
 }
 
+/** Keys of emitters that emit each message when they have the receipt of the one before. */
+const oneByOne = /^[a-z]-\d+$/u
+
+/** An ordered subscription gets what one emitter emitted one after the other, each when the one before was accepted. */
+const ofOrder = ({ emissions, requests, subscriptions }: Evidence): ReadonlyArray<Finding> => {
+  const early: Array<string> = []
+  for (const { events, receiver } of subscriptions.filter(({ ordered }) => ordered === true)) {
+    const first = new Map<string, number>()
+    const accepted = new Map<string, number>()
+    for (const [at, request] of requests.filter((request) => request.receiver === receiver).entries()) {
+      const { messageId } = request
+      if (!first.has(messageId)) first.set(messageId, at)
+      if (isAccepted(request) && !accepted.has(messageId)) accepted.set(messageId, at)
+    }
+    // Of others nobody knows when they were stored.
+    const wanted = emissions.filter(({ eventId, key, once }) => !once && oneByOne.test(key) && events.includes(eventId))
+    for (const all of Map.groupBy(wanted, ({ key }) => orderOf(key)).values()) {
+      let before = { key: "", at: -1 }
+      for (const { key, receipts: [id = ""] } of all) {
+        const at = first.get(id)
+        if (at !== undefined && at < before.at) early.push(`${key} before ${before.key}`)
+        const done = accepted.get(id)
+        if (done !== undefined && done > before.at) before = { key, at: done }
+      }
+    }
+  }
+  return [{ what: "sent before what was emitted earlier", of: early }]
+}
+
 /** What of a delivery's requests its rows explain. */
 const judge = ({ attempts, delivery, requests }: Story) => {
   const wrongs: Array<string> = []
@@ -319,8 +356,7 @@ const ofEpochs = ({ owned }: Evidence, stories: ReadonlyArray<Story>): ReadonlyA
   const late: Array<string> = []
   const shared: Array<string> = []
   const seen = Map.groupBy(owned, ({ workerGroup }) => workerGroup)
-  for (const [eventId, ofEvent] of Map.groupBy(stories, (story) => story.eventId)) {
-    const group = groupOf(eventId)
+  for (const [group, ofEvent] of Map.groupBy(stories, (story) => story.group)) {
     const attempts = ofEvent.flatMap(({ attempts }) => attempts)
     const epochs = [...Map.groupBy(attempts, ({ epoch }) => epoch)].toSorted(([a], [b]) => a - b)
     let endMs = Number.NEGATIVE_INFINITY

@@ -8,9 +8,11 @@ import * as IntegrationEvent from "../../src/IntegrationEvent.ts"
 import * as Plugin from "../../src/Plugin.ts"
 import * as Webhook from "../../src/plugins/webhook/index.ts"
 import * as Provider from "../../src/Provider.ts"
-import { hookIds, pluginId, processHeader, processVariable } from "./Events.ts"
+import { hookIds, orderOf, pluginId, processHeader, processVariable } from "./Events.ts"
 
-const hooks = hookIds.map((id) => Hook.make(id, { payload: Schema.Struct({ key: Schema.String }) }))
+const hooks = hookIds.map((id) =>
+  Hook.make(id, { payload: Schema.Struct({ key: Schema.String }), orderingKey: ({ key }) => orderOf(key) })
+)
 
 const endpoint = Provider.make({
   id: "endpoint",

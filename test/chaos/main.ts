@@ -85,7 +85,8 @@ const subscribe = Effect.fnUntraced(function*(url: string, adminKey: string, rec
         if (response.status !== 201) throw new Error(`a subscription was refused: ${text}`)
         return /"id":"(sub_\w+)"/u.exec(text)?.[1] ?? ""
       })
-      return { id, receiver: receiver.name, events: receiver.events } satisfies Verdict.Subscription
+      const { events, name, ordered = false } = receiver
+      return { id, receiver: name, events, ordered } satisfies Verdict.Subscription
     })
   )
 })

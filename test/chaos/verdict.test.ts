@@ -75,6 +75,31 @@ describe("the verdict of chaos", () => {
     assert.deepStrictEqual(counts, { emitted: 1, delivered: 1, lost: 0, duplicates: 0, duplicatesUnexplained: 0 })
   })
 
+  it("finds what an ordered subscription got before what was emitted earlier", () => {
+    const [first, second] = [
+      { id: "msg_1", key: "a-1", deliveryId: "dlv_1" },
+      { id: "msg_2", key: "a-2", deliveryId: "dlv_2" }
+    ] as const
+    const told = (order: ReadonlyArray<typeof first | typeof second>) =>
+      judge({
+        subscriptions: [{ ...subscription, events: ["chaos.event0"], ordered: true }],
+        emissions: [first, second].map(({ id, key }) => ({
+          key,
+          eventId: "chaos.event0",
+          once: false,
+          receipts: [id],
+          refusals: []
+        })),
+        messages: [first, second].map(({ id, key }) => ({ id, eventId: "chaos.event0", key, state: "routed" })),
+        deliveries: [first, second].map(({ deliveryId: id, id: messageId }) => delivery({ id, messageId })),
+        attempts: [first, second].map(({ deliveryId }) => attempt({ deliveryId })),
+        requests: order.map(({ deliveryId, id, key }) => request({ deliveryId, messageId: id, key })),
+        owned: []
+      })
+    assert.deepStrictEqual(whats(told([first, second])), [])
+    assert.deepStrictEqual(whats(told([second, first])), ["sent before what was emitted earlier"])
+  })
+
   describe("counts as lost", () => {
     it("a receipt whose message is not stored", () => {
       assert.strictEqual(judge({ messages: [], deliveries: [], attempts: [], requests: [] }).lost, 1)

@@ -44,6 +44,11 @@ const refused: ReadonlyArray<Case> = [
     emission({ idempotencyKey: "k".repeat(257) }),
     "idempotencyKey"
   ],
+  ["a delivery in the past", "POST", "/messages", emission({ deliverAt: "2020-01-31T12:00:00Z" }), "deliverAt"],
+  ["a delivery after years", "POST", "/messages", emission({ deliverAt: "2099-01-31T12:00:00Z" }), "deliverAt"],
+  ["a delivery at no time", "POST", "/messages", emission({ deliverAt: "soon" }), "deliverAt"],
+  ["a message that has expired", "POST", "/messages", emission({ expiresAt: "2020-01-31" }), "expiresAt"],
+  ["no partition", "PUT", "/events/incident.incident.created/partitions", { partitions: 0 }, "partitions"],
   ["an empty idempotency key", "POST", "/messages", emission({ idempotencyKey: "" }), "idempotencyKey"],
   ["a subscription without a name", "POST", "/subscriptions", {
     events: ["*"],
