@@ -77,19 +77,23 @@ const make = Effect.gen(function*() {
             }
           })
       )
-      yield* Effect.orDie(storage.route({
-        version,
-        messages: unrouted.map(({ id, seq }) => ({
-          owner,
-          messageId: id,
-          seq,
-          matched: 1,
-          filtered: 0,
-          transformedJson: undefined,
-          error: undefined
-        })),
-        deliveries
-      }))
+      yield* Effect.catchTag(
+        storage.route({
+          version,
+          messages: unrouted.map(({ id, seq }) => ({
+            owner,
+            messageId: id,
+            seq,
+            matched: 1,
+            filtered: 0,
+            transformedJson: undefined,
+            error: undefined
+          })),
+          deliveries
+        }),
+        "RowRefused",
+        Effect.die
+      )
     })
 
   const work = (owner: Owner, isCalm: () => boolean) =>
@@ -166,13 +170,17 @@ describe("whatever is done to deliveries and subscriptions at once", () => {
         const world = yield* make
         const { change, emit, errors, intervene, inversions, noted, others, owners, route, storage, work } = world
         let isCalm = false
+        const noteDefect = (defect: unknown) => Effect.sync(() => void errors.push(String(defect)))
         const often = <A, E, R>(effect: Effect.Effect<A, E, R>, everyMs = 2) =>
-          Effect.forkChild(Effect.repeat(Effect.ignore(effect), Schedule.spaced(everyMs)))
+          Effect.forkChild(
+            Effect.repeat(Effect.ignore(Effect.catchDefect(effect, noteDefect)), Schedule.spaced(everyMs))
+          )
         const routers = yield* Effect.forEach(owners.slice(0, 2), (owner) => often(noted(route(owner))))
         const workers = yield* Effect.forEach(owners, (owner) => often(noted(work(owner, () => isCalm))))
         const trouble = [
           yield* often(emit, 10),
-          yield* often(noted(Effect.catchTag(change, "NoSuchElementError", () => Effect.void))),
+          // Not so often that no batch is routed before the next one.
+          yield* often(noted(Effect.catchTag(change, "NoSuchElementError", () => Effect.void)), 25),
           yield* often(noted(Effect.catchTag(intervene, "NoSuchElementError", () => Effect.void)))
         ]
         yield* Effect.sleep("4 seconds")
@@ -184,7 +192,7 @@ describe("whatever is done to deliveries and subscriptions at once", () => {
         )
         yield* Fiber.interruptAll([...routers, ...workers])
         const delivered = yield* storage.listDeliveries({ status: "success" }, everything)
-        assert.isAbove(delivered.length, 300)
+        assert.isAbove(delivered.length, 100)
         assert.deepStrictEqual(
           left.map(({ id, reason, status, subscriptionId }) => ({ id, status, reason, subscriptionId })),
           []
