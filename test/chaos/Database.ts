@@ -93,7 +93,8 @@ export const make = Effect.fnUntraced(function*(dataDir: string) {
         from hookline.deliveries
         union all
         select ${sql.literal(id("dlv", "id"))}, ${sql.literal(id("msg", "message_id"))},
-          ${sql.literal(id("sub", "subscription_id"))}, 'unfinished', null, attempts::int, claims::int
+          ${sql.literal(id("sub", "subscription_id"))}, 'unfinished',
+          concat_ws(' ', worker_group, 'epoch', coalesce(epoch::text, 'none'), 'due', due_at), attempts::int, claims::int
         from hookline.work`
       const attempts = yield* sql<Verdict.Attempt>`select ${sql.literal(id("dlv", "delivery_id"))} as "deliveryId",
           number::int as number, ${

@@ -238,7 +238,10 @@ const ofRows = (
         return subscription && wants(subscription, eventId) ? [] : delivery.id
       })
     },
-    { what: "not finished", of: deliveries.flatMap(({ id, status }) => status === "unfinished" ? id : []) },
+    {
+      what: "not finished",
+      of: deliveries.flatMap(({ id, reason, status }) => status === "unfinished" ? `${id} (${reason})` : [])
+    },
     {
       what: "attempts are not numbered as they should be",
       of: stories.flatMap(({ attempts, delivery }) =>
