@@ -295,6 +295,18 @@ const make = Effect.gen(function*() {
     })
   ).pipe(Effect.repeat(Schedule.spaced(limits.leaseRenewMs)))
 
+  // What ends a delivery makes the next of its key due; but a statement does not see what came after it began.
+  const unparking = Effect.gen(function*() {
+    const ordered = State.open(state).filter(({ subscriptionId }) =>
+      subscriptionId !== undefined && subscribed.get(subscriptionId)?.ordered === true
+    )
+    if (ordered.length === 0) return
+    for (const name of yield* storage.unpark(ordered.map((group) => group.owner))) {
+      const group = state.groups.get(name)
+      if (group?.subscriptionId !== undefined) State.backlog(state, group, group.subscriptionId, 0)
+    }
+  }).pipe(Effect.ignore, Effect.delay(limits.unparkIntervalMs), Effect.forever)
+
   // Whatever was lost without a word is found by a look now and then.
   const looking = Effect.map(storage.now, (nowMs) => {
     state.answerLost = true
@@ -324,6 +336,7 @@ const make = Effect.gen(function*() {
     leasing,
     catchingUp,
     looking,
+    unparking,
     settling,
     recorder.loop,
     recorder.loop

@@ -99,6 +99,8 @@ export const defaults = {
   orderedLook: 4,
   /** How soon a delivery is looked at again that waits for a message of its key to be routed. */
   orderedPollMs: 100,
+  /** How often a runner looks for what waits for an earlier delivery that has ended. */
+  unparkIntervalMs: 1000,
   /** Deliveries behind a blocked one that are counted. */
   blockedCounted: 1000,
 

@@ -361,6 +361,11 @@ export interface Dispatching {
   readonly filled: (
     ids: ReadonlyArray<SubscriptionId>
   ) => Effect.Effect<ReadonlyMap<SubscriptionId, number>, StorageUnavailable>
+  /**
+   * Makes due what waits for an earlier delivery of its key that has ended in the meantime, where nobody noticed; returns the
+   * worker groups that it found some in.
+   */
+  readonly unpark: (owners: ReadonlyArray<Owner>) => Effect.Effect<ReadonlyArray<string>, StorageUnavailable>
   /** Finds groups with unrouted messages or with deliveries due within `aheadMs`, all or the named ones. */
   readonly due: (options: {
     readonly aheadMs: number

@@ -19,6 +19,7 @@ type Verbs =
   | "held"
   | "release"
   | "filled"
+  | "unpark"
   | "warn"
   | "record"
 type Options<Verb extends "due" | "claim"> = Parameters<Dispatching[Verb]>[0]
@@ -59,6 +60,8 @@ export const make = (tables: Tables): Pick<Dispatching, Verbs> => {
           return filledAtMs === undefined ? [] : [[id, filledAtMs]]
         }))
       ),
+    // Here nothing is parked: a claim looks at all that wait.
+    unpark: () => Effect.succeed([]),
     warn: (id, message) =>
       Effect.sync(() => {
         const isFirst = tables.healths.warn(id)

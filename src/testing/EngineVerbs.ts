@@ -49,6 +49,7 @@ export const through = (
   load: (claimed) => engine("load", real.load(claimed)),
   held: (owners) => engine("held", real.held(owners)),
   release: (owner, ids) => engine("release", real.release(owner, ids)),
+  unpark: (owners) => engine("unpark", real.unpark(owners)),
   warn: (id, message) => engine("warn", real.warn(id, message)),
   record: (outcomes) => engine("record", real.record(outcomes))
 })

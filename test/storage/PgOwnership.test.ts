@@ -73,6 +73,37 @@ describe("ownership on PostgreSQL", () => {
       assert.deepStrictEqual(waiting.map((found) => found.id), [appended.id])
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
+  it.live("what was parked behind a delivery that ended unseen is found, and nothing that still has to wait", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      const runnerId = yield* Id.runnerId
+      const id = yield* subscribe({ ordered: true })
+      const own = { workerGroup: `subscription.${id}`, partition: 0 }
+      const { owner: router } = yield* storage.takeOver(runnerId, group, 1000)
+      const { owner } = yield* storage.takeOver(runnerId, own, 1000)
+      const make = (orderingKey: string) =>
+        Effect.gen(function*() {
+          const one = yield* message({ orderingKey })
+          yield* storage.append([one])
+          const { version } = yield* storage.subscriptions
+          const deliveryId = yield* Id.deliveryId(yield* storage.now)
+          const made = { id: deliveryId, messageId: one.id, subscriptionId: id, claimed: false }
+          yield* storage.route(routing(router, version, one.id, [{ ...made, workerGroup: own.workerGroup }]))
+          return deliveryId
+        })
+      const [a1, a2, b1] = [yield* make("a"), yield* make("a"), yield* make("b")]
+      yield* make("b")
+      const claims = Effect.map(claim(owner, id), ({ claimed }) => claimed.map(({ deliveryId }) => deliveryId).sort())
+      assert.deepStrictEqual(yield* claims, [a1, b1].sort())
+      assert.deepStrictEqual(yield* storage.unpark([owner]), [])
+      // As by a statement that began before the second was routed.
+      yield* sql`delete from hookline.work where id = ${Id.toUuid(a1)}::uuid`
+      assert.deepStrictEqual(yield* claims, [])
+      assert.deepStrictEqual(yield* storage.unpark([owner]), [own.workerGroup])
+      assert.deepStrictEqual(yield* claims, [a2])
+    }).pipe(Effect.scoped, Effect.provide(layer)))
+
   it.live("a record that waits for a change of its subscription holds nothing that the change needs", () =>
     Effect.gen(function*() {
       const sql = yield* PgClient.PgClient
