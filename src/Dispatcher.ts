@@ -165,6 +165,9 @@ const make = Effect.gen(function*() {
   const settled = <A, E>(effect: Effect.Effect<A, E>) => routes.withPermits(1)(claims.withPermits(1)(effect))
   /** Groups that are being given back: the same runner must not take one over from itself. */
   const detaching = new Map<string, Latch.Latch>()
+  /** Groups with claims of owners before this one, which were not found when they were taken over. */
+  const orphans = new Set<State.Group>()
+  const adopt = Latch.makeUnsafe()
   /** Ownership that could not be given back: as long as it stands, nobody looks for the claims that were left. */
   const owed = new Set<Owner>()
 
@@ -307,6 +310,19 @@ const make = Effect.gen(function*() {
     }
   }).pipe(Effect.ignore, Effect.delay(limits.unparkIntervalMs), Effect.forever)
 
+  const adopting = State.take(adopt).pipe(
+    Effect.andThen(Effect.suspend(() => {
+      const groups = [...orphans].filter((group) => group.phase === "open")
+      orphans.clear()
+      return groups.length === 0
+        ? Effect.void
+        : Effect.asVoid(storage.recover(groups.map((group) => group.owner), limits.crashedClaims))
+    })),
+    // The sweep finds them again.
+    Effect.ignore,
+    Effect.forever
+  )
+
   // Whatever was lost without a word is found by a look now and then.
   const looking = Effect.map(storage.now, (nowMs) => {
     state.answerLost = true
@@ -337,6 +353,7 @@ const make = Effect.gen(function*() {
     catchingUp,
     looking,
     unparking,
+    adopting,
     settling,
     recorder.loop,
     recorder.loop
@@ -348,9 +365,13 @@ const make = Effect.gen(function*() {
   )
 
   const take = (found: ReadonlyArray<Due>) => {
-    for (const { lanes, unrouted, workerGroup } of found) {
+    for (const { lanes, orphaned, unrouted, workerGroup } of found) {
       const group = state.groups.get(workerGroup)
       if (!group || group.phase !== "open") continue
+      if (orphaned) {
+        orphans.add(group)
+        adopt.openUnsafe()
+      }
       if (unrouted && isOurs(workerGroup)) {
         group.unrouted = true
         state.route.openUnsafe()

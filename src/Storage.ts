@@ -237,6 +237,8 @@ export interface Due {
   readonly workerGroup: string
   /** Messages wait to be routed. */
   readonly unrouted: boolean
+  /** There are claims that their owner can't finish any more: they have to be recovered. */
+  readonly orphaned: boolean
   /** Lanes with unclaimed deliveries of enabled subscriptions, and when the first of each is due. */
   readonly lanes: ReadonlyArray<{ readonly subscriptionId: SubscriptionId; readonly dueAtMs: number }>
 }

@@ -101,7 +101,7 @@ const due = (tables: Tables, { aheadMs, workerGroups }: Options<"due">, nowMs: n
         orphaned ||= epoch !== undefined && tables.isOrphaned(workerGroup, epoch, nowMs)
       }
     }
-    return unrouted || orphaned || lanes.length > 0 ? [{ workerGroup, unrouted, lanes }] : []
+    return unrouted || orphaned || lanes.length > 0 ? [{ workerGroup, unrouted, orphaned, lanes }] : []
   })
 
 const unrouted = (

@@ -353,6 +353,7 @@ const gather = (rows: ReadonlyArray<DueRow>): ReadonlyArray<Due> =>
   [...Map.groupBy(rows, (row) => row.worker_group)].map(([workerGroup, found]) => ({
     workerGroup,
     unrouted: found.some((row) => row.found === "unrouted"),
+    orphaned: found.some((row) => row.found === "orphaned"),
     lanes: found.flatMap((row) =>
       row.subscription_id === null
         ? []

@@ -167,7 +167,7 @@ export const ownership: Cases = {
     yield* append(1, { eventId: `${eventId}-b` })
     yield* own({ eventId: `${eventId}-c` })
     const workerGroups = [owner.workerGroup, unrouted, workerGroup(`${eventId}-c`)]
-    const waiting = { workerGroup: unrouted, unrouted: true, lanes: [] }
+    const waiting = { workerGroup: unrouted, unrouted: true, orphaned: false, lanes: [] }
     const due = (aheadMs: number) =>
       Effect.map(
         storage.due({ aheadMs, workerGroups }),
@@ -178,7 +178,7 @@ export const ownership: Cases = {
     for (const [i, id] of ids.entries()) yield* record(owner, id, retryAt(dueAtMs + i * 1000))
     assert.deepStrictEqual(yield* due(hourMs / 2), [waiting])
     const lane = { subscriptionId: subscription.id, dueAtMs }
-    const both = [{ workerGroup: owner.workerGroup, unrouted: false, lanes: [lane] }, waiting]
+    const both = [{ workerGroup: owner.workerGroup, unrouted: false, orphaned: false, lanes: [lane] }, waiting]
     assert.deepStrictEqual(yield* due(2 * hourMs), both)
     const all = yield* storage.due({ aheadMs: 2 * hourMs })
     const found = all.filter((one) => one.workerGroup.startsWith(owner.workerGroup))
@@ -202,6 +202,6 @@ export const ownership: Cases = {
     const due = storage.due({ aheadMs: 0, workerGroups: [owner.workerGroup] })
     assert.deepStrictEqual(yield* due, [])
     yield* storage.returnLease(runnerId)
-    assert.deepStrictEqual(yield* due, [{ workerGroup: owner.workerGroup, unrouted: false, lanes: [] }])
+    assert.deepStrictEqual(yield* due, [{ workerGroup: owner.workerGroup, unrouted: false, orphaned: true, lanes: [] }])
   })
 }

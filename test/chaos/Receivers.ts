@@ -63,11 +63,11 @@ const roles: ReadonlyArray<Role> = [
     events: some(12, 4),
     manner: (dice) => dice.chance(0.2) ? { afterMs: dice.between(timeoutMs - 50, timeoutMs + 400), does: 200 } : well
   },
-  // Not always: its circuit would open, and its deliveries wait for longer than anybody watches.
+  // Not always, and not to the end: its circuit would open, and its deliveries wait for longer than anybody watches.
   {
     name: "refusing",
     events: some(6, 2),
-    manner: (dice) => dice.chance(0.6) ? { afterMs: 0, does: 500 } : well,
+    manner: (dice) => dice.chance(0.5) ? { afterMs: 0, does: 500 } : well,
     delaysMs: [300, 600]
   },
   {
@@ -96,7 +96,7 @@ export const make = Effect.fnUntraced(function*(seed: number) {
     const dice = Dice.make(seed + n)
 
     const receive = Effect.fnUntraced(function*(request: IncomingMessage, response: ServerResponse) {
-      const manner = state.faulty || role.name === "refusing" ? role.manner(dice) : well
+      const manner = state.faulty ? role.manner(dice) : well
       const seen: Request = {
         receiver: role.name,
         messageId: header(request, "webhook-id"),
@@ -142,7 +142,7 @@ export const make = Effect.fnUntraced(function*(seed: number) {
     all: yield* Effect.forEach(roles, listen),
     /** In the order in which they came. */
     requests,
-    /** From now on they all are well, but for the one that refuses everything. */
+    /** From now on they all are well. */
     heal: Effect.sync(() => {
       state.faulty = false
     })
