@@ -142,14 +142,15 @@ const make = Effect.gen(function*() {
     State.forget(state, lane)
   })
 
-  const act = (finished: Sender.Finished) =>
-    Effect.gen(function*() {
-      if (finished.warnOfMs !== undefined) yield* warn(finished, finished.warnOfMs)
-      if (finished.disable !== undefined) yield* disable(finished, finished.disable)
-    })
+  const acting: FiberMap.FiberMap<string> = yield* FiberMap.make<string>()
+  /** Apart from the recorder, which others wait for; one of each kind at a time for a subscription. */
+  const act = Effect.fnUntraced(function*(finished: Sender.Finished) {
+    const { disable: reason, subscription: { id }, warnOfMs } = finished
+    const once = { onlyIfMissing: true }
+    if (warnOfMs !== undefined) yield* FiberMap.run(acting, `warn ${id}`, warn(finished, warnOfMs), once)
+    if (reason !== undefined) yield* FiberMap.run(acting, `${reason} ${id}`, disable(finished, reason), once)
+  })
 
-  // Apart from the recorder, which others wait for; one at a time for a subscription.
-  const acting: FiberMap.FiberMap<SubscriptionId> = yield* FiberMap.make<SubscriptionId>()
   const recorder = yield* Recorder.make(
     state,
     (finished) => FiberMap.run(acting, finished.ready.claimed.subscriptionId, act(finished), { onlyIfMissing: true }),
@@ -324,20 +325,15 @@ const make = Effect.gen(function*() {
   )
 
   // Whatever was lost without a word is found by a look now and then.
-  const looking = Effect.map(storage.now, (nowMs) => {
+  const looking = Effect.sync(() => {
     state.answerLost = true
     state.claim.openUnsafe()
-    // Circuits of lanes without anything: a claim tells when there is something again.
-    for (const lane of state.lanes.values()) {
-      if (lane.held > 0 || lane.backlog.size > 0 || Circuit.stateAt(lane.circuit, nowMs) !== "half-open") continue
-      lane.circuit = Circuit.closed
-      State.forget(state, lane)
-    }
     // Lanes of subscriptions that were deleted elsewhere.
     for (const lane of state.lanes.values()) {
       if (subscribed.get(lane.subscriptionId)) continue
       lane.timedOut = false
       lane.minVersion = 0
+      lane.circuit = Circuit.closed
       State.forget(state, lane)
     }
   }).pipe(Effect.delay(limits.takeUpIntervalMs), Effect.forever)
@@ -396,6 +392,7 @@ const make = Effect.gen(function*() {
       const filled = yield* patient(`Reading ${group.workerGroup}`, storage.filled([subscriptionId]))
       group.filledAtMs = filled.get(subscriptionId) ?? 0
       if (!subscribed.get(subscriptionId)) yield* patient("Reading the subscriptions", subscribed.reload)
+      yield* patient(`Reading ${group.workerGroup}`, storage.unpark([group.owner]))
     }
     take(
       yield* patient(

@@ -67,6 +67,8 @@ export const defaults = {
   windowBytes: 64 * 1024 * 1024,
   /** Share of the window that the lanes of one tenant may hold together. */
   tenantShare: 0.9,
+  /** How soon a tenant that has its share of the window is looked at again. */
+  shortPollMs: 20,
   /** Tenants whose messages one routing batch takes in turn. */
   routeTenants: 64,
   /** Share of the slots that lanes may hold together whose endpoints are slow or timed out last. */

@@ -45,6 +45,16 @@ export const nextAtMs = (self: RateLimit, filledAtMs: number): number =>
   filledAtMs - ((self.burst ?? self.messages) - 1) * costMs(self)
 
 /**
+ * The state as far as this limit can have brought it: what another limit, of before a change, had spent is worth no more than
+ * all of this one's tokens.
+ *
+ * @category rules
+ * @since 0.1.0
+ */
+export const owed = (self: RateLimit, filledAtMs: number, nowMs: number): number =>
+  Math.min(filledAtMs, nowMs + (self.burst ?? self.messages) * costMs(self))
+
+/**
  * How many messages may begin from now on until `aheadMs` later.
  *
  * @category rules

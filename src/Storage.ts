@@ -375,7 +375,8 @@ export interface Dispatching {
   }) => Effect.Effect<ReadonlyArray<Due>, StorageUnavailable>
   /**
    * Reads unrouted messages of the owners' groups in `seq` order, up to a count and a size of payloads (at least one). Those of
-   * up to `tenants` tenants are taken in turn, the first of each first; the tenants are those after `afterTenant`.
+   * up to `tenants` tenants of each group are taken in turn, the first of each first; the tenants are those after the group's in
+   * `afterTenants`.
    */
   readonly unrouted: (
     owners: ReadonlyArray<Owner>,
@@ -383,7 +384,7 @@ export interface Dispatching {
       readonly messages: number
       readonly bytes: number
       readonly tenants?: number
-      readonly afterTenant?: string
+      readonly afterTenants?: ReadonlyMap<string, string>
     }
   ) => Effect.Effect<ReadonlyArray<Unrouted>, StorageUnavailable>
   /**

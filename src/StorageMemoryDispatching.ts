@@ -107,11 +107,12 @@ const due = (tables: Tables, { aheadMs, workerGroups }: Options<"due">, nowMs: n
 const unrouted = (
   tables: Tables,
   owners: ReadonlyArray<Owner>,
-  { afterTenant = "", bytes, messages, tenants = 1000 }: Parameters<Dispatching["unrouted"]>[1]
+  { afterTenants, bytes, messages, tenants = 1000 }: Parameters<Dispatching["unrouted"]>[1]
 ): ReadonlyArray<Unrouted> => {
   const waiting = tables.fenced(owners)
     .flatMap(({ workerGroup }) => {
       const inbox = tables.inboxes.get(workerGroup)
+      const afterTenant = afterTenants?.get(workerGroup) ?? ""
       return inbox ? firstOfEach(inbox, { afterTenant, messages, tenants }).map((one) => ({ ...one, workerGroup })) : []
     })
     .sort((a, b) => a.turn - b.turn || a.stored.seq - b.stored.seq)

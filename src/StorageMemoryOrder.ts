@@ -37,10 +37,11 @@ export class Order {
     if (keys.size === 0) this.#works.delete(work.subscriptionId)
   }
 
-  /** Whether an earlier delivery of the same key is not finished. */
+  /** Whether an earlier delivery of the same key is not finished, or a later one is under way. */
   isBehind(work: Work): boolean {
     const { orderingKey } = work.message.message
-    return orderingKey !== undefined && this.#works.get(work.subscriptionId)?.get(orderingKey)?.[0] !== work
+    const works = orderingKey === undefined ? undefined : this.#works.get(work.subscriptionId)?.get(orderingKey)
+    return works !== undefined && (works[0] !== work || works.some((one) => one !== work && one.epoch !== undefined))
   }
 
   /** The keys of a subscription in the order of their text, each with its deliveries. */

@@ -89,13 +89,19 @@ export const make = Effect.fnUntraced(function*(
   const lanes = (
     now: number,
     monotonic: number
-  ): { readonly limit: number; readonly lanes: ReadonlyArray<LaneRoom> } => {
+  ): {
+    readonly limit: number
+    readonly lanes: ReadonlyArray<LaneRoom>
+    /** A lane was left out because its tenant has its share. */
+    readonly isShort: boolean
+  } => {
     const asked: Array<LaneRoom> = []
     const limit = state.windowBytes >= limits.windowBytes
       ? 0
       : Math.max(0, Math.min(limits.claimDeliveries, limits.window - state.deliveries.size))
     let slowRoom = State.slowRoom(state, monotonic)
     const share = shares(now)
+    let isShort = false
     for (
       const lane of Shares.inTurn(state.lanes.values(), ({ subscriptionId }) => subscribed.tenantOf(subscriptionId))
     ) {
@@ -114,7 +120,10 @@ export const make = Effect.fnUntraced(function*(
         const own = Math.floor(Math.min(free, Lane.ownRoom(lane, group, subscription, now, limits)))
         if (dueAtMs <= now && own > 0) {
           free = share.take(lane, own)
-          if (free <= 0) break
+          if (free <= 0) {
+            isShort = true
+            break
+          }
           asked.push({ workerGroup: group.workerGroup, subscriptionId: lane.subscriptionId, free })
           if (Lane.isSlow(lane, monotonic, limits)) slowRoom -= free
           // What is added from here on came after the statement's snapshot, and stays.
@@ -126,13 +135,13 @@ export const make = Effect.fnUntraced(function*(
     }
     // Not many more rows are locked than a claim can take; the next one follows at once.
     const most = Math.ceil(2 * limit / Math.max(1, asked.length))
-    return { limit, lanes: asked.map((lane) => ({ ...lane, free: Math.min(lane.free, most) })) }
+    return { limit, isShort, lanes: asked.map((lane) => ({ ...lane, free: Math.min(lane.free, most) })) }
   }
 
   const claim = Effect.gen(function*() {
     if (subscribed.version() < 0) yield* subscribed.reload
     const now = yield* storage.now
-    const { lanes: asked, limit } = lanes(now, yield* Monotonic.nowMs)
+    const { isShort, lanes: asked, limit } = lanes(now, yield* Monotonic.nowMs)
     if (asked.length > 0) {
       const names = new Set(asked.map((lane) => lane.workerGroup))
       const groups = State.open(state).filter((group) => names.has(group.workerGroup))
@@ -159,7 +168,9 @@ export const make = Effect.fnUntraced(function*(
         }))
     }
     const nowMs = yield* storage.now
-    return nextDue(state, subscribed, nowMs, yield* Monotonic.nowMs) - nowMs
+    const waitMs = nextDue(state, subscribed, nowMs, yield* Monotonic.nowMs) - nowMs
+    // Whose deliveries make room for another lane of their tenant, nobody tells.
+    return isShort ? Math.max(waitMs, limits.shortPollMs) : waitMs
   })
 
   /** Takes over how the subscriptions fare that were asked for, unless a circuit has opened here meanwhile. */

@@ -108,7 +108,11 @@ export const ownRoom = (
   if (!rateLimit) return concurrent
   return group.filledAtMs === undefined
     ? 0
-    : Math.min(concurrent, RateLimit.free(rateLimit, group.filledAtMs, nowMs, limits.rateAheadMs) - self.waiting.length)
+    : Math.min(
+      concurrent,
+      RateLimit.free(rateLimit, RateLimit.owed(rateLimit, group.filledAtMs, nowMs), nowMs, limits.rateAheadMs) -
+        self.waiting.length
+    )
 }
 
 /** When a rate limit lets the next delivery be claimed that is due, in milliseconds. */
@@ -122,6 +126,7 @@ export const rateNextMs = (
   const rateLimit = group.subscriptionId === undefined ? undefined : subscription?.rateLimit
   if (!rateLimit) return 0
   if (group.filledAtMs === undefined) return Number.POSITIVE_INFINITY
-  const soonestMs = RateLimit.nextAtMs(rateLimit, Math.max(group.filledAtMs, nowMs))
+  const filledAtMs = RateLimit.owed(rateLimit, group.filledAtMs, nowMs)
+  const soonestMs = RateLimit.nextAtMs(rateLimit, Math.max(filledAtMs, nowMs))
   return soonestMs + self.waiting.length * RateLimit.costMs(rateLimit) - limits.rateAheadMs
 }

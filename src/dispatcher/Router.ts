@@ -36,7 +36,8 @@ export const make = Effect.fnUntraced(function*(
   const registry = yield* Registry
   const { limits } = state
 
-  let afterTenant: string | undefined
+  /** Where groups with many tenants go on. */
+  const afterTenants = new Map<string, string>()
 
   const transform = Effect.fnUntraced(function*(message: Unrouted) {
     const group = state.groups.get(message.workerGroup)
@@ -157,19 +158,23 @@ export const make = Effect.fnUntraced(function*(
     }
     return yield* Effect.gen(function*() {
       if (subscribed.version() < 0) yield* subscribed.reload
-      const from = afterTenant
+      const from = new Map(afterTenants)
       const read = yield* storage.unrouted(groups.map((group) => group.owner), {
         messages: limits.routeMessages,
         bytes: limits.routeBytes,
         tenants: limits.routeTenants,
-        ...(from === undefined ? {} : { afterTenant: from })
+        ...(from.size === 0 ? {} : { afterTenants: from })
       })
-      const tenants = [...new Set(read.map(({ tenantId }) => tenantId))].sort()
       // Those that come after as many as one batch takes have their turn next, and then the first again.
-      afterTenant = tenants.length >= limits.routeTenants ? tenants.at(-1) : undefined
+      afterTenants.clear()
+      for (const [group, ofGroup] of Map.groupBy(read, ({ workerGroup }) => workerGroup)) {
+        const tenants = [...new Set(ofGroup.map(({ tenantId }) => tenantId))].sort()
+        const last = tenants.at(-1)
+        if (last !== undefined && tenants.length >= limits.routeTenants) afterTenants.set(group, last)
+      }
       if (read.length === 0) {
-        if (from !== undefined) again()
-        return from !== undefined
+        if (from.size > 0) again()
+        return from.size > 0
       }
       const batch = (yield* Effect.forEach(read, transform)).filter((item) => item !== undefined)
       const monotonic = yield* Monotonic.nowMs
@@ -177,7 +182,7 @@ export const make = Effect.fnUntraced(function*(
       const written = batch.length === 0 ? 0 : yield* write(batch)
       // Less than asked for is everything there was, unless the batch ended by its size.
       const size = read.reduce((sum, message) => sum + message.payloadJson.length, 0)
-      const more = from !== undefined || afterTenant !== undefined || read.length >= limits.routeMessages ||
+      const more = from.size > 0 || afterTenants.size > 0 || read.length >= limits.routeMessages ||
         size >= limits.routeBytes / 2 || written < batch.length
       if (more) again()
       return more

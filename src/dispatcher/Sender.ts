@@ -148,7 +148,12 @@ export const make = Effect.fnUntraced(function*(
     finish({
       ready,
       subscription,
-      disable: step.disableSubscription ? "gone" : failingMs >= limits.failingDisableMs ? "failing" : undefined,
+      // Not before people were warned.
+      disable: step.disableSubscription
+        ? "gone"
+        : circuit.warned && failingMs >= limits.failingDisableMs
+        ? "failing"
+        : undefined,
       warnOfMs: isTold && failingMs >= limits.failingWarnMs && !circuit.warned ? circuit.failingSinceMs : undefined,
       outcome: {
         owner: ready.group.owner,
@@ -243,12 +248,13 @@ export const make = Effect.fnUntraced(function*(
     Effect.map(storage.now, (nowMs) => {
       // What was spent before is read when the group is taken over.
       if (group.filledAtMs === undefined) return false
-      const waitMs = RateLimit.nextAtMs(rateLimit, group.filledAtMs) - nowMs
+      const filledAtMs = RateLimit.owed(rateLimit, group.filledAtMs, nowMs)
+      const waitMs = RateLimit.nextAtMs(rateLimit, filledAtMs) - nowMs
       if (waitMs > 0) {
         nextMs = Math.min(nextMs, waitMs)
         return false
       }
-      group.filledAtMs = RateLimit.take(rateLimit, group.filledAtMs, nowMs)
+      group.filledAtMs = RateLimit.take(rateLimit, filledAtMs, nowMs)
       return true
     })
 

@@ -206,8 +206,8 @@ export const told = (self: State, { eventId }: Pick<Message, "eventId">): void =
 
 /** Lanes without anything are forgotten, so that memory is bounded by what is going on and what fails. */
 export const forget = (self: State, lane: Lane.Lane): void => {
-  const { circuit: { openUntilMs }, minVersion, timedOut } = lane
-  if (lane.held === 0 && lane.backlog.size === 0 && minVersion === 0 && !timedOut && openUntilMs === undefined) {
+  const { circuit: { failingSinceMs }, minVersion, timedOut } = lane
+  if (lane.held === 0 && lane.backlog.size === 0 && minVersion === 0 && !timedOut && failingSinceMs === undefined) {
     self.lanes.delete(lane.subscriptionId)
   }
 }

@@ -243,6 +243,8 @@ alter table hookline.subscriptions add column awaited uuid[];
 
 create index work_ordered on hookline.work (worker_group, ordering_key, seq)
   where worker_group like 'subscription.%' and ordering_key is not null;
+create index work_under_way on hookline.work (worker_group, ordering_key)
+  where epoch is not null and worker_group like 'subscription.%' and ordering_key is not null;
 create index work_parked on hookline.work (worker_group, ordering_key) where due_at = 'infinity';
 create index inbox_ordered on hookline.inbox (tenant_id, ordering_key, seq)
   where ordering_key is not null and set_aside_at is null;

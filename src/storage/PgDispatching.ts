@@ -45,20 +45,21 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
 
   due: (options) => engine(Effect.map(due(sql, options), gather)),
 
-  unrouted: (owners, { afterTenant = "", bytes, messages, tenants = 1000 }) =>
+  unrouted: (owners, { afterTenants, bytes, messages, tenants = 1000 }) =>
     engine(Effect.map(
       sql<PgRows.MessageRow & { readonly worker_group: string }>`with recursive owned as materialized (
-          select f.worker_group from unnest(
+          select f.worker_group, f.after_tenant from unnest(
             ${array(owners.map((owner) => owner.workerGroup))}::text[],
             ${array(owners.map((owner) => owner.partition))}::int[],
-            ${array(owners.map((owner) => owner.epoch))}::float8[]
-          ) as f(worker_group, partition, epoch)
+            ${array(owners.map((owner) => owner.epoch))}::float8[],
+            ${array(owners.map((owner) => afterTenants?.get(owner.workerGroup) ?? ""))}::text[]
+          ) as f(worker_group, partition, epoch, after_tenant)
           join hookline.owners o
             on o.worker_group = f.worker_group and o.partition = f.partition and o.epoch = f.epoch::bigint
         ), waiting(worker_group, tenant_id, n) as (
           select f.worker_group, t.tenant_id, 1 from owned f cross join lateral (
             select i.tenant_id from hookline.inbox i where i.worker_group = f.worker_group and i.set_aside_at is null
-              and i.tenant_id > ${afterTenant} order by i.tenant_id limit 1
+              and i.tenant_id > f.after_tenant order by i.tenant_id limit 1
           ) t
           union all
           select w.worker_group, t.tenant_id, w.n + 1 from waiting w cross join lateral (
@@ -237,7 +238,10 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
           select w.id, w.due_at from hookline.work w where w.worker_group like 'subscription.%'
             and w.ordering_key is not null and w.worker_group = k.worker_group and w.ordering_key = k.ordering_key
           order by w.seq limit 1
-        ) h where h.due_at = 'infinity'
+        ) h where h.due_at = 'infinity' and not exists (
+          select 1 from hookline.work e where e.worker_group like 'subscription.%' and e.ordering_key is not null
+            and e.epoch is not null and e.worker_group = k.worker_group and e.ordering_key = k.ordering_key
+        )
       ), found as (
         update hookline.work w set due_at = clock_timestamp() from heads h
         where w.id = h.id and w.epoch is null and w.due_at = 'infinity' returning w.worker_group
@@ -339,7 +343,9 @@ const due = (
   left join hookline.runners r on r.id = o.runner_id
   where coalesce(r.lease_until <= clock_timestamp(), true)
   union all
-  select l.worker_group, 'lane', l.subscription_id::text, ${sql.literal(PgRows.ms("first.due_at"))} from lanes l
+  select l.worker_group, 'lane', l.subscription_id::text, ${
+    sql.literal(PgRows.ms("case when first.due_at < 'infinity' then first.due_at else clock_timestamp() end"))
+  } from lanes l
   join hookline.subscriptions s on s.id = l.subscription_id and s.enabled and s.deleted_at is null
   cross join lateral (
     select min(w.due_at) as due_at from (values (false), (true)) v(retried) cross join lateral (
@@ -347,7 +353,10 @@ const due = (
         and w.subscription_id = l.subscription_id and w.retried = v.retried order by w.due_at limit 1
     ) w
   ) first
-  where first.due_at <= clock_timestamp() + make_interval(secs => ${aheadMs / 1000})`
+  where first.due_at <= clock_timestamp() + make_interval(secs => ${aheadMs / 1000})
+    -- All wait for an earlier one, and nothing is under way that would end.
+    or (first.due_at = 'infinity' and not exists (
+      select 1 from hookline.work w where w.worker_group = l.worker_group and w.epoch is not null))`
 
 const gather = (rows: ReadonlyArray<DueRow>): ReadonlyArray<Due> =>
   [...Map.groupBy(rows, (row) => row.worker_group)].map(([workerGroup, found]) => ({

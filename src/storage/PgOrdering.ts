@@ -6,13 +6,16 @@
 import type { PgClient } from "@effect/sql-pg"
 
 /**
- * Whether a delivery `w` of a subscription's own group waits for an earlier one of its key.
+ * Whether a delivery `w` of a subscription's own group waits for an earlier one of its key, or for a later one that is under
+ * way, as after a retry by hand.
  *
- * The first condition repeats what the index is made of.
+ * The first conditions repeat what the indexes are made of.
  */
 export const isBehind = (sql: PgClient.PgClient) =>
-  sql`exists (select 1 from hookline.work e where e.worker_group like 'subscription.%' and e.ordering_key is not null
-    and e.worker_group = w.worker_group and e.ordering_key = w.ordering_key and e.seq < w.seq)`
+  sql`(exists (select 1 from hookline.work e where e.worker_group like 'subscription.%' and e.ordering_key is not null
+    and e.worker_group = w.worker_group and e.ordering_key = w.ordering_key and e.seq < w.seq)
+    or exists (select 1 from hookline.work e where e.worker_group like 'subscription.%' and e.ordering_key is not null
+      and e.epoch is not null and e.worker_group = w.worker_group and e.ordering_key = w.ordering_key and e.id <> w.id))`
 
 /** Whether a message before that of a delivery `w`, of its key and one of a subscription's `events`, waits to be routed. */
 export const isEarly = (sql: PgClient.PgClient, events: string) =>
@@ -24,19 +27,23 @@ export const isEarly = (sql: PgClient.PgClient, events: string) =>
       else split_part(i.worker_group, '#', 1) = 'integration.' || p.pattern end))`
 
 /**
- * Un-parks the next of each key, after the deliveries in `ended` (`id`, `worker_group`, `ordering_key`) have gone.
+ * Un-parks the next of each key of an ordered subscription, after the deliveries in `ended` (`worker_group`, `ordering_key`,
+ * `seq`) have gone.
  *
  * The due time changes also where the next is due already: a claim that parks it meanwhile, because it saw the one before,
- * finds that it has changed and leaves it.
+ * finds that it has changed and leaves it. What a statement can't see, because it came after it began, `unpark` finds.
  */
 export const unparked = (sql: PgClient.PgClient, ended: string) =>
   sql`nexts as materialized (
-    select distinct n.id from ${sql.literal(ended)} f cross join lateral (
-      select w.id from hookline.work w where w.worker_group like 'subscription.%' and w.ordering_key is not null
-        and w.worker_group = f.worker_group and w.ordering_key = f.ordering_key
-        and not exists (select 1 from ${sql.literal(ended)} x where x.id = w.id)
+    select n.id from (
+      select worker_group, ordering_key, max(seq) as seq from ${sql.literal(ended)}
+      where worker_group like 'subscription.%' and ordering_key is not null group by worker_group, ordering_key
+    ) f cross join lateral (
+      select w.id, w.subscription_id from hookline.work w
+      where w.worker_group like 'subscription.%' and w.ordering_key is not null
+        and w.worker_group = f.worker_group and w.ordering_key = f.ordering_key and w.seq > f.seq
       order by w.seq limit 1
-    ) n where f.worker_group like 'subscription.%'
+    ) n join hookline.subscriptions s on s.id = n.subscription_id and s.ordered
   ), unparked as (
     update hookline.work w set due_at = clock_timestamp() from nexts n
     where w.id = n.id and w.epoch is null and (w.due_at = 'infinity' or w.due_at <= clock_timestamp())

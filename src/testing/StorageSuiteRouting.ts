@@ -63,7 +63,14 @@ export const routing: Cases = {
     const { owner } = yield* own()
     const read = (options: { readonly messages: number; readonly tenants?: number; readonly afterTenant?: string }) =>
       Effect.map(
-        storage.unrouted([owner], { bytes: 1e6, ...options }),
+        storage.unrouted([owner], {
+          bytes: 1e6,
+          messages: options.messages,
+          ...(options.tenants === undefined ? {} : { tenants: options.tenants }),
+          ...(options.afterTenant === undefined
+            ? {}
+            : { afterTenants: new Map([[owner.workerGroup, options.afterTenant]]) })
+        }),
         (found) => found.map(({ id }) => id)
       )
     const ids = (messages: ReadonlyArray<{ readonly id: string } | undefined>) => messages.map((one) => one?.id)
