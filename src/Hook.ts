@@ -312,25 +312,33 @@ function onHook<A, E, R>(
         (hooks) => handling.pipe(Effect.provideService(Hooks, hooks), Effect.provideContext(context), Effect.asVoid)
       )
     const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(hook.payload))
+    // Plugins may be JavaScript: what is no effect would end its fiber past all that watches it.
+    const called = (payload: A, ...received: ReadonlyArray<Received>) =>
+      Effect.suspend(() => {
+        const handling = handler(payload, ...received)
+        return Effect.isEffect(handling)
+          ? handling
+          : Effect.die(new Error(`A handler of the hook "${hook.id}" returned no Effect`))
+      })
     const logged = (handling: Effect.Effect<unknown, unknown, R>) =>
       Effect.catchCause(
         provided(handling),
         (cause) => Effect.logError(`A handler of the hook "${hook.id}" failed`, cause)
       )
     if (options.mode === "local") {
-      const handle = (payload: A) => logged(Effect.suspend(() => handler(payload)))
+      const handle = (payload: A) => logged(called(payload))
       yield* plugin.add({
         mode: options.mode,
         hook,
         listen: Stream.runForEach(stream(hook), handle),
-        hear: (payloadJson) => logged(Effect.flatMap(decode(payloadJson), (payload) => handler(payload)))
+        hear: (payloadJson) => logged(Effect.flatMap(decode(payloadJson), (payload) => called(payload)))
       })
     } else if (options.mode === "broadcast") {
       yield* plugin.add({
         mode: options.mode,
         hook,
         hear: (payloadJson, received) =>
-          logged(Effect.flatMap(decode(payloadJson), (payload) => handler(payload, received)))
+          logged(Effect.flatMap(decode(payloadJson), (payload) => called(payload, received)))
       })
     } else {
       yield* plugin.add({
@@ -340,7 +348,7 @@ function onHook<A, E, R>(
         retry: options.retry ?? defaultRetry,
         handle: (payloadJson, received) =>
           provided(
-            Effect.flatMap(Effect.mapError(decode(payloadJson), undecodable), (payload) => handler(payload, received))
+            Effect.flatMap(Effect.mapError(decode(payloadJson), undecodable), (payload) => called(payload, received))
           )
       })
     }

@@ -261,6 +261,17 @@ export const layer: Layer.Layer<Registry> = Layer.sync(Registry, () => {
             )
           )
         }
+        const early = handlers.find(({ hook, mode }) =>
+          mode === "local" && Core.events.some((event) => event.hook === hook)
+        )
+        if (early) {
+          return Effect.fail(
+            problem(
+              pluginId,
+              `handles "${early.hook.id}" with mode local, but it is told through the database: broadcast or work-queue.`
+            )
+          )
+        }
         const stray = handlers.find(({ hook }) => !hooksByValue.has(hook))
         if (stray) {
           return Effect.fail(

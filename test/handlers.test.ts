@@ -181,7 +181,7 @@ describe("a work queue", () => {
       assert.deepStrictEqual(runtime.calls.map(({ n }) => n), [1, 2, 3])
     }))
 
-  it.effect("survives a handler that throws, one that never ends, and one that says that retrying is of no use", () =>
+  it.effect("survives a handler that throws, one that is no Effect, one that never ends, and one that says that retrying is of no use", () =>
     Effect.gen(function*() {
       const retry = RetrySchedule.delays([])
       const runtime = yield* world([
@@ -191,6 +191,8 @@ describe("a work queue", () => {
             throw new Error("a bug")
           }
         }),
+        // As a plugin in JavaScript may.
+        Hook.on(Internal, () => JSON.parse("{}"), { mode: "work-queue", workerGroup: "forgets", retry }),
         queue("hangs", { retry, fails: () => Effect.never }),
         queue("refuses", {
           fails: () =>
@@ -201,11 +203,12 @@ describe("a work queue", () => {
       yield* runtime.emit(1)
       yield* until(
         "each has its outcome",
-        () => Effect.map(statuses(runtime), (found) => found.join() === "exhausted,exhausted,permanent,success"),
+        () =>
+          Effect.map(statuses(runtime), (found) => found.join() === "exhausted,exhausted,exhausted,permanent,success"),
         defaults.attemptTimeoutMs + 30_000
       )
       const errors = (yield* runtime.deliveries).map(({ lastError }) => lastError ?? "")
-      for (const text of ["a bug", "took longer than", "there is no such incident"]) {
+      for (const text of ["a bug", "returned no Effect", "took longer than", "there is no such incident"]) {
         assert.isTrue(errors.some((error) => error.includes(text)), text)
       }
     }))
@@ -421,6 +424,10 @@ describe("Hookline's own hooks", () => {
     Effect.gen(function*() {
       const deaf = Plugin.make("sync", { handlers: [Hook.on(Core.RunnerStopping, () => Effect.void)] })
       assert.include(yield* refusal(deaf), "with mode broadcast, but it is told in this process alone")
+      const early = Plugin.make("sync", {
+        handlers: [Hook.on(Core.SubscriptionFailing, () => Effect.void, { mode: "local" })]
+      })
+      assert.include(yield* refusal(early), "with mode local, but it is told through the database")
       const { context, stop } = yield* running(IncidentPlugin)
       const emits = [
         Hook.emit(Core.RunnerStopping, {}),

@@ -131,9 +131,13 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
       ), logged as (
         insert into hookline.routings (message_id, version, matched, filtered, transformed)
         select message_id, ${routing.version}::float8::bigint, matched, filtered, transformed from routed
+      ), listening as materialized (
+        -- In one order: runners that own partitions of the same events do not wait for one another.
+        select l.worker_group from hookline.listened l where l.worker_group in (select base from routed)
+        order by l.worker_group for update
       ), heard as (
         update hookline.listened l set position = l.position + r.n
-        from (select base, count(*) as n from routed group by base) r
+        from (select base, count(*) as n from routed group by base) r join listening on listening.worker_group = r.base
         where l.worker_group = r.base returning l.worker_group, l.position - r.n as before
       ), told as (
         insert into hookline.broadcasts (worker_group, position, message_id)
