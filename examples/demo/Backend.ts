@@ -5,7 +5,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { PgClient, PgMigrator } from "@effect/sql-pg"
 import { Effect, FileSystem, Layer } from "effect"
-import { Hookline, Secrets } from "hookline"
+import { Hookline, Limits, Secrets } from "hookline"
 import { Egress } from "hookline/egress"
 import * as Webhook from "hookline/plugins/webhook"
 import { EmbeddedPostgres, PgStorage } from "hookline/postgres"
@@ -25,7 +25,12 @@ const HooklineLive = Layer.unwrap(Effect.gen(function*() {
   return Hookline.layer({ plugins: Layer.mergeAll(Webhook.plugin, plugins) }).pipe(
     Layer.provideMerge(PgStorage.layer()),
     // The receivers are on this machine, which is closed to webhooks otherwise.
-    Layer.provide([Secrets.layer({ masterKey }), Egress.layer({ allow: ["127.0.0.0/8"] })])
+    Layer.provide([
+      Secrets.layer({ masterKey }),
+      Egress.layer({ allow: ["127.0.0.0/8"] }),
+      // A circuit would hold back what is for receivers that fail, for minutes: here every delivery comes to its end.
+      Limits.layer({ circuitFailures: Number.MAX_SAFE_INTEGER, circuitSampleAttempts: Number.MAX_SAFE_INTEGER })
+    ])
   )
 }))
 

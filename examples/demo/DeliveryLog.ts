@@ -35,10 +35,14 @@ const pages = <A extends { readonly id: string }, E, R>(
     return all
   })
 
+/** The messages of incidents: Hookline tells of deliveries that failed with messages of its own. */
 export const messages = Effect.gen(function*() {
   const storage = yield* Storage.Storage
   const stored = yield* pages((page) =>
-    Effect.map(storage.listMessages({}, { ...page, bytes: pageBytes }), ({ items }) => items)
+    Effect.map(
+      storage.listMessages({ eventId: "incident.incident.created" }, { ...page, bytes: pageBytes }),
+      ({ items }) => items
+    )
   )
   return yield* Effect.forEach(
     stored,
