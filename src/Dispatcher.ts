@@ -168,7 +168,6 @@ const make = Effect.gen(function*() {
   const detaching = new Map<string, Latch.Latch>()
   /** Groups with claims of owners before this one, which were not found when they were taken over. */
   const orphans = new Set<State.Group>()
-  const adopt = Latch.makeUnsafe()
   /** Ownership that could not be given back: as long as it stands, nobody looks for the claims that were left. */
   const owed = new Set<Owner>()
 
@@ -300,6 +299,17 @@ const make = Effect.gen(function*() {
   ).pipe(Effect.repeat(Schedule.spaced(limits.leaseRenewMs)))
 
   // What ends a delivery makes the next of its key due; but a statement does not see what came after it began.
+  const adopting = Effect.suspend(() => {
+    const groups = [...orphans].filter((group) => group.phase === "open")
+    orphans.clear()
+    return groups.length === 0
+      ? Effect.void
+      : Effect.asVoid(storage.recover(groups.map((group) => group.owner), limits.crashedClaims))
+  }).pipe(
+    // The sweep finds them again.
+    Effect.ignore
+  )
+
   const unparking = Effect.gen(function*() {
     const ordered = State.open(state).filter(({ subscriptionId }) =>
       subscriptionId !== undefined && subscribed.get(subscriptionId)?.ordered === true
@@ -309,20 +319,7 @@ const make = Effect.gen(function*() {
       const group = state.groups.get(name)
       if (group?.subscriptionId !== undefined) State.backlog(state, group, group.subscriptionId, 0)
     }
-  }).pipe(Effect.ignore, Effect.delay(limits.unparkIntervalMs), Effect.forever)
-
-  const adopting = State.take(adopt).pipe(
-    Effect.andThen(Effect.suspend(() => {
-      const groups = [...orphans].filter((group) => group.phase === "open")
-      orphans.clear()
-      return groups.length === 0
-        ? Effect.void
-        : Effect.asVoid(storage.recover(groups.map((group) => group.owner), limits.crashedClaims))
-    })),
-    // The sweep finds them again.
-    Effect.ignore,
-    Effect.forever
-  )
+  }).pipe(Effect.ignore, Effect.andThen(adopting), Effect.delay(limits.unparkIntervalMs), Effect.forever)
 
   // Whatever was lost without a word is found by a look now and then.
   const looking = Effect.sync(() => {
@@ -349,7 +346,6 @@ const make = Effect.gen(function*() {
     catchingUp,
     looking,
     unparking,
-    adopting,
     settling,
     recorder.loop,
     recorder.loop
@@ -366,7 +362,6 @@ const make = Effect.gen(function*() {
       if (!group || group.phase !== "open") continue
       if (orphaned) {
         orphans.add(group)
-        adopt.openUnsafe()
       }
       if (unrouted && isOurs(workerGroup)) {
         group.unrouted = true
