@@ -298,18 +298,15 @@ const make = Effect.gen(function*() {
     })
   ).pipe(Effect.repeat(Schedule.spaced(limits.leaseRenewMs)))
 
-  // What ends a delivery makes the next of its key due; but a statement does not see what came after it began.
   const adopting = Effect.suspend(() => {
     const groups = [...orphans].filter((group) => group.phase === "open")
     orphans.clear()
     return groups.length === 0
       ? Effect.void
       : Effect.asVoid(storage.recover(groups.map((group) => group.owner), limits.crashedClaims))
-  }).pipe(
-    // The sweep finds them again.
-    Effect.ignore
-  )
+  })
 
+  // What ends a delivery makes the next of its key due; but a statement does not see what came after it began.
   const unparking = Effect.gen(function*() {
     const ordered = State.open(state).filter(({ subscriptionId }) =>
       subscriptionId !== undefined && subscribed.get(subscriptionId)?.ordered === true
@@ -319,7 +316,14 @@ const make = Effect.gen(function*() {
       const group = state.groups.get(name)
       if (group?.subscriptionId !== undefined) State.backlog(state, group, group.subscriptionId, 0)
     }
-  }).pipe(Effect.ignore, Effect.andThen(adopting), Effect.delay(limits.unparkIntervalMs), Effect.forever)
+  })
+
+  // Both are found again where they fail: parked deliveries by the next look, claims by the next sweep.
+  const mending = Effect.ignore(unparking).pipe(
+    Effect.andThen(Effect.ignore(adopting)),
+    Effect.delay(limits.unparkIntervalMs),
+    Effect.forever
+  )
 
   // Whatever was lost without a word is found by a look now and then.
   const looking = Effect.sync(() => {
@@ -345,7 +349,7 @@ const make = Effect.gen(function*() {
     leasing,
     catchingUp,
     looking,
-    unparking,
+    mending,
     settling,
     recorder.loop,
     recorder.loop

@@ -101,7 +101,7 @@ export const defaults = {
   orderedLook: 4,
   /** How soon a delivery is looked at again that waits for a message of its key to be routed. */
   orderedPollMs: 100,
-  /** How often a runner looks for what waits for an earlier delivery that has ended. */
+  /** How often a runner looks for what waits for an earlier delivery that has ended, and recovers claims the sweep found. */
   unparkIntervalMs: 1000,
   /** Deliveries behind a blocked one that are counted. */
   blockedCounted: 1000,

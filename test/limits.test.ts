@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Layer, Schema, Scope } from "effect"
+import { Clock, type Duration, Effect, Exit, Layer, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as Hook from "../src/Hook.ts"
 import * as RateLimit from "../src/RateLimit.ts"
@@ -127,50 +127,46 @@ describe("a rate limit", () => {
   })
 })
 
+/** An endpoint that takes so long for each attempt, and how many are and were under way at once. */
+const counting = (takes: Duration.Input) => {
+  const endpoints = new Endpoints()
+  const attempts = { underWay: 0, most: 0 }
+  endpoints.behaviours.set("a", () =>
+    Effect.gen(function*() {
+      attempts.most = Math.max(attempts.most, ++attempts.underWay)
+      yield* Effect.sleep(takes)
+      attempts.underWay--
+      return { statusCode: 200 }
+    }))
+  return { attempts, endpoints }
+}
+
 describe("a limit of attempts at once", () => {
   it.effect("holds for all events of a subscription together, and loses nothing", () => {
-    const endpoints = new Endpoints()
-    let underWay = 0
-    let most = 0
-    endpoints.behaviours.set("a", () =>
-      Effect.gen(function*() {
-        most = Math.max(most, ++underWay)
-        yield* Effect.sleep("100 millis")
-        underWay--
-        return { statusCode: 200 }
-      }))
+    const { attempts, endpoints } = counting("100 millis")
     return Effect.gen(function*() {
       yield* subscribe("a", both, { maxConcurrency: 3 })
       yield* emitMany(60)
       yield* until("all are delivered", () => endpoints.of("a").length === 60)
-      assert.strictEqual(most, 3)
+      assert.strictEqual(attempts.most, 3)
       yield* TestClock.adjust("1 second")
     }).pipe(Effect.provide(layer(endpoints)))
   })
 
   it.effect("is kept when a subscription gets it while attempts are under way", () => {
-    const endpoints = new Endpoints()
-    let underWay = 0
-    let most = 0
-    endpoints.behaviours.set("a", () =>
-      Effect.gen(function*() {
-        most = Math.max(most, ++underWay)
-        yield* Effect.sleep("5 seconds")
-        underWay--
-        return { statusCode: 200 }
-      }))
+    const { attempts, endpoints } = counting("5 seconds")
     return Effect.gen(function*() {
       const subscriptions = yield* Subscriptions
       const { id } = yield* subscribe("a", both)
       yield* emitMany(4)
-      yield* until("they are under way", () => underWay === 4)
+      yield* until("they are under way", () => attempts.underWay === 4)
       yield* subscriptions.update(id, { maxConcurrency: 1 })
-      most = 0
+      attempts.most = 0
       yield* emitMany(3)
       yield* TestClock.adjust("4 seconds")
       assert.strictEqual(endpoints.seen.length, 4)
-      yield* until("all are delivered", () => endpoints.seen.length === 7 && underWay === 0)
-      assert.strictEqual(most, 1)
+      yield* until("all are delivered", () => endpoints.seen.length === 7 && attempts.underWay === 0)
+      assert.strictEqual(attempts.most, 1)
     }).pipe(Effect.provide(layer(endpoints)))
   })
 })

@@ -183,6 +183,7 @@ describe("whatever is done to deliveries and subscriptions at once", () => {
           yield* often(noted(Effect.catchTag(change, "NoSuchElementError", () => Effect.void)), 25),
           yield* often(noted(Effect.catchTag(intervene, "NoSuchElementError", () => Effect.void)))
         ]
+        // How long they race: nothing is waited for.
         yield* Effect.sleep("4 seconds")
         yield* Fiber.interruptAll(trouble)
         isCalm = true
