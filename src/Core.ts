@@ -102,6 +102,10 @@ export const SubscriptionRecovered = Hook.make("subscription.recovered", {
 /**
  * A delivery failed for good because its retry schedule is exhausted.
  *
+ * **Gotchas**
+ *
+ * Not told of messages of work queues, whose code is in this backend: their deliveries and the log say it.
+ *
  * @category operational events
  * @since 0.1.0
  */

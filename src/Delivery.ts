@@ -20,9 +20,8 @@ export const DeliveryStatus = Schema.Literals(["pending", "retrying", "success",
 export type DeliveryStatus = typeof DeliveryStatus.Type
 
 /**
- * Why a delivery is as it is: how it ended, or (`held`, `code-missing`, `blocked`, `circuit-open`) why it
- * waits, which is derived and not
- * stored.
+ * Why a delivery is as it is: how it ended, or (`held`, `code-missing`, `blocked`, `circuit-open`) why it waits, which is
+ * derived and not stored.
  *
  * @category schemas
  * @since 0.1.0
@@ -149,7 +148,8 @@ export interface Step {
  * **Details**
  *
  * A retryable failure is due again after the retry schedule's delay, or after the endpoint's `Retry-After` where that is
- * later, which is capped; without a delay (the schedule is exhausted), or where its message has expired by then, it is final. An interrupted attempt is due at once.
+ * later, which is capped; without a delay (the schedule is exhausted), or where its message has expired by then, it is final.
+ * An interrupted attempt is due at once.
  *
  * **Gotchas**
  *

@@ -19,14 +19,11 @@ export const divide = <Tenant>(
 
 /** Lanes of different tenants in turn, those of one tenant in their order. */
 export const inTurn = (lanes: Iterable<Lane>, tenantOf: (lane: Lane) => string): ReadonlyArray<Lane> => {
-  const byTenant = Map.groupBy(lanes, tenantOf)
   const found: Array<Lane> = []
-  const queues = [...byTenant.values()]
-  for (let n = 0; queues.some((queue) => queue.length > n); n++) {
-    for (const queue of queues) {
-      const lane = queue[n]
-      if (lane) found.push(lane)
-    }
+  let queues = [...Map.groupBy(lanes, tenantOf).values()]
+  for (let n = 0; queues.length > 0; n++) {
+    for (const queue of queues) found.push(...queue.slice(n, n + 1))
+    queues = queues.filter((queue) => queue.length > n + 1)
   }
   return found
 }
