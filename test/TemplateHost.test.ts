@@ -122,7 +122,8 @@ const sourceOf = (nodes: ReadonlyArray<Node>): string =>
       case "for":
         return `{% for y in payload.x %}${sourceOf(node.turn)}{% endfor %}`
       case "case":
-        return `{% case payload.x %}{% when 1 %}${sourceOf(node.first)}{% when 1, 2 %}${
+        // A value for both branches, and one for each alone.
+        return `{% case payload.x %}{% when 1, 3 %}${sourceOf(node.first)}{% when 1, 2 %}${
           sourceOf(node.second)
         }{% else %}` +
           `${sourceOf(node.rest)}{% endcase %}`
@@ -152,7 +153,8 @@ const next = (node: Node, texts: ReadonlyArray<string>): ReadonlyArray<string> =
   }
   const first = textsOf(node.first, texts)
   return [
-    ...(node.kind === "case" ? textsOf(node.second, first) : first),
+    ...first,
+    ...(node.kind === "case" ? textsOf(node.second, first) : []),
     ...textsOf(node.second, texts),
     ...textsOf(node.rest, texts)
   ]
