@@ -100,11 +100,8 @@ export const SubscriptionRecovered = Hook.make("subscription.recovered", {
 })
 
 /**
- * A delivery failed for good because its retry schedule is exhausted.
- *
- * **Gotchas**
- *
- * Not told of messages of work queues, whose code is in this backend: their deliveries and the log say it.
+ * A delivery failed for good because its retry schedule is exhausted, a work queue's too: that is told to the message's
+ * tenant.
  *
  * @category operational events
  * @since 0.1.0

@@ -124,8 +124,15 @@ export interface Routing {
 export type Routed =
   /** Another change of the subscriptions came first: load them and match again. Nothing was written. */
   | { readonly _tag: "Stale" }
-  /** The messages that were routed or set aside; those of superseded owners are not among them. */
-  | { readonly _tag: "Routed"; readonly messageIds: ReadonlyArray<MessageId> }
+  /**
+   * The messages that were routed or set aside; those of superseded owners are not among them. Of the subscriptions in
+   * `failing`, whose circuit is not closed, nothing was claimed.
+   */
+  | {
+    readonly _tag: "Routed"
+    readonly messageIds: ReadonlyArray<MessageId>
+    readonly failing: ReadonlyArray<SubscriptionId>
+  }
 
 /**
  * A lane that has room: up to `free` deliveries of the subscription in the owner's group.
@@ -375,8 +382,8 @@ export interface Dispatching {
   }) => Effect.Effect<ReadonlyArray<Due>, StorageUnavailable>
   /**
    * Reads unrouted messages of the owners' groups in `seq` order, up to a count and a size of payloads (at least one). Those of
-   * up to `tenants` tenants of each group are taken in turn, the first of each first; the tenants are those after the group's in
-   * `afterTenants`.
+   * up to `tenants` tenants of each group are taken in turn, the first of each first, in the order of their ids; the tenants are
+   * those after the group's in `afterTenants`.
    */
   readonly unrouted: (
     owners: ReadonlyArray<Owner>,
@@ -389,7 +396,8 @@ export interface Dispatching {
   ) => Effect.Effect<ReadonlyArray<Unrouted>, StorageUnavailable>
   /**
    * Writes a batch's routing: fenced, and only if the subscriptions are still of the version that was matched. Refused whole,
-   * and nothing written, where a row of it can't be stored.
+   * and nothing written, where a row of it can't be stored. What was to be claimed of a subscription whose circuit is not
+   * closed waits instead: another runner may have opened it.
    */
   readonly route: (routing: Routing) => Effect.Effect<Routed, StorageUnavailable | RowRefused>
   /**

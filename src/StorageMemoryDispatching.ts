@@ -115,13 +115,18 @@ const unrouted = (
       const afterTenant = afterTenants?.get(workerGroup) ?? ""
       return inbox ? firstOfEach(inbox, { afterTenant, messages, tenants }).map((one) => ({ ...one, workerGroup })) : []
     })
-    .sort((a, b) => a.turn - b.turn || a.stored.seq - b.stored.seq)
+    .sort((a, b) => a.turn - b.turn || byTenant(a, b) || a.stored.seq - b.stored.seq)
     .slice(0, messages)
   let sum = 0
   const over = waiting.findIndex(({ stored }, i) => (sum += stored.size) > bytes && i > 0)
   return waiting.slice(0, over < 0 ? waiting.length : over)
     .sort((a, b) => a.stored.seq - b.stored.seq)
     .map(({ stored, workerGroup }) => ({ ...stored.message, seq: stored.seq, workerGroup }))
+}
+
+const byTenant = (a: { readonly stored: Stored }, b: { readonly stored: Stored }): number => {
+  const [one, other] = [a.stored.message.tenantId, b.stored.message.tenantId]
+  return one < other ? -1 : one > other ? 1 : 0
 }
 
 /** The first messages of each of some tenants, with their place among those. */
@@ -133,15 +138,15 @@ const firstOfEach = (
     readonly tenants: number
   }
 ): ReadonlyArray<{ readonly stored: Stored; readonly turn: number }> => {
-  const byTenant = new Map<string, Array<Stored>>()
+  const ofTenants = new Map<string, Array<Stored>>()
   for (const stored of inbox.first(Number.POSITIVE_INFINITY)) {
     const { tenantId } = stored.message
     if (tenantId <= afterTenant) continue
-    const found = byTenant.get(tenantId) ?? []
-    byTenant.set(tenantId, found)
+    const found = ofTenants.get(tenantId) ?? []
+    ofTenants.set(tenantId, found)
     if (found.length < messages) found.push(stored)
   }
-  return [...byTenant].sort(([a], [b]) => a < b ? -1 : 1).slice(0, tenants)
+  return [...ofTenants].sort(([a], [b]) => a < b ? -1 : 1).slice(0, tenants)
     .flatMap(([, found]) => found.map((stored, turn) => ({ stored, turn })))
 }
 
@@ -161,9 +166,13 @@ const route = (tables: Tables, routing: Routing, nowMs: number): Routed => {
     const listened = tables.listened.get(baseGroup(owner.workerGroup))
     if (listened && error === undefined) listened.messages.push({ position: ++listened.position, stored, atMs: nowMs })
   }
-  for (const { claimed, id, messageId, subscriptionId, workerGroup } of routing.deliveries) {
+  const failing = new Set<SubscriptionId>()
+  for (const { claimed: wanted, id, messageId, subscriptionId, workerGroup } of routing.deliveries) {
     const found = routed.get(messageId)
     if (found?.stored.state._tag !== "Routed") continue
+    const isFailing = tables.healths.openUntilMs(subscriptionId) !== undefined
+    if (wanted && isFailing) failing.add(subscriptionId)
+    const claimed = wanted && !isFailing
     tables.add({
       id,
       message: found.stored,
@@ -178,7 +187,7 @@ const route = (tables: Tables, routing: Routing, nowMs: number): Routed => {
       lastError: undefined
     })
   }
-  return { _tag: "Routed", messageIds: [...routed.keys()] }
+  return { _tag: "Routed", messageIds: [...routed.keys()], failing: [...failing] }
 }
 
 const claim = (

@@ -21,7 +21,7 @@ describe("routing", () => {
         Effect.sync(() => {
           versions.push(version)
           return version === 2
-            ? { _tag: "Routed", messageIds: messages.map(({ messageId }) => messageId) }
+            ? { _tag: "Routed", messageIds: messages.map(({ messageId }) => messageId), failing: [] }
             : { _tag: "Stale" }
         })
     }))

@@ -168,6 +168,22 @@ describe("a work queue", () => {
       )
     }))
 
+  it.effect("whose tries are exhausted is told of to the message's tenant, by Hookline's own event", () =>
+    Effect.gen(function*() {
+      const heard: Array<unknown> = []
+      const runtime = yield* world([
+        queue("fails", { fails: () => Effect.fail(new Error("no connection")), retry: RetrySchedule.delays([]) }),
+        Hook.on(
+          Core.DeliveryExhausted,
+          ({ eventId, lastError }, { tenantId }) => Effect.sync(() => heard.push([eventId, tenantId, lastError])),
+          { mode: "work-queue", workerGroup: "ops" }
+        )
+      ])
+      yield* Effect.provide(Hook.emit(Internal, { n: 1 }, { tenantId: "acme" }), runtime.context)
+      yield* until("it is told", () => heard.length === 1)
+      assert.deepStrictEqual(heard, [["incident.internal", "acme", "no connection"]])
+    }))
+
   it.effect("may emit itself", () =>
     Effect.gen(function*() {
       const runtime = yield* world([

@@ -106,7 +106,7 @@ describe("on PostgreSQL", () => {
         }],
         deliveries: [{ id: deliveryId, messageId: id, subscriptionId, claimed: false }]
       })
-      assert.deepStrictEqual(routed, { _tag: "Routed", messageIds: [id] })
+      assert.deepStrictEqual(routed, { _tag: "Routed", messageIds: [id], failing: [] })
       const claim = storage.claim({
         owners: [owner],
         lanes: [{ workerGroup: group.workerGroup, subscriptionId, free: 10 }],

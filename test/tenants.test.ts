@@ -3,6 +3,7 @@ import { Effect, Schema } from "effect"
 import * as Shares from "../src/dispatcher/Shares.ts"
 import * as Hook from "../src/Hook.ts"
 import { layer as limits } from "../src/Limits.ts"
+import { Storage } from "../src/Storage.ts"
 import { Created, Endpoints, layer, subscribe, until, within } from "./support/world.ts"
 
 const payload = { incidentId: "i", systemIds: [] }
@@ -43,6 +44,26 @@ describe("a tenant", () => {
       assert.isBelow(endpoints.of("a").length, 500)
     })
     return Effect.provide(within(layer(endpoints), body), limits({ slots: 64, laneWindow: 64 }))
+  })
+
+  it.effect("does not wait for the large messages of many others to be routed", () => {
+    const endpoints = new Endpoints()
+    const body = Effect.gen(function*() {
+      yield* subscribe("z", undefined, { tenantId: "zulu" })
+      const large = { incidentId: "i", systemIds: ["x".repeat(900)] }
+      yield* Effect.forEach(
+        Array.from({ length: 30 * 20 }),
+        (_, n) => Hook.emit(Created, large, { tenantId: `t${n % 30}` }),
+        { concurrency: 100 }
+      )
+      yield* Hook.emit(Created, large, { tenantId: "zulu" })
+      yield* until("its message arrives", () => endpoints.of("z").length === 1, 2000)
+      const unrouted = yield* Storage.use((storage) =>
+        storage.listMessages({ tenantId: "t0" }, { cursor: undefined, limit: 100, bytes: 1e9 })
+      )
+      assert.isAtLeast(unrouted.items.filter(({ state }) => state._tag === "Unrouted").length, 15)
+    })
+    return Effect.provide(within(layer(endpoints), body), limits({ routeBytes: 4000 }))
   })
 
   it.effect("with one subscription has its share of the slots beside another with hundreds", () => {

@@ -134,10 +134,11 @@ export const make = Effect.fnUntraced(function*(
         return yield* writeWhole(batch)
       }
       const routed = new Set<MessageId>(answer.messageIds)
+      const failing = new Set<SubscriptionId>(answer.failing)
       for (const delivery of routing.deliveries) {
         const found = bound.get(delivery.id)
         if (!found || !routed.has(delivery.messageId)) continue
-        if (delivery.claimed) {
+        if (delivery.claimed && !failing.has(delivery.subscriptionId)) {
           const ready = readyOf(delivery, found)
           if (!State.admit(state, ready)) giveBack(ready)
         } else if (delivery.workerGroup === undefined) {
@@ -165,12 +166,17 @@ export const make = Effect.fnUntraced(function*(
         tenants: limits.routeTenants,
         ...(from.size === 0 ? {} : { afterTenants: from })
       })
+      // Less than asked for is everything there was, unless the batch ended by its bytes, up to three for each character.
+      const size = read.reduce((sum, message) => sum + message.payloadJson.length, 0)
+      const isFull = read.length >= limits.routeMessages || size >= limits.routeBytes / 4
       // Those that come after as many as one batch takes have their turn next, and then the first again.
       afterTenants.clear()
       for (const [group, ofGroup] of Map.groupBy(read, ({ workerGroup }) => workerGroup)) {
         const tenants = [...new Set(ofGroup.map(({ tenantId }) => tenantId))].sort()
         const last = tenants.at(-1)
-        if (last !== undefined && tenants.length >= limits.routeTenants) afterTenants.set(group, last)
+        // One message of each may also be all that a batch has bytes for.
+        const isAll = tenants.length >= limits.routeTenants || (isFull && tenants.length === ofGroup.length)
+        if (last !== undefined && isAll) afterTenants.set(group, last)
       }
       if (read.length === 0) {
         if (from.size > 0) again()
@@ -180,10 +186,7 @@ export const make = Effect.fnUntraced(function*(
       const monotonic = yield* Monotonic.nowMs
       for (const item of batch) item.group.activeAtMs = monotonic
       const written = batch.length === 0 ? 0 : yield* write(batch)
-      // Less than asked for is everything there was, unless the batch ended by its size.
-      const size = read.reduce((sum, message) => sum + message.payloadJson.length, 0)
-      const more = from.size > 0 || afterTenants.size > 0 || read.length >= limits.routeMessages ||
-        size >= limits.routeBytes / 2 || written < batch.length
+      const more = from.size > 0 || afterTenants.size > 0 || isFull || written < batch.length
       if (more) again()
       return more
     }).pipe(Effect.onError(() => Effect.sync(again)))

@@ -73,11 +73,17 @@ export const make = Effect.fnUntraced(function*(
   /** What is told with an outcome of a message that is not Hookline's own. */
   const tellingOf = Effect.fnUntraced(function*(
     { claimed, message }: Lane.Ready,
-    { id, name, providerId, tenantId }: Subscription,
+    subscription: Subscription,
     { attempt, transition }: Delivery.Step,
-    { before, nowMs, sign }: { readonly before: Circuit.Circuit; readonly sign: Circuit.Sign; readonly nowMs: number }
+    { before, nowMs, sign }: {
+      readonly before: Circuit.Circuit
+      readonly sign: Circuit.Sign | undefined
+      readonly nowMs: number
+    }
   ) {
-    const context = { nowMs, tenantId }
+    const { id, name, providerId } = subscription
+    // A work queue is no tenant's.
+    const context = { nowMs, tenantId: isInternal(subscription) ? message.tenantId : subscription.tenantId }
     if (sign === "accepted" && before.warned && before.failingSinceMs !== undefined) {
       const failingSince = DateTime.makeUnsafe(before.failingSinceMs)
       const recovered = { subscriptionId: id, name, providerId, failingSince }
@@ -142,9 +148,7 @@ export const make = Effect.fnUntraced(function*(
     )
     const failingMs = circuit.failingSinceMs === undefined ? 0 : nowMs - circuit.failingSinceMs
     const isTold = !Core.isOwn(ready.message.eventId)
-    const told = isTold && sign !== undefined
-      ? yield* tellingOf(ready, subscription, step, { before, sign, nowMs })
-      : []
+    const told = isTold ? yield* tellingOf(ready, subscription, step, { before, sign, nowMs }) : []
     finish({
       ready,
       subscription,

@@ -195,7 +195,10 @@ const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
     ) w where a.ordered
   )`
 
-/** The first suspect of all lanes, whose turn it is. */
+/**
+ * The first suspect of all lanes, whose turn it is, in the group that is its subscription's. One whose subscription is being
+ * changed is left for later: it would be locked before its subscription, and a change locks them the other way round.
+ */
 const suspect = (sql: PgClient.PgClient, { limit, suspectClaims, suspectProviders }: Options) =>
   sql`suspect as materialized (
     select w.id, f.epoch, w.version from fence f cross join lateral (
@@ -205,8 +208,12 @@ const suspect = (sql: PgClient.PgClient, { limit, suspectClaims, suspectProvider
       where w.worker_group = f.worker_group and w.epoch is null and w.claims >= 1
         and w.claims >= ${suspectClaims}::int and w.due_at <= clock_timestamp()
         and ${sql.literal(isInTime)}
+        and coalesce(s.worker_group, w.worker_group) = w.worker_group
+        and (s.awaited is null or not exists (
+          select 1 from hookline.work e where e.id = any(s.awaited) and e.epoch is not null
+            and e.worker_group <> w.worker_group))
         and not exists (select 1 from hookline.circuits c where c.subscription_id = s.id and c.open_until > clock_timestamp())
         and not (s.ordered and w.ordering_key is not null and ${PgOrdering.isBehind(sql)})
-      order by w.due_at limit 1 for update of w skip locked for share of s
+      order by w.due_at limit 1 for update of w skip locked for share of s skip locked
     ) w order by w.due_at limit least(1, ${limit}::int)
   )`

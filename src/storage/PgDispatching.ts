@@ -67,15 +67,15 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
               and i.tenant_id > w.tenant_id order by i.tenant_id limit 1
           ) t where w.n < ${tenants}::int
         ), found as (
-          select i.*, row_number() over (partition by w.worker_group, w.tenant_id order by i.seq) as turn
+          select i.*, w.tenant_id, row_number() over (partition by w.worker_group, w.tenant_id order by i.seq) as turn
           from waiting w cross join lateral (
             select i.seq, i.message_id, i.worker_group, i.size from hookline.inbox i
             where i.worker_group = w.worker_group and i.tenant_id = w.tenant_id and i.set_aside_at is null
             order by i.seq limit ${messages}::int
           ) i
-          order by turn, i.seq limit ${messages}::int
+          order by turn, w.tenant_id, i.seq limit ${messages}::int
         ), sized as (
-          select f.*, sum(f.size) over (order by f.turn, f.seq) - f.size as before from found f
+          select f.*, sum(f.size) over (order by f.turn, f.tenant_id, f.seq) - f.size as before from found f
         )
         select m.id::text, i.seq::float8 as seq, i.worker_group, m.event_id, m.tenant_id, m.ordering_key, m.payload,
           ${sql.literal(PgRows.timeColumns)}
@@ -99,9 +99,11 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
     PgErrors.refusable(
       engine,
       Effect.map(
-        sql<{ readonly current: boolean; readonly ids: ReadonlyArray<string> | null }>`with ${
-          fence(sql, distinct(routing.messages.map((message) => message.owner)))
-        }, current as materialized (
+        sql<{
+          readonly current: boolean
+          readonly ids: ReadonlyArray<string> | null
+          readonly failing: ReadonlyArray<string> | null
+        }>`with ${fence(sql, distinct(routing.messages.map((message) => message.owner)))}, current as materialized (
         select version from hookline.subscription_version where version = ${routing.version}::float8::bigint for share
       ), given as (
         select * from unnest(
@@ -143,13 +145,9 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         insert into hookline.broadcasts (worker_group, position, message_id)
         select r.base, h.before + row_number() over (partition by r.base order by r.seq), r.message_id
         from routed r join heard h on h.worker_group = r.base
-      ), made as (
-        insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
-          claims, epoch, size, due_at, expires_at)
-        select d.id, r.message_id, r.seq, d.subscription_id, coalesce(d.worker_group, r.worker_group), r.tenant_id,
-          substr(r.base, 13), r.ordering_key, d.claimed::int, case when d.claimed then r.epoch end,
-          coalesce(octet_length(r.transformed), r.size),
-          greatest(statement_timestamp(), to_timestamp(r.due_at / 1000.0)), to_timestamp(r.expires_at / 1000.0)
+      ), wanted as materialized (
+        select d.id, d.message_id, d.subscription_id, d.worker_group, d.claimed and c.open_until is null as claimed,
+          d.claimed and c.open_until is not null as failing
         from unnest(
           ${array(uuids(routing.deliveries.map((delivery) => delivery.id)))}::uuid[],
           ${array(uuids(routing.deliveries.map((delivery) => delivery.messageId)))}::uuid[],
@@ -157,13 +155,27 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
           ${array(routing.deliveries.map((delivery) => delivery.workerGroup ?? null))}::text[],
           ${array(routing.deliveries.map((delivery) => delivery.claimed))}::boolean[]
         ) as d(id, message_id, subscription_id, worker_group, claimed)
-        join routed r on r.message_id = d.message_id
+        left join hookline.circuits c on c.subscription_id = d.subscription_id
+      ), made as (
+        insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
+          claims, epoch, size, due_at, expires_at)
+        select d.id, r.message_id, r.seq, d.subscription_id, coalesce(d.worker_group, r.worker_group), r.tenant_id,
+          substr(r.base, 13), r.ordering_key, d.claimed::int, case when d.claimed then r.epoch end,
+          coalesce(octet_length(r.transformed), r.size),
+          greatest(statement_timestamp(), to_timestamp(r.due_at / 1000.0)), to_timestamp(r.expires_at / 1000.0)
+        from wanted d join routed r on r.message_id = d.message_id
       )
       select exists (select 1 from current) as current,
-        (select array_agg(message_id::text) from (select message_id from routed union all select message_id from aside) x) as ids`,
+        (select array_agg(message_id::text) from (select message_id from routed union all select message_id from aside) x) as ids,
+        (select array_agg(distinct w.subscription_id::text) from wanted w join routed r on r.message_id = w.message_id
+          where w.failing) as failing`,
         ([row]) =>
           row?.current === true
-            ? { _tag: "Routed", messageIds: (row.ids ?? []).map(PgRows.messageId) } as const
+            ? {
+              _tag: "Routed",
+              messageIds: (row.ids ?? []).map(PgRows.messageId),
+              failing: (row.failing ?? []).map(PgRows.subscriptionId)
+            } as const
             : { _tag: "Stale" } as const
       )
     ),

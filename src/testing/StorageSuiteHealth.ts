@@ -6,7 +6,16 @@ import { Effect } from "effect"
 import type { DeliveryId } from "../Id.ts"
 import type { Outcome } from "../Storage.ts"
 import { withEnabled } from "../Subscription.ts"
-import { type Cases, failure, hourMs, outcome, retryAt, routed, success } from "./StorageSuiteWorld.ts"
+import {
+  type Cases,
+  failure,
+  hourMs,
+  outcome,
+  retryAt,
+  routed,
+  routing as routingOf,
+  success
+} from "./StorageSuiteWorld.ts"
 
 /** Claimed deliveries of one subscription, and how to record what became of one. */
 const claimedOnes = (count: number) =>
@@ -93,6 +102,28 @@ export const healths: Cases = {
       assert.strictEqual(yield* claimed, 2)
     }
   ),
+  "what is routed to a subscription whose circuit is not closed waits, though its router would have it claimed": Effect
+    .gen(function*() {
+      const world = yield* claimedOnes(1)
+      const { append, backend, deliveries, ids, now, owner, say, storage, subscription } = world
+      const route = Effect.gen(function*() {
+        const messages = yield* append(1)
+        const { version } = yield* storage.subscriptions
+        const made = yield* deliveries(messages, subscription.id, true)
+        const answer = yield* storage.route(routingOf(version, owner, messages, made))
+        const found = new Set((yield* storage.held([owner])).map(({ deliveryId }) => deliveryId))
+        return {
+          failing: answer._tag === "Routed" ? answer.failing : [],
+          isClaimed: made.some(({ id }) => found.has(id))
+        }
+      })
+      assert.deepStrictEqual(yield* route, { failing: [], isClaimed: true })
+      yield* say(0, "failed", { openUntilMs: now + 250 })
+      assert.deepStrictEqual(yield* route, { failing: [subscription.id], isClaimed: false })
+      yield* backend.advance(300)
+      assert.deepStrictEqual(yield* route, { failing: [subscription.id], isClaimed: false })
+      assert.notInclude((yield* storage.held([owner])).map(({ deliveryId }) => deliveryId), ids[0])
+    }),
   "each time a circuit opens is counted": Effect.gen(function*() {
     const { health, now, say } = yield* claimedOnes(3)
     yield* say(0, "failed", { openUntilMs: now + hourMs })

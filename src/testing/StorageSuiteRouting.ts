@@ -79,6 +79,22 @@ export const routing: Cases = {
     assert.deepStrictEqual(yield* read({ messages: 9, afterTenant: tenantId }), ids([...others, last]))
     assert.deepStrictEqual(yield* read({ messages: 9, afterTenant: `${tenantId}-c` }), [])
   }),
+  "what a batch has bytes for is the first message of each tenant, in the order of their ids": Effect.gen(function*() {
+    const { append, own, storage, tenantId } = yield* make
+    const payloadJson = `"${"x".repeat(98)}"`
+    const [last] = yield* append(2, { payloadJson, tenantId: `${tenantId}-c` })
+    const [second] = yield* append(2, { payloadJson, tenantId: `${tenantId}-b` })
+    const [first] = yield* append(2, { payloadJson })
+    const { owner } = yield* own()
+    const read = (bytes: number, afterTenant: string) =>
+      Effect.map(
+        storage.unrouted([owner], { bytes, messages: 9, afterTenants: new Map([[owner.workerGroup, afterTenant]]) }),
+        (found) => found.map(({ id }) => id)
+      )
+    const ids = (...messages: ReadonlyArray<{ readonly id: string } | undefined>) => messages.map((one) => one?.id)
+    assert.deepStrictEqual(yield* read(200, ""), ids(second, first))
+    assert.deepStrictEqual((yield* read(200, `${tenantId}-b`)).slice(0, 1), ids(last))
+  }),
   "unrouted messages are read up to a count and a size of payloads, at least one": Effect.gen(function*() {
     const { append, own, storage } = yield* make
     // 12 bytes each, though 7 characters.
@@ -224,7 +240,7 @@ export const routing: Cases = {
         ),
         deliveries: made
       })
-      assert.deepStrictEqual(answer, { _tag: "Routed", messageIds: theirs.map((one) => one.id) })
+      assert.deepStrictEqual(answer, { _tag: "Routed", messageIds: theirs.map((one) => one.id), failing: [] })
       assert.deepStrictEqual((yield* storage.unrouted([present], all)).map((one) => one.id), mine.map((one) => one.id))
       assert.deepStrictEqual(idsOf(yield* storage.held([neighbour])), made.slice(1).map((one) => one.id))
       assert.deepStrictEqual(yield* storage.held([present]), [])
@@ -244,7 +260,11 @@ export const routing: Cases = {
       messages: messages.flatMap((one, i) => routingOf(version, owners[i] ?? present, [one], []).messages),
       deliveries: yield* deliveries(messages, subscribed.id, true)
     })
-    assert.deepStrictEqual(answer, { _tag: "Routed", messageIds: messages.slice(1, 2).map((one) => one.id) })
+    assert.deepStrictEqual(answer, {
+      _tag: "Routed",
+      messageIds: messages.slice(1, 2).map((one) => one.id),
+      failing: []
+    })
     assert.strictEqual((yield* storage.held([present])).length, 1)
     assert.strictEqual((yield* storage.unrouted([present], all)).length, 2)
   }),

@@ -60,7 +60,7 @@ describe("HooklineTest", () => {
       yield* Deliveries.settled
       const [delivery] = yield* Deliveries.of(id)
       assert.deepInclude(delivery, { status: "failed", reason: "exhausted", attemptCount: 10 })
-    }).pipe(Effect.provide(TestLayer)))
+    }).pipe(Effect.provide(TestLayer)), 120_000)
 
   it.effect("has transactions that roll back", () =>
     Effect.gen(function*() {
