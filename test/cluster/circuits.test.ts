@@ -59,13 +59,16 @@ describe("an endpoint that dies", () => {
         const [one, other] = runners
         const { json } = yield* one.subscribe(`http://127.0.0.1:${port}/`)
         const circuit = Effect.flatMap(get(`${other.url}/subscriptions/${json["id"]}`), ({ text }) =>
-          Effect.map(Schema.decodeUnknownEffect(Subscription)(text), ({ health }) => health?.circuit ?? "closed"))
+          Effect.map(Schema.decodeUnknownEffect(Subscription)(text), ({ health }) =>
+            health?.circuit ?? "closed"))
         const emitAll = Effect.forEach(Cluster.events, (eventId, n) =>
           (n % 2 === 0 ? one : other).emit(eventId, n), { concurrency: 4 })
         const first = yield* emitAll
         yield* until(
           "it has the first",
-          Effect.sync(() => state.arrived === first.length)
+          Effect.sync(() =>
+            state.arrived === first.length
+          )
         )
 
         yield* close
@@ -76,7 +79,9 @@ describe("an endpoint that dies", () => {
           Effect.flatMap(get(`${other.url}/deliveries?limit=100`), ({ text }) =>
             Schema.decodeUnknownEffect(Deliveries)(text)),
           ({ items }) =>
-            items.filter(({ messageId }) => spared.has(messageId))
+            items.filter(({ messageId }) =>
+              spared.has(messageId)
+            )
         )
         yield* until("all wait", Effect.map(waiting, (found) => found.length === spared.size))
         // One of them may have been sent meanwhile to see whether it is back.
@@ -91,9 +96,7 @@ describe("an endpoint that dies", () => {
         yield* until(
           "it has everything",
           Effect.map(one.deliveries, (all) =>
-            all.size === 36 && [...all.values()].every((status) =>
-              status === "success"
-            ))
+            all.size === 36 && [...all.values()].every((status) => status === "success"))
         )
         assert.strictEqual(yield* circuit, "closed")
         assert.strictEqual(state.arrived, 36)
