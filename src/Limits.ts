@@ -272,7 +272,7 @@ export const defaults = {
   /** Rows a maintenance statement deletes or moves at once. */
   maintenanceRows: 5000,
   maintenanceIntervalMs: 60_000,
-  /** How often what has expired while it waited is ended. */
+  /** How often what has expired while it waited is ended, and what is left to move is looked for. */
   expireIntervalMs: 5000
 }
 

@@ -1,6 +1,7 @@
 /**
  * Housekeeping of the cluster: coming partitions are made, deliveries of deleted subscriptions are cancelled, those held for
- * too long or of messages that have expired fail, idempotency keys are purged. One runner does it at a time.
+ * too long or of messages that have expired fail, idempotency keys are purged, what waits is moved to
+ * where it belongs. One runner does it at a time.
  */
 import { Effect, type Layer, Schedule } from "effect"
 import { type Sharding, Singleton } from "effect/cluster"
@@ -18,9 +19,11 @@ export const layer: Layer.Layer<never, never, Storage | Sharding.Sharding> = Sin
   Effect.gen(function*() {
     const storage = yield* Storage
     const limits = yield* Limits
-    yield* storage.expire(limits.maintenanceRows).pipe(
-      Effect.repeat({ while: (more) => more }),
-      Effect.ignore,
+    yield* Effect.forEach(
+      [storage.expire, storage.move],
+      (work) => work(limits.maintenanceRows).pipe(Effect.repeat({ while: (more) => more }), Effect.ignore),
+      { discard: true }
+    ).pipe(
       Effect.repeat(Schedule.spaced(limits.expireIntervalMs)),
       Effect.forkChild
     )

@@ -518,6 +518,11 @@ export interface Administration {
   readonly partitions: Effect.Effect<ReadonlyMap<string, number>, StorageUnavailable>
   /** Shares the messages of an event out that are stored from now on; those stored before stay where they are. */
   readonly setPartitions: (eventId: string, count: number) => Effect.Effect<void, StorageUnavailable>
+  /**
+   * Moves up to so many deliveries to where a changed subscription's belong: a change moves the first few itself, and nothing of
+   * the subscription is claimed until none is left. Returns whether there may be more.
+   */
+  readonly move: (rows: number) => Effect.Effect<boolean, StorageUnavailable>
   /** Ends deliveries that wait and whose message has expired as `failed`; returns whether there may be more. */
   readonly expire: (rows: number) => Effect.Effect<boolean, StorageUnavailable>
   /**

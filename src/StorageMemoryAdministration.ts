@@ -163,6 +163,8 @@ const reading = (tables: Tables): Omit<Administration, OfSubscriptions> => ({
     ),
   partitions: Effect.sync(() => new Map([...tables.partitions].filter(([, count]) => count > 1))),
   setPartitions: (eventId, count) => Effect.sync(() => void tables.partitions.set(eventId, count)),
+  // Here a change moves all at once.
+  move: () => Effect.succeed(false),
   expire: (rows) =>
     Effect.map(Clock.currentTimeMillis, (nowMs) => {
       const expired = [...tables.work.values()].flatMap((work) => {

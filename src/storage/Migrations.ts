@@ -290,6 +290,12 @@ create table hookline.partitions (
 );
 `
 
+const moving = `
+-- Whether what waits has yet to be moved to where it belongs.
+alter table hookline.subscriptions add column moving boolean not null default false;
+create index on hookline.subscriptions (id) where moving;
+`
+
 /** Splits at the semicolons that end a line outside a function's body. */
 const statements = (text: string): ReadonlyArray<string> =>
   text.split(/;\n(?=\n|create|alter|drop|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")
@@ -315,5 +321,6 @@ export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
   "0005_circuits": run(circuits),
   "0006_times": run(times),
   "0007_tenants": run(tenants),
-  "0008_partitions": run(partitions)
+  "0008_partitions": run(partitions),
+  "0009_moving": run(moving)
 }

@@ -5,12 +5,14 @@
 import type { PgClient } from "@effect/sql-pg"
 import { Effect, Option } from "effect"
 import * as Id from "../Id.ts"
+import { defaults } from "../Limits.ts"
 import type { Administration, DeliveryFilter, Page } from "../Storage.ts"
 import { ownGroup, type Subscription } from "../Subscription.ts"
 import * as PgAppend from "./PgAppend.ts"
 import { array } from "./PgArray.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import * as PgIntervening from "./PgIntervening.ts"
+import * as PgMoving from "./PgMoving.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 import * as PgRows from "./PgRows.ts"
 import { unfinished } from "./PgUnfinished.ts"
@@ -63,22 +65,10 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
     if (next.config !== current.config || next.enabled !== current.enabled) {
       yield* sql`delete from hookline.circuits where subscription_id = ${Id.toUuid(current.id)}::uuid`
     }
-    if (ownGroup(next) !== ownGroup(current) || next.ordered !== current.ordered) yield* move(current.id)
+    if (ownGroup(next) !== ownGroup(current) || next.ordered !== current.ordered) {
+      yield* PgMoving.some(sql, Id.toUuid(current.id), defaults.maintenanceRows)
+    }
     return next
-  })
-
-  /**
-   * Moves what waits to where it belongs now. What is claimed is its owner's to bring home, and awaited; nothing more of it
-   * can be claimed where it was, as claims and routes see the subscription's row or wait for it.
-   */
-  const move = Effect.fnUntraced(function*(id: string) {
-    const uuid = Id.toUuid(id)
-    yield* sql`update hookline.work w set worker_group = ${PgOrdering.home(sql)},
-        due_at = case when w.due_at = 'infinity' then clock_timestamp() else w.due_at end
-      from hookline.subscriptions h where h.id = ${uuid}::uuid and w.subscription_id = h.id and w.epoch is null`
-    yield* sql`update hookline.subscriptions set awaited = case when worker_group is not null then (
-        select array_agg(w.id) from hookline.work w where w.subscription_id = ${uuid}::uuid and w.epoch is not null
-      ) end where id = ${uuid}::uuid`
   })
 
   const before = ({ cursor }: Page, column: string) =>
@@ -207,6 +197,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
     setPartitions: (eventId, count) =>
       engine(Effect.asVoid(sql`insert into hookline.partitions (event_id, count) values (${eventId}, ${count}::int)
         on conflict (event_id) do update set count = excluded.count`)),
+    move: (rows) => engine(PgMoving.goOn(sql, rows)),
     expire: (rows) =>
       engine(Effect.map(
         sql`with old as (

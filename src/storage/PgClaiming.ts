@@ -101,8 +101,8 @@ const statement = (sql: PgClient.PgClient, options: Options) =>
   from (select ${sql.literal(PgRows.healthColumns)} from circuit c) c`
 
 /**
- * The lanes that may be claimed from: of enabled subscriptions whose circuit is not open, in the group that is theirs, and not
- * before what others had claimed of a subscription has ended that got a group of its own.
+ * The lanes that may be claimed from: of enabled subscriptions whose circuit is not open, in the group that is theirs, not
+ * while what waits is moved there, and not before what others had claimed of a subscription has ended that got a group of its own.
  */
 const asked = (sql: PgClient.PgClient, { lanes }: Options) =>
   sql`circuit as materialized (
@@ -118,7 +118,7 @@ const asked = (sql: PgClient.PgClient, { lanes }: Options) =>
       ${array(lanes.map((lane) => lane.free))}::int[]
     ) as l(worker_group, subscription_id, free)
     join fence f on f.worker_group = l.worker_group
-    join hookline.subscriptions s on s.id = l.subscription_id and s.enabled and s.deleted_at is null
+    join hookline.subscriptions s on s.id = l.subscription_id and s.enabled and s.deleted_at is null and not s.moving
       and coalesce(s.worker_group, l.worker_group) = l.worker_group
       and (s.awaited is null or not exists (
         select 1 from hookline.work w where w.id = any(s.awaited) and w.epoch is not null
@@ -208,7 +208,7 @@ const suspect = (sql: PgClient.PgClient, { limit, suspectClaims, suspectProvider
       where w.worker_group = f.worker_group and w.epoch is null and w.claims >= 1
         and w.claims >= ${suspectClaims}::int and w.due_at <= clock_timestamp()
         and ${sql.literal(isInTime)}
-        and coalesce(s.worker_group, w.worker_group) = w.worker_group
+        and not s.moving and coalesce(s.worker_group, w.worker_group) = w.worker_group
         and (s.awaited is null or not exists (
           select 1 from hookline.work e where e.id = any(s.awaited) and e.epoch is not null
             and e.worker_group <> w.worker_group))

@@ -113,6 +113,7 @@ export const connect = (
     deleteSubscription: (id) => engine("deleteSubscription", real.deleteSubscription(id)),
     getSubscription: (id) => engine("getSubscription", real.getSubscription(id)),
     claimants: (id) => engine("claimants", real.claimants(id)),
+    move: (rows) => engine("move", real.move(rows)),
     expire: (rows) => engine("expire", real.expire(rows)),
     maintain: (options) => engine("maintain", real.maintain(options))
   }

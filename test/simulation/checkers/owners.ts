@@ -22,7 +22,7 @@ export const owners: Checker = function*({ entries }, ledger) {
         yield `attempt ${attempt} of ${account.id} was begun by ${runner} without a claim`
         continue
       }
-      const later = account.claims.find((one) => one.group === claim.group && one.epoch > claim.epoch && one.at < at)
+      const later = account.claims.find((one) => one.epoch !== claim.epoch && one.at > claim.at && one.at < at)
       if (later) {
         yield `attempt ${attempt} of ${account.id} was begun under epoch ${claim.epoch} after ${later.epoch} had claimed it`
       }
@@ -56,8 +56,10 @@ function* inherited(account: Account, ledger: Ledger): Generator<string> {
     const isOver = account.records.some(between) ||
       account.releases.some((release) => between(release) && release.epoch === before.epoch)
     if (isOver) continue
-    const takenAt = ledger.takeOvers.find((one) => one.group === before.group && one.epoch > before.epoch)?.at ?? 0
-    const earlier = ledger.entries.slice(0, takenAt)
+    const taken = ledger.takeOvers.find((one) => one.group === before.group && one.epoch > before.epoch)
+    // It knows of its own earlier epochs: it begins nothing under them either, and what it brings home may be another's.
+    if (taken?.runner === before.runner && taken.at < claim.at) continue
+    const earlier = ledger.entries.slice(0, taken?.at ?? 0)
     // It begins nothing under an epoch that it gave back, though a statement under way may yet claim; nor under an older one.
     const gaveBack = (entry: Entry) =>
       entry._tag === "GaveBack" && entry.runner === before.runner && entry.group === before.group &&

@@ -1,0 +1,84 @@
+import { PgClient } from "@effect/sql-pg"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Id from "../../src/Id.ts"
+import { defaults } from "../../src/Limits.ts"
+import { Storage } from "../../src/Storage.ts"
+import type { Subscription } from "../../src/Subscription.ts"
+import { claim, deliver, group, storage as layer, subscribe } from "./support.ts"
+
+/** Deliveries that wait in the event's group, more than a change moves itself. */
+const waiting = 2 * defaults.maintenanceRows + 100
+
+const world = Effect.gen(function*() {
+  const sql = yield* PgClient.PgClient
+  const storage = yield* Storage
+  const { owner } = yield* storage.takeOver(yield* Id.runnerId, group, 60_000)
+  const id = yield* subscribe()
+  const { id: claimed } = yield* deliver(owner, id, true)
+  yield* deliver(owner, id)
+  // As if they had been emitted.
+  yield* sql`insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, size)
+    select overlay(gen_random_uuid()::text placing '7' from 15)::uuid, w.message_id, w.seq + n, w.subscription_id, w.worker_group, w.tenant_id, w.event_id, w.size
+    from hookline.work w, generate_series(1, ${waiting - 1}::int) n where w.epoch is null`
+  const own = { workerGroup: `subscription.${id}`, partition: 0 }
+  const { owner: ownOwner } = yield* storage.takeOver(yield* Id.runnerId, own, 60_000)
+  const groups = Effect.map(
+    sql<{ readonly worker_group: string; readonly n: number }>`
+      select worker_group, count(*)::int as n from hookline.work where epoch is null group by worker_group`,
+    (rows) => new Map(rows.map((row) => [row.worker_group, row.n]))
+  )
+  const change = (changed: Partial<Subscription>) =>
+    storage.updateSubscription(id, (current) => ({ ...current, ...changed }))
+  return { change, claimed, groups, id, own, owner, ownOwner, sql, storage }
+})
+
+describe("a subscription of which more waits than one transaction may move", () => {
+  it.live("gets its own group at once; what waits is moved in portions, and claimed when all of it is there", () =>
+    Effect.gen(function*() {
+      const { change, claimed, groups, id, own, owner, ownOwner, storage } = yield* world
+      yield* change({ ordered: true })
+      assert.deepStrictEqual(
+        yield* groups,
+        new Map([[group.workerGroup, waiting - defaults.maintenanceRows], [own.workerGroup, defaults.maintenanceRows]])
+      )
+      for (const one of [owner, ownOwner]) {
+        assert.deepStrictEqual((yield* claim(one, id)).claimed, [])
+        assert.deepStrictEqual((yield* claim(one, id, true)).claimed, [])
+      }
+      assert.deepStrictEqual((yield* storage.due({ aheadMs: 1000 })).flatMap(({ lanes }) => lanes), [])
+      assert.isTrue(yield* storage.move(defaults.maintenanceRows))
+      assert.deepStrictEqual((yield* claim(ownOwner, id)).claimed, [])
+      assert.isTrue(yield* storage.move(defaults.maintenanceRows))
+      assert.isFalse(yield* storage.move(defaults.maintenanceRows))
+      assert.deepStrictEqual(yield* groups, new Map([[own.workerGroup, waiting]]))
+      // What was claimed before is awaited.
+      assert.deepStrictEqual((yield* claim(ownOwner, id)).claimed, [])
+      yield* storage.release(owner, [claimed])
+      assert.strictEqual((yield* claim(ownOwner, id)).claimed.length, 10)
+    }).pipe(Effect.provide(layer)))
+
+  it.live("that is changed back meanwhile has everything back in the event's group", () =>
+    Effect.gen(function*() {
+      const { change, groups, id, owner, storage } = yield* world
+      yield* change({ ordered: true })
+      yield* change({ ordered: false })
+      yield* storage.move(defaults.maintenanceRows).pipe(Effect.repeat({ while: (more) => more }))
+      assert.deepStrictEqual(yield* groups, new Map([[group.workerGroup, waiting]]))
+      assert.strictEqual((yield* claim(owner, id)).claimed.length, 10)
+    }).pipe(Effect.provide(layer)))
+
+  it.live("leaves what others have locked for later, and does not wait for them", () =>
+    Effect.gen(function*() {
+      const { change, groups, id, own, ownOwner, sql, storage } = yield* world
+      yield* sql.withTransaction(Effect.gen(function*() {
+        yield* sql`select id from hookline.work where epoch is null limit 3 for update`
+        yield* change({ ordered: true })
+        yield* storage.move(waiting)
+        assert.isFalse(yield* storage.move(waiting))
+        assert.deepStrictEqual((yield* claim(ownOwner, id)).claimed, [])
+      }))
+      assert.isTrue(yield* storage.move(waiting))
+      assert.deepStrictEqual(yield* groups, new Map([[own.workerGroup, waiting]]))
+    }).pipe(Effect.provide(layer)))
+})
