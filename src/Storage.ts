@@ -382,8 +382,8 @@ export interface Dispatching {
   }) => Effect.Effect<ReadonlyArray<Due>, StorageUnavailable>
   /**
    * Reads unrouted messages of the owners' groups in `seq` order, up to a count and a size of payloads (at least one). Those of
-   * up to `tenants` tenants of each group are taken in turn, the first of each first, in the order of their ids; the tenants are
-   * those after the group's in `afterTenants`.
+   * up to `tenants` tenants of each group are taken in turn, the first of each first, in the order of their ids within their group,
+   * so that no group waits for the tenants of another; the tenants are those after the group's in `afterTenants`.
    */
   readonly unrouted: (
     owners: ReadonlyArray<Owner>,

@@ -115,7 +115,7 @@ const unrouted = (
       const afterTenant = afterTenants?.get(workerGroup) ?? ""
       return inbox ? firstOfEach(inbox, { afterTenant, messages, tenants }).map((one) => ({ ...one, workerGroup })) : []
     })
-    .sort((a, b) => a.turn - b.turn || byTenant(a, b) || a.stored.seq - b.stored.seq)
+    .sort((a, b) => a.turn - b.turn || a.place - b.place || a.stored.seq - b.stored.seq)
     .slice(0, messages)
   let sum = 0
   const over = waiting.findIndex(({ stored }, i) => (sum += stored.size) > bytes && i > 0)
@@ -124,12 +124,7 @@ const unrouted = (
     .map(({ stored, workerGroup }) => ({ ...stored.message, seq: stored.seq, workerGroup }))
 }
 
-const byTenant = (a: { readonly stored: Stored }, b: { readonly stored: Stored }): number => {
-  const [one, other] = [a.stored.message.tenantId, b.stored.message.tenantId]
-  return one < other ? -1 : one > other ? 1 : 0
-}
-
-/** The first messages of each of some tenants, with their place among those. */
+/** The first messages of each of some tenants, with their turn among those and the place of their tenant. */
 const firstOfEach = (
   inbox: Inbox,
   { afterTenant, messages, tenants }: {
@@ -137,7 +132,7 @@ const firstOfEach = (
     readonly messages: number
     readonly tenants: number
   }
-): ReadonlyArray<{ readonly stored: Stored; readonly turn: number }> => {
+): ReadonlyArray<{ readonly stored: Stored; readonly turn: number; readonly place: number }> => {
   const ofTenants = new Map<string, Array<Stored>>()
   for (const stored of inbox.first(Number.POSITIVE_INFINITY)) {
     const { tenantId } = stored.message
@@ -147,7 +142,7 @@ const firstOfEach = (
     if (found.length < messages) found.push(stored)
   }
   return [...ofTenants].sort(([a], [b]) => a < b ? -1 : 1).slice(0, tenants)
-    .flatMap(([, found]) => found.map((stored, turn) => ({ stored, turn })))
+    .flatMap(([, found], place) => found.map((stored, turn) => ({ stored, turn, place })))
 }
 
 const route = (tables: Tables, routing: Routing, nowMs: number): Routed => {
@@ -248,7 +243,7 @@ const firstSuspect = (
   let first: { readonly owner: Owner; readonly lane: Lane; readonly work: Work } | undefined
   for (const owner of owners) {
     for (const lane of tables.lanesIn(owner.workerGroup)) {
-      if (!tables.isActive(lane.subscriptionId) || !isSuspect(lane.subscriptionId)) continue
+      if (!tables.isActive(lane.subscriptionId) || !isSuspect(lane.subscriptionId) || !tables.isReady(lane)) continue
       const isTurn = (work: Work) => !tables.isOrdered(work.subscriptionId) || !tables.order.isBehind(work)
       const work = lane.suspect(nowMs, suspectClaims, isTurn)
       if (work && (!first || byDue(work, first.work) < 0)) first = { owner, lane, work }

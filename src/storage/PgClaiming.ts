@@ -197,7 +197,7 @@ const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
 
 /**
  * The first suspect of all lanes, whose turn it is, in the group that is its subscription's. One whose subscription is being
- * changed is left for later: it would be locked before its subscription, and a change locks them the other way round.
+ * changed is left for later: a claim does not wait for a change with a delivery in its hands.
  */
 const suspect = (sql: PgClient.PgClient, { limit, suspectClaims, suspectProviders }: Options) =>
   sql`suspect as materialized (

@@ -67,15 +67,15 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
               and i.tenant_id > w.tenant_id order by i.tenant_id limit 1
           ) t where w.n < ${tenants}::int
         ), found as (
-          select i.*, w.tenant_id, row_number() over (partition by w.worker_group, w.tenant_id order by i.seq) as turn
+          select i.*, w.n as place, row_number() over (partition by w.worker_group, w.tenant_id order by i.seq) as turn
           from waiting w cross join lateral (
             select i.seq, i.message_id, i.worker_group, i.size from hookline.inbox i
             where i.worker_group = w.worker_group and i.tenant_id = w.tenant_id and i.set_aside_at is null
             order by i.seq limit ${messages}::int
           ) i
-          order by turn, w.tenant_id, i.seq limit ${messages}::int
+          order by turn, place, i.seq limit ${messages}::int
         ), sized as (
-          select f.*, sum(f.size) over (order by f.turn, f.tenant_id, f.seq) - f.size as before from found f
+          select f.*, sum(f.size) over (order by f.turn, f.place, f.seq) - f.size as before from found f
         )
         select m.id::text, i.seq::float8 as seq, i.worker_group, m.event_id, m.tenant_id, m.ordering_key, m.payload,
           ${sql.literal(PgRows.timeColumns)}

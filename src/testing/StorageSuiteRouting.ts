@@ -79,6 +79,16 @@ export const routing: Cases = {
     assert.deepStrictEqual(yield* read({ messages: 9, afterTenant: tenantId }), ids([...others, last]))
     assert.deepStrictEqual(yield* read({ messages: 9, afterTenant: `${tenantId}-c` }), [])
   }),
+  "no group waits for the tenants of another": Effect.gen(function*() {
+    const { append, eventId, own, storage, tenantId } = yield* make
+    for (const tenant of ["a", "b", "c"]) yield* append(2, { tenantId: `${tenantId}-${tenant}` })
+    const other = `${eventId}-b`
+    const [alone] = yield* append(1, { eventId: other, tenantId: `${tenantId}-z` })
+    const owners = [(yield* own()).owner, (yield* own({ eventId: other })).owner]
+    const found = yield* storage.unrouted(owners, { ...all, messages: 2 })
+    assert.strictEqual(found.length, 2)
+    assert.include(found.map(({ id }) => id), alone?.id)
+  }),
   "what a batch has bytes for is the first message of each tenant, in the order of their ids": Effect.gen(function*() {
     const { append, own, storage, tenantId } = yield* make
     const payloadJson = `"${"x".repeat(98)}"`
