@@ -4,6 +4,7 @@ import { createServer, type ServerResponse } from "node:http"
 import * as Cluster from "../support/cluster.ts"
 import { until } from "../support/process.ts"
 import { get } from "../support/runner.ts"
+import { listening } from "../support/served.ts"
 
 /** An endpoint on one port that goes away and comes back, and holds its answers when it is told to. */
 const endpoint = Effect.acquireRelease(
@@ -16,13 +17,7 @@ const endpoint = Effect.acquireRelease(
         else response.writeHead(204).end()
       })
     })
-    const listen = (port: number) =>
-      Effect.callback<number>((resume) => {
-        server.listen(port, "127.0.0.1", () => {
-          const address = server.address()
-          resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0))
-        })
-      })
+    const listen = (port: number) => listening(server, port)
     const close = Effect.callback<void>((resume) => {
       server.close(() => resume(Effect.void))
       server.closeAllConnections()

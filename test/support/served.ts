@@ -6,10 +6,10 @@ import { createServer, type RequestListener } from "node:http"
 import { createServer as createTlsServer, type ServerOptions } from "node:https"
 import type { Server, Socket } from "node:net"
 
-/** Listens on a free port of 127.0.0.1. */
-export const listening = <S extends Server>(server: S) =>
+/** Listens on a port of 127.0.0.1, a free one unless it is told which. */
+export const listening = <S extends Server>(server: S, port = 0) =>
   Effect.callback<number>((resume) => {
-    server.listen(0, "127.0.0.1", () => {
+    server.listen(port, "127.0.0.1", () => {
       const address = server.address()
       resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0))
     })
