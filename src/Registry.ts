@@ -8,7 +8,7 @@ import * as Handler from "./Handler.ts"
 import { type AnyHook, Hooks } from "./Hook.ts"
 import type { IntegrationEvent } from "./IntegrationEvent.ts"
 import * as PayloadProperties from "./PayloadProperties.ts"
-import { type Provider, ProviderError, RetryableError } from "./Provider.ts"
+import { PermanentError, type Provider, ProviderError, RetryableError } from "./Provider.ts"
 import type { RetrySchedule } from "./RetrySchedule.ts"
 import * as SecretFields from "./SecretFields.ts"
 
@@ -358,9 +358,21 @@ const isProviderError = Schema.is(ProviderError)
 /** A handler's own error is one that may pass, unless it says in a provider's terms what it is. */
 const failed = (cause: Cause.Cause<unknown>): ProviderError => {
   const error = Cause.squash(cause)
-  return isProviderError(error)
-    ? error
-    : new RetryableError({ code: "HandlerFailed", message: error instanceof Error ? error.message : String(error) })
+  if (!isProviderError(error)) {
+    return new RetryableError({
+      code: "HandlerFailed",
+      message: error instanceof Error ? error.message : String(error)
+    })
+  }
+  // What is gone is what the handler called, and not the handler: its queue goes on.
+  if (error._tag !== "Gone") return error
+  const { code, message, response, statusCode } = error
+  return new PermanentError({
+    code,
+    message,
+    ...statusCode === undefined ? {} : { statusCode },
+    ...response === undefined ? {} : { response }
+  })
 }
 
 const inventory = (registration: Registration): string => {

@@ -229,6 +229,34 @@ describe("a work queue", () => {
       }
     }))
 
+  it.effect("goes on where something that it called is gone: nothing but an operator disables it", () =>
+    Effect.gen(function*() {
+      const runtime = yield* world([
+        queue("calls", {
+          fails: () =>
+            Effect.fail(
+              new Provider.GoneError({
+                code: "HttpStatus",
+                message: "410",
+                statusCode: 410,
+                response: { headers: {}, body: "no more" }
+              })
+            )
+        })
+      ])
+      for (const count of [1, 2]) {
+        yield* runtime.emit(1)
+        yield* until(
+          "it is refused",
+          () =>
+            Effect.map(
+              statuses(runtime),
+              (found) => found.join() === Array.from({ length: count }, () => "permanent").join()
+            )
+        )
+      }
+    }))
+
   it.effect("misses nothing while nobody runs, and is one queue however often it starts", () =>
     Effect.gen(function*() {
       const storage = Layer.succeedContext(yield* Layer.build(StorageMemory.layer))

@@ -167,6 +167,13 @@ const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
       storage.createSubscription(subscription),
       (version) => Effect.sync(() => saved(history, { ...subscription, version }))
     ),
+  ensureSubscription: (subscription, change) =>
+    Effect.gen(function*() {
+      const before = (yield* storage.subscriptions).items
+      const found = yield* storage.ensureSubscription(subscription, change)
+      if (!before.some(({ id, version }) => id === found.id && version === found.version)) saved(history, found)
+      return found
+    }),
   updateSubscription: (id, change, message) =>
     Effect.tap(storage.updateSubscription(id, change, message), (changed) =>
       Effect.sync(() => {

@@ -23,7 +23,8 @@ export interface Claim {
 
 export type Event =
   // -- runners
-  | { readonly _tag: "Runner"; readonly runner: string; readonly what: "started" | "killed" | "frozen" | "thawed" }
+  | { readonly _tag: "Runner"; readonly runner: string; readonly what: "started" | "up" | "killed" }
+  | { readonly _tag: "Runner"; readonly runner: string; readonly what: "frozen" | "thawed" }
   | { readonly _tag: "Runner"; readonly runner: string; readonly what: "stopping" | "stopped" }
   | { readonly _tag: "Assigned"; readonly group: string; readonly runners: ReadonlyArray<string> }
   | { readonly _tag: "Leased"; readonly runner: string; readonly untilMs: number }
@@ -93,6 +94,8 @@ export type Event =
   }
   | { readonly _tag: "Received"; readonly attempt: number; readonly accepted: boolean }
   | { readonly _tag: "Ended"; readonly runner: string; readonly attempt: number; readonly how: string }
+  /** By the handler of a broadcast. */
+  | { readonly _tag: "Heard"; readonly runner: string; readonly eventId: string; readonly messageId: MessageId }
 
 /** What an answered change of a subscription says of attempts from then on: none begins under an older version of it. */
 export interface Bound {

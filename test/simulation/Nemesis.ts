@@ -99,23 +99,30 @@ export class Nemesis {
   }
 
   /** Sets a trap: after some step, its runner is struck before it makes the next one. */
-  #trap(step: Entry["_tag"], strike: (runner: string | undefined, entry: Entry) => void): void {
+  #trap(
+    step: Entry["_tag"],
+    strike: (runner: string | undefined, entry: Entry) => void,
+    counts: (entry: Entry) => boolean = () => true
+  ): void {
     const { dice, history } = this.#world
     let left = 1 + dice.below(10)
     history.listen((entry) => {
-      if (!this.#isOver && entry._tag === step && --left === 0) strike(runnerOf(entry), entry)
+      if (!this.#isOver && entry._tag === step && counts(entry) && --left === 0) strike(runnerOf(entry), entry)
     })
   }
 
   /** Freezes a runner that has just claimed something, and changes the subscription while it can't hear of it. */
   #ambush(): void {
     const { dice, machine, workload } = this.#world
+    // A work queue's is nobody's to change.
+    const isChangeable = (entry: Entry) =>
+      entry._tag === "Claimed" && workload.known.some(({ id }) => id === entry.claim.claimed.subscriptionId)
     this.#trap("Claimed", (runner, entry) => {
       if (runner === undefined || entry._tag !== "Claimed") return
       // So short that the cluster does not notice, or not.
       this.#world.freeze(runner, 3200 + dice.below(4000), dice.chance(0.5))
       machine.after(dice.below(200), () => workload.change(entry.claim.claimed.subscriptionId))
-    })
+    }, isChangeable)
   }
 }
 

@@ -66,7 +66,8 @@ const small: Partial<Limits> = {
   firstSlots: 2,
   laneSlots: 4,
   laneWindow: 8,
-  window: 16
+  window: 16,
+  broadcastMessages: 3
 }
 
 /** Circuits that open and subscriptions that are told as failing within the seconds of a run. */

@@ -1,11 +1,14 @@
 /**
  * The receivers and the way to them: they accept, refuse, take their time or never answer, and an answer may be lost on its
- * way back although the message was accepted.
+ * way back although the message was accepted. The backend's own handlers behave as such receivers do.
  */
-import { Effect, Exit } from "effect"
+import { Clock, Effect, Exit } from "effect"
+import type * as Handler from "../../src/Handler.ts"
+import type { DeliveryId } from "../../src/Id.ts"
 import * as Provider from "../../src/Provider.ts"
+import type { Subscription } from "../../src/Subscription.ts"
 import type { Dice } from "./Dice.ts"
-import type { History } from "./History.ts"
+import type { History, Of } from "./History.ts"
 import type { Machine } from "./Machine.ts"
 import { Running } from "./Machine.ts"
 
@@ -31,6 +34,12 @@ const good: Manners = {
   slow: 0
 }
 
+/** What is known of an attempt as it begins. */
+interface Beginning extends Omit<Of<"Begun">, "_tag" | "attempt"> {
+  readonly endpoint: string
+  readonly n: number
+}
+
 export type Answer = Effect.Effect<Provider.Delivered, Provider.ProviderError>
 
 export class Receivers {
@@ -42,6 +51,9 @@ export class Receivers {
   readonly #dice: Dice
   readonly #manners: Manners
   readonly #kill: (runner: string) => void
+  /** The subscriptions of work queues, by their provider; and what was claimed of which message. */
+  readonly #queues = new Map<string, Subscription["id"]>()
+  readonly #claimed = new Map<string, DeliveryId>()
   #attempts = 0
 
   constructor(
@@ -56,6 +68,12 @@ export class Receivers {
     this.#history = history
     this.#dice = dice
     this.#kill = kill
+    history.listen((entry) => {
+      if (entry._tag === "Saved") this.#queues.set(entry.subscription.providerId, entry.subscription.id)
+      if (entry._tag !== "Claimed") return
+      const { deliveryId, messageId, subscriptionId } = entry.claim.claimed
+      this.#claimed.set(`${messageId} ${subscriptionId}`, deliveryId)
+    })
   }
 
   deliver(
@@ -63,29 +81,58 @@ export class Receivers {
     config: { readonly endpoint: string; readonly revision: number },
     { deliveryId, message, nowMs: startedAtMs, number, subscription }: Provider.Attempt
   ): Answer {
+    return this.#receive({
+      ...config,
+      runner,
+      startedAtMs,
+      deliveryId,
+      messageId: message.id,
+      subscriptionId: subscription.id,
+      number,
+      n: numberOf(message.payloadJson)
+    })
+  }
+
+  /** An attempt as the handler of a work queue sees it, which may end in a defect. */
+  handle(runner: string, providerId: string, n: number, { attempt: number, messageId }: Handler.Received) {
+    return Effect.gen({ self: this }, function*() {
+      const startedAtMs = yield* Clock.currentTimeMillis
+      const subscriptionId = this.#queues.get(providerId)
+      const deliveryId = subscriptionId && this.#claimed.get(`${messageId} ${subscriptionId}`)
+      if (!deliveryId) return yield* Effect.die(new Error(`${providerId} handles ${messageId}, which nobody claimed`))
+      const beginning = { runner, startedAtMs, deliveryId, messageId, subscriptionId, number, revision: 0, n }
+      return yield* Effect.catchIf(
+        this.#receive({ ...beginning, endpoint: providerId }),
+        (error) => error.code === "ConnectionFailed",
+        (error) => Effect.die(new Error(error.message))
+      )
+    })
+  }
+
+  /** What a broadcast's handler does: it takes its time, and fails at times, which concerns nobody. */
+  hear(runner: string, { eventId, messageId }: Handler.Received) {
+    return Effect.suspend(() => {
+      this.#history.add({ _tag: "Heard", runner, eventId, messageId })
+      const takesMs = this.#dice.below(30)
+      const fails = !this.isGood && this.#dice.chance(0.1)
+      return Effect.andThen(Effect.sleep(takesMs), fails ? Effect.die(new Error(deafness)) : Effect.void)
+    })
+  }
+
+  #receive({ endpoint, n, ...beginning }: Beginning): Answer {
+    const { runner } = beginning
     return Effect.flatMap(
       Running,
       (process) =>
         Effect.callback<Provider.Delivered, Provider.ProviderError>((resume) => {
           if (!process || process.state === "gone") return
           const attempt = ++this.#attempts
-          const messageId = message.id
-          this.#history.add({
-            _tag: "Begun",
-            runner,
-            attempt,
-            startedAtMs,
-            deliveryId,
-            messageId,
-            subscriptionId: subscription.id,
-            number,
-            revision: config.revision
-          })
-          if (this.lethal.has(numberOf(message.payloadJson))) {
+          this.#history.add({ _tag: "Begun", attempt, ...beginning })
+          if (this.lethal.has(n)) {
             this.#kill(runner)
             return
           }
-          const answer = this.#draw(this.isGood ? good : this.#mannersOf(config.endpoint))
+          const answer = this.#draw(this.isGood ? good : this.#mannersOf(endpoint))
           let over = false
           this.#machine.after(answer.takesMs / 2, () => {
             // A connection that was closed before the receiver read from it brings nothing.
@@ -152,6 +199,9 @@ export class Receivers {
     return { ...base, accepted: true, how: "success", exit: Exit.succeed({ statusCode: 200 }) }
   }
 }
+
+/** What a broadcast's handler fails with: its failures are logged as errors, and are none of the engine. */
+export const deafness = "it did not listen"
 
 /** The number in a payload. */
 export const numberOf = (payloadJson: string): number => {

@@ -2,9 +2,10 @@
  * A runner: a process with the production code in it, from hooks and administration to the engine, on the wire to the one
  * database.
  */
-import { Context, Effect, Exit, Layer, Logger, Random, Redacted, References, Scope } from "effect"
+import { Cause, Context, Effect, Exit, Layer, Logger, Random, Redacted, References, Scope } from "effect"
 import * as Bindings from "../../src/Bindings.ts"
 import * as Dispatcher from "../../src/Dispatcher.ts"
+import * as Handlers from "../../src/Handlers.ts"
 import type { Hooks } from "../../src/Hook.ts"
 import * as HooksLive from "../../src/Hooks.ts"
 import * as Limits from "../../src/Limits.ts"
@@ -62,7 +63,9 @@ export const start = (surroundings: Surroundings, name: string): Runner => {
   let services: Context.Context<Hooks | Subscriptions.Subscriptions | Storage> | undefined
   history.add({ _tag: "Runner", runner: name, what: "started" })
 
-  const layer = Layer.mergeAll(HooksLive.layer, Subscriptions.layer).pipe(
+  const layer = Handlers.layer.pipe(
+    Layer.provideMerge(HooksLive.layer),
+    Layer.provideMerge(Subscriptions.layer),
     Layer.provideMerge(Member.layer(process, assignments, network, dice.of("network"))),
     Layer.provideMerge(
       Layer.provide(Dispatcher.layer, Layer.effect(Bindings.Bindings, Effect.map(Bindings.Bindings, mutant.bindings)))
@@ -74,8 +77,10 @@ export const start = (surroundings: Surroundings, name: string): Runner => {
     Layer.provide(Layer.succeed(Secrets, unsealed))
   )
   process.run(Layer.buildWithScope(layer, scope), (exit) => {
-    if (Exit.isSuccess(exit)) services = exit.value
-    else history.add({ _tag: "Log", runner: name, level: "Fatal", message: String(exit.cause) })
+    if (Exit.isSuccess(exit)) {
+      services = exit.value
+      history.add({ _tag: "Runner", runner: name, what: "up" })
+    } else history.add({ _tag: "Log", runner: name, level: "Fatal", message: String(exit.cause) })
   })
   return {
     process,
@@ -108,7 +113,8 @@ const unsealed: Secrets["Service"] = {
 }
 
 const logger = (history: History, runner: string) =>
-  Logger.make<unknown, void>(({ logLevel, message }) => {
+  Logger.make<unknown, void>(({ cause, logLevel, message }) => {
     const text = Array.isArray(message) ? message.map(String).join(" ") : String(message)
-    history.add({ _tag: "Log", runner, level: logLevel, message: text })
+    const why = cause.reasons.length === 0 ? "" : `: ${String(Cause.squash(cause))}`
+    history.add({ _tag: "Log", runner, level: logLevel, message: text + why })
   })

@@ -1,13 +1,15 @@
 /**
- * The backend whose events are simulated: a plugin with three hooks, one whose transform refuses some payloads, and the
- * rules by which checkers know, apart from the code under test, which message is whose.
+ * The backend whose events are simulated: a plugin with three hooks, one whose transform refuses some payloads, handlers of
+ * its own, and the rules by which checkers know, apart from the code under test, which message is whose.
  */
-import { Effect, Schema } from "effect"
+import { Effect, Option, Schema } from "effect"
 import * as Core from "../../src/Core.ts"
+import * as Handler from "../../src/Handler.ts"
 import * as Hook from "../../src/Hook.ts"
 import * as IntegrationEvent from "../../src/IntegrationEvent.ts"
 import * as Plugin from "../../src/Plugin.ts"
 import * as Provider from "../../src/Provider.ts"
+import * as RetrySchedule from "../../src/RetrySchedule.ts"
 import type { Subscription } from "../../src/Subscription.ts"
 import type { Receivers } from "./Receivers.ts"
 
@@ -34,13 +36,44 @@ export const isPoisonous = (n: number): boolean => n % 13 === 12
 
 export const Config = Schema.Struct({ endpoint: Schema.String, revision: Schema.Int })
 
-/** The revision of a subscription's configuration. */
+const configOf = Schema.decodeUnknownOption(Config)
+
+/** The revision of a subscription's configuration; a work queue has none, and 0. */
 export const revisionOf = ({ config }: Pick<Subscription, "config">): number =>
-  Schema.decodeUnknownSync(Config)(config).revision
+  Option.match(configOf(config), { onNone: () => 0, onSome: ({ revision }) => revision })
+
+/** The work queues: their names, hooks and schedules. Two of them are on one hook. */
+export const queues = [
+  { workerGroup: "tally", hook: Sent, delaysMs: [50, 300] },
+  { workerGroup: "index", hook: Sent, delaysMs: [0] },
+  { workerGroup: "ledger", hook: Paid, delaysMs: [] }
+] as const
+
+/** The provider that stands for a work queue. */
+export const providerOf = (workerGroup: string): string => `shop.${Handler.providerId(workerGroup)}`
+
+/** The events that every process hears of. */
+export const broadcasts = [Placed, Sent] as const
+
+/** The schedule of a subscription's attempts. */
+export const delaysOf = ({ providerId, retry }: Pick<Subscription, "providerId" | "retry">): ReadonlyArray<number> =>
+  retry?.type === "delays"
+    ? retry.delaysMs
+    : queues.find(({ workerGroup }) => providerOf(workerGroup) === providerId)?.delaysMs ?? []
 
 export const plugin = (receivers: Receivers, runner: string) =>
   Plugin.make("shop", {
     hooks,
+    handlers: [
+      ...queues.map(({ delaysMs, hook, workerGroup }) =>
+        Hook.on(hook, ({ n }, received) => receivers.handle(runner, providerOf(workerGroup), n, received), {
+          mode: "work-queue",
+          workerGroup,
+          retry: RetrySchedule.delays(delaysMs, { jitter: 0 })
+        })
+      ),
+      ...broadcasts.map((hook) => Hook.on(hook, (_, received) => receivers.hear(runner, received)))
+    ],
     events: [
       IntegrationEvent.make(Placed, { displayName: "Placed" }),
       IntegrationEvent.make(Paid, { displayName: "Paid" }),

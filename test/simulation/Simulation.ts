@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import type { AttemptRecord, Delivery } from "../../src/Delivery.ts"
 import type { StoredMessage } from "../../src/Storage.ts"
 import type { Subscription } from "../../src/Subscription.ts"
+import { heard } from "./checkers/heard.ts"
 import * as Checkers from "./checkers/index.ts"
 import type { Database } from "./Database.ts"
 import type { Entry } from "./History.ts"
@@ -37,6 +38,9 @@ export interface Result {
 /** From the end of trouble until all has to be at rest: leases, fail-over, look for lost claims and the longest schedule. */
 const quietMs = 60_000
 
+/** From then until all that was broadcast has to be heard: a question that is never answered, a poll, and what was behind. */
+const hearingMs = 15_000
+
 /** Runs a seed; `watch` is told of each event as it happens. */
 export const simulate = (seed: number, options: {
   readonly mutant?: Mutant
@@ -54,13 +58,18 @@ export const simulate = (seed: number, options: {
   machine.run(() => false, plan.spanMs)
   nemesis.end()
   workload.enableAll()
-  let isQuiet = false
-  const look = () => {
-    isQuiet = isAtRest(database)
+  const until = (condition: () => boolean, withinMs: number) => {
+    let holds = condition()
+    const look = () => {
+      holds = condition()
+      if (!holds) machine.after(250, look)
+    }
     machine.after(250, look)
+    return machine.run(() => holds, withinMs)
   }
-  look()
-  isQuiet = machine.run(() => isQuiet, quietMs)
+  const isQuiet = until(() => isAtRest(database), quietMs)
+  // What was routed last is heard a little later.
+  until(() => [...heard(history)].length === 0, hearingMs)
   const run = { seed, plan, entries: history.entries, isQuiet, ...rowsOf(database) }
   return {
     run,

@@ -108,6 +108,10 @@ export const connect = (
         )
       }),
     createSubscription: (subscription) => engine("createSubscription", real.createSubscription(subscription)),
+    ensureSubscription: (subscription, change) =>
+      engine("ensureSubscription", real.ensureSubscription(subscription, change)),
+    listen: (workerGroups) => engine("listen", real.listen(workerGroups)),
+    hear: (cursors, limit) => engine("hear", real.hear(cursors, limit)),
     updateSubscription: (id, change, message) =>
       engine("updateSubscription", real.updateSubscription(id, change, message)),
     deleteSubscription: (id) => engine("deleteSubscription", real.deleteSubscription(id)),

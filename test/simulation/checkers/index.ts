@@ -9,11 +9,13 @@ import { bounded } from "./bounded.ts"
 import { circuits } from "./circuits.ts"
 import { duplicates } from "./duplicates.ts"
 import { durable } from "./durable.ts"
+import { heard } from "./heard.ts"
 import { leases } from "./leases.ts"
 import { limits } from "./limits.ts"
 import { ordered } from "./ordered.ts"
 import { outcomes } from "./outcomes.ts"
 import { owners } from "./owners.ts"
+import { queues } from "./queues.ts"
 import { quiet } from "./quiet.ts"
 import { routing } from "./routing.ts"
 import { schedule } from "./schedule.ts"
@@ -38,6 +40,8 @@ const checkers: Readonly<Record<string, Checker>> = {
   circuits,
   told,
   times,
+  queues,
+  heard,
   sound,
   quiet
 }

@@ -4,6 +4,7 @@
  */
 import { defaults } from "../../../src/Limits.ts"
 import type { Account } from "../Ledger.ts"
+import { delaysOf } from "../Shop.ts"
 import type { Checker } from "./index.ts"
 
 export const schedule: Checker = function*({ deliveries, messages, subscriptions }, ledger) {
@@ -14,16 +15,15 @@ export const schedule: Checker = function*({ deliveries, messages, subscriptions
     }
   }
   const retries = new Map([
-    ...ledger.saved.map(({ subscription }) => [subscription.id, subscription.retry] as const),
-    ...subscriptions.map((subscription) => [subscription.id, subscription.retry] as const)
+    ...ledger.saved.map(({ subscription }) => [subscription.id, delaysOf(subscription)] as const),
+    ...subscriptions.map((subscription) => [subscription.id, delaysOf(subscription)] as const)
   ])
   const expiresAtMs = new Map(messages.map((message) => [message.id, message.expiresAtMs]))
   const expiryOf = new Map(deliveries.map(({ delivery: { id, messageId } }) => [id, expiresAtMs.get(messageId)]))
   const subscriptionOf = new Map(deliveries.map(({ delivery }) => [delivery.id, delivery.subscriptionId]))
   for (const account of ledger.accounts.values()) {
     const id = subscriptionOf.get(account.id)
-    const retry = id === undefined ? undefined : retries.get(id)
-    const delaysMs = retry?.type === "delays" ? retry.delaysMs : []
+    const delaysMs = (id === undefined ? undefined : retries.get(id)) ?? []
     yield* kept(account, delaysMs, expiryOf.get(account.id) ?? Number.POSITIVE_INFINITY)
   }
 }

@@ -4,7 +4,9 @@
 import type { Mutant } from "../Mutant.ts"
 import { committed } from "./committed.ts"
 import { crowded } from "./crowded.ts"
+import { deaf } from "./deaf.ts"
 import { disordered } from "./disordered.ts"
+import { exclusive } from "./exclusive.ts"
 import { forgetful } from "./forgetful.ts"
 import { greedy } from "./greedy.ts"
 import { hasty } from "./hasty.ts"
@@ -39,5 +41,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   stranded,
   tireless,
   silent,
-  unpunctual
+  unpunctual,
+  deaf,
+  exclusive
 ]
