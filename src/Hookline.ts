@@ -11,6 +11,7 @@ import * as Explanations from "./Explanations.ts"
 import * as Handlers from "./Handlers.ts"
 import type { Hooks } from "./Hook.ts"
 import * as HooksLive from "./Hooks.ts"
+import * as Keys from "./Keys.ts"
 import * as Live from "./Live.ts"
 import * as Maintenance from "./Maintenance.ts"
 import * as Members from "./Members.ts"
@@ -45,13 +46,14 @@ export const layer = <E, R, E2 = never, R2 = never>(options: {
   | Members.Members
   | Cluster.Pulse
   | Subscriptions.Subscriptions
+  | Keys.Keys
   | Explanations.Explanations
   | Previews.Previews
   | Sharding.Sharding,
   E | E2 | PluginError,
   Storage | Secrets | R2 | Exclude<R, Registry.Registry>
 > =>
-  Layer.mergeAll(Handlers.layer, Maintenance.layer, Explanations.layer, Members.layer, Previews.layer).pipe(
+  Layer.mergeAll(Handlers.layer, Keys.layer, Maintenance.layer, Explanations.layer, Members.layer, Previews.layer).pipe(
     Layer.provideMerge(HooksLive.layer),
     Layer.provideMerge(Subscriptions.layer),
     Layer.provideMerge(Cluster.member),

@@ -257,6 +257,13 @@ export const defaults = {
   /** Bytes of the server's log told with a start that failed. */
   embeddedLogBytes: 2000,
 
+  // -- keys
+  /** How long a key that was looked up is taken for good, and how many are remembered. */
+  keyCacheMs: 4000,
+  keyCacheKeys: 10_000,
+  /** How often it is noted which keys were used. */
+  keyUseMs: 60_000,
+
   // -- serving
   /** How long a stopping server waits for the answers under way before it cuts them off. */
   serverDrainMs: 1000,

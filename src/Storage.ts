@@ -6,9 +6,11 @@
  * Every verb of an owner names the owner's epoch and does nothing for an epoch that has been superseded.
  */
 import { Context, type Effect, type Option } from "effect"
+import type { AuditEntry } from "./AuditEntry.ts"
 import type * as Circuit from "./Circuit.ts"
 import type { AttemptRecord, Delivery, DeliveryReason, DeliveryStatus, Transition } from "./Delivery.ts"
-import type { DeliveryId, MessageId, RunnerId, SubscriptionId } from "./Id.ts"
+import type { DeliveryId, KeyId, MessageId, RunnerId, SubscriptionId } from "./Id.ts"
+import type { Key } from "./Key.ts"
 import type { Announcement, Member, Ownership } from "./Member.ts"
 import type { Message, MessageState } from "./Message.ts"
 import type { OutcomeUnknown, RowRefused, StorageUnavailable } from "./StorageError.ts"
@@ -565,6 +567,56 @@ export interface Membership {
 }
 
 /**
+ * Keeping API keys.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Keeping {
+  readonly createKey: (key: Key) => Effect.Effect<void, StorageUnavailable>
+  readonly getKey: (id: KeyId) => Effect.Effect<Option.Option<Key>, StorageUnavailable>
+  /** The key with a digest, whether or not it is still good. */
+  readonly findKey: (digest: string) => Effect.Effect<Option.Option<Key>, StorageUnavailable>
+  /** Keys, newest first; revoked ones too. */
+  readonly listKeys: (
+    filter: { readonly tenantId?: string },
+    page: Page
+  ) => Effect.Effect<ReadonlyArray<Key>, StorageUnavailable>
+  /** Revokes a key; returns whether it was not before. */
+  readonly revokeKey: (id: KeyId, atMs: number) => Effect.Effect<boolean, StorageUnavailable>
+  /** Notes when keys were used last. */
+  readonly useKeys: (
+    uses: ReadonlyArray<{ readonly id: KeyId; readonly atMs: number }>
+  ) => Effect.Effect<void, StorageUnavailable>
+}
+
+/**
+ * The audit log.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Auditing {
+  /** Runs verbs of administration as one transaction: all that they change, or nothing. */
+  readonly atomically: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | StorageUnavailable, R>
+  /** Adds an entry, in the transaction of `atomically` where there is one. */
+  readonly audit: (entry: AuditEntry) => Effect.Effect<void, StorageUnavailable>
+  /** Entries, newest first. */
+  readonly listAudit: (
+    filter: AuditFilter,
+    page: Page
+  ) => Effect.Effect<ReadonlyArray<AuditEntry>, StorageUnavailable>
+}
+
+/** @category models @since 0.1.0 */
+export interface AuditFilter {
+  readonly tenantId?: string
+  readonly resourceId?: string
+  readonly actorId?: string
+  readonly action?: string
+}
+
+/**
  * How far a listener of a worker group's messages has come.
  *
  * @category models
@@ -611,8 +663,9 @@ export interface Broadcasting {
  * @category services
  * @since 0.1.0
  */
-export class Storage
-  extends Context.Service<Storage, Appending & Dispatching & Administration & Membership & Broadcasting>()(
-    "hookline/Storage"
-  )
-{}
+export class Storage extends Context.Service<
+  Storage,
+  Appending & Dispatching & Administration & Keeping & Auditing & Membership & Broadcasting
+>()(
+  "hookline/Storage"
+) {}

@@ -6,8 +6,10 @@ import { Context, Effect, Layer } from "effect"
 import { Storage } from "./Storage.ts"
 import * as Administration from "./StorageMemoryAdministration.ts"
 import * as Appending from "./StorageMemoryAppending.ts"
+import * as Auditing from "./StorageMemoryAuditing.ts"
 import * as Broadcasting from "./StorageMemoryBroadcasting.ts"
 import * as Dispatching from "./StorageMemoryDispatching.ts"
+import * as Keeping from "./StorageMemoryKeeping.ts"
 import * as Membership from "./StorageMemoryMembership.ts"
 import * as Ownership from "./StorageMemoryOwnership.ts"
 import { Tables } from "./StorageMemoryTables.ts"
@@ -52,6 +54,8 @@ export const layer: Layer.Layer<Storage | MemoryTransactions> = Layer.effectCont
       ...Ownership.make(tables),
       ...Dispatching.make(tables),
       ...Administration.make(tables),
+      ...Keeping.make(tables),
+      ...Auditing.make(tables),
       ...Membership.make(tables),
       ...Broadcasting.make(tables)
     })

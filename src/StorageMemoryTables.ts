@@ -2,8 +2,10 @@
  * The tables of the memory storage: what is stored, and the indexes that its verbs find it by. Every change is one
  * synchronous step, so that no verb sees half of another.
  */
+import type { AuditEntry } from "./AuditEntry.ts"
 import type { AttemptRecord, Delivery, DeliveryReason, DeliveryStatus } from "./Delivery.ts"
-import { type DeliveryId, type MessageId, type RunnerId, type SubscriptionId, timeOf } from "./Id.ts"
+import { type DeliveryId, type KeyId, type MessageId, type RunnerId, type SubscriptionId, timeOf } from "./Id.ts"
+import type { Key as ApiKey } from "./Key.ts"
 import type { Announcement } from "./Member.ts"
 import { type Message, partitionGroup, workerGroup } from "./Message.ts"
 import { costMs } from "./RateLimit.ts"
@@ -75,6 +77,9 @@ export class Tables {
   epoch = 0
   version = 0
   readonly messages = new Map<MessageId, Stored>()
+  readonly keptKeys = new Map<KeyId, ApiKey>()
+  /** In the order of their coming. */
+  readonly audit: Array<AuditEntry> = []
   /** Of messages that transactions have yet to commit. */
   readonly pending = new Set<MessageId>()
   /** Inboxes that are not empty, by worker group. */

@@ -81,7 +81,7 @@ export const subscribe = Command.make("subscribe", { ...flags, ...Remote.flags }
   Effect.gen(function*() {
     const input = Option.isSome(given.file) ? yield* fromFile(given.file.value, given) : yield* fromFlags(given)
     const remote = yield* Remote.connect(given)
-    const { SubscriptionInput } = yield* Effect.promise(() => import("../http/Api.ts"))
+    const { SubscriptionInput } = yield* Effect.promise(() => import("../http/SubscriptionsApi.ts"))
     // Here too, as a client sends no field that it does not know, and a misspelt one is no wish for its default.
     const payload = yield* Schema.decodeUnknownEffect(SubscriptionInput)(input, { onExcessProperty: "error" }).pipe(
       Effect.mapError((error) => {

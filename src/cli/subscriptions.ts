@@ -3,7 +3,7 @@
  */
 import { Console, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
-import type { SubscriptionView } from "../http/Api.ts"
+import type { SubscriptionView } from "../http/SubscriptionsApi.ts"
 import type { RateLimit } from "../RateLimit.ts"
 import * as Ids from "./Ids.ts"
 import * as Input from "./Input.ts"

@@ -4,6 +4,7 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 import { RunnerId } from "../Id.ts"
+import { Needs } from "./Bearer.ts"
 import * as Page from "./Page.ts"
 import { Refused, Unavailable } from "./Problem.ts"
 
@@ -63,9 +64,12 @@ export const DispatcherView = Schema.Struct({
   runnerId: Schema.optionalKey(RunnerId)
 }).annotate({ identifier: "Dispatcher" })
 
+/** Worker groups are named after subscriptions, and those are somebody's. */
+const everybody = { scope: "read", everybody: true } as const
+
 /** @category groups @since 0.1.0 */
 export class ClusterGroup extends HttpApiGroup.make("cluster").add(
-  HttpApiEndpoint.get("get", "/cluster", { success: ClusterView, error: Unavailable }),
+  HttpApiEndpoint.get("get", "/cluster", { success: ClusterView, error: Unavailable }).annotate(Needs, everybody),
   HttpApiEndpoint.get("dispatchers", "/cluster/dispatchers", {
     query: {
       runnerId: Schema.optionalKey(RunnerId),
@@ -73,5 +77,5 @@ export class ClusterGroup extends HttpApiGroup.make("cluster").add(
     },
     success: Page.of(DispatcherView),
     error: [Refused, Unavailable]
-  })
+  }).annotate(Needs, everybody)
 ) {}

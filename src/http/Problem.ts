@@ -37,6 +37,18 @@ export class Unauthorized extends HttpApiError.Problem<Unauthorized>()("Unauthor
 }) {}
 
 /**
+ * 403: the key is valid, and may not do this.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Forbidden extends HttpApiError.Problem<Forbidden>()("Forbidden", {
+  type: "https://hookline.dev/problems/forbidden",
+  status: 403,
+  title: "The key may not do this"
+}) {}
+
+/**
  * 404: there is no such thing.
  *
  * @category errors
@@ -59,6 +71,18 @@ export class Conflict extends HttpApiError.Problem<Conflict>()("Conflict", {
   status: 409,
   title: "The request contradicts what is stored"
 }, { messageId: Schema.optionalKey(Schema.String) }) {}
+
+/**
+ * 412: somebody else changed it first.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class PreconditionFailed extends HttpApiError.Problem<PreconditionFailed>()("PreconditionFailed", {
+  type: "https://hookline.dev/problems/precondition-failed",
+  status: 412,
+  title: "It was changed meanwhile"
+}) {}
 
 /**
  * 422: a schema or a policy refuses a field.

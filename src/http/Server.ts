@@ -10,12 +10,17 @@ import { Limits } from "../Limits.ts"
 import { Members } from "../Members.ts"
 import { Storage } from "../Storage.ts"
 import { Api } from "./Api.ts"
+import * as AuditHandlers from "./AuditHandlers.ts"
 import * as ClusterHandlers from "./ClusterHandlers.ts"
-import * as Handlers from "./Handlers.ts"
+import * as DeliveriesHandlers from "./DeliveriesHandlers.ts"
+import * as EventsHandlers from "./EventsHandlers.ts"
+import * as KeysHandlers from "./KeysHandlers.ts"
+import * as MessagesHandlers from "./MessagesHandlers.ts"
 import * as Methods from "./Methods.ts"
 import * as PluginsHandlers from "./PluginsHandlers.ts"
 import * as Problem from "./Problem.ts"
 import * as StreamHandlers from "./StreamHandlers.ts"
+import * as SubscriptionsHandlers from "./SubscriptionsHandlers.ts"
 
 /**
  * The server can't listen: the operator's fault, told at start.
@@ -138,7 +143,17 @@ const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
 
 const routes = Layer.mergeAll(
   HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-    Layer.provide([ClusterHandlers.layer, Handlers.layer, PluginsHandlers.layer, StreamHandlers.layer]),
+    Layer.provide([
+      AuditHandlers.layer,
+      ClusterHandlers.layer,
+      DeliveriesHandlers.layer,
+      EventsHandlers.layer,
+      KeysHandlers.layer,
+      MessagesHandlers.layer,
+      PluginsHandlers.layer,
+      StreamHandlers.layer,
+      SubscriptionsHandlers.layer
+    ]),
     Layer.provide(Problem.layer)
   ),
   live,

@@ -9,6 +9,7 @@ import { Limits } from "../Limits.ts"
 import * as Live from "../Live.ts"
 import { Api } from "./Api.ts"
 import { Unavailable } from "./Problem.ts"
+import { filterOf } from "./Tenancy.ts"
 import * as Views from "./Views.ts"
 
 const group = HttpApiBuilder.group(
@@ -20,7 +21,10 @@ const group = HttpApiBuilder.group(
     // Raw, as the typed form knows no comments.
     return handlers.handleRaw("listen", ({ query }) =>
       Effect.gen(function*() {
-        const next = yield* Effect.mapError(live.listen(query), ({ message }) => new Unavailable({ detail: message }))
+        const next = yield* Effect.mapError(
+          live.listen({ ...query, ...(yield* filterOf(query.tenantId)) }),
+          ({ message }) => new Unavailable({ detail: message })
+        )
         const events = Effect.timeoutOption(next, liveHeartbeatMs).pipe(
           Effect.map(Option.match({ onNone: () => heartbeat, onSome: render })),
           Stream.fromEffectRepeat

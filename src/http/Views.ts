@@ -2,13 +2,15 @@
  * What the API shows of things: times as text, absent fields left out.
  */
 import { DateTime, Effect, Schema } from "effect"
+import type { AuditEntry } from "../AuditEntry.ts"
 import type { AttemptRecord, Delivery } from "../Delivery.ts"
 import type { Explanation } from "../Explanations.ts"
-import type { RunnerId } from "../Id.ts"
+import { type RunnerId, timeOf } from "../Id.ts"
+import type { Key } from "../Key.ts"
 import { defaults } from "../Limits.ts"
 import type { Member, Ownership } from "../Member.ts"
 import type { Overview } from "../Members.ts"
-import { timestampMs } from "../Message.ts"
+import { allTenants, timestampMs } from "../Message.ts"
 import type { RegisteredEvent } from "../Registry.ts"
 import type { BlockedKey, Health, Page, StoredMessage } from "../Storage.ts"
 import type * as Subscriptions from "../Subscriptions.ts"
@@ -166,6 +168,31 @@ export const cluster = ({ codeMissing, due, members, nowMs, self, shards }: Over
 
 /** @category conversions @since 0.1.0 */
 export const dispatcher = ({ runnerId, ...rest }: Ownership) => ({ ...rest, ...some("runnerId", runnerId) })
+
+/** @category conversions @since 0.1.0 */
+export const key = (item: Key) => ({
+  id: item.id,
+  name: item.name,
+  prefix: item.prefix,
+  scopes: item.scopes,
+  ...some("tenantId", item.tenantId === allTenants ? undefined : item.tenantId),
+  ...some("expiresAt", item.expiresAtMs === undefined ? undefined : iso(item.expiresAtMs)),
+  ...some("revokedAt", item.revokedAtMs === undefined ? undefined : iso(item.revokedAtMs)),
+  ...some("lastUsedAt", item.lastUsedAtMs === undefined ? undefined : iso(item.lastUsedAtMs)),
+  createdAt: iso(item.createdAtMs)
+})
+
+/** @category conversions @since 0.1.0 */
+export const auditEntry = (item: AuditEntry) => ({
+  id: item.id,
+  at: iso(timeOf(item.id)),
+  actor: { kind: item.actor.kind, ...some("id", item.actor.id), ...some("name", item.actor.name) },
+  action: item.action,
+  resourceId: item.resourceId,
+  ...some("tenantId", item.tenantId === allTenants ? undefined : item.tenantId),
+  ...some("before", item.before),
+  ...some("after", item.after)
+})
 
 /**
  * Reads one item more than a page has, to know whether there is a next page.

@@ -296,6 +296,46 @@ alter table hookline.subscriptions add column moving boolean not null default fa
 create index on hookline.subscriptions (id) where moving;
 `
 
+const keys = `
+create table hookline.keys (
+  id uuid primary key,
+  tenant_id text collate "C" not null,
+  name text not null,
+  scopes text[] not null,
+  prefix text not null,
+  digest text collate "C" not null unique,
+  expires_at timestamptz,
+  revoked_at timestamptz,
+  last_used_at timestamptz,
+  created_at timestamptz not null
+);
+create index on hookline.keys (tenant_id, id);
+
+create table hookline.audit (
+  id uuid primary key,
+  tenant_id text collate "C" not null,
+  actor_kind text not null,
+  actor_id text collate "C",
+  actor_name text,
+  action text collate "C" not null,
+  resource_id text collate "C" not null,
+  before jsonb,
+  after jsonb
+);
+create index on hookline.audit (tenant_id, id);
+create index on hookline.audit (resource_id, id);
+create index on hookline.audit (actor_id, id);
+create index on hookline.audit (action, id);
+
+create function hookline.refuse() returns trigger language plpgsql as $$
+begin
+  raise exception 'hookline.% is only ever added to', tg_table_name;
+end
+$$;
+create trigger only_added before update or delete or truncate on hookline.audit
+  for each statement execute function hookline.refuse();
+`
+
 /** Splits at the semicolons that end a line outside a function's body. */
 const statements = (text: string): ReadonlyArray<string> =>
   text.split(/;\n(?=\n|create|alter|drop|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")
@@ -322,5 +362,6 @@ export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
   "0006_times": run(times),
   "0007_tenants": run(tenants),
   "0008_partitions": run(partitions),
-  "0009_moving": run(moving)
+  "0009_moving": run(moving),
+  "0010_keys": run(keys)
 }

@@ -10,10 +10,12 @@ import { Storage, type StorageUnavailable } from "../Storage.ts"
 import { migrations } from "./Migrations.ts"
 import * as PgAdministration from "./PgAdministration.ts"
 import * as PgAppend from "./PgAppend.ts"
+import * as PgAuditing from "./PgAuditing.ts"
 import * as PgBroadcasting from "./PgBroadcasting.ts"
 import * as PgClock from "./PgClock.ts"
 import * as PgDispatching from "./PgDispatching.ts"
 import * as PgErrors from "./PgErrors.ts"
+import * as PgKeeping from "./PgKeeping.ts"
 import * as PgMembership from "./PgMembership.ts"
 import * as PgOwnership from "./PgOwnership.ts"
 import * as PgPool from "./PgPool.ts"
@@ -113,6 +115,8 @@ export const layer = (options?: {
         ...PgOwnership.make(sql, engine, measured),
         ...PgDispatching.make(sql, engine),
         ...PgAdministration.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
+        ...PgKeeping.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
+        ...PgAuditing.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgMembership.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
         ...PgBroadcasting.make(reading, PgErrors.answering(limits.answerTimeoutMs))
       })

@@ -6,8 +6,10 @@ import { Context, Effect, type Exit, Option } from "effect"
 import type { Claimed, Owner, Storage } from "../../src/Storage.ts"
 import * as Administration from "../../src/StorageMemoryAdministration.ts"
 import * as Appending from "../../src/StorageMemoryAppending.ts"
+import * as Auditing from "../../src/StorageMemoryAuditing.ts"
 import * as Broadcasting from "../../src/StorageMemoryBroadcasting.ts"
 import * as Dispatching from "../../src/StorageMemoryDispatching.ts"
+import * as Keeping from "../../src/StorageMemoryKeeping.ts"
 import * as Membership from "../../src/StorageMemoryMembership.ts"
 import * as Ownership from "../../src/StorageMemoryOwnership.ts"
 import * as Transaction from "../../src/StorageMemoryTransaction.ts"
@@ -43,6 +45,8 @@ export const open = (machine: Machine, history: History, mutant: Mutant): Databa
     ...Ownership.make(tables),
     ...Dispatching.make(tables),
     ...Administration.make(tables),
+    ...Keeping.make(tables),
+    ...Auditing.make(tables),
     ...Membership.make(tables),
     ...Broadcasting.make(tables)
   }

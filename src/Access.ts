@@ -1,0 +1,55 @@
+/**
+ * Who asks, and what that one may: the rules behind every answer of the HTTP API.
+ */
+import { Context } from "effect"
+import type { Actor } from "./AuditEntry.ts"
+import type { Scope } from "./Key.ts"
+
+/**
+ * Who asks.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Asker {
+  readonly actor: Actor
+  readonly scopes: ReadonlyArray<Scope>
+  /** The only tenant whose things it sees; everybody's where undefined. */
+  readonly tenantId: string | undefined
+}
+
+/**
+ * Who asks, for the time of one request.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Principal extends Context.Service<Principal, Asker>()("hookline/Access/Principal") {}
+
+/**
+ * Who does what is done, for the audit log: Hookline itself where nobody asked.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const CurrentActor = Context.Reference<Actor>("hookline/Access/CurrentActor", {
+  defaultValue: () => ({ kind: "hookline", id: undefined, name: undefined })
+})
+
+/**
+ * Whether one of the scopes allows what needs `needed`.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const may = ({ scopes }: Pick<Asker, "scopes">, needed: Scope): boolean =>
+  scopes.includes(needed) || scopes.includes("admin") || (needed === "read" && scopes.includes("manage"))
+
+/**
+ * Whether somebody sees what belongs to a tenant.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const sees = (asker: Pick<Asker, "tenantId">, tenantId: string): boolean =>
+  asker.tenantId === undefined || asker.tenantId === tenantId

@@ -1,0 +1,38 @@
+/**
+ * Versions of resources as HTTP tells them (RFC 9110, section 13): an answer's `ETag`, and a change's `If-Match`, so that two
+ * editors don't overwrite each other.
+ */
+import { Effect } from "effect"
+import { HttpEffect, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { PreconditionFailed } from "./Problem.ts"
+
+/**
+ * Tells a resource's version with the answer.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const tell = (version: number): Effect.Effect<void, never, HttpServerRequest.HttpServerRequest> =>
+  HttpEffect.appendPreResponseHandler((_, response) =>
+    Effect.succeed(
+      response.status < 300 ? HttpServerResponse.setHeader(response, "etag", `"${version}"`) : response
+    )
+  )
+
+/**
+ * The version that a change is meant for; any where the request does not say.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const asked: Effect.Effect<number | undefined, PreconditionFailed, HttpServerRequest.HttpServerRequest> = Effect
+  .gen(function*() {
+    const { headers } = yield* HttpServerRequest.HttpServerRequest
+    const text = headers["if-match"]?.trim()
+    if (text === undefined || text === "*") return undefined
+    const version = /^"(\d{1,15})"$/u.exec(text)?.[1]
+    if (version === undefined) {
+      return yield* new PreconditionFailed({ detail: "Send the ETag of the answer that you edit as If-Match." })
+    }
+    return Number(version)
+  })

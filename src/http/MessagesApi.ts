@@ -1,0 +1,78 @@
+/**
+ * The contract of messages: emitting, reading, explaining.
+ */
+import { Schema } from "effect"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { Verdict } from "../Explanations.ts"
+import { MessageId, SubscriptionId } from "../Id.ts"
+import { Needs } from "./Bearer.ts"
+import { DeliveryView } from "./DeliveryShapes.ts"
+import * as Page from "./Page.ts"
+import { Conflict, NotFound, Refused, Unavailable } from "./Problem.ts"
+import { closed, id, Name, Text } from "./Shapes.ts"
+import { IsoTime } from "./Time.ts"
+
+/** @category schemas @since 0.1.0 */
+export const Emission = Schema.Struct({
+  eventId: Schema.String,
+  payload: Schema.Json,
+  idempotencyKey: Schema.optionalKey(Text),
+  orderingKey: Schema.optionalKey(Text),
+  tenantId: Schema.optionalKey(Text),
+  /** When it is delivered, and from when on no attempt begins. */
+  deliverAt: Schema.optionalKey(IsoTime),
+  expiresAt: Schema.optionalKey(IsoTime)
+}).annotate({ identifier: "Emission" })
+
+/** @category schemas @since 0.1.0 */
+export const MessageView = Schema.Struct({
+  id: MessageId,
+  eventId: Schema.String,
+  tenantId: Schema.String,
+  orderingKey: Schema.optionalKey(Schema.String),
+  payload: Schema.Json,
+  state: Schema.Literals(["unrouted", "routed", "set-aside"]),
+  /** Subscriptions that matched, and those of its event whose filter did not hold, once it is routed. */
+  matched: Schema.optionalKey(Schema.Int),
+  filtered: Schema.optionalKey(Schema.Int),
+  deliverAt: Schema.optionalKey(Schema.String),
+  expiresAt: Schema.optionalKey(Schema.String),
+  /** Why it was set aside. */
+  error: Schema.optionalKey(Schema.String),
+  createdAt: Schema.String,
+  routedAt: Schema.optionalKey(Schema.String)
+}).annotate({ identifier: "Message" })
+
+/** @category schemas @since 0.1.0 */
+export const ExplanationView = Schema.Struct({
+  subscription: Schema.Struct({ id: SubscriptionId, name: Schema.String, enabled: Schema.Boolean }),
+  verdict: Verdict,
+  reason: Schema.String,
+  delivery: Schema.optionalKey(DeliveryView)
+}).annotate({ identifier: "Explanation" })
+
+/** @category groups @since 0.1.0 */
+export class Messages extends HttpApiGroup.make("messages").add(
+  HttpApiEndpoint.post("emit", "/messages", {
+    payload: Emission,
+    success: Schema.Struct({ id: MessageId }).pipe(HttpApiSchema.status(202)),
+    error: [Refused, Conflict, Unavailable]
+  }).annotate(HttpApi.PayloadParseOptions, closed).annotate(Needs, { scope: "emit" }),
+  HttpApiEndpoint.get("list", "/messages", {
+    query: { ...Page.query, eventId: Schema.optionalKey(Name), tenantId: Schema.optionalKey(Name) },
+    success: Page.of(MessageView),
+    error: [Refused, Unavailable]
+  }),
+  HttpApiEndpoint.get("get", "/messages/:id", { ...id, success: MessageView, error: [NotFound, Unavailable] }),
+  HttpApiEndpoint.get("explain", "/messages/:id/explain", {
+    ...id,
+    query: Page.query,
+    success: Schema.Struct({ message: MessageView, ...Page.of(ExplanationView).fields }),
+    error: [NotFound, Refused, Unavailable]
+  }),
+  HttpApiEndpoint.post("retry", "/messages/:id/retry", {
+    ...id,
+    success: Schema.Struct({ id: MessageId }).pipe(HttpApiSchema.status(202)),
+    error: [NotFound, Conflict, Unavailable]
+  })
+) {}

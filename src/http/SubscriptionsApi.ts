@@ -1,0 +1,191 @@
+/**
+ * The contract of subscriptions.
+ */
+import { Schema } from "effect"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { MessageId, SubscriptionId } from "../Id.ts"
+import { RequestPreview } from "../Provider.ts"
+import { RateLimit } from "../RateLimit.ts"
+import { RetryJson } from "../RetrySchedule.ts"
+import { DeliveryView } from "./DeliveryShapes.ts"
+import * as Page from "./Page.ts"
+import { NotFound, PreconditionFailed, Refused, Unavailable } from "./Problem.ts"
+import { closed, id, Name, Text } from "./Shapes.ts"
+
+const limited = {
+  ordered: Schema.optionalKey(Schema.Boolean),
+  maxConcurrency: Schema.optionalKey(Schema.Json),
+  rateLimit: Schema.optionalKey(Schema.Json)
+}
+
+/** @category schemas @since 0.1.0 */
+export const SubscriptionInput = Schema.Struct({
+  name: Schema.String,
+  description: Schema.optionalKey(Schema.String),
+  events: Schema.Array(Schema.String),
+  providerId: Schema.String,
+  config: Schema.Json,
+  signingSecret: Schema.optionalKey(Schema.String),
+  retry: Schema.optionalKey(Schema.Json),
+  filter: Schema.optionalKey(Schema.Json),
+  enabled: Schema.optionalKey(Schema.Boolean),
+  tenantId: Schema.optionalKey(Schema.String),
+  ...limited
+}).annotate({ identifier: "SubscriptionInput" })
+
+/** @category schemas @since 0.1.0 */
+export const SubscriptionPatch = Schema.Struct({
+  name: Schema.optionalKey(Schema.String),
+  description: Schema.optionalKey(Schema.String),
+  events: Schema.optionalKey(Schema.Array(Schema.String)),
+  config: Schema.optionalKey(Schema.Json),
+  retry: Schema.optionalKey(Schema.Json),
+  filter: Schema.optionalKey(Schema.Json),
+  enabled: Schema.optionalKey(Schema.Boolean),
+  ...limited
+}).annotate({ identifier: "SubscriptionPatch" })
+
+const subscriptionFields = {
+  id: SubscriptionId,
+  tenantId: Schema.String,
+  name: Schema.String,
+  description: Schema.optionalKey(Schema.String),
+  events: Schema.Array(Schema.String),
+  providerId: Schema.String,
+  /** Without its secrets. */
+  config: Schema.Json,
+  retry: Schema.optionalKey(RetryJson),
+  filter: Schema.optionalKey(Schema.Json),
+  /** Left out where it is false. */
+  ordered: Schema.optionalKey(Schema.Boolean),
+  maxConcurrency: Schema.optionalKey(Schema.Int),
+  rateLimit: Schema.optionalKey(RateLimit),
+  /** How it fares, where its last attempt was not accepted; failures are those in a row. */
+  health: Schema.optionalKey(Schema.Struct({
+    failures: Schema.Int,
+    failingSince: Schema.String,
+    circuit: Schema.Literals(["closed", "open", "half-open"]),
+    openUntil: Schema.optionalKey(Schema.String)
+  })),
+  /** With which receivers verify, where signing secrets are private keys; newest first. */
+  signingPublicKeys: Schema.optionalKey(Schema.Array(Schema.String)),
+  enabled: Schema.Boolean,
+  disabledReason: Schema.optionalKey(Schema.String),
+  createdAt: Schema.String,
+  updatedAt: Schema.String
+}
+
+/** @category schemas @since 0.1.0 */
+export const SubscriptionView = Schema.Struct(subscriptionFields).annotate({ identifier: "Subscription" })
+
+/** @category schemas @since 0.1.0 */
+export const SubscriptionCreated = Schema.Struct({ ...subscriptionFields, signingSecret: Schema.String })
+  .annotate({ identifier: "SubscriptionCreated" })
+
+/** @category schemas @since 0.1.0 */
+export const BlockedKeyView = Schema.Struct({
+  orderingKey: Schema.String,
+  /** The delivery that the others wait for. */
+  head: DeliveryView,
+  /** How many wait behind it, up to 1000. */
+  waiting: Schema.Int
+}).annotate({ identifier: "BlockedKey" })
+
+const sample = {
+  messageId: Schema.optionalKey(MessageId),
+  eventId: Schema.optionalKey(Schema.String),
+  payload: Schema.optionalKey(Schema.Json),
+  orderingKey: Schema.optionalKey(Text)
+}
+
+/** @category schemas @since 0.1.0 */
+export const PreviewInput = Schema.Struct({
+  subscriptionId: Schema.optionalKey(SubscriptionId),
+  providerId: Schema.optionalKey(Schema.String),
+  config: Schema.optionalKey(Schema.Json),
+  ...sample
+}).annotate({ identifier: "PreviewInput" })
+
+/** @category schemas @since 0.1.0 */
+export const FilterTest = Schema.Struct({ filter: Schema.Json, ...sample }).annotate({ identifier: "FilterTest" })
+
+/** @category schemas @since 0.1.0 */
+export const FilterVerdict = Schema.Struct({
+  eventId: Schema.String,
+  passes: Schema.Boolean,
+  /** The first condition that fails. */
+  reason: Schema.optionalKey(Schema.String)
+}).annotate({ identifier: "FilterVerdict" })
+
+/** @category schemas @since 0.1.0 */
+export const RotationInput = Schema.Struct({
+  signingSecret: Schema.optionalKey(Schema.String),
+  overlapMs: Schema.optionalKey(Schema.Int)
+}).annotate({ identifier: "RotationInput" })
+
+const changing = [NotFound, Refused, Unavailable] as const
+
+/** Of what is changed, of the version that `If-Match` names where it is sent. */
+const conditional = [...changing, PreconditionFailed] as const
+
+/** @category groups @since 0.1.0 */
+export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
+  HttpApiEndpoint.post("create", "/subscriptions", {
+    payload: SubscriptionInput,
+    success: SubscriptionCreated.pipe(HttpApiSchema.status(201)),
+    error: [Refused, Unavailable]
+  }).annotate(HttpApi.PayloadParseOptions, closed),
+  HttpApiEndpoint.get("list", "/subscriptions", {
+    query: {
+      ...Page.query,
+      tenantId: Schema.optionalKey(Name),
+      enabled: Schema.optionalKey(Schema.Literals(["true", "false"]))
+    },
+    success: Page.of(SubscriptionView),
+    error: [Refused, Unavailable]
+  }),
+  HttpApiEndpoint.get("get", "/subscriptions/:id", {
+    ...id,
+    success: SubscriptionView,
+    error: [NotFound, Unavailable]
+  }),
+  HttpApiEndpoint.patch("update", "/subscriptions/:id", {
+    ...id,
+    payload: SubscriptionPatch,
+    success: SubscriptionView,
+    error: conditional
+  }).annotate(HttpApi.PayloadParseOptions, closed),
+  HttpApiEndpoint.delete("remove", "/subscriptions/:id", {
+    ...id,
+    success: HttpApiSchema.NoContent,
+    error: changing
+  }),
+  HttpApiEndpoint.post("preview", "/subscriptions/preview", {
+    payload: PreviewInput,
+    success: Schema.Struct({ eventId: Schema.String, request: RequestPreview }),
+    error: changing
+  }).annotate(HttpApi.PayloadParseOptions, closed),
+  HttpApiEndpoint.post("testFilter", "/subscriptions/test-filter", {
+    payload: FilterTest,
+    success: FilterVerdict,
+    error: changing
+  }).annotate(HttpApi.PayloadParseOptions, closed),
+  HttpApiEndpoint.post("rotateSecret", "/subscriptions/:id/rotate-secret", {
+    ...id,
+    payload: RotationInput,
+    success: SubscriptionCreated,
+    error: changing
+  }).annotate(HttpApi.PayloadParseOptions, closed),
+  HttpApiEndpoint.get("blockedKeys", "/subscriptions/:id/blocked-keys", {
+    ...id,
+    query: Page.query,
+    success: Page.of(BlockedKeyView),
+    error: [NotFound, Refused, Unavailable]
+  }),
+  HttpApiEndpoint.post("enable", "/subscriptions/:id/enable", { ...id, success: SubscriptionView, error: conditional }),
+  HttpApiEndpoint.post("disable", "/subscriptions/:id/disable", {
+    ...id,
+    success: SubscriptionView,
+    error: conditional
+  })
+) {}

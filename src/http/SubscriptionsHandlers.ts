@@ -1,0 +1,176 @@
+/**
+ * The endpoints of subscriptions.
+ */
+import { Effect, Option, Redacted, Schema } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
+import { type MessageId, SubscriptionId } from "../Id.ts"
+import { defaults } from "../Limits.ts"
+import { type PreviewError, Previews } from "../Previews.ts"
+import { Storage, type StoredMessage } from "../Storage.ts"
+import type { StorageUnavailable } from "../StorageError.ts"
+import {
+  type SubscriptionChanged,
+  type SubscriptionNotFound,
+  type SubscriptionRefused,
+  Subscriptions,
+  type SubscriptionView
+} from "../Subscriptions.ts"
+import { notFound, stored, subscriptionIdOf } from "./Answers.ts"
+import { Api } from "./Api.ts"
+import * as ETag from "./ETag.ts"
+import { PreconditionFailed, Refused, unavailable } from "./Problem.ts"
+import { filterOf, own } from "./Tenancy.ts"
+import * as Views from "./Views.ts"
+
+const changed = (error: SubscriptionNotFound | SubscriptionRefused | SubscriptionChanged | StorageUnavailable) => {
+  switch (error._tag) {
+    case "SubscriptionChanged":
+      return new PreconditionFailed({
+        detail: `It is of version ${error.version} now: read it again, and send its ETag as If-Match.`
+      })
+    case "SubscriptionNotFound":
+      return notFound("subscription", error.id)
+    case "SubscriptionRefused":
+      return new Refused({ path: error.path, detail: `${error.path}: ${error.message}` })
+    case "StorageUnavailable":
+      return unavailable(error)
+  }
+}
+
+const tried = (error: PreviewError) =>
+  error._tag === "MessageNotFound" ? notFound("message", error.id) : unchanged(error)
+
+/** As for a change that is no matter of versions. */
+const unchanged = (error: SubscriptionNotFound | SubscriptionRefused | StorageUnavailable) =>
+  error._tag === "SubscriptionNotFound" ? notFound("subscription", error.id) : refused(error)
+
+const refused = (error: SubscriptionRefused | StorageUnavailable) =>
+  error._tag === "SubscriptionRefused"
+    ? new Refused({ path: error.path, detail: `${error.path}: ${error.message}` })
+    : unavailable(error)
+
+const missing = (error: SubscriptionNotFound | StorageUnavailable) =>
+  error._tag === "SubscriptionNotFound" ? notFound("subscription", error.id) : unavailable(error)
+
+/**
+ * Layer of the handlers.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = HttpApiBuilder.group(
+  Api,
+  "subscriptions",
+  Effect.fnUntraced(function*(handlers) {
+    const service = yield* Subscriptions
+    const storage = yield* Storage
+    const previews = yield* Previews
+    const find = (text: string) =>
+      Effect.gen(function*() {
+        const id = yield* subscriptionIdOf(text)
+        return yield* Effect.flatMap(Effect.mapError(service.get(id), missing), own("subscription", text))
+      })
+    const shown = (subscription: SubscriptionView) =>
+      Effect.as(ETag.tell(subscription.version), Views.subscription(subscription))
+    const enabled = (value: boolean) => ({ params }: { readonly params: { readonly id: string } }) =>
+      Effect.gen(function*() {
+        const { id } = yield* find(params.id)
+        const version = yield* ETag.asked
+        return yield* shown(yield* Effect.mapError(service.update(id, { enabled: value }, { version }), changed))
+      })
+    /** What a preview looks at has to be the asker's. */
+    const checkSample = Effect.fnUntraced(function*(messageId: MessageId | undefined) {
+      if (messageId === undefined) return
+      const found = yield* stored(storage.getMessage(messageId))
+      if (Option.isSome(found)) yield* own<StoredMessage>("message", messageId)(found.value)
+    })
+    return handlers
+      .handle("create", ({ payload }) =>
+        Effect.gen(function*() {
+          const { signingSecret, ...input } = payload
+          const created = yield* Effect.mapError(
+            service.create({
+              ...input,
+              ...(yield* filterOf(input.tenantId)),
+              ...(signingSecret === undefined ? {} : { signingSecret: Redacted.make(signingSecret) })
+            }),
+            refused
+          )
+          return {
+            ...(yield* shown(created.subscription)),
+            signingSecret: Redacted.value(created.signingSecret)
+          }
+        }))
+      .handle("list", ({ query }) =>
+        Views.list(query, {
+          isId: Schema.is(SubscriptionId),
+          read: Views.oneMore((page) =>
+            Effect.flatMap(filterOf(query.tenantId), (tenant) =>
+              stored(service.list({
+                ...tenant,
+                ...(query.enabled === undefined ? {} : { enabled: query.enabled === "true" })
+              }, page)))
+          ),
+          view: Views.subscription
+        }))
+      .handle("get", ({ params }) => Effect.flatMap(find(params.id), shown))
+      .handle("update", ({ params, payload }) =>
+        Effect.gen(function*() {
+          const { id } = yield* find(params.id)
+          const version = yield* ETag.asked
+          return yield* shown(yield* Effect.mapError(service.update(id, payload, { version }), changed))
+        }))
+      .handle("remove", ({ params }) =>
+        Effect.gen(function*() {
+          const { id } = yield* find(params.id)
+          yield* Effect.mapError(service.remove(id), unchanged)
+        }))
+      .handle("preview", ({ payload: { config, providerId, subscriptionId, ...sample } }) =>
+        Effect.gen(function*() {
+          if ((subscriptionId === undefined) === (providerId === undefined)) {
+            return yield* new Refused({
+              path: "subscriptionId",
+              detail: "subscriptionId: Expected either a subscriptionId, or a providerId with its config"
+            })
+          }
+          if (subscriptionId !== undefined) yield* find(subscriptionId)
+          yield* checkSample(sample.messageId)
+          const previewed = subscriptionId === undefined
+            ? { providerId: providerId ?? "", config: config ?? {} }
+            : { subscriptionId }
+          return yield* Effect.mapError(previews.preview(previewed, sample), tried)
+        }))
+      .handle("testFilter", ({ payload: { filter, ...sample } }) =>
+        Effect.gen(function*() {
+          yield* checkSample(sample.messageId)
+          const { eventId, passes, reason } = yield* Effect.mapError(previews.testFilter(filter, sample), tried)
+          return { eventId, passes, ...(reason === undefined ? {} : { reason }) }
+        }))
+      .handle("rotateSecret", ({ params, payload: { overlapMs, signingSecret } }) =>
+        Effect.gen(function*() {
+          const { id } = yield* find(params.id)
+          const rotated = yield* Effect.mapError(
+            service.rotateSecret(id, {
+              ...(overlapMs === undefined ? {} : { overlapMs }),
+              ...(signingSecret === undefined ? {} : { signingSecret: Redacted.make(signingSecret) })
+            }),
+            unchanged
+          )
+          return {
+            ...(yield* shown(rotated.subscription)),
+            signingSecret: Redacted.value(rotated.signingSecret)
+          }
+        }))
+      .handle("blockedKeys", ({ params, query }) =>
+        Effect.gen(function*() {
+          const { id } = yield* find(params.id)
+          const page = yield* Views.page(query, (text) => !text.includes("\0"))
+          const { items, more } = yield* Views.oneMore((page) =>
+            stored(storage.blockedKeys(id, { ...page, counted: defaults.blockedCounted }))
+          )(page)
+          return { items: items.map(Views.blockedKey), nextCursor: more ? items.at(-1)?.orderingKey ?? null : null }
+        }))
+      .handle("enable", enabled(true))
+      .handle("disable", enabled(false))
+  })
+)
