@@ -4,12 +4,14 @@
 import { Cause, Config, Console, Effect, Schema } from "effect"
 import { CliError, CliOutput, Command } from "effect/cli"
 import * as SchemaErrors from "../SchemaErrors.ts"
+import { audit } from "./audit.ts"
 import { cluster } from "./cluster.ts"
 import { deliveries } from "./deliveries.ts"
 import { doctor } from "./doctor.ts"
 import { emit } from "./emit.ts"
 import { events } from "./events.ts"
 import { explain } from "./explain.ts"
+import { keys } from "./keys.ts"
 import { listen } from "./listen.ts"
 import { migrate } from "./migrate.ts"
 import { partitions } from "./partitions.ts"
@@ -48,6 +50,8 @@ export const command = Command.make("hookline").pipe(
     explain,
     tail,
     partitions,
+    keys,
+    audit,
     cluster
   ])
 )

@@ -7,6 +7,7 @@ import { AuditId } from "../Id.ts"
 import { Storage } from "../Storage.ts"
 import { stored } from "./Answers.ts"
 import { Api } from "./Api.ts"
+import * as Page from "./Page.ts"
 import { filterOf } from "./Tenancy.ts"
 import * as Views from "./Views.ts"
 
@@ -21,8 +22,8 @@ export const layer = HttpApiBuilder.group(
   "audit",
   Effect.fnUntraced(function*(handlers) {
     const storage = yield* Storage
-    return handlers.handle("list", ({ query: { cursor: _, limit: __, ...filter }, query }) =>
-      Views.list(query, {
+    return handlers.handle("list", ({ query: { cursor, limit, ...filter } }) =>
+      Views.list(Page.asked(cursor, limit), {
         isId: Schema.is(AuditId),
         read: Views.oneMore((page) =>
           Effect.flatMap(

@@ -12,6 +12,7 @@ import type { StorageUnavailable } from "../StorageError.ts"
 import { groupOf } from "../Subscription.ts"
 import { deliveryIdOf, notFound, retried, stored } from "./Answers.ts"
 import { Api } from "./Api.ts"
+import * as Page from "./Page.ts"
 import { Conflict } from "./Problem.ts"
 import { filterOf, own } from "./Tenancy.ts"
 import * as Views from "./Views.ts"
@@ -67,7 +68,7 @@ export const layer = HttpApiBuilder.group(
       .handle(
         "list",
         ({ query: { cursor, from, limit, tenantId, to, ...filter } }) =>
-          Views.list({ ...(cursor === undefined ? {} : { cursor }), ...(limit === undefined ? {} : { limit }) }, {
+          Views.list(Page.asked(cursor, limit), {
             isId: Schema.is(DeliveryId),
             read: Views.oneMore((page) =>
               Effect.flatMap(filterOf(tenantId), (tenant) =>

@@ -18,6 +18,17 @@ export const query = {
 }
 
 /**
+ * What a query asks for of a list, apart from its filter.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const asked = (cursor: string | undefined, limit: number | undefined) => ({
+  ...(cursor === undefined ? {} : { cursor }),
+  ...(limit === undefined ? {} : { limit })
+})
+
+/**
  * A page of a list; its `nextCursor` asks for the next one, `null` says that there is none.
  *
  * @category schemas

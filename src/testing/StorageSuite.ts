@@ -9,6 +9,7 @@ import { broadcasting } from "./StorageSuiteBroadcasting.ts"
 import { claiming } from "./StorageSuiteClaiming.ts"
 import { emitting } from "./StorageSuiteEmitting.ts"
 import { healths } from "./StorageSuiteHealth.ts"
+import { keeping } from "./StorageSuiteKeeping.ts"
 import { membership } from "./StorageSuiteMembership.ts"
 import { ordering } from "./StorageSuiteOrdering.ts"
 import { ownership } from "./StorageSuiteOwnership.ts"
@@ -86,6 +87,7 @@ const cases: Cases = {
   ...routing,
   ...claiming,
   ...ownership,
+  ...keeping,
   ...membership,
   ...broadcasting,
   ...recording,

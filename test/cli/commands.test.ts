@@ -319,6 +319,33 @@ describe("the command line against a runner", () => {
         yield* succeeds(["subscriptions", "delete", String(made["id"])])
       }), 120_000)
 
+    it.effect(
+      "a key is made for what it is to do, used and revoked, and the audit log tells of it",
+      () =>
+        Effect.gen(function*() {
+          const made = yield* succeeds(["keys", "create", "--name", "ci", "--scope", "emit", "--scope", "read"])
+          const key = made.stdout.trim()
+          assert.match(key, /^hk_[\w-]{43}$/u)
+          assert.include(made.stderr, "shown only now")
+          const list = yield* succeeds(["keys", "list"])
+          assert.match(list.stdout, /^key_\w+ +ci +hk_[\w-]{8} +emit, read +all +good/mu)
+          assert.notInclude(list.stdout, key)
+          yield* succeeds(["events", "--key", key])
+          yield* fails(["subscriptions", "disable", unknown("sub"), "--key", key], ["scope \"manage\""])
+          yield* fails(["keys", "create", "--name", "x", "--scope", "emit", "--expires-at", "2001-01-01"], [
+            "expiresAt"
+          ])
+          const [found] = items((yield* succeeds(["keys", "list", "--json"])).stdout)
+          const id = String(found?.["id"])
+          yield* succeeds(["keys", "revoke", id])
+          yield* fails(["events", "--key", key], ["refuses the key"])
+          const log = yield* succeeds(["audit", "--resource", id])
+          assert.match(log.stdout, /admin-key +key\.revoke +key_\w+/u)
+          assert.match(log.stdout, /admin-key +key\.create +key_\w+/u)
+        }),
+      60_000
+    )
+
     it.effect("limits are checked before anything is sent", () =>
       Effect.gen(function*() {
         const subscribe = ["subscribe", "http://127.0.0.1:1/", "--events", "incident.*"]
