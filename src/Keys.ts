@@ -2,7 +2,7 @@
  * Administration of API keys: made, listed and revoked by people, and looked up for every request. A key is shown once, when
  * it is made; what is kept tells it from others, and no more.
  */
-import { Cache, Context, DateTime, Effect, Layer, Option, Redacted, Schema } from "effect"
+import { Cache, Context, DateTime, Effect, Exit, Layer, Option, Redacted, Schema } from "effect"
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
 import type { Asker } from "./Access.ts"
 import * as Audit from "./Audit.ts"
@@ -66,6 +66,8 @@ export class Keys extends Context.Service<Keys, {
   readonly revoke: (id: Id.KeyId) => Effect.Effect<void, KeyNotFound | StorageUnavailable>
   /** Whose key it is; none for one that is unknown, revoked or expired. */
   readonly verify: (secret: Redacted.Redacted<string>) => Effect.Effect<Option.Option<Asker>, StorageUnavailable>
+  /** The same for a key that was verified before. */
+  readonly verifyAgain: (id: Id.KeyId) => Effect.Effect<Option.Option<Asker>, StorageUnavailable>
 }>()("hookline/Keys") {}
 
 // -- layers
@@ -82,10 +84,12 @@ export const layer: Layer.Layer<Keys, never, Storage> = Layer.effect(
     const storage = yield* Storage
     const limits = yield* Limits
     const audit = Audit.writer(storage)
-    const known = yield* Cache.makeWith((digest: string) => storage.findKey(digest), {
+    const remembered = {
       capacity: limits.keyCacheKeys,
-      timeToLive: (exit) => exit._tag === "Success" ? limits.keyCacheMs : 0
-    })
+      timeToLive: (exit: Exit.Exit<unknown, unknown>) => Exit.isSuccess(exit) ? limits.keyCacheMs : 0
+    }
+    const byDigest = yield* Cache.makeWith((digest: string) => storage.findKey(digest), remembered)
+    const byId = yield* Cache.makeWith((id: Id.KeyId) => storage.getKey(id), remembered)
 
     const used = new Map<Id.KeyId, number>()
     const note = Effect.suspend(() => {
@@ -103,6 +107,21 @@ export const layer: Layer.Layer<Keys, never, Storage> = Layer.effect(
         storage.getKey(id),
         Option.match({ onNone: () => Effect.fail(new KeyNotFound({ id })), onSome: Effect.succeed })
       )
+
+    /** Whose key it is, if it is still good; and that it was used. */
+    const good = (found: Option.Option<Key>) =>
+      Effect.map(storage.now, (nowMs) =>
+        Option.flatMap(found, (key): Option.Option<Asker> => {
+          if (key.revokedAtMs !== undefined || (key.expiresAtMs ?? Number.POSITIVE_INFINITY) <= nowMs) {
+            return Option.none()
+          }
+          used.set(key.id, nowMs)
+          return Option.some({
+            actor: { kind: "key", id: key.id, name: key.name },
+            scopes: key.scopes,
+            tenantId: key.tenantId === allTenants ? undefined : key.tenantId
+          })
+        }))
 
     return Keys.of({
       create: Effect.fn("Keys.create")(function*({ expiresAt, name, scopes, tenantId = allTenants }) {
@@ -166,26 +185,16 @@ export const layer: Layer.Layer<Keys, never, Storage> = Layer.effect(
             after: undefined
           })
         }))
-        yield* Cache.invalidate(known, digest)
+        yield* Effect.andThen(Cache.invalidate(byDigest, digest), Cache.invalidate(byId, id))
       }),
       verify: Effect.fn("Keys.verify")(function*(secret) {
         const text = Redacted.value(secret)
         if (!isWellFormed(text)) return Option.none()
         const digest = digestOf(text)
-        const found = yield* Cache.get(known, digest)
-        const nowMs = yield* storage.now
-        return Option.flatMap(found, (key): Option.Option<Asker> => {
-          const isGood = timingSafeEqual(Buffer.from(key.digest), Buffer.from(digest)) &&
-            key.revokedAtMs === undefined && (key.expiresAtMs ?? Number.POSITIVE_INFINITY) > nowMs
-          if (!isGood) return Option.none()
-          used.set(key.id, nowMs)
-          return Option.some({
-            actor: { kind: "key", id: key.id, name: key.name },
-            scopes: key.scopes,
-            tenantId: key.tenantId === allTenants ? undefined : key.tenantId
-          })
-        })
-      })
+        const found = yield* Cache.get(byDigest, digest)
+        return yield* good(Option.filter(found, (key) => timingSafeEqual(Buffer.from(key.digest), Buffer.from(digest))))
+      }),
+      verifyAgain: (id) => Effect.flatMap(Cache.get(byId, id), good)
     })
   })
 )

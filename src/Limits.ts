@@ -263,6 +263,20 @@ export const defaults = {
   keyCacheKeys: 10_000,
   /** How often it is noted which keys were used. */
   keyUseMs: 60_000,
+  /** Requests of one key that a runner answers within a time, all at once if need be. */
+  keyRequests: 10_000,
+  keyRequestsMs: 10_000,
+  /** Requests without a good key that a runner refuses of one address within a time, before it no longer looks. */
+  addressRefusals: 100,
+  addressRefusalsMs: 60_000,
+  /** Counters of addresses: those who share one share its limit. */
+  addressSlots: 65_536,
+  /** How long a browser's session lasts. */
+  sessionMs: 12 * 60 * 60_000,
+
+  // -- trying
+  /** The longest an attempt may take that people make to try a subscription. */
+  trialMs: 30_000,
 
   // -- serving
   /** How long a stopping server waits for the answers under way before it cuts them off. */

@@ -1,17 +1,21 @@
 /**
- * Trying without sending: the exact request that a subscription would make of a message, and whether a filter holds for it.
- * The message is a past one, an event's example, or a payload that the caller brings.
+ * Trying: the exact request that a subscription would make of a message, whether a filter holds for it, and one attempt outside
+ * of the delivery log. The message is a past one, an event's example, or a payload that the caller brings.
  */
-import { Context, Effect, Layer, Option, type Redacted, Schema } from "effect"
+import { Cause, Context, Effect, Exit, Layer, Option, type Redacted, Schema } from "effect"
+import * as Audit from "./Audit.ts"
 import { Bindings } from "./Bindings.ts"
+import type { AttemptOutcome } from "./Delivery.ts"
 import { MessageNotFound } from "./Explanations.ts"
 import * as Filter from "./Filter.ts"
 import type { AnyHook, Hook } from "./Hook.ts"
 import * as Id from "./Id.ts"
 import type { MessageId, SubscriptionId } from "./Id.ts"
+import { Limits } from "./Limits.ts"
 import { defaultTenant } from "./Message.ts"
+import * as Monotonic from "./Monotonic.ts"
 import * as Nearest from "./Nearest.ts"
-import type { Attempt, Bound, RequestPreview } from "./Provider.ts"
+import type { Attempt, Bound, Delivered, ProviderError, RequestPreview, ResponseExcerpt } from "./Provider.ts"
 import { type RegisteredEvent, Registry } from "./Registry.ts"
 import * as SchemaErrors from "./SchemaErrors.ts"
 import * as Signature from "./Signature.ts"
@@ -46,6 +50,23 @@ export type Previewed =
   | { readonly subscriptionId: SubscriptionId }
   | { readonly providerId: string; readonly config: Schema.Json }
 
+/**
+ * What came of one attempt.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Trial {
+  readonly eventId: string
+  readonly messageId: MessageId
+  readonly outcome: Exclude<AttemptOutcome, "interrupted">
+  readonly durationMs: number
+  readonly statusCode: number | undefined
+  readonly externalId: string | undefined
+  readonly error: { readonly tag: string; readonly message: string } | undefined
+  readonly response: ResponseExcerpt | undefined
+}
+
 /** @category models @since 0.1.0 */
 export type PreviewError = SubscriptionRefused | SubscriptionNotFound | MessageNotFound | StorageUnavailable
 
@@ -63,6 +84,8 @@ export class Previews extends Context.Service<Previews, {
     { readonly eventId: string; readonly request: RequestPreview },
     PreviewError
   >
+  /** Sends a message to a subscription's endpoint, once, whether or not it is enabled; nothing of it is kept but that it was done. */
+  readonly send: (id: SubscriptionId, sample: Sample) => Effect.Effect<Trial, PreviewError>
   /** Checks a filter and tells whether it holds, and if not, why. */
   readonly testFilter: (filter: Schema.Json, sample: Sample) => Effect.Effect<
     { readonly eventId: string; readonly passes: boolean; readonly reason: string | undefined },
@@ -85,6 +108,8 @@ export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings |
     const registry = yield* Registry
     const bindings = yield* Bindings
     const subscriptions = yield* Subscriptions
+    const limits = yield* Limits
+    const audit = Audit.writer(storage)
 
     const eventOf = Effect.fnUntraced(function*(eventId: string) {
       const event = yield* registry.event(eventId)
@@ -143,6 +168,7 @@ export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings |
       return {
         bound,
         name: found.value.name,
+        tenantId: found.value.tenantId,
         patterns: found.value.events,
         signingSecrets: signingSecrets
           .filter(({ expiresAtMs }) => expiresAtMs === undefined || expiresAtMs > now)
@@ -160,9 +186,27 @@ export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings |
       return {
         bound,
         name: "preview",
+        tenantId: defaultTenant,
         patterns: ["*"],
         signingSecrets: [yield* Signature.generateSecret]
       } satisfies Target
+    })
+
+    const attemptOf = Effect.fnUntraced(function*(
+      message: SampleMessage,
+      subscription: Attempt["subscription"],
+      signingSecrets: Attempt["signingSecrets"]
+    ) {
+      const nowMs = yield* storage.now
+      const attempt: Attempt = {
+        deliveryId: yield* Id.deliveryId(nowMs),
+        number: 1,
+        nowMs,
+        message: { ...message, timestampMs: Id.timeOf(message.id) },
+        subscription,
+        signingSecrets
+      }
+      return attempt
     })
 
     return Previews.of({
@@ -178,17 +222,27 @@ export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings |
           return yield* refuse("providerId", "This provider can't show its request without sending it")
         }
         const message = yield* messageOf(sample, patterns)
-        const nowMs = yield* storage.now
-        const attempt: Attempt = {
-          deliveryId: yield* Id.deliveryId(nowMs),
-          number: 1,
-          nowMs,
-          message: { ...message, timestampMs: Id.timeOf(message.id) },
-          subscription: { id, name },
-          signingSecrets
-        }
+        const attempt = yield* attemptOf(message, { id, name }, signingSecrets)
         const request = yield* Effect.mapError(bound.preview(attempt), (error) => refuse("config", error.message))
         return { eventId: message.eventId, request }
+      }),
+      send: Effect.fn("Previews.send")(function*(id, sample) {
+        const { bound, name, patterns, signingSecrets, tenantId } = yield* stored(id)
+        const message = yield* messageOf(sample, patterns)
+        const attempt = yield* attemptOf(message, { id, name }, signingSecrets)
+        const startedAt = yield* Monotonic.nowMs
+        const exit = yield* Effect.exit(Effect.timeoutOption(bound.deliver(attempt), limits.trialMs))
+        const durationMs = (yield* Monotonic.nowMs) - startedAt
+        const { eventId, id: messageId } = message
+        const trial: Trial = { eventId, messageId, durationMs, ...outcomeOf(exit, limits.trialMs) }
+        yield* audit({
+          action: "subscription.test",
+          resourceId: id,
+          tenantId,
+          before: undefined,
+          after: { eventId, outcome: trial.outcome }
+        })
+        return trial
       }),
       testFilter: Effect.fn("Previews.testFilter")(function*(json, sample) {
         const message = yield* messageOf(sample, ["*"])
@@ -214,9 +268,42 @@ interface SampleMessage {
 interface Target {
   readonly bound: Bound<never>
   readonly name: string
+  readonly tenantId: string
   readonly patterns: ReadonlyArray<string>
   readonly signingSecrets: ReadonlyArray<Redacted.Redacted<string>>
 }
+
+const outcomeOf = (
+  exit: Exit.Exit<Option.Option<Delivered>, ProviderError>,
+  timeoutMs: number
+): Omit<Trial, "eventId" | "messageId" | "durationMs"> => {
+  const none = { statusCode: undefined, externalId: undefined, error: undefined, response: undefined }
+  if (Exit.isSuccess(exit)) {
+    return Option.match(exit.value, {
+      onNone: () => ({
+        ...none,
+        outcome: "timeout",
+        error: { tag: "Timeout", message: `It took longer than ${timeoutMs} ms, and was ended` }
+      }),
+      onSome: ({ externalId, response, statusCode }) => ({
+        outcome: "success",
+        statusCode,
+        externalId,
+        response,
+        error: undefined
+      })
+    })
+  }
+  const error = Option.getOrUndefined(Exit.findErrorOption(exit))
+  if (!error) {
+    const message = `The provider failed: ${String(Cause.squash(exit.cause))}`
+    return { ...none, outcome: "retryable", error: { tag: "ProviderFailed", message } }
+  }
+  const { code, message, response, statusCode } = error
+  return { ...none, outcome: outcomes[error._tag], statusCode, response, error: { tag: code, message } }
+}
+
+const outcomes = { Retryable: "retryable", Permanent: "permanent", Gone: "gone" } as const
 
 const refuse = (path: string, message: string) => new SubscriptionRefused({ path, message })
 

@@ -29,6 +29,8 @@ export interface Settings {
   readonly adminKey: Redacted.Redacted<string>
   /** Networks that requests may go to although they are not public, as CIDRs. */
   readonly egressAllow: ReadonlyArray<string>
+  /** Origins whose pages may use the API with a key. */
+  readonly corsOrigins: ReadonlyArray<string>
   /** How the other runners of the database reach this one. */
   readonly cluster: SocketCluster.Options
 }

@@ -75,6 +75,7 @@ export type ApiError =
       | "Unauthorized"
       | "Forbidden"
       | "PreconditionFailed"
+      | "TooManyRequests"
     readonly message: string
   }
   | UnexpectedAnswer

@@ -28,6 +28,13 @@ const optional = (name: string) =>
       Option.filter((value) => Redacted.value(value) !== "")
     ))
 
+/** Parts between commas. */
+const list = (name: string) =>
+  Config.map(
+    Config.withDefault(Config.String(name), ""),
+    (text): ReadonlyArray<string> => text.split(",").map((part) => part.trim()).filter((part) => part !== "")
+  )
+
 /**
  * What the environment says, as it is.
  *
@@ -38,10 +45,8 @@ export const environment = Config.all({
   databaseUrl: optional("DATABASE_URL"),
   masterKey: optional("HOOKLINE_MASTER_KEY"),
   adminKey: optional("HOOKLINE_ADMIN_KEY"),
-  egressAllow: Config.map(
-    Config.withDefault(Config.String("HOOKLINE_EGRESS_ALLOW"), ""),
-    (text): ReadonlyArray<string> => text.split(",").map((part) => part.trim()).filter((part) => part !== "")
-  )
+  egressAllow: list("HOOKLINE_EGRESS_ALLOW"),
+  corsOrigins: list("HOOKLINE_CORS_ORIGINS")
 })
 
 /**
@@ -97,7 +102,14 @@ export interface Flags {
  */
 export const make = Effect.fnUntraced(function*(flags: Flags) {
   const found = yield* environment
-  const { egressAllow } = found
+  const { corsOrigins, egressAllow } = found
+  const wrong = corsOrigins.find((origin) => URL.parse(origin)?.origin !== origin)
+  if (wrong !== undefined) {
+    return yield* new SettingsRefused({
+      message:
+        `HOOKLINE_CORS_ORIGINS has "${wrong}": expected origins such as https://app.example.com, with commas between.`
+    })
+  }
   if (flags.dev) return yield* development(flags, found)
   const missing = [
     ...(Option.isNone(found.databaseUrl) ? [hints.databaseUrl] : []),
@@ -116,7 +128,8 @@ export const make = Effect.fnUntraced(function*(flags: Flags) {
     databaseUrl: found.databaseUrl.value,
     masterKey: found.masterKey.value,
     adminKey: found.adminKey.value,
-    egressAllow
+    egressAllow,
+    corsOrigins
   } satisfies Settings
 })
 
@@ -136,7 +149,7 @@ const development = Effect.fnUntraced(function*(flags: Flags, found: Config.Succ
     ? found.adminKey.value
     : yield* keep(flags.dataDir, "admin-key", `hk_${randomBytes(24).toString("hex")}`)
   const egressAllow = [...loopback, ...found.egressAllow]
-  return { ...flags, databaseUrl, masterKey, adminKey, egressAllow } satisfies Settings
+  return { ...flags, databaseUrl, masterKey, adminKey, egressAllow, corsOrigins: found.corsOrigins } satisfies Settings
 })
 
 /**

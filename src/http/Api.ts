@@ -11,6 +11,7 @@ import { KeysGroup } from "./KeysApi.ts"
 import { Messages } from "./MessagesApi.ts"
 import { PluginsGroup, ProvidersGroup } from "./PluginsApi.ts"
 import { Problems } from "./Problem.ts"
+import { LoginGroup, SessionGroup } from "./SessionApi.ts"
 import { StreamGroup } from "./StreamApi.ts"
 import { SubscriptionsGroup } from "./SubscriptionsApi.ts"
 
@@ -31,8 +32,11 @@ export class Api extends HttpApi.make("hookline")
   .add(ClusterGroup)
   .add(KeysGroup)
   .add(AuditGroup)
+  .add(SessionGroup)
   .prefix("/api/v1")
   .middleware(Problems)
   .middleware(Auth)
+  // Begun by whoever has no session yet.
+  .add(LoginGroup.prefix("/api/v1"))
   .annotateMerge(OpenApi.annotations({ title: "Hookline", version: "0.1.0" }))
 {}

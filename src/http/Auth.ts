@@ -1,67 +1,94 @@
 /**
- * Who may use the API: the bearer of the admin key, and of each key that was made since.
+ * Who may use the API: the bearer of the admin key and of each key that was made since, and the browser that one of them has
+ * begun a session with.
  */
 import { Effect, Layer, Option, Redacted } from "effect"
-import { createHash, timingSafeEqual } from "node:crypto"
-import { type Asker, CurrentActor, may, Principal } from "../Access.ts"
+import { HttpServerRequest } from "effect/http"
+import { CurrentActor, may, Principal } from "../Access.ts"
 import { Keys } from "../Keys.ts"
+import type { Secrets } from "../Secrets.ts"
+import type { Storage } from "../Storage.ts"
+import { AdminKey } from "./AdminKey.ts"
+import * as AdminKeyLive from "./AdminKey.ts"
 import { Auth, needOf } from "./Bearer.ts"
 import { Forbidden, Unauthorized, unavailable } from "./Problem.ts"
+import { isSameOrigin, Sessions } from "./Sessions.ts"
+import * as SessionsLive from "./Sessions.ts"
+import { Throttle } from "./Throttle.ts"
+import * as ThrottleLive from "./Throttle.ts"
 
 export { Auth } from "./Bearer.ts"
 
-const digest = (text: string) => createHash("sha256").update(text).digest()
-
-const admin: Asker = {
-  actor: { kind: "admin-key", id: undefined, name: undefined },
-  scopes: ["admin"],
-  tenantId: undefined
-}
-
 /**
- * Layer with the admin key, which is compared in constant time, whatever the lengths, and the keys that are kept. An empty
- * key opens nothing.
+ * Layer with the admin key and the keys that are kept.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layer = (options: {
   readonly adminKey: Redacted.Redacted<string>
-}): Layer.Layer<Auth, never, Keys> =>
-  Layer.effect(
-    Auth,
-    Effect.map(Keys, (keys) => {
-      const expected = digest(Redacted.value(options.adminKey))
-      const askerOf = (credential: Redacted.Redacted<string>) =>
-        // A request without the header has the empty credential.
-        Redacted.value(credential) !== "" && timingSafeEqual(digest(Redacted.value(credential)), expected)
-          ? Effect.succeed(Option.some(admin))
-          : Effect.mapError(keys.verify(credential), unavailable)
-      return Auth.of({
-        bearer: (handler, { credential, endpoint }) =>
-          Effect.gen(function*() {
-            const asker = yield* askerOf(credential)
-            if (Option.isNone(asker)) {
-              return yield* new Unauthorized({
-                detail: "Send the header `Authorization: Bearer <key>` with a key that is valid."
-              })
-            }
-            const { everybody = false, scope } = needOf(endpoint)
-            if (!may(asker.value, scope)) {
-              return yield* new Forbidden({
-                detail: `This needs a key with the scope "${scope}"; yours has ${asker.value.scopes.join(", ")}.`
-              })
-            }
-            if (everybody && asker.value.tenantId !== undefined) {
-              return yield* new Forbidden({
-                detail: `This needs a key for all tenants; yours is for "${asker.value.tenantId}".`
-              })
-            }
-            return yield* handler.pipe(
-              Effect.provideService(Principal, asker.value),
-              Effect.provideService(CurrentActor, asker.value.actor)
-            )
-          })
-      })
-    })
+}): Layer.Layer<Auth | Sessions | Throttle, never, Keys | Secrets | Storage> =>
+  auth.pipe(
+    Layer.provideMerge(SessionsLive.layer),
+    Layer.provideMerge(ThrottleLive.layer),
+    Layer.provide(AdminKeyLive.layer(options))
   )
+
+// --- internal ---
+
+const auth = Layer.effect(
+  Auth,
+  Effect.gen(function*() {
+    const admin = yield* AdminKey
+    const keys = yield* Keys
+    const sessions = yield* Sessions
+    const throttle = yield* Throttle
+
+    const bearerOf = (key: Redacted.Redacted<string>) =>
+      admin.is(key) ? Effect.succeed(Option.some(admin.asker)) : keys.verify(key)
+
+    const inSession = Effect.gen(function*() {
+      const asker = yield* Effect.mapError(sessions.current, unavailable)
+      const request = yield* HttpServerRequest.HttpServerRequest
+      if (Option.isSome(asker) && request.method !== "GET" && !isSameOrigin(request)) {
+        return yield* new Forbidden({
+          detail: "A session changes something only from a page of this server: elsewhere, send a key."
+        })
+      }
+      return asker
+    })
+
+    return Auth.of({
+      bearer: (handler, { credential, endpoint }) =>
+        Effect.gen(function*() {
+          // A request without the header has the empty credential.
+          const asker = Redacted.value(credential) === ""
+            ? yield* inSession
+            : yield* Effect.mapError(bearerOf(credential), unavailable)
+          if (Option.isNone(asker)) {
+            yield* throttle.refuse
+            return yield* new Unauthorized({
+              detail: "Send the header `Authorization: Bearer <key>` with a key that is valid."
+            })
+          }
+          const { actor, scopes, tenantId } = asker.value
+          yield* throttle.admit(actor)
+          const { everybody = false, scope } = needOf(endpoint) ?? {}
+          if (scope !== undefined && !may(asker.value, scope)) {
+            return yield* new Forbidden({
+              detail: `This needs a key with the scope "${scope}"; yours has ${scopes.join(", ")}.`
+            })
+          }
+          if (everybody && tenantId !== undefined) {
+            return yield* new Forbidden({
+              detail: `This needs a key for all tenants; yours is for "${tenantId}".`
+            })
+          }
+          return yield* handler.pipe(
+            Effect.provideService(Principal, asker.value),
+            Effect.provideService(CurrentActor, actor)
+          )
+        })
+    })
+  })
+)

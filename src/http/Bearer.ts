@@ -6,7 +6,7 @@ import { Context } from "effect"
 import { type HttpApiEndpoint, HttpApiMiddleware, HttpApiSecurity } from "effect/http-api"
 import type { Principal } from "../Access.ts"
 import type { Scope } from "../Key.ts"
-import { Forbidden, Unauthorized, Unavailable } from "./Problem.ts"
+import { Forbidden, TooManyRequests, Unauthorized, Unavailable } from "./Problem.ts"
 
 /**
  * What an endpoint needs of a key.
@@ -26,16 +26,22 @@ export interface Need {
  * @category annotations
  * @since 0.1.0
  */
-export const Needs = Context.Reference<Need | undefined>("hookline/http/Needs", { defaultValue: () => undefined })
+export const Needs = Context.Reference<Need | "anybody" | undefined>("hookline/http/Needs", {
+  defaultValue: () => undefined
+})
 
 /**
- * What an endpoint needs.
+ * What an endpoint needs; nothing but a good key where undefined.
  *
  * @category accessors
  * @since 0.1.0
  */
-export const needOf = ({ annotations, method }: Pick<HttpApiEndpoint.Top, "annotations" | "method">): Need =>
-  Context.get(annotations, Needs) ?? { scope: method === "GET" ? "read" : "manage" }
+export const needOf = (
+  { annotations, method }: Pick<HttpApiEndpoint.Top, "annotations" | "method">
+): Need | undefined => {
+  const need = Context.get(annotations, Needs) ?? { scope: method === "GET" ? "read" : "manage" }
+  return need === "anybody" ? undefined : need
+}
 
 /**
  * The middleware that lets the bearer of a key pass.
@@ -45,5 +51,5 @@ export const needOf = ({ annotations, method }: Pick<HttpApiEndpoint.Top, "annot
  */
 export class Auth extends HttpApiMiddleware.Service<Auth, { provides: Principal }>()("hookline/http/Auth", {
   security: { bearer: HttpApiSecurity.bearer },
-  error: [Unauthorized, Forbidden, Unavailable]
+  error: [Unauthorized, Forbidden, TooManyRequests, Unavailable]
 }) {}

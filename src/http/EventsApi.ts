@@ -55,7 +55,12 @@ export class Events extends HttpApiGroup.make("events").add(
   }).annotate(HttpApi.PayloadParseOptions, closed).annotate(Needs, { scope: "admin", everybody: true }),
   HttpApiEndpoint.get("schema", "/events/:id/schema", {
     ...id,
-    success: Schema.Struct({ payloadSchema: JsonObject, availableProperties: Schema.Array(PayloadProperty) }),
+    success: Schema.Struct({
+      payloadSchema: JsonObject,
+      availableProperties: Schema.Array(PayloadProperty),
+      /** A payload as it is delivered, made of the schema; left out where the event's transform refuses what the schema makes. */
+      example: Schema.optionalKey(Schema.Json)
+    }).annotate({ identifier: "EventSchema" }),
     error: NotFound
   })
 ) {}

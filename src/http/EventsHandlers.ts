@@ -1,7 +1,7 @@
 /**
  * The endpoints of the catalogue of events.
  */
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Audit from "../Audit.ts"
 import { allTenants } from "../Message.ts"
@@ -40,7 +40,12 @@ export const layer = HttpApiBuilder.group(
           }))
           : Effect.map(registry.events, (items) => ({ items: items.map(Views.event), nextCursor: null })))
       .handle("get", ({ params }) => Effect.map(find(params.id), Views.event))
-      .handle("schema", ({ params }) => Effect.map(find(params.id), Views.schema))
+      .handle("schema", ({ params }) =>
+        Effect.gen(function*() {
+          const event = yield* find(params.id)
+          const example = yield* Effect.option(event.example)
+          return Views.schema(event, Option.getOrUndefined(example))
+        }))
       .handle("partitions", ({ params }) =>
         Effect.gen(function*() {
           const { eventId } = yield* find(params.id)

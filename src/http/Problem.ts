@@ -97,6 +97,18 @@ export class Refused extends HttpApiError.Problem<Refused>()("Refused", {
 }, { path: Schema.optionalKey(Schema.String) }) {}
 
 /**
+ * 429: too many requests; the answer's `Retry-After` says how many seconds to wait.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TooManyRequests extends HttpApiError.Problem<TooManyRequests>()("TooManyRequests", {
+  type: "https://hookline.dev/problems/too-many-requests",
+  status: 429,
+  title: "Too many requests"
+}) {}
+
+/**
  * 503: the database is away; nothing was done, or the detail says what may have been.
  *
  * @category errors

@@ -3,7 +3,14 @@
  */
 import { NodeHttpServer } from "@effect/platform-node"
 import { ByteSize, Cause, Effect, Layer, Schema } from "effect"
-import { HttpIncomingMessage, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
+import {
+  HttpIncomingMessage,
+  HttpMiddleware,
+  HttpRouter,
+  HttpServerError,
+  HttpServerRequest,
+  HttpServerResponse
+} from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { createServer } from "node:http"
 import { Limits } from "../Limits.ts"
@@ -19,6 +26,7 @@ import * as MessagesHandlers from "./MessagesHandlers.ts"
 import * as Methods from "./Methods.ts"
 import * as PluginsHandlers from "./PluginsHandlers.ts"
 import * as Problem from "./Problem.ts"
+import * as SessionHandlers from "./SessionHandlers.ts"
 import * as StreamHandlers from "./StreamHandlers.ts"
 import * as SubscriptionsHandlers from "./SubscriptionsHandlers.ts"
 
@@ -79,6 +87,19 @@ const cutOff = problem(
   "The body ended too early: send it again."
 )
 
+/**
+ * What browsers are told, where an answer says nothing else: not to guess its type, keep it, run anything of it, show it in a
+ * frame, give it to other sites' pages, or name its address to those it leads to.
+ */
+const safe = {
+  "x-content-type-options": "nosniff",
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "x-frame-options": "DENY",
+  "cross-origin-resource-policy": "same-origin",
+  "referrer-policy": "no-referrer"
+}
+
 /** What a client needs besides a problem to act on it. */
 const advice = (status: number): Readonly<Record<string, string>> =>
   status === 401 ? { "www-authenticate": "Bearer realm=\"hookline\"" } : status === 503 ? { "retry-after": "1" } : {}
@@ -133,11 +154,7 @@ const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
     )
   }).pipe(
     Effect.map((response) =>
-      HttpServerResponse.setHeaders(response, {
-        "x-content-type-options": "nosniff",
-        "cache-control": "no-store",
-        ...advice(response.status)
-      })
+      HttpServerResponse.setHeaders(response, { ...safe, ...response.headers, ...advice(response.status) })
     )
   )
 
@@ -151,6 +168,7 @@ const routes = Layer.mergeAll(
       KeysHandlers.layer,
       MessagesHandlers.layer,
       PluginsHandlers.layer,
+      SessionHandlers.layer,
       StreamHandlers.layer,
       SubscriptionsHandlers.layer
     ]),
@@ -168,14 +186,51 @@ const listening = (options: { readonly port: number; readonly host: string }) =>
   )
 
 /**
+ * Lets pages of other origins use the API with a key; sessions stay with this server's own pages.
+ */
+const cors = (origins: ReadonlyArray<string>) =>
+  origins.length === 0
+    ? Layer.empty
+    : HttpRouter.middleware(
+      HttpMiddleware.cors({
+        allowedOrigins: (origin) => origins.includes(origin),
+        allowedHeaders: ["authorization", "content-type", "if-match", "last-event-id"],
+        exposedHeaders: ["etag", "ratelimit", "ratelimit-policy", "retry-after"],
+        maxAge: corsMaxAgeSeconds
+      }),
+      { global: true }
+    )
+
+/** For how long a browser need not ask again. */
+const corsMaxAgeSeconds = 600
+
+/**
+ * What a server is told.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly port: number
+  readonly host: string
+  /** Origins, as `https://app.example.com`, whose pages may use the API with a key; none when left out. */
+  readonly corsOrigins?: ReadonlyArray<string>
+}
+
+/**
  * Layer of the server.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: { readonly port: number; readonly host: string }) =>
+export const layer = (options: Options) =>
   StreamHandlers.ending.pipe(
-    Layer.provideMerge(HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true })),
+    Layer.provideMerge(
+      HttpRouter.serve(Layer.mergeAll(routes, cors(options.corsOrigins ?? [])), {
+        disableLogger: true,
+        disableListenLog: true
+      })
+    ),
     Layer.provideMerge(
       listening(options).pipe(
         Layer.catch(() =>

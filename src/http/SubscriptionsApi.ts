@@ -4,9 +4,10 @@
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
 import { MessageId, SubscriptionId } from "../Id.ts"
-import { RequestPreview } from "../Provider.ts"
+import { RequestPreview, ResponseExcerpt } from "../Provider.ts"
 import { RateLimit } from "../RateLimit.ts"
 import { RetryJson } from "../RetrySchedule.ts"
+import { Needs } from "./Bearer.ts"
 import { DeliveryView } from "./DeliveryShapes.ts"
 import * as Page from "./Page.ts"
 import { NotFound, PreconditionFailed, Refused, Unavailable } from "./Problem.ts"
@@ -107,6 +108,39 @@ export const PreviewInput = Schema.Struct({
 }).annotate({ identifier: "PreviewInput" })
 
 /** @category schemas @since 0.1.0 */
+export const TrialInput = Schema.Struct(sample).annotate({ identifier: "TrialInput" })
+
+/**
+ * What came of one attempt that was made to try a subscription.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const TrialView = Schema.Struct({
+  eventId: Schema.String,
+  messageId: MessageId,
+  outcome: Schema.Literals(["success", "retryable", "permanent", "gone", "timeout"]),
+  durationMs: Schema.Finite,
+  statusCode: Schema.optionalKey(Schema.Int),
+  externalId: Schema.optionalKey(Schema.String),
+  error: Schema.optionalKey(Schema.Struct({ tag: Schema.String, message: Schema.String })),
+  response: Schema.optionalKey(ResponseExcerpt)
+}).annotate({ identifier: "Trial" })
+
+/**
+ * When the attempts of a retry schedule would come if each failed at once; jitter is drawn once.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const ScheduleView = Schema.Struct({
+  /** The first included. */
+  attempts: Schema.Int,
+  delaysMs: Schema.Array(Schema.Finite),
+  totalMs: Schema.Finite
+}).annotate({ identifier: "SchedulePreview" })
+
+/** @category schemas @since 0.1.0 */
 export const FilterTest = Schema.Struct({ filter: Schema.Json, ...sample }).annotate({ identifier: "FilterTest" })
 
 /** @category schemas @since 0.1.0 */
@@ -168,6 +202,17 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
   HttpApiEndpoint.post("testFilter", "/subscriptions/test-filter", {
     payload: FilterTest,
     success: FilterVerdict,
+    error: changing
+  }).annotate(HttpApi.PayloadParseOptions, closed),
+  HttpApiEndpoint.post("previewSchedule", "/subscriptions/preview-schedule", {
+    payload: Schema.Struct({ retry: RetryJson }).annotate({ identifier: "ScheduleInput" }),
+    success: ScheduleView,
+    error: Refused
+  }).annotate(HttpApi.PayloadParseOptions, closed).annotate(Needs, { scope: "read" }),
+  HttpApiEndpoint.post("test", "/subscriptions/:id/test", {
+    ...id,
+    payload: TrialInput,
+    success: TrialView,
     error: changing
   }).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.post("rotateSecret", "/subscriptions/:id/rotate-secret", {

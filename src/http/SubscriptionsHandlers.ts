@@ -6,6 +6,8 @@ import { HttpApiBuilder } from "effect/http-api"
 import { type MessageId, SubscriptionId } from "../Id.ts"
 import { defaults } from "../Limits.ts"
 import { type PreviewError, Previews } from "../Previews.ts"
+import { RetryableError } from "../Provider.ts"
+import * as RetrySchedule from "../RetrySchedule.ts"
 import { Storage, type StoredMessage } from "../Storage.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
 import {
@@ -145,6 +147,21 @@ export const layer = HttpApiBuilder.group(
           yield* checkSample(sample.messageId)
           const { eventId, passes, reason } = yield* Effect.mapError(previews.testFilter(filter, sample), tried)
           return { eventId, passes, ...(reason === undefined ? {} : { reason }) }
+        }))
+      .handle("previewSchedule", ({ payload: { retry } }) =>
+        Effect.gen(function*() {
+          const delaysMs = yield* RetrySchedule.preview(RetrySchedule.fromJson(retry), {
+            count: defaults.attemptsPerDelivery - 1,
+            error: new RetryableError({ code: "HttpStatus", message: "HTTP 503", statusCode: 503 }),
+            seed: "preview"
+          })
+          return { attempts: delaysMs.length + 1, delaysMs, totalMs: delaysMs.reduce((sum, ms) => sum + ms, 0) }
+        }))
+      .handle("test", ({ params, payload }) =>
+        Effect.gen(function*() {
+          const { id } = yield* find(params.id)
+          yield* checkSample(payload.messageId)
+          return Views.trial(yield* Effect.mapError(previews.send(id, payload), tried))
         }))
       .handle("rotateSecret", ({ params, payload: { overlapMs, signingSecret } }) =>
         Effect.gen(function*() {

@@ -2,6 +2,7 @@
  * What the API shows of things: times as text, absent fields left out.
  */
 import { DateTime, Effect, Schema } from "effect"
+import type { Asker } from "../Access.ts"
 import type { AuditEntry } from "../AuditEntry.ts"
 import type { AttemptRecord, Delivery } from "../Delivery.ts"
 import type { Explanation } from "../Explanations.ts"
@@ -11,6 +12,7 @@ import { defaults } from "../Limits.ts"
 import type { Member, Ownership } from "../Member.ts"
 import type { Overview } from "../Members.ts"
 import { allTenants, timestampMs } from "../Message.ts"
+import type { Trial } from "../Previews.ts"
 import type { RegisteredEvent } from "../Registry.ts"
 import type { BlockedKey, Health, Page, StoredMessage } from "../Storage.ts"
 import type * as Subscriptions from "../Subscriptions.ts"
@@ -41,9 +43,10 @@ export const event = (item: RegisteredEvent) => ({
 })
 
 /** @category conversions @since 0.1.0 */
-export const schema = (item: RegisteredEvent) => ({
+export const schema = (item: RegisteredEvent, exampleJson: string | undefined) => ({
   payloadSchema: toObject(item.payloadSchema),
-  availableProperties: item.availableProperties
+  availableProperties: item.availableProperties,
+  ...some("example", exampleJson === undefined ? undefined : decodeJson(exampleJson))
 })
 
 const states = { Unrouted: "unrouted", Routed: "routed", SetAside: "set-aside" } as const
@@ -180,6 +183,22 @@ export const key = (item: Key) => ({
   ...some("revokedAt", item.revokedAtMs === undefined ? undefined : iso(item.revokedAtMs)),
   ...some("lastUsedAt", item.lastUsedAtMs === undefined ? undefined : iso(item.lastUsedAtMs)),
   createdAt: iso(item.createdAtMs)
+})
+
+/** @category conversions @since 0.1.0 */
+export const trial = ({ error, externalId, response, statusCode, ...item }: Trial) => ({
+  ...item,
+  ...some("statusCode", statusCode),
+  ...some("externalId", externalId),
+  ...some("error", error),
+  ...some("response", response)
+})
+
+/** @category conversions @since 0.1.0 */
+export const asker = ({ actor, scopes, tenantId }: Asker) => ({
+  actor: { kind: actor.kind, ...some("id", actor.id), ...some("name", actor.name) },
+  scopes,
+  ...some("tenantId", tenantId)
 })
 
 /** @category conversions @since 0.1.0 */

@@ -2,9 +2,10 @@
  * Who may do what: keys, their scopes, and the tenants that they are bound to.
  */
 import { assert, describe, layer } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import { Api } from "../../src/http/Api.ts"
 import { needOf } from "../../src/http/Bearer.ts"
+import * as Limits from "../../src/Limits.ts"
 import { Endpoints } from "../support/world.ts"
 import { adminKey, call, emission, eventually, items, server, subscription } from "./support.ts"
 
@@ -75,11 +76,12 @@ describe("access to the HTTP API", () => {
           emit: ["admin", "emit"]
         }
         for (const { method, need, path } of routes) {
-          if (path.endsWith("/stream")) continue
+          // A stream has no end; a session is begun by those who have none.
+          if (path.endsWith("/stream") || (path.endsWith("/session") && method !== "GET")) continue
           for (const [scope, { key }] of Object.entries(keys)) {
             const body = method === "GET" || method === "DELETE" ? undefined : {}
             const { status } = yield* call(method, path, body, as(key))
-            const isOpen = opens[need.scope].includes(scope)
+            const isOpen = need === undefined || opens[need.scope].includes(scope)
             assert.strictEqual(status !== 403, isOpen, `${method} ${path} with ${scope} answers ${status}`)
           }
         }
@@ -243,6 +245,93 @@ describe("access to the HTTP API", () => {
         assert.notInclude(log.text, "pl4nted")
         const mine = yield* call("GET", `/api/v1/audit?actorId=${keyId}&action=subscription.delete`)
         assert.deepStrictEqual(items(mine.json).map((entry) => entry["resourceId"]), [id])
+      }))
+  })
+
+  layer(
+    server({ endpoints: new Endpoints() }).pipe(
+      Layer.provide(
+        Limits.layer({ keyRequests: 20, keyRequestsMs: 60_000, addressRefusals: 5, addressRefusalsMs: 60_000 })
+      )
+    ),
+    { excludeTestServices: true }
+  )((it) => {
+    it.effect("a key has so many requests in a time, told with each answer, and others have theirs", () =>
+      Effect.gen(function*() {
+        const { key } = yield* keyFor(["read"])
+        const read = call("GET", "/api/v1/session", undefined, as(key))
+        const first = yield* read
+        assert.deepStrictEqual(first.status, 200)
+        assert.strictEqual(first.headers.get("ratelimit-policy"), "\"requests\";q=20;w=60")
+        assert.match(first.headers.get("ratelimit") ?? "", /^"requests";r=19;t=\d+$/u)
+        for (let n = 1; n < 20; n++) assert.strictEqual((yield* read).status, 200)
+        const refused = yield* read
+        assert.deepStrictEqual(
+          [refused.status, refused.json["type"], refused.type],
+          [429, "https://hookline.dev/problems/too-many-requests", "application/problem+json"]
+        )
+        assert.isAtLeast(Number(refused.headers.get("retry-after")), 1)
+        assert.strictEqual((yield* call("GET", "/api/v1/session")).status, 200)
+      }))
+
+    it.effect("whoever guesses keys is soon not listened to, and whoever has one is", () =>
+      Effect.gen(function*() {
+        const guess = (n: number) =>
+          n % 2 === 0
+            ? call("GET", "/api/v1/events", undefined, as(`hk_${"B".repeat(42)}${n}`))
+            : call("POST", "/api/v1/session", { key: `hk_${"C".repeat(42)}${n}` }, { authorization: "" })
+        const statuses = yield* Effect.forEach([0, 1, 2, 3, 4, 5, 6, 7], (n) =>
+          Effect.map(guess(n), ({ status }) => status))
+        assert.deepStrictEqual(statuses, [401, 401, 401, 401, 401, 429, 429, 429])
+        assert.strictEqual((yield* call("GET", "/api/v1/session")).status, 200)
+      }))
+  })
+
+  layer(server({ endpoints: new Endpoints() }), { excludeTestServices: true })((it) => {
+    const cookieOf = (headers: Headers) => (headers.get("set-cookie") ?? "").split(";", 1)[0] ?? ""
+    const nobody = { authorization: "" }
+
+    it.effect("a browser's session is worth what its key is, and is taken from pages of the same origin alone", () =>
+      Effect.gen(function*() {
+        const { id, key } = yield* keyFor(["manage"], "north")
+        const begun = yield* call("POST", "/api/v1/session", { key }, nobody)
+        assert.deepStrictEqual([begun.status, begun.json["tenantId"], begun.json["scopes"]], [200, "north", ["manage"]])
+        assert.match(begun.headers.get("set-cookie") ?? "", /; Path=\/; HttpOnly; SameSite=Strict; Max-Age=43200$/u)
+        assert.notInclude(begun.text, key)
+        const cookie = cookieOf(begun.headers)
+        assert.notInclude(cookie, key)
+        const session = { ...nobody, cookie }
+        const who = yield* call("GET", "/api/v1/session", undefined, session)
+        assert.deepInclude(who.json, { actor: { kind: "key", id, name: "manage of north" }, tenantId: "north" })
+        const create = (headers: Record<string, string>) =>
+          Effect.map(
+            call("POST", "/api/v1/subscriptions", subscription(), { ...session, ...headers }),
+            (made) => made.status
+          )
+        assert.strictEqual(yield* create({ "sec-fetch-site": "same-origin" }), 201)
+        for (const site of ["cross-site", "same-site", "none"]) {
+          assert.strictEqual(yield* create({ "sec-fetch-site": site }), 403)
+        }
+        assert.strictEqual(yield* create({ "sec-fetch-site": "same-origin", cookie: `${cookie}x` }), 401)
+        assert.strictEqual((yield* call("GET", "/api/v1/audit", undefined, session)).status, 403)
+        const ended = yield* call("DELETE", "/api/v1/session", undefined, session)
+        assert.deepStrictEqual([ended.status, cookieOf(ended.headers)], [204, "hookline_session="])
+        yield* call("DELETE", `/api/v1/keys/${id}`)
+        assert.strictEqual((yield* call("GET", "/api/v1/session", undefined, session)).status, 401)
+      }))
+
+    it.effect("over TLS the cookie is secure, and the admin key begins a session too", () =>
+      Effect.gen(function*() {
+        const begun = yield* call("POST", "/api/v1/session", { key: adminKey }, {
+          ...nobody,
+          "x-forwarded-proto": "https"
+        })
+        assert.include(begun.headers.get("set-cookie") ?? "", "; Secure")
+        const who = yield* call("GET", "/api/v1/keys", undefined, { ...nobody, cookie: cookieOf(begun.headers) })
+        assert.strictEqual(who.status, 200)
+        for (const wrong of [{ key: "hk_wrong" }, { key: "" }]) {
+          assert.strictEqual((yield* call("POST", "/api/v1/session", wrong, nobody)).status, 401)
+        }
       }))
   })
 })

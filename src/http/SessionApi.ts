@@ -1,0 +1,51 @@
+/**
+ * The contract of sessions: who asks, and the cookie of a browser.
+ */
+import { Schema } from "effect"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { Scope } from "../Key.ts"
+import { Needs } from "./Bearer.ts"
+import { Problems, TooManyRequests, Unauthorized, Unavailable } from "./Problem.ts"
+import { closed } from "./Shapes.ts"
+
+/** @category schemas @since 0.1.0 */
+export const SessionView = Schema.Struct({
+  actor: Schema.Struct({
+    kind: Schema.Literals(["key", "admin-key", "hookline"]),
+    id: Schema.optionalKey(Schema.String),
+    name: Schema.optionalKey(Schema.String)
+  }),
+  scopes: Schema.Array(Scope),
+  /** The only tenant that is seen; left out where all are. */
+  tenantId: Schema.optionalKey(Schema.String)
+}).annotate({ identifier: "Session" })
+
+/**
+ * Who asks, by a key or by a session's cookie.
+ *
+ * @category groups
+ * @since 0.1.0
+ */
+export class SessionGroup extends HttpApiGroup.make("session").add(
+  HttpApiEndpoint.get("get", "/session", { success: SessionView }).annotate(Needs, "anybody")
+) {}
+
+/**
+ * Beginning and ending a browser's session.
+ *
+ * **Details**
+ *
+ * The cookie is `HttpOnly` and `SameSite=Strict`; what changes something is taken only from a page of the same origin. It is
+ * worth what its key is worth at the time, and for `Limits.sessionMs`.
+ *
+ * @category groups
+ * @since 0.1.0
+ */
+export class LoginGroup extends HttpApiGroup.make("login").add(
+  HttpApiEndpoint.post("begin", "/session", {
+    payload: Schema.Struct({ key: Schema.String }).annotate({ identifier: "SessionInput" }),
+    success: SessionView,
+    error: [Unauthorized, TooManyRequests, Unavailable]
+  }).annotate(HttpApi.PayloadParseOptions, closed),
+  HttpApiEndpoint.delete("end", "/session", { success: HttpApiSchema.NoContent })
+).middleware(Problems) {}
