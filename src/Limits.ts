@@ -284,6 +284,8 @@ export const defaults = {
   /** Listeners of one runner, outcomes one of them holds while its reader is slow. */
   liveListeners: 64,
   liveBuffer: 256,
+  /** Outcomes that are kept for listeners that come back. */
+  liveKept: 1024,
   /** How long a live stream is silent before a comment shows that it is open. */
   liveHeartbeatMs: 15_000,
 

@@ -1,9 +1,10 @@
 /**
  * What this runner has recorded just now, for whoever listens: each outcome of an attempt, after the database has taken it.
- * Nothing waits for a listener. One that is slow keeps the newest outcomes and is told how many it missed; without
- * listeners an outcome costs one comparison.
+ * Nothing waits for a listener. One that is slow keeps the newest outcomes and is told how many it missed; one that comes back
+ * goes on where it was, as long as the newest are kept. While nobody listens, nor has just left, an outcome costs one
+ * comparison.
  */
-import { type Cause, Context, Effect, Layer, Queue, Schema, type Scope } from "effect"
+import { type Cause, Context, Effect, Layer, Queue, Random, Schema, type Scope } from "effect"
 import type { AttemptRecord, Delivery } from "./Delivery.ts"
 import type { SubscriptionId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
@@ -21,6 +22,16 @@ export interface Recorded {
   readonly attempt: AttemptRecord
 }
 
+/**
+ * An outcome with its place among those of this runner, to go on after it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Told extends Recorded {
+  readonly id: string
+}
+
 /** @category models @since 0.1.0 */
 export interface Filter {
   readonly subscriptionId?: SubscriptionId
@@ -33,7 +44,20 @@ export interface Batch {
   /** Outcomes before these that the listener was too slow for. */
   readonly dropped: number
   /** Oldest first, at least one. */
-  readonly outcomes: ReadonlyArray<Recorded>
+  readonly outcomes: ReadonlyArray<Told>
+}
+
+/**
+ * What a listener has.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Listening {
+  /** Waits for what has come since the last time; it is done once the runner stops. */
+  readonly next: Effect.Effect<Batch, Cause.Done>
+  /** Whether what came after the outcome that it wanted to go on after is not kept any more, or is another runner's. */
+  readonly hasGap: boolean
 }
 
 /**
@@ -57,11 +81,8 @@ export class TooManyListeners extends Schema.TaggedError<TooManyListeners>()("To
 export class Live extends Context.Service<Live, {
   /** Tells the listeners, without waiting for any; `make` is called only where there is one. */
   readonly offer: (make: () => Recorded) => void
-  /**
-   * Listens while the scope is open. Each turn of the answered effect waits for what has come since the last one; it is done
-   * once the runner stops.
-   */
-  readonly listen: (filter: Filter) => Effect.Effect<Effect.Effect<Batch, Cause.Done>, TooManyListeners, Scope.Scope>
+  /** Listens while the scope is open, from now on, or from after the outcome with an id. */
+  readonly listen: (filter: Filter, after?: string) => Effect.Effect<Listening, TooManyListeners, Scope.Scope>
   /** Lets every listener end, so that a stopping server need not wait for them; later ones end at once. */
   readonly end: Effect.Effect<void>
 }>()("hookline/Live") {}
@@ -74,11 +95,17 @@ export class Live extends Context.Service<Live, {
  */
 export const layer: Layer.Layer<Live> = Layer.effect(
   Live,
-  Effect.map(Limits, ({ liveBuffer, liveListeners }) => {
+  Effect.gen(function*() {
+    const { liveBuffer, liveKept, liveListeners } = yield* Limits
+    const run = (yield* Random.nextIntBetween(0, 2 ** 31)).toString(16)
     const listeners = new Set<Listener>()
+    /** The newest outcomes, oldest first: while somebody listens, and some more for who has just left. */
+    let kept: Array<Kept> = []
+    let keepMore = 0
+    let count = 0
     let ended = false
 
-    const add = (filter: Filter) =>
+    const add = (filter: Filter, after: string | undefined) =>
       Effect.gen(function*() {
         if (listeners.size >= liveListeners) {
           return yield* new TooManyListeners({
@@ -88,21 +115,50 @@ export const layer: Layer.Layer<Live> = Layer.effect(
         const queue = yield* Queue.sliding<Numbered, Cause.Done>(liveBuffer)
         const listener: Listener = { filter, queue, offered: 0, taken: 0 }
         listeners.add(listener)
+        const place = placeOf(after)
+        const hasGap = place !== undefined && place < (kept[0]?.place ?? count + 1) - 1
+        // Of one that is not kept any more it would see some again that came before.
+        if (place !== undefined && !hasGap) {
+          for (const one of kept.filter((one) => one.place > place)) hand(listener, one)
+        }
         if (ended) Queue.endUnsafe(queue)
-        return listener
+        return { listener, hasGap }
       })
+
+    /** The place that an id tells; that of another runner, or run, is before all. */
+    const placeOf = (id: string | undefined): number | undefined => {
+      if (id === undefined) return undefined
+      const [of, place] = id.split("-")
+      return of === run && place !== undefined && /^\d{1,15}$/u.test(place) ? Number(place) : -1
+    }
+
+    const hand = (listener: Listener, { place, recorded }: Kept) => {
+      if (!wants(listener.filter, recorded)) return
+      Queue.offerUnsafe(listener.queue, { n: listener.offered++, told: { ...recorded, id: `${run}-${place}` } })
+    }
+
+    const leave = (listener: Listener) => {
+      listeners.delete(listener)
+      if (listeners.size === 0) keepMore = liveKept
+    }
 
     return Live.of({
       offer: (make) => {
-        if (listeners.size === 0) return
-        const recorded = make()
-        for (const listener of listeners) {
-          if (wants(listener.filter, recorded)) Queue.offerUnsafe(listener.queue, { n: listener.offered++, recorded })
-        }
+        count++
+        if (listeners.size === 0 && keepMore === 0) return
+        const one = { place: count, recorded: make() }
+        kept.push(one)
+        // Rarely: what is copied is as much as was added since.
+        if (kept.length >= 2 * liveKept) kept = kept.slice(-liveKept)
+        for (const listener of listeners) hand(listener, one)
+        if (listeners.size === 0 && --keepMore === 0) kept = []
       },
-      listen: (filter) =>
-        Effect.acquireRelease(add(filter), (listener) => Effect.sync(() => listeners.delete(listener))).pipe(
-          Effect.map((listener) => Effect.map(Queue.takeAll(listener.queue), (items) => batch(listener, items)))
+      listen: (filter, after) =>
+        Effect.acquireRelease(add(filter, after), ({ listener }) => Effect.sync(() => leave(listener))).pipe(
+          Effect.map(({ hasGap, listener }) => ({
+            hasGap,
+            next: Effect.map(Queue.takeAll(listener.queue), (items) => batch(listener, items))
+          }))
         ),
       end: Effect.sync(() => {
         ended = true
@@ -117,6 +173,11 @@ export const layer: Layer.Layer<Live> = Layer.effect(
 /** An outcome with its place among those that were offered to a listener: a gap tells what slid out of its queue. */
 interface Numbered {
   readonly n: number
+  readonly told: Told
+}
+
+interface Kept {
+  readonly place: number
   readonly recorded: Recorded
 }
 
@@ -136,5 +197,5 @@ const wants = (filter: Filter, { delivery }: Recorded): boolean =>
 const batch = (listener: Listener, items: ReadonlyArray<Numbered>): Batch => {
   const dropped = (items[0]?.n ?? listener.taken) - listener.taken
   listener.taken += dropped + items.length
-  return { dropped, outcomes: items.map((item) => item.recorded) }
+  return { dropped, outcomes: items.map((item) => item.told) }
 }

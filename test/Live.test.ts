@@ -4,7 +4,7 @@ import * as Id from "../src/Id.ts"
 import * as Limits from "../src/Limits.ts"
 import * as Live from "../src/Live.ts"
 
-const small = Live.layer.pipe(Layer.provide(Limits.layer({ liveBuffer: 3, liveListeners: 2 })))
+const small = Live.layer.pipe(Layer.provide(Limits.layer({ liveBuffer: 3, liveListeners: 2, liveKept: 4 })))
 
 const recorded = Effect.map(
   Effect.all({ id: Id.deliveryId(0), messageId: Id.messageId(0), subscriptionId: Id.subscriptionId(0) }),
@@ -14,22 +14,55 @@ const recorded = Effect.map(
   })
 )
 
+const listen = (live: Live.Live["Service"], filter: Live.Filter) => Effect.map(live.listen(filter), ({ next }) => next)
+
 const numbers = (batch: Live.Batch) => batch.outcomes.map((outcome) => outcome.attempt.number)
 
 describe("Live", () => {
-  it.effect("makes nothing of an outcome while nobody listens", () =>
+  it.effect("makes nothing of an outcome while nobody listens, nor has left just before", () =>
     Effect.gen(function*() {
       const live = yield* Live.Live
+      const make = yield* recorded
       live.offer(() => assert.fail("made for nobody"))
-      yield* Effect.scoped(live.listen({}))
+      yield* Effect.scoped(listen(live, {}))
+      for (let n = 1; n <= 4; n++) live.offer(() => make(n))
       live.offer(() => assert.fail("made for one who has left"))
+    }).pipe(Effect.provide(small)))
+
+  it.effect("who comes back goes on after what it saw last, while that is kept, and is told where it is not", () =>
+    Effect.gen(function*() {
+      const live = yield* Live.Live
+      const make = yield* recorded
+      const last = yield* Effect.scoped(Effect.gen(function*() {
+        const next = yield* listen(live, {})
+        live.offer(() => make(1))
+        live.offer(() => make(2))
+        return (yield* next).outcomes.map(({ id }) => id)
+      }))
+      live.offer(() => make(3, "a.c"))
+      live.offer(() => make(4))
+      const back = yield* live.listen({ eventId: "a.b" }, last[0])
+      live.offer(() => make(5))
+      const batch = yield* back.next
+      assert.deepStrictEqual([back.hasGap, batch.dropped, numbers(batch)], [false, 0, [2, 4, 5]])
+      for (let n = 6; n <= 20; n++) live.offer(() => make(n))
+      const late = yield* Effect.scoped(live.listen({}, last[1]))
+      assert.isTrue(late.hasGap)
+    }).pipe(Effect.provide(small)))
+
+  it.effect("what another runner told, or one before a restart, is a gap", () =>
+    Effect.gen(function*() {
+      const live = yield* Live.Live
+      for (const id of ["0-1", "nonsense", "", "1-99999999999999999999"]) {
+        assert.isTrue((yield* Effect.scoped(live.listen({}, id))).hasGap, id)
+      }
     }).pipe(Effect.provide(small)))
 
   it.effect("a listener waits for what comes and gets it in order", () =>
     Effect.gen(function*() {
       const live = yield* Live.Live
       const make = yield* recorded
-      const next = yield* live.listen({})
+      const next = yield* listen(live, {})
       const waiting = yield* Effect.forkChild(next, { startImmediately: true })
       live.offer(() => make(1))
       live.offer(() => make(2))
@@ -43,8 +76,8 @@ describe("Live", () => {
     Effect.gen(function*() {
       const live = yield* Live.Live
       const make = yield* recorded
-      const all = yield* live.listen({})
-      const some = yield* live.listen({ eventId: "a.b" })
+      const all = yield* listen(live, {})
+      const some = yield* listen(live, { eventId: "a.b" })
       for (let n = 1; n <= 10; n++) live.offer(() => make(n, n % 2 === 0 ? "a.b" : "a.c"))
       const late = yield* all
       assert.deepStrictEqual({ dropped: late.dropped, numbers: numbers(late) }, { dropped: 7, numbers: [8, 9, 10] })
@@ -60,22 +93,22 @@ describe("Live", () => {
   it.effect("serves a bounded number of listeners", () =>
     Effect.gen(function*() {
       const live = yield* Live.Live
-      yield* live.listen({})
+      yield* listen(live, {})
       yield* Effect.scoped(Effect.gen(function*() {
-        yield* live.listen({})
-        const refused = yield* Effect.flip(live.listen({}))
+        yield* listen(live, {})
+        const refused = yield* Effect.flip(listen(live, {}))
         assert.strictEqual(refused._tag, "TooManyListeners")
       }))
-      yield* live.listen({})
+      yield* listen(live, {})
     }).pipe(Effect.provide(small)))
 
   it.effect("ends its listeners, those that wait and those that come later", () =>
     Effect.gen(function*() {
       const live = yield* Live.Live
-      const next = yield* live.listen({})
+      const next = yield* listen(live, {})
       const waiting = yield* Effect.forkChild(next, { startImmediately: true })
       yield* live.end
-      const later = yield* live.listen({})
+      const later = yield* listen(live, {})
       for (const exit of [yield* Fiber.await(waiting), yield* Effect.exit(later)]) {
         assert.isTrue(
           Exit.isFailure(exit) &&

@@ -14,6 +14,8 @@ import { Refused, Unavailable } from "./Problem.ts"
  * @since 0.1.0
  */
 export const DeliveryEvent = Schema.Struct({
+  /** To be sent as `Last-Event-ID`, to go on after it. */
+  id: Schema.optional(Schema.String),
   event: Schema.Literal("delivery"),
   data: Schema.fromJsonString(LiveDelivery)
 })
@@ -30,13 +32,24 @@ export const DroppedEvent = Schema.Struct({
 })
 
 /**
+ * What came after the outcome in `Last-Event-ID` is not kept any more, or was another runner's: some are missing here.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const GapEvent = Schema.Struct({
+  event: Schema.Literal("gap"),
+  data: Schema.fromJsonString(Schema.Struct({}))
+})
+
+/**
  * The outcomes of attempts as the runner that answers records them, as server-sent events, from when the answer has begun;
  * a comment follows at once, and whenever nothing happens for a while.
  *
  * **Gotchas**
  *
- * Live means live: nothing is sent again after an interruption, and a slow reader misses outcomes, though it is told how
- * many. `GET deliveries` is the record. An attempt is sent without the endpoint's answer, and `completedAt` is the attempt's
+ * Live means live: a slow reader misses outcomes, though it is told how many. Who comes back with `Last-Event-ID` goes on after
+ * that outcome while this runner keeps it (`Limits.liveKept`), and is told where it can't. `GET deliveries` is the record. An attempt is sent without the endpoint's answer, and `completedAt` is the attempt's
  * end, which the record may have some milliseconds later.
  *
  * @category groups
@@ -49,7 +62,8 @@ export class StreamGroup extends HttpApiGroup.make("stream").add(
       eventId: Schema.optionalKey(Schema.String),
       tenantId: Schema.optionalKey(Schema.String)
     },
-    success: HttpApiSchema.StreamSse({ events: Schema.Union([DeliveryEvent, DroppedEvent]) }),
+    headers: { "last-event-id": Schema.optionalKey(Schema.String) },
+    success: HttpApiSchema.StreamSse({ events: Schema.Union([DeliveryEvent, DroppedEvent, GapEvent]) }),
     error: [Refused, Unavailable]
   })
 ) {}

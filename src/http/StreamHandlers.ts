@@ -19,10 +19,11 @@ const group = HttpApiBuilder.group(
     const live = yield* Live.Live
     const { liveHeartbeatMs } = yield* Limits
     // Raw, as the typed form knows no comments.
-    return handlers.handleRaw("listen", ({ query }) =>
+    return handlers.handleRaw("listen", ({ headers, query }) =>
       Effect.gen(function*() {
-        const next = yield* Effect.mapError(
-          live.listen({ ...query, ...(yield* filterOf(query.tenantId)) }),
+        const filter = { ...query, ...(yield* filterOf(query.tenantId)) }
+        const { hasGap, next } = yield* Effect.mapError(
+          live.listen(filter, headers["last-event-id"]),
           ({ message }) => new Unavailable({ detail: message })
         )
         const events = Effect.timeoutOption(next, liveHeartbeatMs).pipe(
@@ -30,7 +31,7 @@ const group = HttpApiBuilder.group(
           Stream.fromEffectRepeat
         )
         return HttpServerResponse.stream(
-          Stream.concat(Stream.succeed(heartbeat), events).pipe(Stream.encodeText),
+          Stream.concat(Stream.succeed(heartbeat + (hasGap ? event("gap", {}) : "")), events).pipe(Stream.encodeText),
           { contentType: "text/event-stream" }
         )
       }))
@@ -59,11 +60,11 @@ export const ending: Layer.Layer<never, never, Live.Live> = Layer.effectDiscard(
 
 const heartbeat = ": open\n\n"
 
-const event = (event: string, data: unknown) =>
-  Sse.encoder.write({ _tag: "Event", event, id: undefined, data: JSON.stringify(data) })
+const event = (event: string, data: unknown, id?: string) =>
+  Sse.encoder.write({ _tag: "Event", event, id, data: JSON.stringify(data) })
 
 const render = ({ dropped, outcomes }: Live.Batch): string =>
   (dropped > 0 ? event("dropped", { count: dropped }) : "") +
-  outcomes.map(({ attempt, delivery }) =>
-    event("delivery", { ...Views.delivery(delivery), attempt: Views.attempt(attempt) })
+  outcomes.map(({ attempt, delivery, id }) =>
+    event("delivery", { ...Views.delivery(delivery), attempt: Views.attempt(attempt) }, id)
   ).join("")

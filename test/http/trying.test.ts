@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Fiber, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Webhook } from "standardwebhooks"
 import * as Limits from "../../src/Limits.ts"
+import * as Provider from "../../src/Provider.ts"
 import { Endpoints, until } from "../support/world.ts"
 import { call, server } from "./support.ts"
 
@@ -286,5 +287,74 @@ describe("a rotation of the signing secret", () => {
         assert.deepStrictEqual([answer.status, answer.json["path"]], [422, field])
       }
       assert.strictEqual((yield* call("POST", path.replace("sub_0", "sub_f"), {})).status, 404)
+    }).pipe(Effect.provide(server())))
+})
+
+describe("a subscription", () => {
+  it.effect("is tried with one attempt, whose outcome is answered and stands in no log", () => {
+    const endpoints = new Endpoints()
+    endpoints.behaviours.set(
+      "gone",
+      () => Effect.fail(new Provider.GoneError({ code: "HttpStatus", message: "HTTP 410", statusCode: 410 }))
+    )
+    endpoints.behaviours.set("odd", () => Effect.die(new Error("a bug")))
+    endpoints.behaviours.set("hangs", () => Effect.never)
+    return Effect.gen(function*() {
+      const trial = (name: string, sample: Readonly<Record<string, Schema.Json>> = {}) =>
+        Effect.gen(function*() {
+          const { json } = yield* call("POST", "/api/v1/subscriptions", endpoint(name, { enabled: false }))
+          const id = String(json["id"])
+          const answer = yield* call("POST", `/api/v1/subscriptions/${id}/test`, sample)
+          return { ...answer, id }
+        })
+      const well = yield* trial("well", { payload: { incidentId: "i-7", systemIds: [] } })
+      assert.deepInclude(well.json, { eventId, outcome: "success", statusCode: 200 })
+      const [seen] = endpoints.of("well")
+      assert.strictEqual(seen?.attempt.message.payloadJson, `{"incidentId":"i-7","systemIds":[]}`)
+      assert.strictEqual(seen?.attempt.message.id, well.json["messageId"])
+      const gone = yield* trial("gone")
+      assert.deepInclude(gone.json, {
+        outcome: "gone",
+        statusCode: 410,
+        error: { tag: "HttpStatus", message: "HTTP 410" }
+      })
+      assert.deepInclude((yield* trial("odd")).json, { outcome: "retryable" })
+      const hanging = yield* Effect.forkChild(trial("hangs"))
+      yield* until("it takes too long", () => hanging.pollUnsafe() !== undefined, Limits.defaults.trialMs + 60_000)
+      assert.deepInclude((yield* Fiber.join(hanging)).json, { outcome: "timeout" })
+      // It stays as it was, and nothing of it is in the log.
+      const still = yield* call("GET", `/api/v1/subscriptions/${gone.id}`)
+      assert.notProperty(still.json, "disabledReason")
+      assert.deepStrictEqual((yield* call("GET", "/api/v1/deliveries")).json["items"], [])
+      const audit = yield* call("GET", `/api/v1/audit?resourceId=${gone.id}&action=subscription.test`)
+      assert.include(audit.text, "\"outcome\":\"gone\"")
+      const wrong = yield* trial("well", { payload: { incidentId: 1 } })
+      assert.deepStrictEqual([wrong.status, wrong.json["path"]], [422, "payload.incidentId"])
+    }).pipe(Effect.provide(server({ endpoints })))
+  })
+
+  it.effect("'s retry schedule is shown before it is saved", () =>
+    Effect.gen(function*() {
+      const show = (retry: Schema.Json) => call("POST", "/api/v1/subscriptions/preview-schedule", { retry })
+      const delays = yield* show({ type: "delays", delaysMs: [1000, 5000] })
+      assert.deepStrictEqual(delays.json, { attempts: 3, delaysMs: [1000, 5000], totalMs: 6000 })
+      const growing = yield* show({
+        type: "exponential",
+        baseMs: 1000,
+        factor: 2,
+        capMs: 3000,
+        maxAttempts: 4,
+        jitter: 0
+      })
+      assert.deepStrictEqual(growing.json, { attempts: 4, delaysMs: [1000, 2000, 3000], totalMs: 6000 })
+      assert.deepStrictEqual((yield* show({ type: "delays", delaysMs: [-1] })).status, 422)
+    }).pipe(Effect.provide(server())))
+
+  it.effect("can be made from what the event's schema shows: an example fits it", () =>
+    Effect.gen(function*() {
+      const { json } = yield* call("GET", `/api/v1/events/${eventId}/schema`)
+      assert.deepStrictEqual(json["example"], { incidentId: "incidentId", systemIds: ["systemId"] })
+      const emitted = yield* call("POST", "/api/v1/messages", { eventId, payload: json["example"] ?? null })
+      assert.strictEqual(emitted.status, 202)
     }).pipe(Effect.provide(server())))
 })
