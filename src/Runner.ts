@@ -26,6 +26,8 @@ export interface Settings {
   readonly port: number
   readonly databaseUrl: Redacted.Redacted<string>
   readonly masterKey: Redacted.Redacted<string>
+  /** Keys that open what they have sealed. */
+  readonly otherMasterKeys: ReadonlyArray<Redacted.Redacted<string>>
   readonly adminKey: Redacted.Redacted<string>
   /** Networks that requests may go to although they are not public, as CIDRs. */
   readonly egressAllow: ReadonlyArray<string>

@@ -21,7 +21,7 @@ const modules = [
     SecretFields`,
   `Access Core Hook Handler IntegrationEvent RetrySchedule RateLimit Circuit Delivery Filter Template TemplateEngine TemplateHost Provider Signature SignatureKey`,
   `Storage StorageMemory\\w* Registry Plugin Hooks Handlers Secrets Egress Live Dispatcher Dispatchers Bindings SubscriptionChecks Subscriptions
-    Explanations Previews Keys Audit`,
+    Explanations Previews Keys Audit Resealing`,
   ``,
   `Cluster Maintenance Members Hookline`,
   `Runner index`

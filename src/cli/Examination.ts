@@ -212,8 +212,12 @@ const withKey = <E extends { readonly message: string }>(
     secrets: Secrets.Secrets["Service"]
   ) => Effect.Effect<{ readonly secrets: number; readonly problems: ReadonlyArray<string> }, E>
 ): Effect.Effect<Checks.Check> =>
-  Effect.flatMap(Secrets.Secrets, (secrets) => judged("master-key", use(secrets), Checks.sealed)).pipe(
-    Effect.provide(Secrets.layer({ masterKey })),
+  Effect.gen(function*() {
+    const { otherMasterKeys } = yield* Settings.environment
+    return yield* Effect.flatMap(Secrets.Secrets, (secrets) => judged("master-key", use(secrets), Checks.sealed)).pipe(
+      Effect.provide(Secrets.layer({ masterKey, otherMasterKeys }))
+    )
+  }).pipe(
     Effect.catch(({ message }) =>
       Effect.succeed(Checks.failure("master-key", message, "Without it, nothing sealed can be opened."))
     )

@@ -18,6 +18,7 @@ import { partitions } from "./partitions.ts"
 import { plugins } from "./pluginList.ts"
 import { preview } from "./preview.ts"
 import { retry } from "./retry.ts"
+import { rotateKey } from "./rotateKey.ts"
 import { skip } from "./skip.ts"
 import { start } from "./start.ts"
 import { subscribe } from "./subscribe.ts"
@@ -52,6 +53,7 @@ export const command = Command.make("hookline").pipe(
     partitions,
     keys,
     audit,
+    rotateKey,
     cluster
   ])
 )

@@ -1,0 +1,124 @@
+/**
+ * Changing the master key while everything runs: what an older key has sealed is sealed anew, one subscription after the
+ * other. Which texts are sealed their form tells, so that it needs no plugin's code.
+ */
+import { Context, Effect, Layer, type Schema } from "effect"
+import * as Audit from "./Audit.ts"
+import { Limits } from "./Limits.ts"
+import { allTenants } from "./Message.ts"
+import { Secrets } from "./Secrets.ts"
+import { Storage } from "./Storage.ts"
+import type { StorageUnavailable } from "./StorageError.ts"
+
+/**
+ * What was done.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Resealed {
+  /** Secrets that were sealed anew, and the things that they belong to. */
+  readonly secrets: number
+  readonly owners: number
+  /** Those of which something can't be opened, and why: with a key that was not given, or changed. */
+  readonly unopened: ReadonlyArray<{ readonly id: string; readonly message: string }>
+}
+
+/**
+ * Sealing anew.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Resealing extends Context.Service<Resealing, {
+  /** Seals everything with the key that seals now; to be done again if it was interrupted. */
+  readonly reseal: Effect.Effect<Resealed, StorageUnavailable>
+}>()("hookline/Resealing") {}
+
+/**
+ * Layer of it.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Resealing, never, Secrets | Storage> = Layer.effect(
+  Resealing,
+  Effect.gen(function*() {
+    const storage = yield* Storage
+    const secrets = yield* Secrets
+    const { pageSize } = yield* Limits
+    const audit = Audit.writer(storage)
+
+    const reseal = Effect.gen(function*() {
+      let sealed = 0
+      let owners = 0
+      const unopened: Array<{ readonly id: string; readonly message: string }> = []
+
+      /** Seals the texts of a value anew that are stale; tells how many there were, or none where one can't be opened. */
+      const anew = (id: string, value: Schema.Json) =>
+        Effect.gen(function*() {
+          const fresh = new Map<string, string>()
+          for (const text of textsOf(value)) {
+            if (!secrets.isStale(text) || fresh.has(text)) continue
+            fresh.set(text, yield* Effect.flatMap(secrets.open(text, id), (opened) => secrets.seal(opened, id)))
+          }
+          return fresh
+        }).pipe(Effect.catch(({ message }) => {
+          unopened.push({ id, message })
+          return Effect.succeed(new Map<string, string>())
+        }))
+
+      for (let cursor: string | undefined, more = true; more;) {
+        const page = yield* storage.listSubscriptions({}, { cursor, limit: pageSize })
+        for (const { config, id, signingSecrets } of page) {
+          const fresh = yield* anew(id, [config, ...signingSecrets.map((secret) => secret.sealed)])
+          if (fresh.size === 0) continue
+          // Whoever changes it meanwhile seals with the new key: only what is still as it was read is replaced.
+          yield* storage.updateSubscription(id, (stored) => ({
+            ...stored,
+            config: replaced(stored.config, fresh),
+            signingSecrets: stored.signingSecrets.map((secret) => ({
+              ...secret,
+              sealed: fresh.get(secret.sealed) ?? secret.sealed
+            }))
+          }))
+          sealed += fresh.size
+          owners++
+        }
+        more = page.length === pageSize
+        cursor = page.at(-1)?.id
+      }
+      const after = { secrets: sealed, owners, unopened: unopened.length }
+      yield* audit({
+        action: "secrets.reseal",
+        resourceId: "master-key",
+        tenantId: allTenants,
+        before: undefined,
+        after
+      })
+      return { secrets: sealed, owners, unopened }
+    })
+    return Resealing.of({ reseal })
+  })
+)
+
+// --- internal ---
+
+const isList = (value: Schema.Json): value is ReadonlyArray<Schema.Json> => Array.isArray(value)
+
+function* textsOf(value: Schema.Json): Generator<string> {
+  if (typeof value === "string") yield value
+  else if (isList(value)) { for (const item of value) yield* textsOf(item) }
+  else if (typeof value === "object" && value !== null) {
+    for (const item of Object.values(value)) {
+      yield* textsOf(item)
+    }
+  }
+}
+
+const replaced = (value: Schema.Json, fresh: ReadonlyMap<string, string>): Schema.Json => {
+  if (typeof value === "string") return fresh.get(value) ?? value
+  if (isList(value)) return value.map((item) => replaced(item, fresh))
+  if (typeof value !== "object" || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, replaced(item, fresh)]))
+}
