@@ -452,7 +452,7 @@ const make = Effect.gen(function*() {
 
   const attach = Effect.fn("Dispatcher.attach")(function*(workerGroup: string) {
     for (let earlier = detaching.get(workerGroup); earlier; earlier = detaching.get(workerGroup)) yield* earlier.await
-    const group = yield* Effect.acquireRelease(
+    const taking = Effect.acquireRelease(
       Effect.map(
         storage.takeOver(runnerId, { workerGroup, partition: 0 }, limits.takeOverPatienceMs),
         ({ claimableAtMs, owner }) => ({ owner, claimableAtMs })
@@ -482,7 +482,13 @@ const make = Effect.gen(function*() {
       )),
       ({ group }) => detach(group)
     )
-    yield* Effect.forkScoped(begin(group.group, group.claimableAtMs))
+    // Whoever asked for it may have given up meanwhile: a group that is taken has to begin.
+    yield* Effect.uninterruptible(
+      Effect.flatMap(
+        taking,
+        ({ claimableAtMs, group }) => Effect.forkScoped(Effect.interruptible(begin(group, claimableAtMs)))
+      )
+    )
   })
 
   return Dispatcher.of({

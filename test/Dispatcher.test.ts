@@ -298,6 +298,35 @@ describe("ownership", () => {
     }).pipe(Effect.scoped, Effect.provide(layerOn(endpoints, storage)))
   })
 
+  it.effect("begins though whoever asked for it has given up while it was taken over", () => {
+    const endpoints = new Endpoints()
+    const answer = Latch.makeUnsafe()
+    let asked = 0
+    const storage = interfered((storage) => ({
+      takeOver: (runnerId, group, patienceMs) =>
+        Effect.tap(
+          storage.takeOver(runnerId, group, patienceMs),
+          () => group.workerGroup.startsWith("subscription.") && asked++ === 0 ? answer.await : Effect.void
+        )
+    }))
+    return Effect.gen(function*() {
+      const dispatcher = yield* Dispatcher
+      // What was spent of its limit is read as it begins: until then it sends nothing.
+      const { id } = yield* subscribe("a", undefined, { rateLimit: { messages: 10, intervalMs: 1000 } })
+      const scope = yield* Scope.make()
+      const asking = yield* Effect.forkChild(Scope.provide(dispatcher.attach(`subscription.${id}`), scope), {
+        startImmediately: true
+      })
+      yield* until("it is being taken over", () => asked === 1)
+      asking.interruptUnsafe()
+      yield* answer.open
+      yield* Fiber.await(asking)
+      yield* emitMany(3)
+      yield* until("all are recorded", () => Effect.map(count({ status: "success" }), (n) => n === 3), 10_000)
+      assert.strictEqual(asked, 1)
+    }).pipe(Effect.scoped, Effect.provide(layerOn(endpoints, storage)))
+  })
+
   it.effect("that could not be given back is given back later, so that what was left is found", () => {
     const endpoints = new Endpoints()
     const given: Array<Owner> = []

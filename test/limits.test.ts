@@ -128,6 +128,20 @@ describe("a rate limit", () => {
       yield* until("the rest is through", () => endpoints.of("a").length === 100, 5000)
     }).pipe(Effect.provide(layer(endpoints)))
   })
+
+  it.effect("that is changed owes no more than a burst of its own, whatever the one before it had spent", () => {
+    const endpoints = new Endpoints()
+    return Effect.gen(function*() {
+      const subscriptions = yield* Subscriptions
+      const hourly = { messages: 1, intervalMs: 3_600_000, burst: 5 }
+      const { id } = yield* subscribe("a", both, { rateLimit: hourly })
+      yield* emitMany(25)
+      yield* until("the burst is through", () => endpoints.of("a").length === 5, 5000)
+      yield* subscriptions.update(id, { rateLimit: { messages: 10, intervalMs: 1000 } })
+      yield* until("the rest is through", () => endpoints.of("a").length === 25, 5000)
+      assert.isAtMost(most(endpoints.of("a").slice(5).map(({ atMs }) => atMs), 1000), 10)
+    }).pipe(Effect.provide(layer(endpoints)))
+  })
 })
 
 /** An endpoint that takes so long for each attempt, and how many are and were under way at once. */

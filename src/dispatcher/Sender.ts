@@ -253,6 +253,8 @@ export const make = Effect.fnUntraced(function*(
       // What was spent before is read when the group is taken over.
       if (group.filledAtMs === undefined) return false
       const filledAtMs = RateLimit.owed(rateLimit, group.filledAtMs, nowMs)
+      // Kept, so that what is owed becomes less as time passes.
+      group.filledAtMs = filledAtMs
       const waitMs = RateLimit.nextAtMs(rateLimit, filledAtMs) - nowMs
       if (waitMs > 0) {
         nextMs = Math.min(nextMs, waitMs)

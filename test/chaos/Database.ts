@@ -11,7 +11,7 @@ import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
 import { ms } from "../../src/storage/PgRows.ts"
 import type * as Dice from "./Dice.ts"
 import * as Link from "./Link.ts"
-import type * as Verdict from "./Verdict.ts"
+import type * as Verdict from "./verdict/Evidence.ts"
 
 const id = (prefix: string, column: string) => `'${prefix}_' || replace(${column}::text, '-', '')`
 
@@ -64,14 +64,35 @@ export const make = Effect.fnUntraced(function*(dataDir: string) {
       for (const { pid } of met) yield* sql`select pg_terminate_backend(${pid}::int)`
       return met.length
     }),
-    /** Which of the attempts that were recorded for deliveries are under the epoch that their group has now. */
+    /** Of which deliveries an attempt is recorded under the epoch that its group has now, and which group that is. */
     current: (deliveryIds: ReadonlyArray<string>) =>
-      sql<{ readonly delivery: string }>`
-        select distinct ${sql.literal(id("dlv", "a.delivery_id"))} as delivery from hookline.attempts a
+      sql<{ readonly delivery: string; readonly workerGroup: string }>`
+        select distinct ${
+        sql.literal(id("dlv", "a.delivery_id"))
+      } as delivery, o.worker_group as "workerGroup" from hookline.attempts a
         join hookline.owners o on o.epoch = a.epoch
         where a.delivery_id = any(string_to_array(${deliveryIds.map((one) => one.slice(4)).join(",")}, ',')::uuid[])`,
+    /** The events that are shared out to partitions. */
+    partitions: sql<{ readonly eventId: string; readonly count: number }>`
+      select event_id as "eventId", count::int as count from hookline.partitions`,
     owners: sql<Verdict.Owned>`select worker_group as "workerGroup", epoch::float8 as epoch,
       ${sql.literal(ms("clock_timestamp()"))} as "seenAtMs" from hookline.owners`,
+    /** A circuit and, unless there is none, what is left of its deliveries, in one snapshot. */
+    circuit: (subscriptionId: string) =>
+      sql<Omit<Verdict.Sight, "subscriptionId">>`
+        select ${sql.literal(ms("clock_timestamp()"))} as "atMs", c.opens::int as opens,
+          ${sql.literal(ms("c.open_until"))} as "openUntilMs",
+          (select coalesce(json_agg(json_build_object('id', ${
+        sql.literal(id("dlv", "w.id"))
+      }, 'attempts', w.attempts, 'claimed', w.epoch is not null)), '[]') from hookline.work w
+            where w.subscription_id = c.subscription_id) as work
+        from hookline.circuits c where c.subscription_id = ${subscriptionId.slice(4)}::uuid`,
+    /** Hookline's own subscriptions, of the work queues. */
+    queues: sql<Verdict.Subscription>`select ${sql.literal(id("sub", "id"))} as id, name as receiver, events
+      from hookline.subscriptions where tenant_id = '*' and deleted_at is null`,
+    /** What was broadcast last. */
+    told: sql<{ readonly messageId: string }>`select ${sql.literal(id("msg", "message_id"))} as "messageId"
+      from hookline.broadcasts order by position desc limit 1`,
     /** What is left to do: unrouted messages and unfinished deliveries. */
     left: sql<{ readonly unrouted: number; readonly unfinished: number }>`
       select (select count(*) from hookline.inbox where set_aside_at is null)::int as unrouted,
@@ -102,7 +123,12 @@ export const make = Effect.fnUntraced(function*(dataDir: string) {
       } as "startedAtMs", duration_ms::int as "durationMs", outcome,
           status_code::int as "statusCode", epoch::float8 as epoch, claims::int as claims
         from hookline.attempts order by delivery_id, number`
-      return { messages, deliveries, attempts }
+      const broadcasts = yield* sql<Verdict.Broadcast>`
+        select ${sql.literal(id("msg", "message_id"))} as "messageId", position::float8 as position
+        from hookline.broadcasts order by position`
+      const unclosed = yield* sql<{ readonly id: string }>`
+        select ${sql.literal(id("sub", "subscription_id"))} as id from hookline.circuits where open_until is not null`
+      return { messages, deliveries, attempts, broadcasts, unclosed: unclosed.map(({ id }) => id) }
     }).pipe(Effect.retry({ times: 5, schedule: Schedule.spaced("1 second") }))
   }
 })

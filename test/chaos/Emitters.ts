@@ -1,10 +1,10 @@
 /**
  * The emitters: loops that post messages to runners at random, most with a key and again until they have a receipt, some once
- * and without a key, whose outcome may stay unknown. What they were told is their log.
+ * and without a key, whose outcome may stay unknown; and one in bursts, for the hot event. What they were told is their log.
  */
 import { Effect, Schedule, Schema } from "effect"
 import * as Dice from "./Dice.ts"
-import { eventIds } from "./Events.ts"
+import { eventIds, hotEvent } from "./Events.ts"
 import type * as Runner from "./Runner.ts"
 
 /** Something that was emitted, and what came back. */
@@ -24,6 +24,10 @@ export interface Options {
   readonly adminKey: string
   readonly runners: ReadonlyArray<Runner.Runner>
 }
+
+/** Messages of the hot event that come one after the other without a pause, and the ordering keys that they take in turn. */
+const burst = 40
+const hotKeys = 8
 
 const decodeReceipt = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.Struct({ id: Schema.String })))
 
@@ -87,14 +91,22 @@ export const make = ({ adminKey, runners, seed }: Options) => {
     }
   })
 
+  /** In bursts, one after the other, with several ordering keys, so that all partitions of the event have some. */
+  const hot = Effect.fnUntraced(function*(name: string, dice: Dice.Dice, isOver: () => boolean) {
+    for (let n = 0; !isOver(); n++) {
+      yield* emit(`${name}${n % hotKeys}-${n}`, hotEvent, dice)
+      if (n % burst === burst - 1) yield* Effect.sleep(dice.between(9000, 14_000))
+    }
+  })
+
   return {
     emissions,
     emit,
     /** Emits until it is over, and then until each emission with a key has its receipt. */
     run: (isOver: () => boolean) =>
       Effect.forEach(
-        ["a", "b", "c", "d", "e", "f", "once"],
-        (name, n) => (name === "once" ? unkeyed : keyed)(name, Dice.make(seed * 31 + n), isOver),
+        ["a", "b", "c", "d", "e", "f", "once", "h"],
+        (name, n) => (name === "once" ? unkeyed : name === "h" ? hot : keyed)(name, Dice.make(seed * 31 + n), isOver),
         { concurrency: "unbounded", discard: true }
       )
   }

@@ -1,11 +1,12 @@
 /**
- * Fail-over, measured: which groups a process owns, by what it delivered last under the epoch that is in force; and how long
- * after its end messages of those groups are delivered by another.
+ * Fail-over, measured: which groups of events and their partitions a process owns, by what it delivered last under the epoch
+ * that is in force; and how long after its end messages of those groups are delivered by another.
  */
 import { Clock, Effect, Schedule } from "effect"
 import type * as Database from "./Database.ts"
 import type * as Dice from "./Dice.ts"
 import type * as Emitters from "./Emitters.ts"
+import { partitionOf } from "./Events.ts"
 import type * as Receivers from "./Receivers.ts"
 import type * as Runner from "./Runner.ts"
 
@@ -22,39 +23,54 @@ const probes = 6
 /** A delivery from further back tells nothing about who owns its group now. */
 const recentMs = 4000
 
+/** A group, and an ordering key whose messages are put in it. */
+export interface Owned {
+  readonly eventId: string
+  readonly workerGroup: string
+  readonly key: string
+}
+
 export const make = ({ database, dice, emitters, receivers }: Options) => {
   const { requests } = receivers
 
-  /** The events whose groups each process owns. */
+  /** The groups that each process owns and that messages are put in. */
   const owned = Effect.gen(function*() {
     const since = (yield* Clock.currentTimeMillis) - recentMs
-    const last = new Map<string, Receivers.Request>()
+    const recent: Array<Receivers.Request> = []
     for (let n = requests.length - 1; n >= 0; n--) {
       const request = requests[n]
       if (request === undefined || request.atMs < since) break
       // The newest may not be recorded yet.
-      if (request.full && !last.has(request.eventId)) last.set(request.eventId, request)
+      if (request.full && request.deliveryId !== "") recent.push(request)
     }
-    const current = new Set(
-      (yield* database.current([...last.values()].map(({ deliveryId }) => deliveryId))).map(({ delivery }) => delivery)
+    const groups = new Map(
+      (yield* database.current(recent.map(({ deliveryId }) => deliveryId))).map((
+        row
+      ) => [row.delivery, row.workerGroup])
     )
-    return Map.groupBy(
-      [...last.values()].filter(({ deliveryId }) => current.has(deliveryId)),
-      (request) => request.process
-    )
+    const counts = new Map((yield* database.partitions).map(({ count, eventId }) => [eventId, count]))
+    const last = new Map<string, Owned & { readonly process: string }>()
+    for (const { deliveryId, eventId, process } of recent) {
+      const workerGroup = groups.get(deliveryId) ?? ""
+      if (last.has(workerGroup)) continue
+      const count = counts.get(eventId) ?? 1
+      const key = keyOf({ eventId, workerGroup }, count)
+      if (key !== undefined) last.set(workerGroup, { eventId, workerGroup, key, process })
+    }
+    return Map.groupBy(last.values(), ({ process }) => process)
   }).pipe(Effect.timeout("2 seconds"))
 
-  /** Emits to each event, and tells how long after `sinceMs` the last of the messages came from another process. */
+  /** Emits to each group, and tells how long after `sinceMs` the last of the messages came from another process. */
   const measure = Effect.fnUntraced(function*(
     name: string,
-    eventIds: ReadonlyArray<string>,
+    groups: ReadonlyArray<Owned>,
     target: Runner.Runner,
     process: string,
     sinceMs: number
   ) {
-    const probe = Effect.fnUntraced(function*(eventId: string) {
+    const probe = Effect.fnUntraced(function*({ eventId, key: orderingKey, workerGroup }: Owned) {
       const from = requests.length
-      const { key } = yield* emitters.emit(`${name}-${eventId}`, eventId, dice, target)
+      const { key } = yield* emitters.emit(`${orderingKey}-${name}-${workerGroup}`, eventId, dice, target)
       const found = Effect.suspend(() => {
         // A request may have come in part before its sender's end, and its key is known later, or never.
         for (let n = from; n < requests.length; n++) {
@@ -67,7 +83,7 @@ export const make = ({ database, dice, emitters, receivers }: Options) => {
       })
       return yield* found.pipe(Effect.retry(Schedule.spaced("10 millis")))
     })
-    const times = yield* Effect.forEach(eventIds.slice(0, probes), probe, { concurrency: "unbounded" })
+    const times = yield* Effect.forEach(groups.slice(0, probes), probe, { concurrency: "unbounded" })
     return (Math.max(...times) - sinceMs) / 1000
   })
 
@@ -75,3 +91,13 @@ export const make = ({ database, dice, emitters, receivers }: Options) => {
 }
 
 export type Failover = ReturnType<typeof make>
+
+// --- internal ---
+
+/** An ordering key whose messages are put in a group while its event is shared out to so many partitions; none where none are. */
+const keyOf = ({ eventId, workerGroup }: Omit<Owned, "key">, count: number): string | undefined => {
+  for (let n = 0; n < 100; n++) {
+    if (partitionOf({ eventId, key: `probe${n}` }, count) === workerGroup) return `probe${n}`
+  }
+  return undefined
+}

@@ -1,14 +1,17 @@
 /**
- * The faults, done: the plan's steps one after the other, each undone before the next one comes, and counted.
+ * The faults, done: the plan's steps one after the other, each undone before the next one comes, and counted; and what each held
+ * up, from when until when.
  */
-import { Clock, Effect } from "effect"
+import { Clock, Effect, Schedule } from "effect"
 import type * as Database from "./Database.ts"
 import type * as Dice from "./Dice.ts"
 import type * as Failover from "./Failover.ts"
 import type * as Plan from "./Plan.ts"
 import type * as Runner from "./Runner.ts"
+import type { Hindrance } from "./verdict/Evidence.ts"
 
 export interface Options {
+  readonly adminKey: string
   readonly database: Database.Database
   readonly runners: ReadonlyArray<Runner.Runner>
   readonly failover: Failover.Failover
@@ -19,10 +22,12 @@ export interface Options {
 /** How long a fault waits for a runner that it can meet. */
 const patience = "20 seconds"
 
-export const make = ({ database, dice, failover, runners, say }: Options) => {
-  const counts = { kills: 0, freezes: 0, stops: 0, dbRestarts: 0, cuts: 0, sessions: 0 }
+export const make = ({ adminKey, database, dice, failover, runners, say }: Options) => {
+  const counts = { kills: 0, freezes: 0, stops: 0, dbRestarts: 0, cuts: 0, sessions: 0, partitions: 0 }
   const failovers: Array<number> = []
   const wrongs: Array<string> = []
+  const hindrances: Array<Hindrance> = []
+  let asked = 0
   const busy = new Set<Runner.Runner>()
 
   const ready = () => runners.filter((runner) => runner.isReady() && !busy.has(runner))
@@ -32,6 +37,16 @@ export const make = ({ database, dice, failover, runners, say }: Options) => {
       Effect.repeat({ until: condition }),
       Effect.timeoutOption(within)
     )
+
+  /** Notes that a process, or all of them, are held up meanwhile. */
+  const hindering = <A, E>(process: string | undefined, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.flatMap(Clock.currentTimeMillis, (fromMs) => {
+      const at = hindrances.push({ process, fromMs, untilMs: undefined }) - 1
+      const over = Effect.map(Clock.currentTimeMillis, (untilMs) => {
+        hindrances[at] = { process, fromMs, untilMs }
+      })
+      return Effect.ensuring(effect, over)
+    })
 
   /** One of those there are, which no other fault meets meanwhile; it waits until there is one. */
   const meet = <A>(
@@ -66,7 +81,7 @@ export const make = ({ database, dice, failover, runners, say }: Options) => {
     yield* until(() => ready().length === runners.length, patience)
     const owned = yield* Effect.orElseSucceed(
       failover.owned,
-      () => new Map<string, ReadonlyArray<{ eventId: string }>>()
+      () => new Map<string, ReadonlyArray<Failover.Owned>>()
     )
     const others = ready().length > 1
     const owners = () => {
@@ -76,28 +91,55 @@ export const make = ({ database, dice, failover, runners, say }: Options) => {
     yield* meet(who, owners, (runner) =>
       Effect.gen(function*() {
         const process = runner.process()
-        const eventIds = others ? (owned.get(process) ?? []).map(({ eventId }) => eventId) : []
+        const groups = others ? owned.get(process) ?? [] : []
         yield* runner.want(false)
         const killedAtMs = yield* Clock.currentTimeMillis
         yield* runner.signal("SIGKILL")
         counts.kills++
-        yield* say(`SIGKILL ${process}, owner of ${eventIds.length} groups, for ${downMs} ms`)
-        const measure = failover.measure(`probe-${counts.kills}`, eventIds, runner, process, killedAtMs).pipe(
+        yield* say(`SIGKILL ${process}, owner of ${groups.length} groups, for ${downMs} ms`)
+        const measure = failover.measure(String(counts.kills), groups, runner, process, killedAtMs).pipe(
           Effect.timeout("30 seconds"),
           Effect.matchEffect({
             onFailure: () =>
               Effect.sync(() => wrongs.push(`kill ${counts.kills} of ${process}: no fail-over within 30 seconds`)),
             onSuccess: (seconds) => {
               failovers.push(seconds)
-              return say(`  fail-over of ${eventIds.length} groups after ${seconds.toFixed(2)} s`)
+              return say(`  fail-over of ${groups.length} groups after ${seconds.toFixed(2)} s`)
             }
           })
         )
-        yield* Effect.all([eventIds.length > 0 ? measure : Effect.void, down(runner, downMs)], {
+        yield* Effect.all([groups.length > 0 ? measure : Effect.void, down(runner, downMs)], {
           concurrency: "unbounded"
         })
       }))
   })
+
+  /** Asks one runner after the other until one has done it: it can be repeated. */
+  const share = ({ count, eventId }: Extract<Plan.Fault, { readonly _tag: "Partition" }>) =>
+    Effect.suspend((): Effect.Effect<{ readonly status: number; readonly text: string }, unknown> => {
+      const among = ready()
+      const runner = among[asked++ % Math.max(1, among.length)]
+      return runner === undefined ?
+        Effect.fail("nobody is ready") :
+        Effect.tryPromise((signal) =>
+          fetch(`${runner.url}/api/v1/events/${eventId}/partitions`, {
+            method: "PUT",
+            signal,
+            headers: { authorization: `Bearer ${adminKey}`, "content-type": "application/json" },
+            body: JSON.stringify({ partitions: count })
+          }).then(async (response) => ({ status: response.status, text: await response.text() }))
+        ).pipe(Effect.timeout("2 seconds"))
+    }).pipe(
+      Effect.filterOrFail(({ status }) => status < 500),
+      Effect.retry(Schedule.spaced("200 millis")),
+      Effect.timeout(patience),
+      Effect.flatMap(({ status, text }) => {
+        if (status === 200) counts.partitions++
+        else wrongs.push(`the partitions of ${eventId} could not be set: ${status} ${text}`)
+        return say(`${eventId} is shared out to ${count}`)
+      }),
+      Effect.catch(() => say(`  ${eventId} could not be shared out: no runner answered`))
+    )
 
   const act = (fault: Plan.Fault): Effect.Effect<void> => {
     switch (fault._tag) {
@@ -108,9 +150,14 @@ export const make = ({ database, dice, failover, runners, say }: Options) => {
           Effect.gen(function*() {
             counts.freezes++
             yield* say(`SIGSTOP ${runner.process()} for ${fault.forMs} ms`)
-            yield* runner.signal("SIGSTOP")
-            yield* Effect.sleep(fault.forMs)
-            yield* runner.signal("SIGCONT")
+            yield* hindering(
+              runner.process(),
+              Effect.gen(function*() {
+                yield* runner.signal("SIGSTOP")
+                yield* Effect.sleep(fault.forMs)
+                yield* runner.signal("SIGCONT")
+              })
+            )
           }))
       case "Stop":
         return meet(fault.who, ready, (runner) =>
@@ -126,25 +173,37 @@ export const make = ({ database, dice, failover, runners, say }: Options) => {
           Effect.gen(function*() {
             counts.cuts++
             yield* say(`${runner.process()} and the database: ${fault.how} for ${fault.forMs} ms`)
-            const mend = yield* runner.link.cut(fault.how)
-            yield* Effect.sleep(fault.forMs)
-            yield* mend
+            yield* hindering(
+              runner.process(),
+              Effect.gen(function*() {
+                const mend = yield* runner.link.cut(fault.how)
+                yield* Effect.sleep(fault.forMs)
+                yield* mend
+              })
+            )
           }))
       case "Restart":
         return Effect.gen(function*() {
           counts.dbRestarts++
           yield* say(`${fault.signal} to PostgreSQL, back after ${fault.downMs} ms`)
-          yield* database.end(fault.signal)
-          yield* Effect.sleep(fault.downMs)
-          yield* database.again
+          yield* hindering(
+            undefined,
+            Effect.gen(function*() {
+              yield* database.end(fault.signal)
+              yield* Effect.sleep(fault.downMs)
+              yield* database.again
+            })
+          )
           yield* say("  PostgreSQL runs again")
         }).pipe(Effect.orDie)
       case "EndSessions":
         return Effect.gen(function*() {
-          const met = yield* database.endSessions(fault.share, dice)
+          const met = yield* hindering(undefined, database.endSessions(fault.share, dice))
           counts.sessions += met
           yield* say(`${met} sessions ended`)
         }).pipe(Effect.catch(() => say("  no session could be ended: the database is away")))
+      case "Partition":
+        return share(fault)
     }
   }
 
@@ -164,5 +223,5 @@ export const make = ({ database, dice, failover, runners, say }: Options) => {
     }
   })
 
-  return { counts, failovers, wrongs, run, until }
+  return { counts, failovers, hindrances, wrongs, run, until }
 }

@@ -4,6 +4,7 @@
  * does not come: a fail-over has to be over to be measured.
  */
 import * as Dice from "./Dice.ts"
+import { eventIds, hotEvent, partitionCounts } from "./Events.ts"
 
 /** `who` is a share: the place of the one that it meets among those that can be met. */
 export type Fault =
@@ -19,6 +20,8 @@ export type Fault =
   | { readonly _tag: "Cut"; readonly who: number; readonly how: Cut; readonly forMs: number }
   /** Some of the runners' sessions are ended by the server. */
   | { readonly _tag: "EndSessions"; readonly share: number }
+  /** The messages of an event are shared out to so many dispatchers from now on. */
+  | { readonly _tag: "Partition"; readonly eventId: string; readonly count: number }
 
 /**
  * `refused`: connections are reset, and new ones too. `cut`: those there are are reset, new ones are made. `silent`: nothing is
@@ -33,16 +36,24 @@ export interface Step {
   readonly beside: { readonly afterMs: number; readonly fault: Fault } | undefined
 }
 
-const shares = { Kill: 0.5, Freeze: 0.15, Restart: 0.08, Cut: 0.14, Stop: 0.07, EndSessions: 0.06 } as const
+const shares = {
+  Kill: 0.5,
+  Freeze: 0.15,
+  Restart: 0.08,
+  Cut: 0.14,
+  Stop: 0.07,
+  EndSessions: 0.06,
+  Partition: 0.16
+} as const
 
 type Kind = keyof typeof shares
 
-const kinds: ReadonlyArray<Kind> = ["Kill", "Freeze", "Restart", "Cut", "Stop", "EndSessions"]
+const kinds: ReadonlyArray<Kind> = ["Kill", "Freeze", "Restart", "Cut", "Stop", "EndSessions", "Partition"]
 
 /** The faults of so many minutes. */
 export const make = (seed: number, minutes: number): ReadonlyArray<Step> => {
   const dice = Dice.make(seed)
-  const counts = { Kill: 0, Freeze: 0, Restart: 0, Cut: 0, Stop: 0, EndSessions: 0 }
+  const counts = { Kill: 0, Freeze: 0, Restart: 0, Cut: 0, Stop: 0, EndSessions: 0, Partition: 0 }
   const steps: Array<Step> = []
   let atMs = 2000
   while (atMs + 8000 <= minutes * 60_000) {
@@ -60,6 +71,26 @@ export const make = (seed: number, minutes: number): ReadonlyArray<Step> => {
     atMs += lasting(fault)
   }
   return steps
+}
+
+/** When the receivers that die are dead, and for how long. */
+export interface Death {
+  readonly atMs: number
+  readonly forMs: number
+}
+
+/**
+ * The receivers' deaths in so many minutes. Each lasts beyond the circuit's first probe, more often than not, so that it opens
+ * for longer a second time; by the next one, and by the end of the time that a run takes to settle, it is closed again. Where
+ * three runners open it at once, each counts, so its second time may be eight times the first one's five seconds.
+ */
+export const deaths = (seed: number, minutes: number): ReadonlyArray<Death> => {
+  const dice = Dice.make(seed + 2000)
+  const found: Array<Death> = []
+  for (let atMs = 12_000; atMs + 30_000 <= minutes * 60_000; atMs += 60_000) {
+    found.push({ atMs: atMs + dice.between(0, 4000), forMs: dice.between(5000, 9000) })
+  }
+  return found
 }
 
 // --- internal ---
@@ -84,6 +115,12 @@ const faultOf = (kind: Kind, dice: Dice.Dice): Fault => {
       return { _tag: kind, who, how: dice.one(cuts) ?? "cut", forMs: dice.between(1000, 10_000) }
     case "EndSessions":
       return { _tag: kind, share: dice.next() }
+    case "Partition":
+      return {
+        _tag: kind,
+        eventId: dice.chance(0.7) ? hotEvent : dice.one(eventIds) ?? hotEvent,
+        count: dice.one(partitionCounts) ?? 1
+      }
   }
 }
 
@@ -91,7 +128,7 @@ const faultOf = (kind: Kind, dice: Dice.Dice): Fault => {
 const besideOf = (kind: Kind, dice: Dice.Dice): Step["beside"] => {
   const wanted = dice.chance(0.4)
   const afterMs = dice.between(200, 2500)
-  const fault = faultOf(dice.one(["EndSessions", "Cut", "Freeze", "Stop"] as const) ?? "Cut", dice)
+  const fault = faultOf(dice.one(["EndSessions", "Cut", "Freeze", "Stop", "Partition"] as const) ?? "Cut", dice)
   return wanted && kind !== "Kill" ? { afterMs, fault } : undefined
 }
 
@@ -109,5 +146,8 @@ const lasting = (fault: Fault): number => {
       return fault.downMs + 4000
     case "EndSessions":
       return 3000
+    // What comes next meets an event whose messages are in groups of both kinds.
+    case "Partition":
+      return 1000
   }
 }

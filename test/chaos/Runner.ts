@@ -1,13 +1,14 @@
 /**
  * A runner as a process behind a link of its own: started again whenever it should be up and is not, its output in a file.
  */
-import { Effect, Redacted, Schedule } from "effect"
+import { Clock, Effect, Redacted, Schedule } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import type * as Database from "./Database.ts"
 import { processVariable } from "./Events.ts"
 import * as Link from "./Link.ts"
+import type { Life } from "./verdict/Evidence.ts"
 
 const root = Path.resolve(import.meta.dirname, "../..")
 
@@ -15,13 +16,14 @@ export interface Options {
   readonly name: string
   readonly port: number
   readonly database: Database.Database
-  readonly keys: Record<string, string>
+  /** What its environment has beside. */
+  readonly variables: Record<string, string>
   readonly logs: string
   readonly say: (what: string) => Effect.Effect<void>
 }
 
 /** Starts it; it is ended when the scope closes. */
-export const make = Effect.fnUntraced(function*({ database, keys, logs, name, port, say }: Options) {
+export const make = Effect.fnUntraced(function*({ database, logs, name, port, say, variables }: Options) {
   const link = yield* Link.make(database.port)
   const url = `http://127.0.0.1:${port}`
   const state = {
@@ -33,6 +35,7 @@ export const make = Effect.fnUntraced(function*({ database, keys, logs, name, po
     ending: false,
     runs: 0,
     deaths: new Array<string>(),
+    lives: new Array<Life>(),
     child: undefined as ChildProcess | undefined
   }
 
@@ -60,7 +63,7 @@ export const make = Effect.fnUntraced(function*({ database, keys, logs, name, po
         stdio: ["ignore", output, output],
         env: {
           PATH: process.env["PATH"],
-          ...keys,
+          ...variables,
           // A start is to cost the machine little: there are many.
           NODE_COMPILE_CACHE: Path.join(logs, "..", "compiled"),
           HOOKLINE_EGRESS_ALLOW: "127.0.0.0/8",
@@ -72,13 +75,22 @@ export const make = Effect.fnUntraced(function*({ database, keys, logs, name, po
     Fs.closeSync(output)
   })
 
+  /** The process that runs now ends from now on, if it was ever ready. */
+  const bury = Effect.map(Clock.currentTimeMillis, (endsAtMs) => {
+    const process = `${name}${state.runs}`
+    state.lives = state.lives.map((life) =>
+      life.process === process && life.endsAtMs === undefined ? { ...life, endsAtMs } : life
+    )
+  })
+
   const hasEnded = () => state.child === undefined || state.child.exitCode !== null || state.child.signalCode !== null
 
   /** To its process alone, by its id. */
   const signal = (signal: NodeJS.Signals) =>
-    Effect.sync(() => {
+    Effect.gen(function*() {
       if (hasEnded()) return
       if (signal === "SIGKILL" || signal === "SIGTERM") {
+        yield* bury
         state.ending = true
         state.ready = false
       }
@@ -101,6 +113,7 @@ export const make = Effect.fnUntraced(function*({ database, keys, logs, name, po
         const how = `${name}${state.runs} ended by itself (${state.child.exitCode ?? state.child.signalCode}), ` +
           (state.wasReady ? "once ready" : "before it was ready")
         state.deaths.push(how)
+        yield* bury
         yield* say(how)
         state.ending = true
         yield* Effect.sleep("1 second")
@@ -114,6 +127,11 @@ export const make = Effect.fnUntraced(function*({ database, keys, logs, name, po
     state.ready = ready
     if (ready && !state.wasReady) {
       state.wasReady = true
+      state.lives = [...state.lives, {
+        process: `${name}${run}`,
+        readyAtMs: yield* Clock.currentTimeMillis,
+        endsAtMs: undefined
+      }]
       yield* say(`${name}${state.runs} is ready`)
     }
   })
@@ -132,6 +150,7 @@ export const make = Effect.fnUntraced(function*({ database, keys, logs, name, po
     process: () => `${name}${state.runs}`,
     isReady: () => state.ready && !state.frozen,
     deaths: state.deaths,
+    lives: (): ReadonlyArray<Life> => state.lives,
     /** Keeps it down, or lets it start again. */
     want: (wanted: boolean) =>
       Effect.sync(() => {

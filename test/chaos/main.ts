@@ -1,9 +1,15 @@
 /**
  * Chaos, which proves itself: three runners on a real PostgreSQL deliver what emitters emit to receivers that fail in their own
- * ways, while processes are killed, frozen and stopped, the database is ended hard, its sessions are ended, and the network
- * between a runner and it is cut, by a plan from a seed. Then all is mended, and what the emitters were told, what the database
- * says of each delivery and attempt, and what the receivers saw must agree (see `Verdict.ts`); else it says what does not,
- * keeps the runners' logs and the evidence, and exits with 1.
+ * ways, and to handlers of their own, while processes are killed, frozen and stopped, the database is ended hard, its sessions
+ * are ended, the network between a runner and it is cut, receivers die for a while, and events are shared out to more dispatcher
+ * partitions or fewer, by a plan from a seed. Then all is mended, and what the emitters were told, what the database says of each
+ * delivery and attempt, what the receivers saw and what the processes heard must agree (see `Verdict.ts`); else it says what does
+ * not, keeps the runners' logs and the evidence, and exits with 1.
+ *
+ * Judged are: that nothing is lost, each duplicate is explained, and order kept; that each group has one owner at a time, those of
+ * partitions too; that the limits of subscriptions hold in the whole cluster; that a dead endpoint's circuit opens, spares it and
+ * closes again; that each of two work queues on one hook gets every message; and that every process hears every broadcast once, in
+ * one order.
  *
  * npm run chaos -- --minutes 2 --json [--seed 1]
  *
@@ -12,6 +18,8 @@
  * - `lost`: pairs neither accepted nor with a final outcome and its reason, and receipts of messages that are not stored;
  * - `duplicates`: acceptances beyond the first; `duplicatesUnexplained`: those that no attempt with an open outcome and no claim
  *   without one accounts for;
+ * - `partitions`: how often an event was shared out anew; `openings`: how often the circuit of a dead receiver was seen to open;
+ *   `heard`: what the processes heard of what was broadcast, all together;
  * - `failoverSeconds`: from each kill until a message emitted after it was delivered by another runner, for the last of the
  *   killed one's groups. A time is no proof on a machine that does other things as well, so it is told and not judged; a
  *   fail-over that does not come at all is wrong.
@@ -24,6 +32,7 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import { parseArgs } from "node:util"
+import { timeOf } from "../../src/Id.ts"
 import { freePort } from "../support/runner.ts"
 import * as Database from "./Database.ts"
 import * as Dice from "./Dice.ts"
@@ -34,6 +43,8 @@ import * as Plan from "./Plan.ts"
 import * as Receivers from "./Receivers.ts"
 import * as Runner from "./Runner.ts"
 import * as Verdict from "./Verdict.ts"
+import { openings } from "./verdict/Circuits.ts"
+import type { Evidence, Owned, Sight, Subscription } from "./verdict/Evidence.ts"
 
 const { values: flags } = parseArgs({
   options: {
@@ -85,8 +96,16 @@ const subscribe = Effect.fnUntraced(function*(url: string, adminKey: string, rec
         if (response.status !== 201) throw new Error(`a subscription was refused: ${text}`)
         return /"id":"(sub_\w+)"/u.exec(text)?.[1] ?? ""
       })
-      const { events, name, ordered = false } = receiver
-      return { id, receiver: name, events, ordered } satisfies Verdict.Subscription
+      const { dies = false, events, maxConcurrency, name, ordered = false, rateLimit } = receiver
+      return {
+        id,
+        receiver: name,
+        events,
+        ordered,
+        dies,
+        ...(maxConcurrency === undefined ? {} : { maxConcurrency }),
+        ...(rateLimit === undefined ? {} : { rateLimit })
+      } satisfies Subscription
     })
   )
 })
@@ -97,6 +116,18 @@ const quantile = (numbers: ReadonlyArray<number>, share: number): number | null 
 }
 
 const rounded = (seconds: number | null): number | null => seconds === null ? null : Math.round(seconds * 100) / 100
+
+/** Lets the receivers that die be dead, and alive again. */
+const die = Effect.fnUntraced(function*(receivers: Receivers.Receivers, seed: number) {
+  const startMs = yield* Clock.currentTimeMillis
+  for (const { atMs, forMs } of Plan.deaths(seed, minutes)) {
+    yield* Effect.sleep(Math.max(0, startMs + atMs - (yield* Clock.currentTimeMillis)))
+    yield* say(`a receiver is dead for ${forMs} ms`)
+    yield* receivers.die(true)
+    yield* Effect.sleep(forMs)
+    yield* receivers.die(false)
+  }
+})
 
 /** The run; what it found is judged when all of it is stopped. */
 const run = Effect.fnUntraced(function*(keep: { evidence: boolean }) {
@@ -109,30 +140,47 @@ const run = Effect.fnUntraced(function*(keep: { evidence: boolean }) {
   const database = yield* Database.make(dataDir)
   const receivers = yield* Receivers.make(seed)
   const adminKey = `hk_${randomBytes(24).toString("hex")}`
-  const keys = { HOOKLINE_ADMIN_KEY: adminKey, HOOKLINE_MASTER_KEY: randomBytes(32).toString("hex") }
+  const variables = {
+    ...receivers.variables,
+    HOOKLINE_ADMIN_KEY: adminKey,
+    HOOKLINE_MASTER_KEY: randomBytes(32).toString("hex")
+  }
   const runners = yield* Effect.forEach(
     ["a", "b", "c"],
-    (name) => Effect.flatMap(freePort, (port) => Runner.make({ name, port, database, keys, logs, say }))
+    (name) => Effect.flatMap(freePort, (port) => Runner.make({ name, port, database, variables, logs, say }))
   )
   const emitters = Emitters.make({ seed, adminKey, runners })
   const dice = Dice.make(seed + 1000)
   const failover = Failover.make({ database, emitters, receivers, dice })
-  const faults = Faults.make({ database, runners, failover, dice, say })
+  const faults = Faults.make({ adminKey, database, runners, failover, dice, say })
   const allReady = (within: `${number} seconds`) =>
     faults.until(() => runners.every((runner) => runner.isReady()), within)
 
   yield* allReady("60 seconds")
-  const subscriptions = yield* subscribe(runners[0]?.url ?? "", adminKey, receivers)
+  const subscriptions: ReadonlyArray<Subscription> = [
+    ...yield* subscribe(runners[0]?.url ?? "", adminKey, receivers),
+    ...yield* database.queues
+  ]
 
-  const owned = new Map<string, Verdict.Owned>()
-  const watch = Effect.map(database.owners, (rows) => {
+  const owned = new Map<string, Owned>()
+  const own = Effect.map(database.owners, (rows) => {
     // The first sight of an epoch is what tells.
     for (const row of rows) {
       const name = `${row.workerGroup} ${row.epoch}`
       if (!owned.has(name)) owned.set(name, row)
     }
-  }).pipe(Effect.timeout("2 seconds"), Effect.ignore, Effect.repeat(Schedule.spaced("300 millis")))
-  yield* Effect.forkScoped(watch)
+  })
+  const sights: Array<Sight> = []
+  const dying = subscriptions.filter(({ dies }) => dies === true)
+  const look = Effect.forEach(dying, ({ id }) =>
+    Effect.map(database.circuit(id), (rows) => {
+      for (const row of rows) sights.push({ ...row, subscriptionId: id })
+    }), { discard: true })
+  for (const watch of [own, look]) {
+    yield* Effect.forkScoped(
+      watch.pipe(Effect.timeout("2 seconds"), Effect.ignore, Effect.repeat(Schedule.spaced("300 millis")))
+    )
+  }
 
   let over = false
   const tell = Effect.suspend(() => say(`${emitters.emissions.size} emitted, ${receivers.requests.length} requests`))
@@ -140,6 +188,7 @@ const run = Effect.fnUntraced(function*(keep: { evidence: boolean }) {
   yield* Effect.forkScoped(tell)
   const chaos = Effect.gen(function*() {
     const startMs = yield* Clock.currentTimeMillis
+    yield* Effect.forkScoped(die(receivers, seed))
     yield* faults.run(steps)
     yield* Effect.sleep(Math.max(0, minutes * 60_000 + startMs - (yield* Clock.currentTimeMillis)))
     yield* receivers.heal
@@ -162,45 +211,82 @@ const run = Effect.fnUntraced(function*(keep: { evidence: boolean }) {
     ),
     settling
   )
+  // Every process that was up has heard what was broadcast last.
+  const isHeard = Effect.map(database.told, ([last]) => {
+    const by = new Set(
+      receivers.hearings.flatMap(({ messageId, process }) => messageId === last?.messageId ? process : [])
+    )
+    return runners.flatMap((runner) => runner.lives()).every(({ endsAtMs, process, readyAtMs }) =>
+      endsAtMs !== undefined || by.has(process) || last === undefined || readyAtMs > timeOf(last.messageId)
+    )
+  })
+  yield* Effect.timeoutOption(
+    isHeard.pipe(
+      Effect.retry({ schedule: Schedule.spaced("500 millis") }),
+      Effect.repeat({ schedule: Schedule.spaced("500 millis"), until: (heard) => heard })
+    ),
+    "20 seconds"
+  )
   yield* say(`This process was held up for ${Math.round(delays.max / 1e6)} ms at most`)
   yield* say("Reading what came of it")
-  const { attempts, deliveries, messages } = yield* database.rows
-  const evidence: Verdict.Evidence = {
+  const rows = yield* database.rows
+  const evidence: Evidence = {
     emissions: [...emitters.emissions.values()],
     subscriptions,
-    messages,
-    deliveries,
-    attempts,
+    ...rows,
     requests: receivers.requests,
-    owned: [...owned.values()]
+    owned: [...owned.values()],
+    sights,
+    hearings: receivers.hearings,
+    lives: runners.flatMap((runner) => runner.lives()),
+    hindrances: faults.hindrances
   }
   const verdict = Verdict.make(evidence)
+  const opened = dying.flatMap(({ id }) => openings(sights, id))
+  for (const opening of opened) {
+    const [first] = opening
+    if (first) {
+      yield* say(
+        `  circuit open for ${Math.round((first.openUntilMs ?? 0) - first.atMs)} ms, as opening ${first.opens}`
+      )
+    }
+  }
   const wrongs = [
     ...verdict.findings.map(({ of, what }) => `${what}: ${of.length}, as ${of.slice(0, 5).join("; ")}`),
     ...faults.wrongs,
+    // A receiver dies twice in two minutes; once may be while there is little to deliver to it.
+    ...(opened.length === 0 && minutes >= 2 ? ["no circuit opened, though a receiver died"] : []),
     ...runners.flatMap(({ deaths }) => deaths.filter((death) => death.endsWith("once ready")))
   ]
   if (wrongs.length > 0) {
     keep.evidence = true
     Fs.writeFileSync(Path.join(logs, "evidence.json"), JSON.stringify({ evidence, verdict, wrongs }))
   }
-  return { verdict, wrongs, counts: faults.counts, failovers: faults.failovers }
+  return {
+    verdict,
+    wrongs,
+    counts: faults.counts,
+    failovers: faults.failovers,
+    opened: opened.length,
+    heard: receivers.hearings.length
+  }
 })
 
 const main = Effect.gen(function*() {
   // Until it is known that nothing is wrong, the logs are worth keeping.
   const keep = { evidence: true }
-  const { counts, failovers, verdict, wrongs } = yield* Effect.scoped(
+  const { counts, failovers, heard, opened, verdict, wrongs } = yield* Effect.scoped(
     Effect.tap(run(keep), ({ wrongs }) => Effect.sync(() => void (keep.evidence = wrongs.length > 0)))
   )
-  const { delivered, duplicates, duplicatesUnexplained, emitted, lost, outcomes } = verdict
-  const { cuts, dbRestarts, freezes, kills, sessions, stops } = counts
+  const { delivered, duplicates, duplicatesUnexplained, emitted, limits, lost, outcomes } = verdict
+  const { cuts, dbRestarts, freezes, kills, partitions, sessions, stops } = counts
   yield* say(
     `${kills} kills, ${freezes} freezes, ${stops} stops, ${dbRestarts} restarts of the database, ${cuts} cuts, ` +
-      `${sessions} sessions ended`
+      `${sessions} sessions ended, ${partitions} changes of partitions, ${opened} openings of a circuit`
   )
   yield* say(`outcomes: ${Object.entries(outcomes).map(([name, n]) => `${name}: ${n}`).join("; ")}`)
   yield* say(`fail-overs: ${failovers.map((seconds) => seconds.toFixed(1)).join(" ")}`)
+  yield* say(`limits: ${limits.join("; ")}`)
   for (const wrong of wrongs) yield* say(`✗ ${wrong}`)
   if (wrongs.length > 0) process.exitCode = 1
   const result = {
@@ -213,6 +299,9 @@ const main = Effect.gen(function*() {
     freezes,
     dbRestarts,
     cuts,
+    partitions,
+    openings: opened,
+    heard,
     failoverSeconds: { p50: rounded(quantile(failovers, 0.5)), max: rounded(quantile(failovers, 1)) }
   }
   yield* Console.log(
