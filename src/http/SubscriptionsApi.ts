@@ -3,7 +3,7 @@
  */
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
-import { MessageId, SubscriptionId } from "../Id.ts"
+import { ConnectionId, MessageId, SubscriptionId } from "../Id.ts"
 import { RequestPreview } from "../Provider.ts"
 import { RateLimit } from "../RateLimit.ts"
 import { RetryJson } from "../RetrySchedule.ts"
@@ -25,6 +25,7 @@ export const SubscriptionInput = Schema.Struct({
   events: Schema.Array(Schema.String),
   providerId: Schema.String,
   config: Schema.Json,
+  connectionId: Schema.optionalKey(Schema.String),
   signingSecret: Schema.optionalKey(Schema.String),
   retry: Schema.optionalKey(Schema.Json),
   filter: Schema.optionalKey(Schema.Json),
@@ -39,6 +40,7 @@ export const SubscriptionPatch = Schema.Struct({
   description: Schema.optionalKey(Schema.String),
   events: Schema.optionalKey(Schema.Array(Schema.String)),
   config: Schema.optionalKey(Schema.Json),
+  connectionId: Schema.optionalKey(Schema.String),
   retry: Schema.optionalKey(Schema.Json),
   filter: Schema.optionalKey(Schema.Json),
   enabled: Schema.optionalKey(Schema.Boolean),
@@ -54,6 +56,8 @@ const subscriptionFields = {
   providerId: Schema.String,
   /** Without its secrets. */
   config: Schema.Json,
+  /** Whose credentials it uses, where its provider has connections. */
+  connectionId: Schema.optionalKey(ConnectionId),
   retry: Schema.optionalKey(RetryJson),
   filter: Schema.optionalKey(Schema.Json),
   /** Left out where it is false. */
@@ -103,6 +107,7 @@ export const PreviewInput = Schema.Struct({
   subscriptionId: Schema.optionalKey(SubscriptionId),
   providerId: Schema.optionalKey(Schema.String),
   config: Schema.optionalKey(Schema.Json),
+  connectionId: Schema.optionalKey(ConnectionId),
   ...sample
 }).annotate({ identifier: "PreviewInput" })
 
