@@ -36,15 +36,12 @@ export const make = Effect.gen(function*() {
     if (underWay >= limits.connectionTests) {
       return yield* new ProbeFailed({ message: "Too many of these are under way here: try again in a moment" })
     }
-    // Not awaited beyond its time: what a provider does may not be interruptible. Its place is taken until it ends.
-    const fiber = yield* Effect.suspend(() => {
-      underWay++
-      return Effect.exit(probe)
-    }).pipe(
-      Effect.ensuring(Effect.sync(() => underWay--)),
-      (running) => Effect.forkDetach(running, { startImmediately: true })
-    )
-    const exit = yield* Fiber.join(fiber).pipe(
+    // Not awaited beyond its time: what a provider does may not be interruptible. Its place is taken until it ends. A fiber of
+    // its own, as one ends without its finalizers where JavaScript gave it what is no effect.
+    const fiber = yield* Effect.forkDetach(probe, { startImmediately: true })
+    underWay++
+    fiber.addObserver(() => underWay--)
+    const exit = yield* Fiber.await(fiber).pipe(
       Effect.onInterrupt(() => Effect.sync(() => fiber.interruptUnsafe())),
       Effect.timeoutOption(limits.connectionTestMs)
     )
