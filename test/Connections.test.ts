@@ -340,7 +340,10 @@ describe("guarantee 4, a change of a connection binds", () => {
 
 /** Tests and resolvers that go wrong, with what is told of each. */
 const wrong = [
-  ["fails", Effect.fail(new Provider.PermanentError({ code: "HttpStatus", message: "HTTP 401: pl4nted-one is wrong" }))],
+  [
+    "fails",
+    Effect.fail(new Provider.PermanentError({ code: "HttpStatus", message: "HTTP 401: pl4nted-one is wrong" }))
+  ],
   ["throws", Effect.die(new Error("oops, pl4nted-one"))],
   [
     "tells what it sent",
@@ -446,18 +449,23 @@ describe("a test of credentials", () => {
         const { id } = yield* connections.create(account())
         const answers = yield* Latch.make()
         chat.test = () => Effect.uninterruptible(answers.await)
-        const hanging = yield* Effect.forEach([1, 2], () => Effect.forkChild(connections.test(id), { startImmediately: true }))
+        const hanging = yield* Effect.forEach([1, 2], () =>
+          Effect.forkChild(connections.test(id), { startImmediately: true }))
         const third = yield* connections.test(id)
         assert.deepStrictEqual(third, {
           success: false,
           message: "Too many of these are under way here: try again in a moment"
         })
         yield* TestClock.adjust(defaults.connectionTestMs)
-        for (const fiber of hanging) assert.isFalse((yield* Fiber.join(fiber)).success)
+        for (const fiber of hanging) {
+          assert.isFalse((yield* Fiber.join(fiber)).success)
+        }
         // What can't be interrupted takes its place until it ends.
         assert.include((yield* connections.test(id)).message, "Too many")
         yield* answers.open
-        yield* until("they have ended", () => Effect.map(connections.test(id), ({ success }) => success).pipe(Effect.orDie))
+        yield* until("they have ended", () =>
+          Effect.map(connections.test(id), ({ success }) =>
+            success).pipe(Effect.orDie))
       }), { connectionTests: 2 }))
 })
 
@@ -468,7 +476,10 @@ describe("options", () => {
         const connections = yield* Connections
         const { id } = yield* connections.create(account())
         chat.rooms = ({ server }, { space }) =>
-          Effect.succeed([{ value: "r1", label: `${space} on ${server}`, description: "d" }, { value: "r2", label: "2" }])
+          Effect.succeed([{ value: "r1", label: `${space} on ${server}`, description: "d" }, {
+            value: "r2",
+            label: "2"
+          }])
         assert.deepStrictEqual(yield* connections.options(id, { resolver: "rooms", context: { space: "ops" } }), [
           { value: "r1", label: "ops on https://chat.example.com", description: "d" },
           { value: "r2", label: "2" }

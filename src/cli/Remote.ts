@@ -75,6 +75,7 @@ export type ApiError =
       | "Unauthorized"
       | "Forbidden"
       | "PreconditionFailed"
+      | "ProviderFailed"
     readonly message: string
   }
   | UnexpectedAnswer

@@ -5,6 +5,7 @@ import { Cause, Config, Console, Effect, Schema } from "effect"
 import { CliError, CliOutput, Command } from "effect/cli"
 import * as SchemaErrors from "../SchemaErrors.ts"
 import { cluster } from "./cluster.ts"
+import { connections } from "./connections.ts"
 import { deliveries } from "./deliveries.ts"
 import { doctor } from "./doctor.ts"
 import { emit } from "./emit.ts"
@@ -42,6 +43,7 @@ export const command = Command.make("hookline").pipe(
     preview,
     subscribe,
     subscriptions,
+    connections,
     deliveries,
     retry,
     skip,

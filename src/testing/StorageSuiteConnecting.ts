@@ -129,30 +129,31 @@ export const connecting: Cases = {
     const found = yield* Effect.fromOption(yield* storage.getConnection(created.id))
     assert.deepStrictEqual(found, { ...created, name: "axxx", version: 4 })
   }),
-  "a claim under the version before a connection's change tells that version, so that nothing is begun by it": Effect.gen(
-    function*() {
-      const { claim, owner, storage, subscription } = yield* routed(2)
-      const created = yield* Effect.flatMap(storage.now, Id.connectionId)
-      const now = yield* storage.now
-      yield* storage.createConnection({
-        id: created,
-        tenantId: subscription.tenantId,
-        providerId: subscription.providerId,
-        name: "a",
-        config: {},
-        version: 1,
-        createdAtMs: now,
-        updatedAtMs: now
-      })
-      yield* storage.updateSubscription(subscription.id, (stored) => ({ ...stored, connectionId: created }))
-      const [before] = (yield* claim(owner, subscription.id, { free: 1 })).claimed
-      const { subscriptions } = yield* Effect.fromOption(yield* storage.updateConnection(created, other))
-      const [after] = (yield* claim(owner, subscription.id, { free: 1 })).claimed
-      const bound = subscriptions[0]?.version ?? 0
-      assert.isBelow(before?.subscriptionVersion ?? bound, bound)
-      assert.strictEqual(after?.subscriptionVersion, bound)
-    }
-  ),
+  "a claim under the version before a connection's change tells that version, so that nothing is begun by it": Effect
+    .gen(
+      function*() {
+        const { claim, owner, storage, subscription } = yield* routed(2)
+        const created = yield* Effect.flatMap(storage.now, Id.connectionId)
+        const now = yield* storage.now
+        yield* storage.createConnection({
+          id: created,
+          tenantId: subscription.tenantId,
+          providerId: subscription.providerId,
+          name: "a",
+          config: {},
+          version: 1,
+          createdAtMs: now,
+          updatedAtMs: now
+        })
+        yield* storage.updateSubscription(subscription.id, (stored) => ({ ...stored, connectionId: created }))
+        const [before] = (yield* claim(owner, subscription.id, { free: 1 })).claimed
+        const { subscriptions } = yield* Effect.fromOption(yield* storage.updateConnection(created, other))
+        const [after] = (yield* claim(owner, subscription.id, { free: 1 })).claimed
+        const bound = subscriptions[0]?.version ?? 0
+        assert.isBelow(before?.subscriptionVersion ?? bound, bound)
+        assert.strictEqual(after?.subscriptionVersion, bound)
+      }
+    ),
   "with another connection, or a changed one, a subscription begins as one of which nothing has failed": Effect.gen(
     function*() {
       const { claim, ids, owner, storage, subscription } = yield* routed(1)

@@ -28,10 +28,12 @@ const runner = (url: Redacted.Redacted<string>) =>
   })
 
 const isWhole = Members.use(({ overview }) =>
-  Effect.map(overview, ({ members, shards }) =>
-    shards.held === shards.total && members.filter(({ alive, announced }) =>
-          alive && (announced?.shards ?? 0) > 0
-        ).length === 2)
+  Effect.map(
+    overview,
+    ({ members, shards }) =>
+      shards.held === shards.total &&
+      members.filter(({ alive, announced }) => alive && (announced?.shards ?? 0) > 0).length === 2
+  )
 )
 
 describe("guarantee 4, a change of a connection binds", () => {
@@ -48,9 +50,10 @@ describe("guarantee 4, a change of a connection binds", () => {
 
         // More than a lane has slots for: the others are claimed, and wait in memory.
         const count = defaults.laneSlots + 60
-        yield* Effect.forEach(Array.from({ length: count }), () => Hook.emit(Created, payload), { concurrency: 20 }).pipe(
-          Effect.provide(one.context)
-        )
+        yield* Effect.forEach(Array.from({ length: count }), () => Hook.emit(Created, payload), { concurrency: 20 })
+          .pipe(
+            Effect.provide(one.context)
+          )
         const begun = () => [one, two].filter(({ chat }) => chat.posted.length === defaults.laneSlots)
         yield* until("as many as may be are under way", Effect.sync(() => begun().length === 1))
         const [owner] = begun()

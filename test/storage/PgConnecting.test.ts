@@ -36,7 +36,10 @@ describe("connections on PostgreSQL", () => {
       Effect.gen(function*() {
         const storage = yield* Storage
         const { id: connectionId } = yield* connect
-        const ids = yield* Effect.forEach(Array.from({ length: 20 }), () => subscribe({ connectionId, events: ["none"] }))
+        const ids = yield* Effect.forEach(
+          Array.from({ length: 20 }),
+          () => subscribe({ connectionId, events: ["none"] })
+        )
         const { owner } = yield* storage.takeOver(yield* Id.runnerId, group, 2000)
         for (const id of ids) yield* Effect.replicateEffect(deliver(owner, id), 2)
         const done = yield* Deferred.make<void>()
