@@ -5,6 +5,7 @@ import { Effect, Layer } from "effect"
 import type { Sharding } from "effect/cluster"
 import * as Bindings from "./Bindings.ts"
 import * as Cluster from "./Cluster.ts"
+import * as Connections from "./Connections.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import * as Dispatchers from "./Dispatchers.ts"
 import * as Explanations from "./Explanations.ts"
@@ -46,6 +47,7 @@ export const layer = <E, R, E2 = never, R2 = never>(options: {
   | Members.Members
   | Cluster.Pulse
   | Subscriptions.Subscriptions
+  | Connections.Connections
   | Keys.Keys
   | Explanations.Explanations
   | Previews.Previews
@@ -55,7 +57,7 @@ export const layer = <E, R, E2 = never, R2 = never>(options: {
 > =>
   Layer.mergeAll(Handlers.layer, Keys.layer, Maintenance.layer, Explanations.layer, Members.layer, Previews.layer).pipe(
     Layer.provideMerge(HooksLive.layer),
-    Layer.provideMerge(Subscriptions.layer),
+    Layer.provideMerge(Layer.mergeAll(Subscriptions.layer, Connections.layer)),
     Layer.provideMerge(Cluster.member),
     Layer.provideMerge(Dispatcher.layer),
     Layer.provide(Bindings.layer),

@@ -204,6 +204,15 @@ export const defaults = {
   rotationOverlapMs: 24 * 60 * 60 * 1000,
   rotationOverlapMaxMs: 7 * 24 * 60 * 60 * 1000,
 
+  // -- connections
+  /** How long a test of credentials, or a resolver of options, may take, and how many of them a runner has under way. */
+  connectionTestMs: 10_000,
+  connectionTests: 32,
+  /** Options that a resolver may give. */
+  connectionOptions: 5000,
+  /** Subscriptions of a changed connection that are confirmed one by one; with more, the time of a lease is waited out. */
+  connectionConfirms: 16,
+
   // -- verifying
   /** Signatures of each kind in one `webhook-signature` that are tried: each costs its verifier time. */
   signaturesTried: 20,

@@ -30,6 +30,29 @@ export const without = (schema: Schema.Constraint, value: Schema.Json): Effect.E
   )
 
 /**
+ * The value with each blank secret replaced by what `stored` has in its place, or left out where that has none. Those in
+ * lists stay blank: an element's place is no name, and a secret must not pass to its neighbour.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const keep = (schema: Schema.Constraint, value: Schema.Json, stored: Schema.Json): Schema.Json => {
+  const secrets = locate(schema, value)
+  const visit = (item: Schema.Json, place: string, before: Schema.Json | undefined): Schema.Json | undefined => {
+    if (secrets.has(place)) return item !== "" ? item : typeof before === "string" ? before : undefined
+    if (!isRecord(item)) return item
+    const copy: Record<string, Schema.Json> = {}
+    for (const [name, part] of Object.entries(item)) {
+      const earlier = before !== undefined && isRecord(before) && Object.hasOwn(before, name) ? before[name] : undefined
+      const kept = visit(part, inside(place, name), earlier)
+      if (kept !== undefined) Object.defineProperty(copy, name, { value: kept, enumerable: true })
+    }
+    return copy
+  }
+  return visit(value, "", stored) ?? null
+}
+
+/**
  * Where a schema annotates as secret what can't be sealed, as it is no text in the stored form; undefined where all is well.
  *
  * @category guards

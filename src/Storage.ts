@@ -8,8 +8,9 @@
 import { Context, type Effect, type Option } from "effect"
 import type { AuditEntry } from "./AuditEntry.ts"
 import type * as Circuit from "./Circuit.ts"
+import type { Connection } from "./Connection.ts"
 import type { AttemptRecord, Delivery, DeliveryReason, DeliveryStatus, Transition } from "./Delivery.ts"
-import type { DeliveryId, KeyId, MessageId, RunnerId, SubscriptionId } from "./Id.ts"
+import type { ConnectionId, DeliveryId, KeyId, MessageId, RunnerId, SubscriptionId } from "./Id.ts"
 import type { Key } from "./Key.ts"
 import type { Announcement, Member, Ownership } from "./Member.ts"
 import type { Message, MessageState } from "./Message.ts"
@@ -347,6 +348,8 @@ export interface Dispatching {
       readonly items: ReadonlyArray<Subscription>
       /** Of those that fail. */
       readonly health: ReadonlyArray<Health>
+      /** Those that subscriptions use, none older than the version. */
+      readonly connections: ReadonlyArray<Connection>
     },
     StorageUnavailable
   >
@@ -462,7 +465,7 @@ export interface Administration {
   ) => Effect.Effect<Subscription, StorageUnavailable>
   /**
    * Applies a change to a subscription's current state and returns what came of it; none where there is no such one. With
-   * another configuration, or enabled or disabled, it begins as one of which nothing has failed. A message is stored with a
+   * another configuration or connection, or enabled or disabled, it begins as one of which nothing has failed. A message is stored with a
    * change, if there is one.
    */
   readonly updateSubscription: (
@@ -591,6 +594,47 @@ export interface Keeping {
 }
 
 /**
+ * What a change of a connection came to.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ConnectionUpdated {
+  readonly connection: Connection
+  /** The subscriptions that use it, where it has another configuration, each with the version that binds it. */
+  readonly subscriptions: ReadonlyArray<Pick<Subscription, "id" | "version">>
+}
+
+/**
+ * Keeping connections.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Connecting {
+  readonly createConnection: (connection: Connection) => Effect.Effect<void, StorageUnavailable>
+  readonly getConnection: (id: ConnectionId) => Effect.Effect<Option.Option<Connection>, StorageUnavailable>
+  /** As `getConnection`; inside `atomically` the connection is neither changed nor deleted before that ends. */
+  readonly holdConnection: (id: ConnectionId) => Effect.Effect<Option.Option<Connection>, StorageUnavailable>
+  /** Connections, newest first. */
+  readonly listConnections: (
+    filter: { readonly tenantId?: string; readonly providerId?: string },
+    page: Page
+  ) => Effect.Effect<ReadonlyArray<Connection>, StorageUnavailable>
+  /**
+   * Applies a change to a connection's current state, which gives it its next version, and tells what came of it; none where
+   * there is no such one. With another configuration the subscriptions that use it change with it: they get a new version,
+   * and begin as ones of which nothing has failed.
+   */
+  readonly updateConnection: (
+    id: ConnectionId,
+    change: (current: Connection) => Connection
+  ) => Effect.Effect<Option.Option<ConnectionUpdated>, StorageUnavailable>
+  /** Deletes a connection, unless subscriptions use it: tells how many do; none where there is no such one. */
+  readonly deleteConnection: (id: ConnectionId) => Effect.Effect<Option.Option<number>, StorageUnavailable>
+}
+
+/**
  * The audit log.
  *
  * @category models
@@ -665,7 +709,7 @@ export interface Broadcasting {
  */
 export class Storage extends Context.Service<
   Storage,
-  Appending & Dispatching & Administration & Keeping & Auditing & Membership & Broadcasting
+  Appending & Dispatching & Administration & Keeping & Connecting & Auditing & Membership & Broadcasting
 >()(
   "hookline/Storage"
 ) {}

@@ -38,7 +38,10 @@ const changed = (tables: Tables, current: Subscription, change: (current: Subscr
   tables.subscriptions.set(current.id, next)
   tables.move(current.id)
   // It may have been mended: it begins anew.
-  if (next.config !== current.config || next.enabled !== current.enabled) tables.healths.forget(current.id)
+  const { config, connectionId, enabled } = current
+  if (next.config !== config || next.connectionId !== connectionId || next.enabled !== enabled) {
+    tables.healths.forget(current.id)
+  }
   return next
 }
 

@@ -36,7 +36,8 @@ export const make = (tables: Tables): Pick<Dispatching, Verbs> => {
     subscriptions: Effect.sync(() => ({
       version: tables.version,
       items: [...tables.subscriptions.values()],
-      health: tables.healths.of()
+      health: tables.healths.of(),
+      connections: tables.usedConnections()
     })),
     due: (options) => atNow((nowMs) => due(tables, options, nowMs)),
     unrouted: (owners, limits) => Effect.sync(() => unrouted(tables, owners, limits)),

@@ -3,8 +3,17 @@
  * synchronous step, so that no verb sees half of another.
  */
 import type { AuditEntry } from "./AuditEntry.ts"
+import type { Connection } from "./Connection.ts"
 import type { AttemptRecord, Delivery, DeliveryReason, DeliveryStatus } from "./Delivery.ts"
-import { type DeliveryId, type KeyId, type MessageId, type RunnerId, type SubscriptionId, timeOf } from "./Id.ts"
+import {
+  type ConnectionId,
+  type DeliveryId,
+  type KeyId,
+  type MessageId,
+  type RunnerId,
+  type SubscriptionId,
+  timeOf
+} from "./Id.ts"
 import type { Key as ApiKey } from "./Key.ts"
 import type { Announcement } from "./Member.ts"
 import { type Message, partitionGroup, workerGroup } from "./Message.ts"
@@ -77,6 +86,7 @@ export class Tables {
   epoch = 0
   version = 0
   readonly messages = new Map<MessageId, Stored>()
+  readonly connections = new Map<ConnectionId, Connection>()
   readonly keptKeys = new Map<KeyId, ApiKey>()
   /** In the order of their coming. */
   readonly audit: Array<AuditEntry> = []
@@ -107,6 +117,17 @@ export class Tables {
   readonly #owners = new Map<string, Owned>()
   readonly #ownedBy = new Map<RunnerId, Set<Owned>>()
   #seq = 0
+
+  // -- connections
+
+  usersOf(id: ConnectionId): ReadonlyArray<Subscription> {
+    return [...this.subscriptions.values()].filter((subscription) => subscription.connectionId === id)
+  }
+
+  usedConnections(): ReadonlyArray<Connection> {
+    const used = new Set([...this.subscriptions.values()].map(({ connectionId }) => connectionId))
+    return [...this.connections.values()].filter(({ id }) => used.has(id))
+  }
 
   // -- messages
 

@@ -69,14 +69,18 @@ export const make = (registry: Registry["Service"], limits: Limits) => {
     }
   })
 
-  const checkConfig = Effect.fnUntraced(function*(providerId: string, config: Schema.Json) {
+  const checkConfig = Effect.fnUntraced(function*(
+    providerId: string,
+    config: Schema.Json,
+    connection: Schema.Json | undefined
+  ) {
     if (new TextEncoder().encode(JSON.stringify(config)).length > limits.configBytes) {
       return yield* refuse("config", `Expected at most ${limits.configBytes} bytes of JSON`)
     }
     const unstorable = Storable.pathOfUnstorable(config, ["config"])
     if (unstorable) return yield* refuse(SchemaErrors.formatPath(unstorable), Storable.expected)
     const found = yield* provider(providerId)
-    yield* found.bind(config, { closed: true }).pipe(
+    yield* found.bind(config, { closed: true, connection }).pipe(
       Effect.flatMap((bound) => bound.check),
       Effect.mapError((error) => refuse(error.path, error.message))
     )

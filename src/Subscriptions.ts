@@ -2,7 +2,7 @@
  * Administration of subscriptions: what is saved has been checked by the rules that apply when it is used, its secrets are
  * sealed, and a change is answered when it binds.
  */
-import { Context, Effect, Layer, Option, Redacted, Schema } from "effect"
+import { Context, Effect, Layer, Option, type Redacted, Schema } from "effect"
 import * as Audit from "./Audit.ts"
 import { difference, type Fields } from "./AuditEntry.ts"
 import * as Circuit from "./Circuit.ts"
@@ -14,6 +14,7 @@ import { Limits } from "./Limits.ts"
 import { allTenants, defaultTenant } from "./Message.ts"
 import { RateLimit } from "./RateLimit.ts"
 import { Registry } from "./Registry.ts"
+import * as SealedConfig from "./SealedConfig.ts"
 import * as SecretFields from "./SecretFields.ts"
 import * as Secrets from "./Secrets.ts"
 import * as Signature from "./Signature.ts"
@@ -22,6 +23,7 @@ import type { StorageUnavailable } from "./StorageError.ts"
 import { isInternal, ownGroup, type SigningSecret, type Subscription, withEnabled } from "./Subscription.ts"
 import * as SubscriptionChecks from "./SubscriptionChecks.ts"
 import type { SubscriptionRefused } from "./SubscriptionChecks.ts"
+import * as SubscriptionConnections from "./SubscriptionConnections.ts"
 
 // -- models
 
@@ -37,6 +39,8 @@ export interface NewSubscription {
   readonly events: ReadonlyArray<string>
   readonly providerId: string
   readonly config: Schema.Json
+  /** Of the same tenant and provider; needed where the provider has connections. */
+  readonly connectionId?: string
   readonly signingSecret?: Redacted.Redacted<string>
   readonly retry?: Schema.Json
   readonly filter?: Schema.Json
@@ -49,6 +53,7 @@ export interface NewSubscription {
 
 /**
  * What may be changed: the keys of `config` are merged into the stored ones, where a blank secret keeps its stored value;
+ * `connectionId` names another connection;
  * `retry: null` takes the default, `filter: null` wants every message, `maxConcurrency: null` and `rateLimit: null` end a
  * limit.
  *
@@ -60,6 +65,7 @@ export interface SubscriptionChange {
   readonly description?: string
   readonly events?: ReadonlyArray<string>
   readonly config?: Schema.Json
+  readonly connectionId?: string
   readonly retry?: Schema.Json
   readonly filter?: Schema.Json
   readonly ordered?: boolean
@@ -201,6 +207,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         provider,
         refuse
       } = SubscriptionChecks.make(registry, limits)
+      const { connectionOf, hold } = SubscriptionConnections.make(storage, secrets)
 
       /** A signing secret as it is kept; the public key of a pair beside it. */
       const kept = Effect.fnUntraced(function*(secret: Redacted.Redacted<string>, id: SubscriptionId, nowMs: number) {
@@ -215,9 +222,6 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         }
         return made
       })
-
-      const sealConfig = (schema: Schema.Constraint, config: Schema.Json, id: SubscriptionId) =>
-        SecretFields.map(schema, config, (secret) => secrets.seal(Redacted.make(secret), id))
 
       const viewAll = Effect.fnUntraced(function*(subscriptions: ReadonlyArray<Subscription>) {
         const ids = subscriptions.map((subscription) => subscription.id)
@@ -244,6 +248,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           events: subscription.events,
           providerId: subscription.providerId,
           config,
+          connectionId: subscription.connectionId,
           retry: subscription.retry,
           filter: subscription.filter,
           ordered: subscription.ordered,
@@ -279,7 +284,8 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           )
         }
         yield* checkEvents(input.events, found.supportedEvents)
-        yield* checkConfig(input.providerId, input.config)
+        const connection = yield* connectionOf(found, { tenantId, connectionId: input.connectionId })
+        yield* checkConfig(input.providerId, input.config, connection?.config)
         const retry = yield* checkRetry(input.retry)
         const filter = yield* filterOf(input.filter, input.events)
         if (input.ordered === true) yield* checkOrdered(input.events)
@@ -295,7 +301,8 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           description: input.description,
           events: input.events,
           providerId: input.providerId,
-          config: yield* sealConfig(found.config, input.config, id),
+          config: yield* SealedConfig.seal(secrets, found.config, { id, config: input.config }),
+          connectionId: connection?.id,
           signingSecrets: [yield* kept(signingSecret, id, now)],
           retry,
           filter,
@@ -310,6 +317,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         }
         const after = yield* fieldsOf(subscription)
         const version = yield* storage.atomically(Effect.gen(function*() {
+          yield* hold(connection)
           const version = yield* storage.createSubscription(subscription)
           yield* audit({ action: "subscription.create", resourceId: id, tenantId, before: undefined, after })
           return version
@@ -330,6 +338,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           ordered,
           enabled,
           ...(description === undefined ? {} : { description }),
+          ...(subscription.connectionId === undefined ? {} : { connectionId: subscription.connectionId }),
           ...(disabledReason === undefined ? {} : { disabledReason }),
           ...(maxConcurrency === undefined ? {} : { maxConcurrency }),
           ...(subscription.retry === undefined ? {} : { retry: { ...subscription.retry } }),
@@ -340,8 +349,14 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
       })
 
       /** Changes a subscription, with an entry in the audit log; a change that changes nothing has none. */
-      const changing = (action: string, id: SubscriptionId, change: (stored: Subscription) => Subscription) =>
+      const changing = (
+        action: string,
+        id: SubscriptionId,
+        change: (stored: Subscription) => Subscription,
+        connection?: { readonly id: Id.ConnectionId; readonly tenantId: string }
+      ) =>
         storage.atomically(Effect.gen(function*() {
+          yield* hold(connection)
           const seen: { before?: Subscription } = {}
           const updated = yield* storage.updateSubscription(id, (stored) => {
             seen.before = stored
@@ -360,21 +375,27 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           (found) => Option.isSome(found) ? Effect.succeed(found.value) : Effect.fail(new SubscriptionNotFound({ id }))
         )
 
+      /** The configuration and the connection that come of a change. */
       const merged = Effect.fnUntraced(function*(current: Subscription, change: SubscriptionChange) {
-        if (change.config === undefined) return current.config
+        const { config } = current
+        if (change.config === undefined && change.connectionId === undefined) return { config, connection: undefined }
         const found = yield* provider(current.providerId)
-        const opened = yield* SecretFields.map(
-          found.config,
-          current.config,
-          (sealed) => Effect.map(secrets.open(sealed, current.id), Redacted.value)
-        ).pipe(
-          Effect.mapError((error) => refuse("config", error.message))
+        const connection = yield* connectionOf(found, {
+          tenantId: current.tenantId,
+          connectionId: change.connectionId ?? current.connectionId
+        })
+        const opened = yield* Effect.mapError(
+          SealedConfig.open(secrets, found.config, current),
+          (error) => refuse("config", error.message)
         )
-        const config = isRecord(opened) && isRecord(change.config)
-          ? { ...opened, ...(yield* withoutBlankSecrets(found.config, change.config)) }
-          : change.config
-        yield* checkConfig(current.providerId, config)
-        return yield* sealConfig(found.config, config, current.id)
+        const next = change.config === undefined ? opened : SealedConfig.merge(found.config, opened, change.config)
+        yield* checkConfig(current.providerId, next, connection?.config)
+        return {
+          config: change.config === undefined
+            ? config
+            : yield* SealedConfig.seal(secrets, found.config, { id: current.id, config: next }),
+          connection
+        }
       })
 
       const checkChange = Effect.fnUntraced(function*(current: Subscription, change: SubscriptionChange) {
@@ -397,7 +418,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
             change.filter === undefined && change.events !== undefined ? toJson(current.filter) : change.filter,
             change.events ?? current.events
           ),
-          config: yield* merged(current, change)
+          ...(yield* merged(current, change))
         }
       })
 
@@ -412,15 +433,15 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
               "It belongs to a work queue, whose handler says what it is: only enabled can be changed"
             )
           }
-          const { config, filter, maxConcurrency, rateLimit, retry } = yield* checkChange(current, change)
+          const { config, connection, filter, maxConcurrency, rateLimit, retry } = yield* checkChange(current, change)
           const now = yield* storage.now
           const seen = { overtaken: false, other: false }
           const updated = yield* changing("subscription.update", id, (stored) => {
             seen.other = options?.version !== undefined && options.version !== stored.version
             if (seen.other) return stored
             // What was merged and checked goes with a state that another change has replaced meanwhile.
-            const merges = change.config !== undefined || change.events !== undefined || change.filter !== undefined ||
-              change.ordered !== undefined
+            const { config: given, connectionId, events, filter: wanted, ordered } = change
+            const merges = [given, connectionId, events, wanted, ordered].some((part) => part !== undefined)
             seen.overtaken = merges && stored.version !== current.version
             if (seen.overtaken) return stored
             return {
@@ -429,6 +450,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
               description: change.description ?? stored.description,
               events: change.events ?? stored.events,
               config: change.config === undefined ? stored.config : config,
+              connectionId: change.connectionId === undefined ? stored.connectionId : connection?.id,
               retry: change.retry === undefined ? stored.retry : retry,
               filter: change.filter === undefined ? stored.filter : filter,
               ordered: change.ordered ?? stored.ordered,
@@ -436,7 +458,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
               rateLimit: change.rateLimit === undefined ? stored.rateLimit : rateLimit,
               updatedAtMs: now
             }
-          })
+          }, change.connectionId === undefined ? undefined : connection)
           if (Option.isNone(updated)) return yield* new SubscriptionNotFound({ id })
           if (seen.other) return yield* new SubscriptionChanged({ id, version: updated.value.version })
           // Ends: each further turn means that another change was written.
@@ -506,9 +528,6 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
 
 // --- internal ---
 
-const isRecord = (value: Schema.Json): value is { readonly [key: string]: Schema.Json } =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
 /** The secrets that go on signing, each at most until a time. */
 const overlapping = (
   secrets: ReadonlyArray<SigningSecret>,
@@ -521,16 +540,3 @@ const overlapping = (
 
 const toJson = (filter: Filter.Filter | undefined): Schema.Json | undefined =>
   filter && Schema.decodeUnknownSync(Schema.Json)(filter)
-
-/** A change of a configuration without the secrets that it leaves blank: those keep their stored value. */
-const withoutBlankSecrets = Effect.fnUntraced(function*(
-  schema: Schema.Constraint,
-  change: { readonly [key: string]: Schema.Json }
-) {
-  const kept: Record<string, Schema.Json> = {}
-  for (const [name, value] of Object.entries(change)) {
-    const shown = value === "" ? yield* SecretFields.without(schema, { [name]: value }) : change
-    if (isRecord(shown) && name in shown) kept[name] = value
-  }
-  return kept
-})

@@ -2,6 +2,8 @@
  * Hookline: durable integration events for Effect backends.
  */
 export * as Cluster from "./Cluster.ts"
+export * as Connection from "./Connection.ts"
+export * as Connections from "./Connections.ts"
 export * as Core from "./Core.ts"
 export * as Delivery from "./Delivery.ts"
 export * as Dispatcher from "./Dispatcher.ts"

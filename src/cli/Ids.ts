@@ -4,7 +4,7 @@
  */
 import { Schema } from "effect"
 import { Argument } from "effect/cli"
-import { DeliveryId, KeyId, MessageId, SubscriptionId } from "../Id.ts"
+import { ConnectionId, DeliveryId, KeyId, MessageId, SubscriptionId } from "../Id.ts"
 
 /**
  * A message's id.
@@ -26,6 +26,17 @@ export const message = Argument.String("message").pipe(
 export const subscription = Argument.String("subscription").pipe(
   Argument.withSchema(SubscriptionId),
   Argument.withDescription("The subscription's id, sub_…")
+)
+
+/**
+ * A connection's id.
+ *
+ * @category arguments
+ * @since 0.1.0
+ */
+export const connection = Argument.String("connection").pipe(
+  Argument.withSchema(ConnectionId),
+  Argument.withDescription("The connection's id, con_…")
 )
 
 /**

@@ -41,6 +41,15 @@ export const json = (text: string, source: string): Effect.Effect<Schema.Json, C
   )
 
 /**
+ * Whether a JSON value is an object.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isObject = (value: Schema.Json): value is { readonly [name: string]: Schema.Json } =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/**
  * The options that were given, without those that were left out.
  *
  * @category conversions

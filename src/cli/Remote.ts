@@ -76,6 +76,7 @@ export type ApiError =
       | "Forbidden"
       | "PreconditionFailed"
       | "TooManyRequests"
+      | "ProviderFailed"
     readonly message: string
   }
   | UnexpectedAnswer

@@ -6,6 +6,7 @@ import { CliError, CliOutput, Command } from "effect/cli"
 import * as SchemaErrors from "../SchemaErrors.ts"
 import { audit } from "./audit.ts"
 import { cluster } from "./cluster.ts"
+import { connections } from "./connections.ts"
 import { deliveries } from "./deliveries.ts"
 import { doctor } from "./doctor.ts"
 import { emit } from "./emit.ts"
@@ -45,6 +46,7 @@ export const command = Command.make("hookline").pipe(
     preview,
     subscribe,
     subscriptions,
+    connections,
     deliveries,
     retry,
     skip,

@@ -60,6 +60,7 @@ const get = Command.make("get", id, (given) =>
       ["state", state(found)],
       ["events", found.events.join(", ")],
       ["provider", found.providerId],
+      ["connection", found.connectionId],
       ["retry", found.retry === undefined ? undefined : JSON.stringify(found.retry)],
       ["ordered", found.ordered === true ? "by ordering key" : undefined],
       ["max concurrency", found.maxConcurrency === undefined ? undefined : String(found.maxConcurrency)],

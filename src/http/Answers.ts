@@ -2,7 +2,7 @@
  * What the handlers of several resources answer alike.
  */
 import { Effect, Option, Schema } from "effect"
-import { DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
+import { ConnectionId, DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
 import type { RetryAnswer } from "../Storage.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
 import { Conflict, NotFound, type Unavailable, unavailable } from "./Problem.ts"
@@ -28,6 +28,8 @@ export const messageIdOf = idOf(MessageId, "message")
 export const subscriptionIdOf = idOf(SubscriptionId, "subscription")
 /** @category conversions @since 0.1.0 */
 export const deliveryIdOf = idOf(DeliveryId, "delivery")
+/** @category conversions @since 0.1.0 */
+export const connectionIdOf = idOf(ConnectionId, "connection")
 
 /** @category conversions @since 0.1.0 */
 export const stored = <A, R>(effect: Effect.Effect<A, StorageUnavailable, R>): Effect.Effect<A, Unavailable, R> =>

@@ -5,6 +5,7 @@ import { HttpApi, OpenApi } from "effect/http-api"
 import { AuditGroup } from "./AuditApi.ts"
 import { Auth } from "./Bearer.ts"
 import { ClusterGroup } from "./ClusterApi.ts"
+import { ConnectionsGroup } from "./ConnectionsApi.ts"
 import { Deliveries } from "./DeliveriesApi.ts"
 import { Events } from "./EventsApi.ts"
 import { KeysGroup } from "./KeysApi.ts"
@@ -25,6 +26,7 @@ export class Api extends HttpApi.make("hookline")
   .add(Events)
   .add(Messages)
   .add(SubscriptionsGroup)
+  .add(ConnectionsGroup)
   .add(Deliveries)
   .add(PluginsGroup)
   .add(ProvidersGroup)

@@ -2,10 +2,12 @@
  * The contract of what a runner's plugins bring.
  */
 import { Schema } from "effect"
-import { HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 import { RunnerId } from "../Id.ts"
+import { ConnectionTest } from "./ConnectionsApi.ts"
 import * as Page from "./Page.ts"
-import { NotFound } from "./Problem.ts"
+import { NotFound, Refused } from "./Problem.ts"
+import { closed } from "./Shapes.ts"
 
 /** @category schemas @since 0.1.0 */
 export const PluginView = Schema.Struct({
@@ -36,9 +38,24 @@ export const ProviderView = Schema.Struct({
   configSchema: Schema.Record(Schema.String, Schema.Json),
   /** The paths of what is sealed when it is stored and never in an answer, as in `config.bearerToken`. */
   secretFields: Schema.Array(Schema.String),
+  /** JSON Schema of a connection's `config`; left out where the provider has no connections. */
+  connectionSchema: Schema.optionalKey(Schema.Record(Schema.String, Schema.Json)),
+  connectionSecretFields: Schema.optionalKey(Schema.Array(Schema.String)),
+  /** The names of the resolvers that tell what fields of a subscription's `config` can be. */
+  optionResolvers: Schema.Array(Schema.String),
+  /** Whether it can try credentials. */
+  supportsTest: Schema.Boolean,
   /** The events that it can deliver; all when left out. */
   supportedEvents: Schema.optionalKey(Schema.Array(Schema.String))
 }).annotate({ identifier: "Provider" })
+
+/**
+ * Credentials to try before they are saved: a connection's `config`.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const ProviderTestInput = Schema.Struct({ config: Schema.Json }).annotate({ identifier: "ProviderTestInput" })
 
 /**
  * The plugins of the runner that answers.
@@ -62,5 +79,11 @@ export class ProvidersGroup extends HttpApiGroup.make("providers").add(
     params: { id: Schema.String },
     success: ProviderView,
     error: NotFound
-  })
+  }),
+  HttpApiEndpoint.post("test", "/providers/:id/test", {
+    params: { id: Schema.String },
+    payload: ProviderTestInput,
+    success: ConnectionTest,
+    error: [NotFound, Refused]
+  }).annotate(HttpApi.PayloadParseOptions, closed)
 ) {}

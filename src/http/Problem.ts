@@ -70,7 +70,11 @@ export class Conflict extends HttpApiError.Problem<Conflict>()("Conflict", {
   type: "https://hookline.dev/problems/conflict",
   status: 409,
   title: "The request contradicts what is stored"
-}, { messageId: Schema.optionalKey(Schema.String) }) {}
+}, {
+  messageId: Schema.optionalKey(Schema.String),
+  /** How many of them stand in the way. */
+  subscriptions: Schema.optionalKey(Schema.Int)
+}) {}
 
 /**
  * 412: somebody else changed it first.
@@ -95,6 +99,18 @@ export class Refused extends HttpApiError.Problem<Refused>()("Refused", {
   status: 422,
   title: "The request is refused"
 }, { path: Schema.optionalKey(Schema.String) }) {}
+
+/**
+ * 422: the system behind a provider, or the provider's code, did not do what it was asked to.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ProviderFailed extends HttpApiError.Problem<ProviderFailed>()("ProviderFailed", {
+  type: "https://hookline.dev/problems/provider-failed",
+  status: 422,
+  title: "The provider's system did not answer"
+}) {}
 
 /**
  * 429: too many requests; the answer's `Retry-After` says how many seconds to wait.

@@ -19,6 +19,7 @@ import { Storage } from "../Storage.ts"
 import { Api } from "./Api.ts"
 import * as AuditHandlers from "./AuditHandlers.ts"
 import * as ClusterHandlers from "./ClusterHandlers.ts"
+import * as ConnectionsHandlers from "./ConnectionsHandlers.ts"
 import * as DeliveriesHandlers from "./DeliveriesHandlers.ts"
 import * as EventsHandlers from "./EventsHandlers.ts"
 import * as KeysHandlers from "./KeysHandlers.ts"
@@ -163,6 +164,7 @@ const routes = Layer.mergeAll(
     Layer.provide([
       AuditHandlers.layer,
       ClusterHandlers.layer,
+      ConnectionsHandlers.layer,
       DeliveriesHandlers.layer,
       EventsHandlers.layer,
       KeysHandlers.layer,

@@ -3,7 +3,7 @@
  */
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
-import { MessageId, SubscriptionId } from "../Id.ts"
+import { ConnectionId, MessageId, SubscriptionId } from "../Id.ts"
 import { RequestPreview, ResponseExcerpt } from "../Provider.ts"
 import { RateLimit } from "../RateLimit.ts"
 import { RetryJson } from "../RetrySchedule.ts"
@@ -26,6 +26,7 @@ export const SubscriptionInput = Schema.Struct({
   events: Schema.Array(Schema.String),
   providerId: Schema.String,
   config: Schema.Json,
+  connectionId: Schema.optionalKey(Schema.String),
   signingSecret: Schema.optionalKey(Schema.String),
   retry: Schema.optionalKey(Schema.Json),
   filter: Schema.optionalKey(Schema.Json),
@@ -40,6 +41,7 @@ export const SubscriptionPatch = Schema.Struct({
   description: Schema.optionalKey(Schema.String),
   events: Schema.optionalKey(Schema.Array(Schema.String)),
   config: Schema.optionalKey(Schema.Json),
+  connectionId: Schema.optionalKey(Schema.String),
   retry: Schema.optionalKey(Schema.Json),
   filter: Schema.optionalKey(Schema.Json),
   enabled: Schema.optionalKey(Schema.Boolean),
@@ -55,6 +57,8 @@ const subscriptionFields = {
   providerId: Schema.String,
   /** Without its secrets. */
   config: Schema.Json,
+  /** Whose credentials it uses, where its provider has connections. */
+  connectionId: Schema.optionalKey(ConnectionId),
   retry: Schema.optionalKey(RetryJson),
   filter: Schema.optionalKey(Schema.Json),
   /** Left out where it is false. */
@@ -104,6 +108,7 @@ export const PreviewInput = Schema.Struct({
   subscriptionId: Schema.optionalKey(SubscriptionId),
   providerId: Schema.optionalKey(Schema.String),
   config: Schema.optionalKey(Schema.Json),
+  connectionId: Schema.optionalKey(ConnectionId),
   ...sample
 }).annotate({ identifier: "PreviewInput" })
 

@@ -3,7 +3,8 @@
  */
 import { Effect, Option, Redacted, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
-import { type MessageId, SubscriptionId } from "../Id.ts"
+import type { Connection } from "../Connection.ts"
+import { type ConnectionId, type MessageId, SubscriptionId } from "../Id.ts"
 import { defaults } from "../Limits.ts"
 import { type PreviewError, Previews } from "../Previews.ts"
 import { RetryableError } from "../Provider.ts"
@@ -80,6 +81,11 @@ export const layer = HttpApiBuilder.group(
         const version = yield* ETag.asked
         return yield* shown(yield* Effect.mapError(service.update(id, { enabled: value }, { version }), changed))
       })
+    const checkConnection = Effect.fnUntraced(function*(id: ConnectionId | undefined) {
+      if (id === undefined) return
+      const found = yield* stored(storage.getConnection(id))
+      if (Option.isSome(found)) yield* own<Connection>("connection", id)(found.value)
+    })
     /** What a preview looks at has to be the asker's. */
     const checkSample = Effect.fnUntraced(function*(messageId: MessageId | undefined) {
       if (messageId === undefined) return
@@ -127,21 +133,29 @@ export const layer = HttpApiBuilder.group(
           const { id } = yield* find(params.id)
           yield* Effect.mapError(service.remove(id), unchanged)
         }))
-      .handle("preview", ({ payload: { config, providerId, subscriptionId, ...sample } }) =>
-        Effect.gen(function*() {
-          if ((subscriptionId === undefined) === (providerId === undefined)) {
-            return yield* new Refused({
-              path: "subscriptionId",
-              detail: "subscriptionId: Expected either a subscriptionId, or a providerId with its config"
-            })
-          }
-          if (subscriptionId !== undefined) yield* find(subscriptionId)
-          yield* checkSample(sample.messageId)
-          const previewed = subscriptionId === undefined
-            ? { providerId: providerId ?? "", config: config ?? {} }
-            : { subscriptionId }
-          return yield* Effect.mapError(previews.preview(previewed, sample), tried)
-        }))
+      .handle(
+        "preview",
+        ({ payload: { config, connectionId, providerId, subscriptionId, ...sample } }) =>
+          Effect.gen(function*() {
+            if ((subscriptionId === undefined) === (providerId === undefined)) {
+              return yield* new Refused({
+                path: "subscriptionId",
+                detail: "subscriptionId: Expected either a subscriptionId, or a providerId with its config"
+              })
+            }
+            if (subscriptionId !== undefined) yield* find(subscriptionId)
+            yield* checkConnection(connectionId)
+            yield* checkSample(sample.messageId)
+            const previewed = subscriptionId === undefined
+              ? {
+                providerId: providerId ?? "",
+                config: config ?? {},
+                ...(connectionId === undefined ? {} : { connectionId })
+              }
+              : { subscriptionId }
+            return yield* Effect.mapError(previews.preview(previewed, sample), tried)
+          })
+      )
       .handle("testFilter", ({ payload: { filter, ...sample } }) =>
         Effect.gen(function*() {
           yield* checkSample(sample.messageId)

@@ -4,6 +4,8 @@
 import { DateTime, Effect, Schema } from "effect"
 import type { Asker } from "../Access.ts"
 import type { AuditEntry } from "../AuditEntry.ts"
+import type { Connection } from "../Connection.ts"
+import type { TestResult } from "../Connections.ts"
 import type { AttemptRecord, Delivery } from "../Delivery.ts"
 import type { Explanation } from "../Explanations.ts"
 import { type RunnerId, timeOf } from "../Id.ts"
@@ -87,6 +89,7 @@ export const subscription = (item: Subscriptions.SubscriptionView) => ({
   events: item.events,
   providerId: item.providerId,
   config: item.config,
+  ...some("connectionId", item.connectionId),
   ...some("retry", item.retry),
   ...some("filter", item.filter && toJson(item.filter)),
   ...(item.ordered ? { ordered: true } : {}),
@@ -99,6 +102,20 @@ export const subscription = (item: Subscriptions.SubscriptionView) => ({
   createdAt: iso(item.createdAtMs),
   updatedAt: iso(item.updatedAtMs)
 })
+
+/** @category conversions @since 0.1.0 */
+export const connection = (item: Connection) => ({
+  id: item.id,
+  tenantId: item.tenantId,
+  providerId: item.providerId,
+  name: item.name,
+  config: item.config,
+  createdAt: iso(item.createdAtMs),
+  updatedAt: iso(item.updatedAtMs)
+})
+
+/** @category conversions @since 0.1.0 */
+export const connectionTest = ({ message, success }: TestResult) => ({ success, ...some("message", message) })
 
 /** @category conversions @since 0.1.0 */
 export const delivery = (item: Delivery) => ({

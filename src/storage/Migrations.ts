@@ -336,6 +336,24 @@ create trigger only_added before update or delete or truncate on hookline.audit
   for each statement execute function hookline.refuse();
 `
 
+const connections = `
+create table hookline.connections (
+  id uuid primary key,
+  tenant_id text collate "C" not null,
+  provider_id text collate "C" not null,
+  name text not null,
+  config jsonb not null,
+  version bigint not null,
+  created_at timestamptz not null,
+  updated_at timestamptz not null
+);
+create index on hookline.connections (tenant_id, provider_id, id);
+
+-- No foreign key: the rows of deleted subscriptions stay, and keep no connection alive.
+alter table hookline.subscriptions add column connection_id uuid;
+create index on hookline.subscriptions (connection_id) where connection_id is not null and deleted_at is null;
+`
+
 /** Splits at the semicolons that end a line outside a function's body. */
 const statements = (text: string): ReadonlyArray<string> =>
   text.split(/;\n(?=\n|create|alter|drop|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")
@@ -363,5 +381,6 @@ export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
   "0007_tenants": run(tenants),
   "0008_partitions": run(partitions),
   "0009_moving": run(moving),
-  "0010_keys": run(keys)
+  "0010_keys": run(keys),
+  "0011_connections": run(connections)
 }

@@ -35,6 +35,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
   const values = (item: Omit<Subscription, "version">, version: number) =>
     sql`(${Id.toUuid(item.id)}::uuid, ${item.tenantId}, ${item.name}, ${item.description ?? null},
       ${array(item.events)}::text[], ${item.providerId}, ${JSON.stringify(item.config)}::text::jsonb,
+      ${item.connectionId === undefined ? null : Id.toUuid(item.connectionId)}::uuid,
       ${JSON.stringify(item.signingSecrets)}::text::jsonb,
       ${json(item.retry)}::text::jsonb, ${json(item.filter)}::text::jsonb,
       ${item.ordered}, ${item.maxConcurrency ?? null}::int, ${json(item.rateLimit)}::text::jsonb,
@@ -42,7 +43,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
       ${at(item.createdAtMs)}, ${at(item.updatedAtMs)})`
 
   const columns = sql.literal(
-    "(id, tenant_id, name, description, events, provider_id, config, signing_secrets, retry, filter, ordered, " +
+    "(id, tenant_id, name, description, events, provider_id, config, connection_id, signing_secrets, retry, filter, ordered, " +
       "max_concurrency, rate_limit, enabled, disabled_reason, disabled_at, version, created_at, updated_at)"
   )
 
@@ -62,7 +63,8 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
     yield* sql`update hookline.subscriptions set ${columns} = row ${values(next, version)}
       where id = ${Id.toUuid(current.id)}::uuid`
     // It may have been mended: it begins anew.
-    if (next.config !== current.config || next.enabled !== current.enabled) {
+    const { config, connectionId, enabled } = current
+    if (next.config !== config || next.connectionId !== connectionId || next.enabled !== enabled) {
       yield* sql`delete from hookline.circuits where subscription_id = ${Id.toUuid(current.id)}::uuid`
     }
     if (ownGroup(next) !== ownGroup(current) || next.ordered !== current.ordered) {

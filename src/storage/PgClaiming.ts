@@ -124,7 +124,7 @@ const asked = (sql: PgClient.PgClient, { lanes }: Options) =>
         select 1 from hookline.work w where w.id = any(s.awaited) and w.epoch is not null
           and w.worker_group <> l.worker_group))
       and not exists (select 1 from circuit c where c.subscription_id = s.id and c.open_until > clock_timestamp())
-    for share of s
+    order by s.id for share of s
   )`
 
 /** Whether a delivery `w` may still be attempted. */

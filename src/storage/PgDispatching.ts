@@ -10,6 +10,7 @@ import * as PgAppend from "./PgAppend.ts"
 import { array, storable } from "./PgArray.ts"
 import * as PgCircuits from "./PgCircuits.ts"
 import * as PgClaiming from "./PgClaiming.ts"
+import * as PgConnecting from "./PgConnecting.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 import { fence } from "./PgOwnership.ts"
@@ -40,7 +41,14 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
     const items = yield* sql<PgRows.SubscriptionRow>`
       select ${sql.literal(PgRows.subscriptionColumns)} from hookline.subscriptions where deleted_at is null`
     const health = yield* sql<PgRows.HealthRow>`select ${sql.literal(PgRows.healthColumns)} from hookline.circuits c`
-    return { version: row?.version ?? 0, items: items.map(PgRows.subscription), health: health.map(PgRows.health) }
+    // Last, so that a version that was read comes with what it binds.
+    const connections = yield* PgConnecting.used(sql)
+    return {
+      version: row?.version ?? 0,
+      items: items.map(PgRows.subscription),
+      health: health.map(PgRows.health),
+      connections
+    }
   })),
 
   due: (options) => engine(Effect.map(due(sql, options), gather)),

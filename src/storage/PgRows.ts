@@ -16,6 +16,8 @@ export const messageId = (uuid: string) => Id.MessageId.make(`msg_${Id.fromUuid(
 export const deliveryId = (uuid: string) => Id.DeliveryId.make(`dlv_${Id.fromUuid(uuid)}`)
 /** The subscription id of a UUID. */
 export const subscriptionId = (uuid: string) => Id.SubscriptionId.make(`sub_${Id.fromUuid(uuid)}`)
+/** The connection id of a UUID. */
+export const connectionId = (uuid: string) => Id.ConnectionId.make(`con_${Id.fromUuid(uuid)}`)
 
 /** The columns of an attempt, without its delivery. */
 export const attemptColumns = `number::int as number, ${ms("started_at")} as started_at, duration_ms, outcome,
@@ -163,7 +165,7 @@ export const health = (row: HealthRow): Health => ({
 
 /** The columns of a subscription. */
 export const subscriptionColumns =
-  `id::text, tenant_id, name, description, events, provider_id, config, signing_secrets,
+  `id::text, tenant_id, name, description, events, provider_id, config, connection_id::text, signing_secrets,
   retry, filter, ordered, max_concurrency, rate_limit, enabled, disabled_reason, ${
     ms("disabled_at")
   } as disabled_at, version::float8 as version, ${ms("created_at")} as created_at,
@@ -178,6 +180,7 @@ export interface SubscriptionRow {
   readonly events: ReadonlyArray<string>
   readonly provider_id: string
   readonly config: Subscription["config"]
+  readonly connection_id: string | null
   readonly signing_secrets: Subscription["signingSecrets"]
   readonly retry: Subscription["retry"] | null
   readonly filter: Subscription["filter"] | null
@@ -201,6 +204,7 @@ export const subscription = (row: SubscriptionRow): Subscription => ({
   events: row.events,
   providerId: row.provider_id,
   config: row.config,
+  connectionId: row.connection_id === null ? undefined : connectionId(row.connection_id),
   signingSecrets: row.signing_secrets,
   retry: row.retry ?? undefined,
   filter: row.filter ?? undefined,

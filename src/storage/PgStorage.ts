@@ -13,6 +13,7 @@ import * as PgAppend from "./PgAppend.ts"
 import * as PgAuditing from "./PgAuditing.ts"
 import * as PgBroadcasting from "./PgBroadcasting.ts"
 import * as PgClock from "./PgClock.ts"
+import * as PgConnecting from "./PgConnecting.ts"
 import * as PgDispatching from "./PgDispatching.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgKeeping from "./PgKeeping.ts"
@@ -116,6 +117,7 @@ export const layer = (options?: {
         ...PgDispatching.make(sql, engine),
         ...PgAdministration.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgKeeping.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
+        ...PgConnecting.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgAuditing.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgMembership.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
         ...PgBroadcasting.make(reading, PgErrors.answering(limits.answerTimeoutMs))

@@ -169,6 +169,7 @@ export class World {
       events: ["suite.*"],
       providerId: "suite.provider",
       config: { url: "https://example.com/", nested: [1, null] },
+      connectionId: undefined,
       signingSecrets: [{ sealed: "s", createdAtMs: this.#names.nowMs }],
       retry: undefined,
       filter: undefined,

@@ -7,6 +7,7 @@ import { Effect, type Layer } from "effect"
 import type { Storage } from "../Storage.ts"
 import { broadcasting } from "./StorageSuiteBroadcasting.ts"
 import { claiming } from "./StorageSuiteClaiming.ts"
+import { connecting } from "./StorageSuiteConnecting.ts"
 import { emitting } from "./StorageSuiteEmitting.ts"
 import { healths } from "./StorageSuiteHealth.ts"
 import { keeping } from "./StorageSuiteKeeping.ts"
@@ -95,6 +96,7 @@ const cases: Cases = {
   ...healths,
   ...times,
   ...subscribing,
+  ...connecting,
   ...reading,
   ...upkeep
 }

@@ -9,6 +9,7 @@ import * as Hookline from "../../src/Hookline.ts"
 import * as Auth from "../../src/http/Auth.ts"
 import * as Server from "../../src/http/Server.ts"
 import * as WebhookPlugin from "../../src/plugins/webhook/index.ts"
+import type { PluginError, Registry } from "../../src/Registry.ts"
 import { Storage } from "../../src/Storage.ts"
 import * as StorageMemory from "../../src/StorageMemory.ts"
 import { Endpoints, IncidentPlugin, SecretsTest, TestPlugin } from "../support/world.ts"
@@ -22,11 +23,14 @@ export const server = (options: {
   readonly key?: string
   readonly port?: number
   readonly corsOrigins?: ReadonlyArray<string>
+  /** Beside the usual ones. */
+  readonly plugins?: Layer.Layer<never, PluginError, Registry>
 } = {}) => {
   const plugins = Layer.mergeAll(
     IncidentPlugin,
     WebhookPlugin.plugin,
-    TestPlugin(options.endpoints ?? new Endpoints())
+    TestPlugin(options.endpoints ?? new Endpoints()),
+    options.plugins ?? Layer.empty
   )
   const storage = Layer.effect(Storage, Effect.map(Storage, options.change ?? ((storage) => storage))).pipe(
     Layer.provide(StorageMemory.layer)

@@ -1,0 +1,112 @@
+/**
+ * The endpoints of connections.
+ */
+import { Effect, Schema } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
+import type { Connection } from "../Connection.ts"
+import {
+  type ConnectionChanged,
+  type ConnectionNotFound,
+  type ConnectionRefused,
+  Connections,
+  type ConnectionUsed,
+  type ProbeFailed
+} from "../Connections.ts"
+import { ConnectionId } from "../Id.ts"
+import type { StorageUnavailable } from "../StorageError.ts"
+import { connectionIdOf, notFound, stored } from "./Answers.ts"
+import { Api } from "./Api.ts"
+import * as ETag from "./ETag.ts"
+import { Conflict, PreconditionFailed, ProviderFailed, Refused, unavailable } from "./Problem.ts"
+import { filterOf, own } from "./Tenancy.ts"
+import * as Views from "./Views.ts"
+
+const missing = (error: ConnectionNotFound | StorageUnavailable) =>
+  error._tag === "ConnectionNotFound" ? notFound("connection", error.id) : unavailable(error)
+
+const refused = (error: ConnectionRefused | StorageUnavailable) =>
+  error._tag === "ConnectionRefused"
+    ? new Refused({ path: error.path, detail: `${error.path}: ${error.message}` })
+    : unavailable(error)
+
+const tried = (error: ConnectionNotFound | ConnectionRefused | StorageUnavailable) =>
+  error._tag === "ConnectionNotFound" ? notFound("connection", error.id) : refused(error)
+
+const resolved = (error: ConnectionNotFound | ConnectionRefused | ProbeFailed | StorageUnavailable) =>
+  error._tag === "ProbeFailed" ? new ProviderFailed({ detail: error.message }) : tried(error)
+
+const changed = (error: ConnectionNotFound | ConnectionRefused | ConnectionChanged | StorageUnavailable) =>
+  error._tag === "ConnectionChanged"
+    ? new PreconditionFailed({
+      detail: `It is of version ${error.version} now: read it again, and send its ETag as If-Match.`
+    })
+    : tried(error)
+
+const removed = (error: ConnectionNotFound | ConnectionUsed | StorageUnavailable) =>
+  error._tag === "ConnectionUsed"
+    ? new Conflict({
+      detail: `Subscriptions use it (${error.subscriptions}): give them another connection, or delete them first.`,
+      subscriptions: error.subscriptions
+    })
+    : missing(error)
+
+/**
+ * Layer of the handlers.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = HttpApiBuilder.group(
+  Api,
+  "connections",
+  Effect.fnUntraced(function*(handlers) {
+    const connections = yield* Connections
+    const find = (text: string) =>
+      Effect.gen(function*() {
+        const id = yield* connectionIdOf(text)
+        return yield* Effect.flatMap(Effect.mapError(connections.get(id), missing), own<Connection>("connection", text))
+      })
+    const shown = (connection: Connection) => Effect.as(ETag.tell(connection.version), Views.connection(connection))
+    return handlers
+      .handle("create", ({ payload }) =>
+        Effect.gen(function*() {
+          const input = { ...payload, ...(yield* filterOf(payload.tenantId)) }
+          return yield* shown(yield* Effect.mapError(connections.create(input), refused))
+        }))
+      .handle("list", ({ query }) =>
+        Views.list(query, {
+          isId: Schema.is(ConnectionId),
+          read: Views.oneMore((page) =>
+            Effect.flatMap(filterOf(query.tenantId), (tenant) =>
+              stored(connections.list({
+                ...tenant,
+                ...(query.providerId === undefined ? {} : { providerId: query.providerId })
+              }, page)))
+          ),
+          view: Views.connection
+        }))
+      .handle("get", ({ params }) => Effect.flatMap(find(params.id), shown))
+      .handle("update", ({ params, payload }) =>
+        Effect.gen(function*() {
+          const { id } = yield* find(params.id)
+          const version = yield* ETag.asked
+          return yield* shown(yield* Effect.mapError(connections.update(id, payload, { version }), changed))
+        }))
+      .handle("remove", ({ params }) =>
+        Effect.gen(function*() {
+          const { id } = yield* find(params.id)
+          yield* Effect.mapError(connections.remove(id), removed)
+        }))
+      .handle("test", ({ params }) =>
+        Effect.gen(function*() {
+          const { id } = yield* find(params.id)
+          return Views.connectionTest(yield* Effect.mapError(connections.test(id), tried))
+        }))
+      .handle("options", ({ params, payload: { context = {}, resolver } }) =>
+        Effect.gen(function*() {
+          const { id } = yield* find(params.id)
+          const items = yield* Effect.mapError(connections.options(id, { resolver, context }), resolved)
+          return { items, nextCursor: null }
+        }))
+  })
+)
