@@ -52,6 +52,11 @@ export const AuditId = id("aud").pipe(Schema.brand("hookline/AuditId"))
 /** @category models @since 0.1.0 */
 export type AuditId = typeof AuditId.Type
 
+/** @category schemas @since 0.1.0 */
+export const ReplayId = id("rpl").pipe(Schema.brand("hookline/ReplayId"))
+/** @category models @since 0.1.0 */
+export type ReplayId = typeof ReplayId.Type
+
 const hex = (n: number, digits: number) => n.toString(16).padStart(digits, "0")
 
 /**
@@ -86,6 +91,8 @@ export const deliveryId: (timeMs: number) => Effect.Effect<DeliveryId> = generat
 export const keyId: (timeMs: number) => Effect.Effect<KeyId> = generator("key", (s) => KeyId.make(s))
 /** @category constructors @since 0.1.0 */
 export const auditId: (timeMs: number) => Effect.Effect<AuditId> = generator("aud", (s) => AuditId.make(s))
+/** @category constructors @since 0.1.0 */
+export const replayId: (timeMs: number) => Effect.Effect<ReplayId> = generator("rpl", (s) => ReplayId.make(s))
 /** @category constructors @since 0.1.0 */
 export const runnerId: Effect.Effect<RunnerId> = Effect.flatMap(
   Clock.currentTimeMillis,

@@ -12,6 +12,7 @@ import * as Dispatching from "./StorageMemoryDispatching.ts"
 import * as Keeping from "./StorageMemoryKeeping.ts"
 import * as Membership from "./StorageMemoryMembership.ts"
 import * as Ownership from "./StorageMemoryOwnership.ts"
+import * as Replaying from "./StorageMemoryReplaying.ts"
 import { Tables } from "./StorageMemoryTables.ts"
 import * as Transaction from "./StorageMemoryTransaction.ts"
 
@@ -57,7 +58,8 @@ export const layer: Layer.Layer<Storage | MemoryTransactions> = Layer.effectCont
       ...Keeping.make(tables),
       ...Auditing.make(tables),
       ...Membership.make(tables),
-      ...Broadcasting.make(tables)
+      ...Broadcasting.make(tables),
+      ...Replaying.make(tables)
     })
   ).pipe(
     Context.add(MemoryTransactions, { withTransaction: (effect) => Transaction.run(tables, effect) })

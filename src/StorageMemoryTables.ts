@@ -4,7 +4,15 @@
  */
 import type { AuditEntry } from "./AuditEntry.ts"
 import type { AttemptRecord, Delivery, DeliveryReason, DeliveryStatus } from "./Delivery.ts"
-import { type DeliveryId, type KeyId, type MessageId, type RunnerId, type SubscriptionId, timeOf } from "./Id.ts"
+import {
+  type DeliveryId,
+  type KeyId,
+  type MessageId,
+  type ReplayId,
+  type RunnerId,
+  type SubscriptionId,
+  timeOf
+} from "./Id.ts"
 import type { Key as ApiKey } from "./Key.ts"
 import type { Announcement } from "./Member.ts"
 import { type Message, partitionGroup, workerGroup } from "./Message.ts"
@@ -14,6 +22,7 @@ import { Healths } from "./StorageMemoryHealth.ts"
 import { deliveredSize, Inbox, type Stored } from "./StorageMemoryInbox.ts"
 import { isExpired, isRetried, Lane, type Work } from "./StorageMemoryLane.ts"
 import { Order } from "./StorageMemoryOrder.ts"
+import type { Kept } from "./StorageMemoryReplaying.ts"
 import type { Key } from "./StorageMemoryTransaction.ts"
 import { matchesEvent, ofGroup, ownGroup, type Subscription } from "./Subscription.ts"
 
@@ -77,6 +86,7 @@ export class Tables {
   epoch = 0
   version = 0
   readonly messages = new Map<MessageId, Stored>()
+  readonly replays = new Map<ReplayId, Kept>()
   readonly keptKeys = new Map<KeyId, ApiKey>()
   /** In the order of their coming. */
   readonly audit: Array<AuditEntry> = []
@@ -337,7 +347,8 @@ export class Tables {
       retryBase: work.retryBase,
       claims: work.claims,
       size: deliveredSize(work.message),
-      ...(work.expiresAtMs === undefined ? {} : { expiresAtMs: work.expiresAtMs })
+      ...(work.expiresAtMs === undefined ? {} : { expiresAtMs: work.expiresAtMs }),
+      ...(work.webhookOf === undefined ? {} : { webhookOf: work.webhookOf })
     }
   }
 

@@ -11,6 +11,7 @@ import { KeysGroup } from "./KeysApi.ts"
 import { Messages } from "./MessagesApi.ts"
 import { PluginsGroup, ProvidersGroup } from "./PluginsApi.ts"
 import { Problems } from "./Problem.ts"
+import { ReplaysGroup } from "./ReplaysApi.ts"
 import { StreamGroup } from "./StreamApi.ts"
 import { SubscriptionsGroup } from "./SubscriptionsApi.ts"
 
@@ -25,6 +26,7 @@ export class Api extends HttpApi.make("hookline")
   .add(Messages)
   .add(SubscriptionsGroup)
   .add(Deliveries)
+  .add(ReplaysGroup)
   .add(PluginsGroup)
   .add(ProvidersGroup)
   .add(StreamGroup)

@@ -12,6 +12,7 @@ import type { Member, Ownership } from "../Member.ts"
 import type { Overview } from "../Members.ts"
 import { allTenants, timestampMs } from "../Message.ts"
 import type { RegisteredEvent } from "../Registry.ts"
+import type { Replay } from "../Replay.ts"
 import type { BlockedKey, Health, Page, StoredMessage } from "../Storage.ts"
 import type * as Subscriptions from "../Subscriptions.ts"
 import { Refused } from "./Problem.ts"
@@ -181,6 +182,27 @@ export const key = (item: Key) => ({
   ...some("lastUsedAt", item.lastUsedAtMs === undefined ? undefined : iso(item.lastUsedAtMs)),
   createdAt: iso(item.createdAtMs)
 })
+
+/** @category conversions @since 0.1.0 */
+export const replay = (item: Replay) => {
+  const { fromMs, toMs, ...filter } = item.filter
+  return {
+    id: item.id,
+    ...some("tenantId", item.tenantId === allTenants ? undefined : item.tenantId),
+    filter: {
+      ...filter,
+      ...some("from", fromMs === undefined ? undefined : iso(fromMs)),
+      ...some("to", toMs === undefined ? undefined : iso(toMs))
+    },
+    freshWebhookId: item.freshWebhookId,
+    state: item.state,
+    counts: { matched: item.replayed + item.skipped, replayed: item.replayed, skipped: item.skipped },
+    ...some("reachedAt", item.reachedMs === undefined ? undefined : iso(item.reachedMs)),
+    createdAt: iso(item.createdAtMs),
+    updatedAt: iso(item.updatedAtMs),
+    ...some("completedAt", item.completedAtMs === undefined ? undefined : iso(item.completedAtMs))
+  }
+}
 
 /** @category conversions @since 0.1.0 */
 export const auditEntry = (item: AuditEntry) => ({

@@ -336,6 +336,45 @@ create trigger only_added before update or delete or truncate on hookline.audit
   for each statement execute function hookline.refuse();
 `
 
+const replays = `
+create table hookline.replays (
+  id uuid primary key,
+  tenant_id text collate "C" not null,
+  filter jsonb not null,
+  fresh_webhook_id boolean not null,
+  state text collate "C" not null default 'running',
+  replayed bigint not null default 0,
+  skipped bigint not null default 0,
+  -- The delivery that it has come to, and the last that there was.
+  reached uuid,
+  until uuid,
+  next_at timestamptz not null default clock_timestamp(),
+  created_at timestamptz not null default clock_timestamp(),
+  updated_at timestamptz not null default clock_timestamp(),
+  completed_at timestamptz
+) with (fillfactor = 50);
+create index on hookline.replays (tenant_id, id);
+create index replays_running on hookline.replays (next_at) where state = 'running';
+
+-- The replay that a delivery came by, and the one whose webhook-id it carries.
+alter table hookline.work add column replay_id uuid;
+alter table hookline.work add column webhook_of uuid;
+alter table hookline.deliveries add column webhook_of uuid;
+create index work_replayed on hookline.work (replay_id, id) where replay_id is not null;
+
+-- What is replayed is claimed in turn with what is new, like what is to be retried.
+drop index hookline.work_waiting;
+alter table hookline.work drop column retried;
+alter table hookline.work add column retried boolean not null
+  generated always as (attempts > retry_base or replay_id is not null) stored;
+create index work_waiting on hookline.work (worker_group, subscription_id, retried, due_at, seq) where epoch is null;
+
+-- What did not succeed is found without looking at what did.
+create index on hookline.deliveries (id) where status <> 'success';
+create index on hookline.deliveries (subscription_id, id) where status <> 'success';
+create index on hookline.deliveries (tenant_id, id) where status <> 'success';
+`
+
 /** Splits at the semicolons that end a line outside a function's body. */
 const statements = (text: string): ReadonlyArray<string> =>
   text.split(/;\n(?=\n|create|alter|drop|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")
@@ -363,5 +402,6 @@ export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
   "0007_tenants": run(tenants),
   "0008_partitions": run(partitions),
   "0009_moving": run(moving),
-  "0010_keys": run(keys)
+  "0010_keys": run(keys),
+  "0012_replays": run(replays)
 }

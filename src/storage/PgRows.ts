@@ -16,6 +16,8 @@ export const messageId = (uuid: string) => Id.MessageId.make(`msg_${Id.fromUuid(
 export const deliveryId = (uuid: string) => Id.DeliveryId.make(`dlv_${Id.fromUuid(uuid)}`)
 /** The subscription id of a UUID. */
 export const subscriptionId = (uuid: string) => Id.SubscriptionId.make(`sub_${Id.fromUuid(uuid)}`)
+/** The replay id of a UUID. */
+export const replayId = (uuid: string) => Id.ReplayId.make(`rpl_${Id.fromUuid(uuid)}`)
 
 /** The columns of an attempt, without its delivery. */
 export const attemptColumns = `number::int as number, ${ms("started_at")} as started_at, duration_ms, outcome,

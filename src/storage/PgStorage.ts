@@ -19,6 +19,7 @@ import * as PgKeeping from "./PgKeeping.ts"
 import * as PgMembership from "./PgMembership.ts"
 import * as PgOwnership from "./PgOwnership.ts"
 import * as PgPool from "./PgPool.ts"
+import * as PgReplaying from "./PgReplaying.ts"
 import { ms } from "./PgRows.ts"
 
 /**
@@ -117,6 +118,7 @@ export const layer = (options?: {
         ...PgAdministration.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgKeeping.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
         ...PgAuditing.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
+        ...PgReplaying.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgMembership.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
         ...PgBroadcasting.make(reading, PgErrors.answering(limits.answerTimeoutMs))
       })
@@ -129,7 +131,7 @@ export const layer = (options?: {
 const checkLayout: Effect.Effect<void, MigrationFailed | StorageUnavailable, PgClient.PgClient> = Effect.gen(
   function*() {
     const sql = yield* PgClient.PgClient
-    const known = Object.keys(migrations).length
+    const known = Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name, 10)))
     const [table] = yield* PgErrors.engine(sql<{ readonly there: boolean }>`
     select to_regclass('hookline_migrations') is not null as there`)
     const [latest] = table?.there === true
