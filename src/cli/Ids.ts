@@ -4,7 +4,7 @@
  */
 import { Schema } from "effect"
 import { Argument } from "effect/cli"
-import { DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
+import { DeliveryId, MessageId, ReplayId, SubscriptionId } from "../Id.ts"
 
 /**
  * A message's id.
@@ -37,6 +37,17 @@ export const subscription = Argument.String("subscription").pipe(
 export const delivery = Argument.String("delivery").pipe(
   Argument.withSchema(DeliveryId),
   Argument.withDescription("The delivery's id, dlv_…")
+)
+
+/**
+ * A replay's id.
+ *
+ * @category arguments
+ * @since 0.1.0
+ */
+export const replay = Argument.String("replay").pipe(
+  Argument.withSchema(ReplayId),
+  Argument.withDescription("The replay's id, rpl_…")
 )
 
 /**

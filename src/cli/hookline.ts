@@ -15,6 +15,8 @@ import { migrate } from "./migrate.ts"
 import { partitions } from "./partitions.ts"
 import { plugins } from "./pluginList.ts"
 import { preview } from "./preview.ts"
+import { replay } from "./replay.ts"
+import { replays } from "./replays.ts"
 import { retry } from "./retry.ts"
 import { skip } from "./skip.ts"
 import { start } from "./start.ts"
@@ -44,6 +46,8 @@ export const command = Command.make("hookline").pipe(
     subscriptions,
     deliveries,
     retry,
+    replay,
+    replays,
     skip,
     explain,
     tail,

@@ -84,11 +84,14 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Replaying
         one
       )),
     countReplay: (scope, look) =>
-      engine(Effect.map(
-        sql<{ readonly matched: number; readonly looked: number }>`with ${looked(sql, scope, { look })}
-          select count(*)::int as looked, (count(*) filter (where ${meant(sql, scope)}))::int as matched from looked d`,
-        ([row]) => ({ matched: row?.matched ?? 0, isAtLeast: (row?.looked ?? 0) >= look })
-      )),
+      engine(sql.withTransaction(Effect.gen(function*() {
+        yield* sql`select ${sorts(sql, isSorted(scope))}`
+        const [row] = yield* sql<{ readonly matched: number; readonly looked: number }>`with ${
+          looked(sql, scope, { look })
+        }
+          select count(*)::int as looked, (count(*) filter (where ${meant(sql, scope)}))::int as matched from looked d`
+        return { matched: row?.matched ?? 0, isAtLeast: (row?.looked ?? 0) >= look }
+      }))),
     replaySome: (options) =>
       engine(sql.withTransaction(Effect.gen(function*() {
         const [row] = yield* sql<ReplayRow>`${replays} where state = 'running' and next_at <= clock_timestamp()
@@ -98,51 +101,71 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Replaying
   }
 }
 
-/** The part of a portion's statement that looks at the next deliveries. */
+/**
+ * Whether the planner may sort in the transaction's next statements. Where it may not, it takes the index that has the order
+ * which is asked for, and so stops at the limit: it thinks that a range of two columns holds a row or two, and would rather
+ * read and sort all of it.
+ */
+export const sorts = (sql: PgClient.PgClient, may: boolean) =>
+  sql`set_config('enable_sort', ${may ? "on" : "off"}, true)`
+
+/** Whether what is looked at is found in no order: the deliveries of a message, which are made together. */
+export const isSorted = ({ filter }: ReplayScope): boolean => filter.messageId !== undefined
+
+/** The part of a statement that looks at the next deliveries. */
 export const looked = (
   sql: PgClient.PgClient,
   scope: ReplayScope,
   { after, look, until }: { readonly after?: string | null; readonly until?: string | null; readonly look: number }
-) =>
-  sql`looked as materialized (
+) => {
+  const { filter: { fromMs = 0, messageId, status, toMs } } = scope
+  const way = wayOf(scope)
+  const bounds: ReadonlyArray<readonly [operator: ">" | ">=" | "<" | "<=", uuid: string | null]> = [
+    [">=", bound(fromMs)],
+    ["<", toMs === undefined ? "f".repeat(32) : bound(toMs + 1)],
+    ...(after === undefined || after === null ? [] : [[">", after] as const]),
+    ...(until === undefined ? [] : [["<=", until] as const])
+  ]
+  return sql`looked as materialized (
     select d.id, d.status, d.reason, d.subscription_id, d.tenant_id, d.event_id, d.completed_at from hookline.deliveries d
     where ${
     sql.and([
-      path(sql, scope),
-      ...window(sql, scope.filter),
-      ...(after === undefined || after === null ? [] : [sql`d.id > ${after}::uuid`]),
-      ...(until === undefined ? [] : [sql`d.id <= ${until}::uuid`])
+      ...(status === "success" || messageId !== undefined ? [] : [sql`d.status <> 'success'`]),
+      ...(messageId === undefined ? [] : [sql`d.message_id = ${Id.toUuid(messageId)}::uuid`]),
+      ...bounds.flatMap(([operator, uuid]) => [
+        sql`d.id ${sql.literal(operator)} ${uuid}::uuid`,
+        ...(way === undefined
+          ? []
+          : [
+            sql`(${sql.literal(way.column)}, d.id) ${sql.literal(operator)} (${way.value}::${
+              sql.literal(way.type)
+            }, ${uuid}::uuid)`
+          ])
+      ])
     ])
-  } order by d.id limit ${look}::int
+  } order by ${sql.literal(way === undefined ? "d.id" : `${way.column}, d.id`)} limit ${look}::int
   )`
+}
 
 // --- internal ---
 
-/** What is walked by: conditions that one index has all of, in the order of ids. */
-const path = (
-  sql: PgClient.PgClient,
-  { filter: { eventId, messageId, status, subscriptionId }, tenantId }: ReplayScope
-) => {
-  if (messageId !== undefined) return sql`d.message_id = ${Id.toUuid(messageId)}::uuid`
-  const conditions = [
-    ...(status === "success" ? [] : [sql`d.status <> 'success'`]),
-    ...(subscriptionId !== undefined
-      ? [sql`d.subscription_id = ${Id.toUuid(subscriptionId)}::uuid`]
-      : status === "success" && eventId !== undefined
-      ? [sql`d.event_id = ${eventId}`]
-      : tenantId !== allTenants
-      ? [sql`d.tenant_id = ${tenantId}`]
-      : [])
-  ]
-  return conditions.length === 0 ? sql`true` : sql.and(conditions)
-}
+/**
+ * The column before the id in the index that is walked, none where it is the id alone. Its value is told as a range of both,
+ * not as a value and a range: otherwise the planner may take an index of ids alone, which has the order too, and walk past
+ * whatever is somebody else's.
+ */
+const wayOf = ({ filter: { eventId, messageId, status, subscriptionId }, tenantId }: ReplayScope) =>
+  messageId !== undefined
+    ? undefined
+    : subscriptionId !== undefined
+    ? { column: "d.subscription_id", type: "uuid", value: Id.toUuid(subscriptionId) }
+    : status === "success" && eventId !== undefined
+    ? { column: "d.event_id", type: "text", value: eventId }
+    : tenantId !== allTenants
+    ? { column: "d.tenant_id", type: "text", value: tenantId }
+    : undefined
 
 const bound = (ms: number): string => ms.toString(16).padStart(12, "0") + "0".repeat(20)
-
-const window = (sql: PgClient.PgClient, { fromMs, toMs }: ReplayFilter) => [
-  ...(fromMs === undefined ? [] : [sql`d.id >= ${bound(fromMs)}::uuid`]),
-  ...(toMs === undefined ? [] : [sql`d.id < ${bound(toMs + 1)}::uuid`])
-]
 
 /** Which of those that were looked at are meant. */
 const meant = (
@@ -171,7 +194,7 @@ type Options = Parameters<Replaying["replaySome"]>[0]
 const portion = Effect.fnUntraced(function*(sql: PgClient.PgClient, row: ReplayRow, options: Options) {
   const { filter, tenantId } = replayOf(row)
   const scope = { filter, tenantId }
-  if (yield* isHeldUp(sql, row, options.waiting)) {
+  if (yield* isHeldUp(sql, row, scope, options.waiting)) {
     yield* sql`update hookline.replays set next_at = ${later(sql, options)} where id = ${row.id}::uuid`
     return {
       _tag: "Portion",
@@ -192,7 +215,7 @@ const portion = Effect.fnUntraced(function*(sql: PgClient.PgClient, row: ReplayR
       order by d.id limit ${options.rows}::int
     )
     select (select count(*) from looked)::int as looked, (select id::text from looked order by id desc limit 1) as last,
-      (select array_agg(id::text order by id) from meant) as ids`
+      (select array_agg(id::text order by id) from meant) as ids, ${sorts(sql, true)}`
   const ids = found?.ids ?? []
   // Those beyond a full portion are looked at again.
   const isFull = ids.length >= options.rows
@@ -230,9 +253,9 @@ const later = (sql: PgClient.PgClient, { intervalMs }: Options) =>
  * Whether enough of a replay waits: of those it took last, so many could begin a first attempt and have not. What waits for a
  * disabled subscription, an open circuit or its turn holds nothing up.
  */
-const isHeldUp = (sql: PgClient.PgClient, row: ReplayRow, waiting: number) =>
+const isHeldUp = (sql: PgClient.PgClient, row: ReplayRow, scope: ReplayScope, waiting: number) =>
   Effect.map(
-    sql<{ readonly held: boolean }>`select count(*) >= ${waiting}::int as held from (
+    sql<{ readonly held: boolean }>`select count(*) >= ${waiting}::int as held, ${sorts(sql, isSorted(scope))} from (
         select w.subscription_id, w.epoch, w.due_at, w.attempts, w.retry_base from hookline.work w
         where w.replay_id = ${row.id}::uuid order by w.id desc limit ${2 * waiting}::int
       ) w join hookline.subscriptions s on s.id = w.subscription_id and s.enabled and s.deleted_at is null

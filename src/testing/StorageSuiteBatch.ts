@@ -52,22 +52,24 @@ export const batches: Cases = {
     assert.deepStrictEqual(yield* storage.appendOnce(d.message, l.once), { _tag: "Repeated", messageId: e.message.id })
     assert.deepStrictEqual(yield* stored, [0, 1, 4])
   }),
-  "a key with other content, in a batch or before it, keeps all of the batch from being stored": Effect.gen(function*() {
-    const { items: [a, b, c, d], storage, stored } = yield* batch(4)
-    if (!a || !b || !c || !d) return yield* Effect.die("four were made")
-    yield* storage.appendOnce(a.message, once("k"))
-    assert.deepStrictEqual(
-      yield* storage.appendBatch([b, { ...c, once: once("l") }, { ...d, once: once("k", "b") }]),
-      { _tag: "Conflict", index: 2, messageId: a.message.id }
-    )
-    assert.deepStrictEqual(
-      yield* storage.appendBatch([{ ...b, once: once("m") }, { ...c, once: once("m", "b") }]),
-      { _tag: "Conflict", index: 1, messageId: b.message.id }
-    )
-    assert.deepStrictEqual(yield* stored, [0])
-    // Nor were the keys taken.
-    assert.strictEqual((yield* storage.appendOnce(d.message, once("l", "c")))._tag, "Appended")
-  }),
+  "a key with other content, in a batch or before it, keeps all of the batch from being stored": Effect.gen(
+    function*() {
+      const { items: [a, b, c, d], storage, stored } = yield* batch(4)
+      if (!a || !b || !c || !d) return yield* Effect.die("four were made")
+      yield* storage.appendOnce(a.message, once("k"))
+      assert.deepStrictEqual(
+        yield* storage.appendBatch([b, { ...c, once: once("l") }, { ...d, once: once("k", "b") }]),
+        { _tag: "Conflict", index: 2, messageId: a.message.id }
+      )
+      assert.deepStrictEqual(
+        yield* storage.appendBatch([{ ...b, once: once("m") }, { ...c, once: once("m", "b") }]),
+        { _tag: "Conflict", index: 1, messageId: b.message.id }
+      )
+      assert.deepStrictEqual(yield* stored, [0])
+      // Nor were the keys taken.
+      assert.strictEqual((yield* storage.appendOnce(d.message, once("l", "c")))._tag, "Appended")
+    }
+  ),
   "a batch with a message that is stored already is refused whole": Effect.gen(function*() {
     const { items: [a, b, c], storage, stored } = yield* batch(3)
     if (!a || !b || !c) return yield* Effect.die("three were made")
@@ -102,7 +104,9 @@ export const batches: Cases = {
       storage.appendBatch(keyed.slice(0, 10)),
       storage.appendBatch(keyed.slice(10).toReversed())
     ], { concurrency: 2 })
-    const ids = answers.map((answer) => answer._tag === "Appended" ? answer.items.map(({ messageId }) => messageId) : [])
+    const ids = answers.map((answer) =>
+      answer._tag === "Appended" ? answer.items.map(({ messageId }) => messageId) : []
+    )
     assert.deepStrictEqual(ids[0], ids[1]?.toReversed())
     assert.strictEqual((yield* stored).length, 10)
   })

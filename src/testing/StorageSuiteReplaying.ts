@@ -63,7 +63,12 @@ export const replays: Cases = {
       workerGroups: [owner.workerGroup]
     })
     const begun = yield* get(id)
-    assert.deepInclude(begun, { state: "running", replayed: 2, reachedMs: Id.timeOf(ids[1] ?? ""), completedAtMs: undefined })
+    assert.deepInclude(begun, {
+      state: "running",
+      replayed: 2,
+      reachedMs: Id.timeOf(ids[1] ?? ""),
+      completedAtMs: undefined
+    })
     const { claimed } = yield* claim(owner, subscription.id)
     assert.deepStrictEqual(idsOf(claimed), ids.slice(0, 2))
     for (const one of claimed) assert.deepInclude(one, { attemptCount: 1, retryBase: 1, claims: 1 })
@@ -305,10 +310,12 @@ export const replays: Cases = {
     const other = yield* Effect.flatMap(create(`${tenantId}x`), Effect.fromOption)
     yield* storage.changeReplay(first.id, { from: ["paused"], to: "cancelled" })
     yield* storage.changeReplay(other.id, { from: ["running"], to: "cancelled" })
-    assert.isTrue(Option.isSome(yield* storage.changeReplay((yield* Effect.flatMap(create(), Effect.fromOption)).id, {
-      from: ["running"],
-      to: "cancelled"
-    })))
+    assert.isTrue(Option.isSome(
+      yield* storage.changeReplay((yield* Effect.flatMap(create(), Effect.fromOption)).id, {
+        from: ["running"],
+        to: "cancelled"
+      })
+    ))
     yield* through(second.id)
   }),
   "replays are read as they were made, and listed newest first by tenant and state": Effect.gen(function*() {
