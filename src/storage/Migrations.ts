@@ -405,3 +405,11 @@ export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
   "0010_keys": run(keys),
   "0012_replays": run(replays)
 }
+
+/**
+ * The version of the layout that they lead to: the number of the last, as some numbers may be left out.
+ *
+ * @category migrations
+ * @since 0.1.0
+ */
+export const latest: number = Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name, 10)))

@@ -267,7 +267,7 @@ const isHeldUp = (sql: PgClient.PgClient, row: ReplayRow, scope: ReplayScope, wa
 
 /**
  * Puts deliveries back to wait, as a retry by hand does: `counts` tells how many had ended still, and how many of those wait
- * now. Rows are locked in the order of their ids, so that replays that meet do not wait for each other; subscriptions are, so
+ * now, due together, so that they are claimed in the order of their messages. Rows are locked in the order of their ids, so that replays that meet do not wait for each other; subscriptions are, so
  * that each delivery is put where a change of its subscription finds it.
  */
 const again = (sql: PgClient.PgClient, row: ReplayRow, ids: ReadonlyArray<string>, { status }: ReplayFilter) =>
@@ -287,9 +287,9 @@ const again = (sql: PgClient.PgClient, row: ReplayRow, ids: ReadonlyArray<string
       returning d.*, g.home, g.size
     ), again as (
       insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
-        attempts, retry_base, size, replay_id, webhook_of)
+        attempts, retry_base, size, due_at, replay_id, webhook_of)
       select g.id, g.message_id, g.seq, g.subscription_id, g.home, g.tenant_id, g.event_id, g.ordering_key, g.attempts,
-        g.attempts, g.size, ${row.id}::uuid, ${row.fresh_webhook_id ? row.id : null}::uuid
+        g.attempts, g.size, statement_timestamp(), ${row.id}::uuid, ${row.fresh_webhook_id ? row.id : null}::uuid
       from gone g returning worker_group
     ), counts as materialized (
       select (select count(*) from ended) as ended, (select count(*) from again) as replayed

@@ -7,7 +7,7 @@ import { Effect, Layer, Schedule, Schema } from "effect"
 import { Migrator, SqlClient, SqlError } from "effect/sql"
 import { Limits } from "../Limits.ts"
 import { Storage, type StorageUnavailable } from "../Storage.ts"
-import { migrations } from "./Migrations.ts"
+import { latest as known, migrations } from "./Migrations.ts"
 import * as PgAdministration from "./PgAdministration.ts"
 import * as PgAppend from "./PgAppend.ts"
 import * as PgAuditing from "./PgAuditing.ts"
@@ -131,7 +131,6 @@ export const layer = (options?: {
 const checkLayout: Effect.Effect<void, MigrationFailed | StorageUnavailable, PgClient.PgClient> = Effect.gen(
   function*() {
     const sql = yield* PgClient.PgClient
-    const known = Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name, 10)))
     const [table] = yield* PgErrors.engine(sql<{ readonly there: boolean }>`
     select to_regclass('hookline_migrations') is not null as there`)
     const [latest] = table?.there === true
