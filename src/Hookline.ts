@@ -19,6 +19,8 @@ import * as Members from "./Members.ts"
 import * as Previews from "./Previews.ts"
 import type { PluginError } from "./Registry.ts"
 import * as Registry from "./Registry.ts"
+import * as Replayer from "./Replayer.ts"
+import * as Replays from "./Replays.ts"
 import type { Secrets } from "./Secrets.ts"
 import type { Storage } from "./Storage.ts"
 import * as Subscriptions from "./Subscriptions.ts"
@@ -49,13 +51,22 @@ export const layer = <E, R, E2 = never, R2 = never>(options: {
   | Subscriptions.Subscriptions
   | Connections.Connections
   | Keys.Keys
+  | Replays.Replays
   | Explanations.Explanations
   | Previews.Previews
   | Sharding.Sharding,
   E | E2 | PluginError,
   Storage | Secrets | R2 | Exclude<R, Registry.Registry>
 > =>
-  Layer.mergeAll(Handlers.layer, Keys.layer, Maintenance.layer, Explanations.layer, Members.layer, Previews.layer).pipe(
+  Layer.mergeAll(
+    Handlers.layer,
+    Keys.layer,
+    Maintenance.layer,
+    Explanations.layer,
+    Members.layer,
+    Previews.layer,
+    Layer.provide(Replays.layer, Replayer.layer)
+  ).pipe(
     Layer.provideMerge(HooksLive.layer),
     Layer.provideMerge(Layer.mergeAll(Subscriptions.layer, Connections.layer)),
     Layer.provideMerge(Cluster.member),

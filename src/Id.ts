@@ -57,6 +57,11 @@ export const ConnectionId = id("con").pipe(Schema.brand("hookline/ConnectionId")
 /** @category models @since 0.1.0 */
 export type ConnectionId = typeof ConnectionId.Type
 
+/** @category schemas @since 0.1.0 */
+export const ReplayId = id("rpl").pipe(Schema.brand("hookline/ReplayId"))
+/** @category models @since 0.1.0 */
+export type ReplayId = typeof ReplayId.Type
+
 const hex = (n: number, digits: number) => n.toString(16).padStart(digits, "0")
 
 /**
@@ -96,6 +101,8 @@ export const connectionId: (timeMs: number) => Effect.Effect<ConnectionId> = gen
   "con",
   (s) => ConnectionId.make(s)
 )
+/** @category constructors @since 0.1.0 */
+export const replayId: (timeMs: number) => Effect.Effect<ReplayId> = generator("rpl", (s) => ReplayId.make(s))
 /** @category constructors @since 0.1.0 */
 export const runnerId: Effect.Effect<RunnerId> = Effect.flatMap(
   Clock.currentTimeMillis,

@@ -28,6 +28,10 @@ export const defaults = {
   /** Messages a hook's local channel holds for its slowest listener, unless the hook says otherwise. */
   channelCapacity: 1024,
 
+  /** Messages of one batch, and bytes of its request's body. */
+  batchMessages: 1000,
+  batchBytes: 8 * 1024 * 1024,
+
   // -- retrying
   /** Attempts of one delivery that are ever made and remembered. */
   attemptsPerDelivery: 100,
@@ -105,6 +109,21 @@ export const defaults = {
   unparkIntervalMs: 1000,
   /** Deliveries behind a blocked one that are counted. */
   blockedCounted: 1000,
+
+  // -- replaying
+  /** Deliveries that one portion of a replay makes again, and those that it looks at to find them. */
+  replayRows: 500,
+  replayLook: 5000,
+  /** How long a replay waits after a portion, whichever runner works it. */
+  replayIntervalMs: 500,
+  /** Deliveries of a replay that wait for their first attempt, at which it takes no more: endpoints set its pace. */
+  replayWaiting: 1000,
+  /** How often a runner looks for replays that others left. */
+  replayPollMs: 5000,
+  /** Deliveries that a dry run looks at; what there is beyond them is told as "at least". */
+  replayCounted: 100_000,
+  /** Replays of one tenant that are running or paused. */
+  replaysPerTenant: 20,
 
   // -- circuits
   /** Failures in a row, over at least so long, after which a circuit opens. */

@@ -98,6 +98,8 @@ export interface Attempt {
     /** The payload as it was emitted, where the event's transform has made another of it. */
     readonly emittedJson?: string
   }
+  /** What receivers know repetitions by, where it is not the message's id: a replay asked for another. */
+  readonly webhookId?: string
   readonly subscription: { readonly id: SubscriptionId; readonly name: string }
   /** The subscription's signing secrets that are active now (`whsec_…`), newest first. */
   readonly signingSecrets: ReadonlyArray<Redacted.Redacted<string>>

@@ -10,10 +10,11 @@ import type { AuditEntry } from "./AuditEntry.ts"
 import type * as Circuit from "./Circuit.ts"
 import type { Connection } from "./Connection.ts"
 import type { AttemptRecord, Delivery, DeliveryReason, DeliveryStatus, Transition } from "./Delivery.ts"
-import type { ConnectionId, DeliveryId, KeyId, MessageId, RunnerId, SubscriptionId } from "./Id.ts"
+import type { ConnectionId, DeliveryId, KeyId, MessageId, ReplayId, RunnerId, SubscriptionId } from "./Id.ts"
 import type { Key } from "./Key.ts"
 import type { Announcement, Member, Ownership } from "./Member.ts"
 import type { Message, MessageState } from "./Message.ts"
+import type { NewReplay, Replay, ReplayScope, ReplayState } from "./Replay.ts"
 import type { OutcomeUnknown, RowRefused, StorageUnavailable } from "./StorageError.ts"
 import type { Subscription } from "./Subscription.ts"
 
@@ -37,6 +38,31 @@ export type AppendOnce =
   | { readonly _tag: "Appended"; readonly workerGroup: string }
   | { readonly _tag: "Repeated"; readonly messageId: MessageId }
   | { readonly _tag: "Conflict"; readonly messageId: MessageId }
+
+/**
+ * A message of a batch, with the key that it is stored once for.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BatchItem {
+  readonly message: Message
+  readonly once?: { readonly key: string; readonly contentHash: string; readonly ttlMs: number }
+}
+
+/**
+ * What `appendBatch` did: all of it, or nothing, because the key of one belongs to a message with other content.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type AppendBatch =
+  /** In the order of the batch; without a worker group where it repeats a message. */
+  | {
+    readonly _tag: "Appended"
+    readonly items: ReadonlyArray<{ readonly messageId: MessageId; readonly workerGroup: string | undefined }>
+  }
+  | { readonly _tag: "Conflict"; readonly index: number; readonly messageId: MessageId }
 
 /**
  * One dispatcher's ownership of a worker group (or of a dispatcher partition of it).
@@ -172,6 +198,8 @@ export interface Claimed {
   readonly size: number
   /** From when on no attempt begins. */
   readonly expiresAtMs?: number
+  /** The replay whose webhook-id its attempts carry, instead of the message's. */
+  readonly webhookOf?: ReplayId
 }
 
 /** @category models @since 0.1.0 */
@@ -330,6 +358,11 @@ export interface Appending {
     message: Message,
     options: { readonly key: string; readonly contentHash: string; readonly ttlMs: number }
   ) => Effect.Effect<AppendOnce, AppendError>
+  /**
+   * Stores messages, all or none, in their order, inside the caller's transaction where there is one; each with a key unless
+   * that was used, in this batch or before.
+   */
+  readonly appendBatch: (items: ReadonlyArray<BatchItem>) => Effect.Effect<AppendBatch, AppendError>
   /** Runs an effect after the caller's transaction commits, or at once where there is none; never after a rollback. */
   readonly afterCommit: (effect: Effect.Effect<void>) => Effect.Effect<void>
 }
@@ -635,6 +668,64 @@ export interface Connecting {
 }
 
 /**
+ * A portion of a replay, or that there is none to be worked now.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ReplaySome =
+  | {
+    readonly _tag: "Portion"
+    readonly replayId: ReplayId
+    readonly replayed: number
+    readonly skipped: number
+    readonly isCompleted: boolean
+    /** Where deliveries are due now. */
+    readonly workerGroups: ReadonlyArray<string>
+  }
+  /** In how many milliseconds the next is to be worked; none is running where undefined. */
+  | { readonly _tag: "Idle"; readonly nextMs: number | undefined }
+
+/**
+ * Replaying.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Replaying {
+  /** Stores a replay, which runs from now on; none where `most` of its tenant are running or paused. */
+  readonly createReplay: (replay: NewReplay, most: number) => Effect.Effect<Option.Option<Replay>, StorageUnavailable>
+  readonly getReplay: (id: ReplayId) => Effect.Effect<Option.Option<Replay>, StorageUnavailable>
+  /** Replays, newest first. */
+  readonly listReplays: (
+    filter: { readonly tenantId?: string; readonly state?: ReplayState },
+    page: Page
+  ) => Effect.Effect<ReadonlyArray<Replay>, StorageUnavailable>
+  /** Changes a replay's state where it is one of `from`; none where it is not, or there is no such one. */
+  readonly changeReplay: (
+    id: ReplayId,
+    change: { readonly from: ReadonlyArray<ReplayState>; readonly to: ReplayState }
+  ) => Effect.Effect<Option.Option<Replay>, StorageUnavailable>
+  /** Counts the deliveries that a replay would be about, among the first `look` that it would look at. */
+  readonly countReplay: (
+    scope: ReplayScope,
+    look: number
+  ) => Effect.Effect<{ readonly matched: number; readonly isAtLeast: boolean }, StorageUnavailable>
+  /**
+   * Works a portion of a running replay, which others leave alone meanwhile: of the next `look` deliveries up to `rows` that
+   * it is about and that had ended when it was created are pending again, due now, their schedule anew, claimed in turn with
+   * new ones. Takes none while `waiting` of it wait for a first attempt that could begin; is not asked again for `intervalMs`
+   * when it took some. All of it, and what is noted of it, or nothing.
+   */
+  readonly replaySome: (options: {
+    readonly rows: number
+    readonly look: number
+    readonly waiting: number
+    readonly intervalMs: number
+  }) => Effect.Effect<ReplaySome, StorageUnavailable>
+}
+
+/**
  * The audit log.
  *
  * @category models
@@ -709,7 +800,7 @@ export interface Broadcasting {
  */
 export class Storage extends Context.Service<
   Storage,
-  Appending & Dispatching & Administration & Keeping & Connecting & Auditing & Membership & Broadcasting
+  Appending & Dispatching & Administration & Keeping & Connecting & Auditing & Membership & Broadcasting & Replaying
 >()(
   "hookline/Storage"
 ) {}

@@ -13,6 +13,7 @@ import * as Dispatching from "./StorageMemoryDispatching.ts"
 import * as Keeping from "./StorageMemoryKeeping.ts"
 import * as Membership from "./StorageMemoryMembership.ts"
 import * as Ownership from "./StorageMemoryOwnership.ts"
+import * as Replaying from "./StorageMemoryReplaying.ts"
 import { Tables } from "./StorageMemoryTables.ts"
 import * as Transaction from "./StorageMemoryTransaction.ts"
 
@@ -59,7 +60,8 @@ export const layer: Layer.Layer<Storage | MemoryTransactions> = Layer.effectCont
       ...Connecting.make(tables),
       ...Auditing.make(tables),
       ...Membership.make(tables),
-      ...Broadcasting.make(tables)
+      ...Broadcasting.make(tables),
+      ...Replaying.make(tables)
     })
   ).pipe(
     Context.add(MemoryTransactions, { withTransaction: (effect) => Transaction.run(tables, effect) })

@@ -226,7 +226,8 @@ const retryDelivery = (tables: Tables, id: DeliveryId, nowMs: number): RetryAnsw
     dueAtMs: nowMs,
     // By hand it is tried all the same.
     expiresAtMs: undefined,
-    lastError: undefined
+    lastError: undefined,
+    replayId: undefined
   })
   return "Retried"
 }

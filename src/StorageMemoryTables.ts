@@ -10,6 +10,7 @@ import {
   type DeliveryId,
   type KeyId,
   type MessageId,
+  type ReplayId,
   type RunnerId,
   type SubscriptionId,
   timeOf
@@ -23,6 +24,7 @@ import { Healths } from "./StorageMemoryHealth.ts"
 import { deliveredSize, Inbox, type Stored } from "./StorageMemoryInbox.ts"
 import { isExpired, isRetried, Lane, type Work } from "./StorageMemoryLane.ts"
 import { Order } from "./StorageMemoryOrder.ts"
+import type { Kept } from "./StorageMemoryReplaying.ts"
 import type { Key } from "./StorageMemoryTransaction.ts"
 import { matchesEvent, ofGroup, ownGroup, type Subscription } from "./Subscription.ts"
 
@@ -87,6 +89,7 @@ export class Tables {
   version = 0
   readonly messages = new Map<MessageId, Stored>()
   readonly connections = new Map<ConnectionId, Connection>()
+  readonly replays = new Map<ReplayId, Kept>()
   readonly keptKeys = new Map<KeyId, ApiKey>()
   /** In the order of their coming. */
   readonly audit: Array<AuditEntry> = []
@@ -358,7 +361,8 @@ export class Tables {
       retryBase: work.retryBase,
       claims: work.claims,
       size: deliveredSize(work.message),
-      ...(work.expiresAtMs === undefined ? {} : { expiresAtMs: work.expiresAtMs })
+      ...(work.expiresAtMs === undefined ? {} : { expiresAtMs: work.expiresAtMs }),
+      ...(work.webhookOf === undefined ? {} : { webhookOf: work.webhookOf })
     }
   }
 

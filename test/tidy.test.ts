@@ -19,9 +19,9 @@ const sources = filesIn("src").map((file) => ({ file, text: Fs.readFileSync(Path
 const modules = [
   `Id Key AuditEntry Member Message Subscription Connection Limits Monotonic Version SchemaErrors StorageError PayloadExample PayloadProperties PayloadSchema Nearest Storable
     Redaction SecretFields`,
-  `Access Core Hook Handler IntegrationEvent RetrySchedule RateLimit Circuit Delivery Filter Template TemplateEngine TemplateHost Provider Signature SignatureKey`,
+  `Access Core Hook Handler IntegrationEvent RetrySchedule RateLimit Circuit Delivery Filter Template TemplateEngine TemplateHost Replay Provider Signature SignatureKey`,
   `Storage StorageMemory\\w* Registry Plugin Hooks Handlers Secrets Egress Live Dispatcher Dispatchers Bindings SubscriptionChecks Subscriptions
-    SealedConfig SubscriptionConnections Connections ConnectionProbe Explanations Previews Keys Audit Resealing`,
+    SealedConfig SubscriptionConnections Connections ConnectionProbe Explanations Previews Keys Audit Resealing Replayer Replays`,
   ``,
   `Cluster Maintenance Members Hookline`,
   `Runner index`

@@ -4,7 +4,7 @@
  */
 import { Schema } from "effect"
 import { Argument } from "effect/cli"
-import { ConnectionId, DeliveryId, KeyId, MessageId, SubscriptionId } from "../Id.ts"
+import { ConnectionId, DeliveryId, KeyId, MessageId, ReplayId, SubscriptionId } from "../Id.ts"
 
 /**
  * A message's id.
@@ -59,6 +59,17 @@ export const delivery = Argument.String("delivery").pipe(
 export const key = Argument.String("key").pipe(
   Argument.withSchema(KeyId),
   Argument.withDescription("The key's id, key_…")
+)
+
+/**
+ * A replay's id.
+ *
+ * @category arguments
+ * @since 0.1.0
+ */
+export const replay = Argument.String("replay").pipe(
+  Argument.withSchema(ReplayId),
+  Argument.withDescription("The replay's id, rpl_…")
 )
 
 /**

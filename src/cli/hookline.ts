@@ -18,6 +18,8 @@ import { migrate } from "./migrate.ts"
 import { partitions } from "./partitions.ts"
 import { plugins } from "./pluginList.ts"
 import { preview } from "./preview.ts"
+import { replay } from "./replay.ts"
+import { replays } from "./replays.ts"
 import { retry } from "./retry.ts"
 import { rotateKey } from "./rotateKey.ts"
 import { skip } from "./skip.ts"
@@ -49,6 +51,8 @@ export const command = Command.make("hookline").pipe(
     connections,
     deliveries,
     retry,
+    replay,
+    replays,
     skip,
     explain,
     tail,

@@ -12,6 +12,7 @@ import * as Monotonic from "../Monotonic.ts"
 import { Delivered, ProviderError, RetryableError } from "../Provider.ts"
 import * as RateLimit from "../RateLimit.ts"
 import { Registry } from "../Registry.ts"
+import * as Replay from "../Replay.ts"
 import * as RetrySchedule from "../RetrySchedule.ts"
 import { type Outcome, Storage } from "../Storage.ts"
 import { isInternal, type Subscription } from "../Subscription.ts"
@@ -221,6 +222,9 @@ export const make = Effect.fnUntraced(function*(
                 payloadJson: message.payloadJson,
                 ...(message.emittedJson === undefined ? {} : { emittedJson: message.emittedJson })
               },
+              ...(claimed.webhookOf === undefined
+                ? {}
+                : { webhookId: Replay.webhookId(message.id, claimed.webhookOf) }),
               subscription: { id: subscription.id, name: subscription.name },
               signingSecrets: binding.signingSecrets
                 .filter((secret) => secret.expiresAtMs === undefined || secret.expiresAtMs > startedAtMs)

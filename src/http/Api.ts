@@ -12,6 +12,7 @@ import { KeysGroup } from "./KeysApi.ts"
 import { Messages } from "./MessagesApi.ts"
 import { PluginsGroup, ProvidersGroup } from "./PluginsApi.ts"
 import { Problems } from "./Problem.ts"
+import { ReplaysGroup } from "./ReplaysApi.ts"
 import { LoginGroup, SessionGroup } from "./SessionApi.ts"
 import { StreamGroup } from "./StreamApi.ts"
 import { SubscriptionsGroup } from "./SubscriptionsApi.ts"
@@ -28,6 +29,7 @@ export class Api extends HttpApi.make("hookline")
   .add(SubscriptionsGroup)
   .add(ConnectionsGroup)
   .add(Deliveries)
+  .add(ReplaysGroup)
   .add(PluginsGroup)
   .add(ProvidersGroup)
   .add(StreamGroup)

@@ -5,6 +5,7 @@ import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
 import { Verdict } from "../Explanations.ts"
 import { MessageId, SubscriptionId } from "../Id.ts"
+import { defaults } from "../Limits.ts"
 import { Needs } from "./Bearer.ts"
 import { DeliveryView } from "./DeliveryShapes.ts"
 import * as Page from "./Page.ts"
@@ -23,6 +24,11 @@ export const Emission = Schema.Struct({
   deliverAt: Schema.optionalKey(IsoTime),
   expiresAt: Schema.optionalKey(IsoTime)
 }).annotate({ identifier: "Emission" })
+
+/** @category schemas @since 0.1.0 */
+export const EmissionBatch = Schema.Struct({
+  messages: Schema.Array(Emission).check(Schema.isMinLength(1), Schema.isMaxLength(defaults.batchMessages))
+}).annotate({ identifier: "EmissionBatch" })
 
 /** @category schemas @since 0.1.0 */
 export const MessageView = Schema.Struct({
@@ -56,6 +62,11 @@ export class Messages extends HttpApiGroup.make("messages").add(
   HttpApiEndpoint.post("emit", "/messages", {
     payload: Emission,
     success: Schema.Struct({ id: MessageId }).pipe(HttpApiSchema.status(202)),
+    error: [Refused, Conflict, Unavailable]
+  }).annotate(HttpApi.PayloadParseOptions, closed).annotate(Needs, { scope: "emit" }),
+  HttpApiEndpoint.post("emitBatch", "/messages/batch", {
+    payload: EmissionBatch,
+    success: Schema.Struct({ ids: Schema.Array(MessageId) }).pipe(HttpApiSchema.status(202)),
     error: [Refused, Conflict, Unavailable]
   }).annotate(HttpApi.PayloadParseOptions, closed).annotate(Needs, { scope: "emit" }),
   HttpApiEndpoint.get("list", "/messages", {

@@ -15,7 +15,8 @@ import { Registry } from "../Registry.ts"
 import { Storage, type StoredMessage } from "../Storage.ts"
 import { messageIdOf, notFound, retried, stored } from "./Answers.ts"
 import { Api } from "./Api.ts"
-import { ofEmit, Refused, unavailable } from "./Problem.ts"
+import type { Emission } from "./MessagesApi.ts"
+import { ofBatch, ofEmit, Refused, unavailable } from "./Problem.ts"
 import { filterOf, own } from "./Tenancy.ts"
 import * as Views from "./Views.ts"
 
@@ -42,24 +43,40 @@ export const layer = HttpApiBuilder.group(
           ? own<StoredMessage>("message", text)(found.value)
           : notFound("message", text)
       })
+    /** What is to be emitted, where there is such an event and the key may; its place is `at`. */
+    const emissionOf = Effect.fnUntraced(function*(
+      { deliverAt, eventId, expiresAt, payload, ...rest }: typeof Emission.Type,
+      at: string
+    ) {
+      if (!(yield* registry.event(eventId))) {
+        const known = (yield* registry.events).map((event) => event.eventId)
+        return yield* new Refused({
+          path: `${at}eventId`,
+          detail: `${at}eventId: There is no event "${eventId}"${Nearest.suggestion(eventId, known)}`
+        })
+      }
+      const options = {
+        ...rest,
+        ...(yield* filterOf(rest.tenantId)),
+        ...(deliverAt === undefined ? {} : { deliverAt: DateTime.makeUnsafe(deliverAt) }),
+        ...(expiresAt === undefined ? {} : { expiresAt: DateTime.makeUnsafe(expiresAt) })
+      }
+      return { eventId, payload, options }
+    })
     return handlers
-      .handle("emit", ({ payload: { deliverAt, eventId, expiresAt, payload, ...rest } }) =>
+      .handle("emit", ({ payload }) =>
         Effect.gen(function*() {
-          if (!(yield* registry.event(eventId))) {
-            const known = (yield* registry.events).map((event) => event.eventId)
-            return yield* new Refused({
-              path: "eventId",
-              detail: `eventId: There is no event "${eventId}"${Nearest.suggestion(eventId, known)}`
-            })
-          }
-          const options = {
-            ...rest,
-            ...(yield* filterOf(rest.tenantId)),
-            ...(deliverAt === undefined ? {} : { deliverAt: DateTime.makeUnsafe(deliverAt) }),
-            ...(expiresAt === undefined ? {} : { expiresAt: DateTime.makeUnsafe(expiresAt) })
-          }
-          const id = yield* Effect.mapError(hooks.emitJson(eventId, payload, options), ofEmit)
+          const emission = yield* emissionOf(payload, "")
+          const id = yield* Effect.mapError(
+            hooks.emitJson(emission.eventId, emission.payload, emission.options),
+            ofEmit
+          )
           return { id }
+        }))
+      .handle("emitBatch", ({ payload: { messages } }) =>
+        Effect.gen(function*() {
+          const emissions = yield* Effect.forEach(messages, (one, n) => emissionOf(one, `messages[${n}].`))
+          return { ids: yield* Effect.mapError(hooks.emitBatch(emissions), ofBatch) }
         }))
       .handle("list", ({ query }) =>
         Views.list(query, {

@@ -4,7 +4,7 @@
 import { Effect, Layer, Schema } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { type HttpApiEndpoint, HttpApiError, HttpApiMiddleware } from "effect/http-api"
-import type { EmitError } from "../Hook.ts"
+import type { EmitBatchError, EmitError } from "../Hook.ts"
 import * as SchemaErrors from "../SchemaErrors.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
 import * as Body from "./Body.ts"
@@ -188,6 +188,25 @@ export const ofEmit = (error: EmitError): Refused | Conflict | Unavailable => {
       return new Unavailable({ detail: error.message })
     case "StorageUnavailable":
       return unavailable(error)
+  }
+}
+
+/**
+ * What a batch's failure is over HTTP: the path says which message is meant.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const ofBatch = (error: EmitBatchError): Refused | Conflict | Unavailable => {
+  if (error._tag !== "BatchRefused") return ofEmit(error)
+  const { path, reason } = error
+  switch (reason._tag) {
+    case "PayloadRefused":
+      return new Refused({ detail: `${path}.${reason.path}: ${reason.message}`, path: `${path}.${reason.path}` })
+    case "HookNotRegistered":
+      return new Refused({ detail: `${path}.eventId: ${reason.message}`, path: `${path}.eventId` })
+    case "IdempotencyConflict":
+      return new Conflict({ detail: `${path}.idempotencyKey: ${reason.message}`, messageId: reason.messageId })
   }
 }
 

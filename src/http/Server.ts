@@ -27,6 +27,7 @@ import * as MessagesHandlers from "./MessagesHandlers.ts"
 import * as Methods from "./Methods.ts"
 import * as PluginsHandlers from "./PluginsHandlers.ts"
 import * as Problem from "./Problem.ts"
+import * as ReplaysHandlers from "./ReplaysHandlers.ts"
 import * as SessionHandlers from "./SessionHandlers.ts"
 import * as StreamHandlers from "./StreamHandlers.ts"
 import * as SubscriptionsHandlers from "./SubscriptionsHandlers.ts"
@@ -117,21 +118,26 @@ const unrouted = ({ method, url }: HttpServerRequest.HttpServerRequest) => {
   )
 }
 
+/** Whether a request brings a batch of messages: the one route whose body is larger. */
+const isBatch = ({ method, url }: HttpServerRequest.HttpServerRequest): boolean =>
+  method === "POST" && url.split("?", 1)[0] === "/api/v1/messages/batch"
+
 /** Whatever has no answer of its own becomes a problem; bodies are bounded before they are read. */
 const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
   Effect.gen(function*() {
     const limits = yield* Limits
     const request = yield* HttpServerRequest.HttpServerRequest
+    const bytes = isBatch(request) ? limits.batchBytes : limits.payloadBytes
     const tooLarge = problem(
       "too-large",
       413,
       "The body is too large",
-      `A request's body has at most ${limits.payloadBytes} bytes.`
+      `A request's body has at most ${bytes} bytes.`
     )
-    if (Number(request.headers["content-length"] ?? 0) > limits.payloadBytes) {
+    if (Number(request.headers["content-length"] ?? 0) > bytes) {
       return HttpServerResponse.setHeader(tooLarge, "connection", "close")
     }
-    return yield* Effect.provideService(app, HttpIncomingMessage.MaxBodySize, ByteSize.bytes(limits.payloadBytes)).pipe(
+    return yield* Effect.provideService(app, HttpIncomingMessage.MaxBodySize, ByteSize.bytes(bytes)).pipe(
       Effect.map((response) =>
         response.status < 400 || /problem\+json/u.test(response.headers["content-type"] ?? "")
           ? response
@@ -170,6 +176,7 @@ const routes = Layer.mergeAll(
       KeysHandlers.layer,
       MessagesHandlers.layer,
       PluginsHandlers.layer,
+      ReplaysHandlers.layer,
       SessionHandlers.layer,
       StreamHandlers.layer,
       SubscriptionsHandlers.layer

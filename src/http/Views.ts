@@ -16,6 +16,7 @@ import type { Overview } from "../Members.ts"
 import { allTenants, timestampMs } from "../Message.ts"
 import type { Trial } from "../Previews.ts"
 import type { RegisteredEvent } from "../Registry.ts"
+import type { Replay } from "../Replay.ts"
 import type { BlockedKey, Health, Page, StoredMessage } from "../Storage.ts"
 import type * as Subscriptions from "../Subscriptions.ts"
 import { Refused } from "./Problem.ts"
@@ -217,6 +218,27 @@ export const asker = ({ actor, scopes, tenantId }: Asker) => ({
   scopes,
   ...some("tenantId", tenantId)
 })
+
+/** @category conversions @since 0.1.0 */
+export const replay = (item: Replay) => {
+  const { fromMs, toMs, ...filter } = item.filter
+  return {
+    id: item.id,
+    ...some("tenantId", item.tenantId === allTenants ? undefined : item.tenantId),
+    filter: {
+      ...filter,
+      ...some("from", fromMs === undefined ? undefined : iso(fromMs)),
+      ...some("to", toMs === undefined ? undefined : iso(toMs))
+    },
+    freshWebhookId: item.freshWebhookId,
+    state: item.state,
+    counts: { matched: item.replayed + item.skipped, replayed: item.replayed, skipped: item.skipped },
+    ...some("reachedAt", item.reachedMs === undefined ? undefined : iso(item.reachedMs)),
+    createdAt: iso(item.createdAtMs),
+    updatedAt: iso(item.updatedAtMs),
+    ...some("completedAt", item.completedAtMs === undefined ? undefined : iso(item.completedAtMs))
+  }
+}
 
 /** @category conversions @since 0.1.0 */
 export const auditEntry = (item: AuditEntry) => ({

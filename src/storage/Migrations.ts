@@ -354,6 +354,45 @@ alter table hookline.subscriptions add column connection_id uuid;
 create index on hookline.subscriptions (connection_id) where connection_id is not null and deleted_at is null;
 `
 
+const replays = `
+create table hookline.replays (
+  id uuid primary key,
+  tenant_id text collate "C" not null,
+  filter jsonb not null,
+  fresh_webhook_id boolean not null,
+  state text collate "C" not null default 'running',
+  replayed bigint not null default 0,
+  skipped bigint not null default 0,
+  -- The delivery that it has come to, and the last that there was.
+  reached uuid,
+  until uuid,
+  next_at timestamptz not null default clock_timestamp(),
+  created_at timestamptz not null default clock_timestamp(),
+  updated_at timestamptz not null default clock_timestamp(),
+  completed_at timestamptz
+) with (fillfactor = 50);
+create index on hookline.replays (tenant_id, id);
+create index replays_running on hookline.replays (next_at) where state = 'running';
+
+-- The replay that a delivery came by, and the one whose webhook-id it carries.
+alter table hookline.work add column replay_id uuid;
+alter table hookline.work add column webhook_of uuid;
+alter table hookline.deliveries add column webhook_of uuid;
+create index work_replayed on hookline.work (replay_id, id) where replay_id is not null;
+
+-- What is replayed is claimed in turn with what is new, like what is to be retried.
+drop index hookline.work_waiting;
+alter table hookline.work drop column retried;
+alter table hookline.work add column retried boolean not null
+  generated always as (attempts > retry_base or replay_id is not null) stored;
+create index work_waiting on hookline.work (worker_group, subscription_id, retried, due_at, seq) where epoch is null;
+
+-- What did not succeed is found without looking at what did.
+create index on hookline.deliveries (id) where status <> 'success';
+create index on hookline.deliveries (subscription_id, id) where status <> 'success';
+create index on hookline.deliveries (tenant_id, id) where status <> 'success';
+`
+
 /** Splits at the semicolons that end a line outside a function's body. */
 const statements = (text: string): ReadonlyArray<string> =>
   text.split(/;\n(?=\n|create|alter|drop|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")
@@ -382,5 +421,14 @@ export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
   "0008_partitions": run(partitions),
   "0009_moving": run(moving),
   "0010_keys": run(keys),
-  "0011_connections": run(connections)
+  "0011_connections": run(connections),
+  "0012_replays": run(replays)
 }
+
+/**
+ * The version of the layout that they lead to: the number of the last, as some numbers may be left out.
+ *
+ * @category migrations
+ * @since 0.1.0
+ */
+export const latest: number = Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name, 10)))

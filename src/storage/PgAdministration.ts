@@ -209,9 +209,9 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
           delete from hookline.work w using old where w.id = old.id returning w.*
         ), ${PgOrdering.unparked(sql, "gone")}
         insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
-          reason, attempts, retry_base, last_error)
+          reason, attempts, retry_base, last_error, webhook_of)
         select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'failed', 'expired', attempts,
-          retry_base, last_error from gone returning 1`,
+          retry_base, last_error, webhook_of from gone returning 1`,
         (ended) => ended.length >= rows
       )),
     maintain: ({ broadcastKeptMs, heldMaxAgeMs, partitionsAheadDays, rows }) =>
@@ -229,10 +229,10 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
           delete from hookline.work w using old where w.id = old.id returning w.*, old.deleted
         ), ${PgOrdering.unparked(sql, "gone")}
         insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
-          reason, attempts, retry_base, last_error)
+          reason, attempts, retry_base, last_error, webhook_of)
         select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key,
           case when deleted then 'cancelled' else 'failed' end, case when deleted then 'deleted' else 'expired' end,
-          attempts, retry_base, last_error from gone returning 1`
+          attempts, retry_base, last_error, webhook_of from gone returning 1`
         yield* sql`update hookline.subscriptions s set awaited = null where awaited is not null and not exists (
           select 1 from hookline.work w where w.id = any(s.awaited) and w.epoch is not null
             and w.worker_group <> coalesce(s.worker_group, ''))`

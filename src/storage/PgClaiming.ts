@@ -24,13 +24,14 @@ export interface ClaimRow {
   readonly claims: number
   readonly size: number
   readonly expires_at: number | null
+  readonly webhook_of: string | null
 }
 
 /** The columns of a claimed delivery. */
 export const columns = (version: "s.version" | "w.version") =>
   `w.id::text, w.message_id::text, w.subscription_id::text, w.worker_group, ${version}::float8 as version,
   w.seq::float8 as seq, w.attempts::int as attempts, w.retry_base::int as retry_base, w.claims::int as claims,
-  w.size::int as size, ${PgRows.ms("w.expires_at")} as expires_at`
+  w.size::int as size, ${PgRows.ms("w.expires_at")} as expires_at, w.webhook_of::text as webhook_of`
 
 /** Reads a claimed delivery. */
 export const claimed = (row: ClaimRow): Claimed => ({
@@ -44,7 +45,8 @@ export const claimed = (row: ClaimRow): Claimed => ({
   retryBase: row.retry_base,
   claims: row.claims,
   size: row.size,
-  ...(row.expires_at === null ? {} : { expiresAtMs: Math.round(row.expires_at) })
+  ...(row.expires_at === null ? {} : { expiresAtMs: Math.round(row.expires_at) }),
+  ...(row.webhook_of === null ? {} : { webhookOf: PgRows.replayId(row.webhook_of) })
 })
 
 type Options = Parameters<Dispatching["claim"]>[0]
@@ -93,11 +95,11 @@ const statement = (sql: PgClient.PgClient, options: Options) =>
   )
   select ${sql.literal(columns("w.version"))}, null::float8 as next_due_at, null::json as health from taken w
   union all
-  select null, null, subscription_id::text, worker_group, 0, 0, 0, 0, 0, 0, null, ${
+  select null, null, subscription_id::text, worker_group, 0, 0, 0, 0, 0, 0, null, null, ${
     sql.literal(PgRows.ms("min(due_at)"))
   }, null from left_over group by subscription_id, worker_group
   union all
-  select null, null, c.subscription_id, '', 0, 0, 0, 0, 0, 0, null, null, to_json(c)
+  select null, null, c.subscription_id, '', 0, 0, 0, 0, 0, 0, null, null, null, to_json(c)
   from (select ${sql.literal(PgRows.healthColumns)} from circuit c) c`
 
 /**

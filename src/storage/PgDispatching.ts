@@ -434,12 +434,13 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
   ), finished as (
     delete from hookline.work w using given g where w.id = g.id and (g.status is not null or g.deleted)
     returning w.id, w.message_id, w.seq, w.subscription_id, w.worker_group, w.tenant_id, w.event_id, w.ordering_key, w.attempts,
-      w.retry_base, g.status, g.reason, g.external_id, g.last_error
+      w.retry_base, w.webhook_of, g.status, g.reason, g.external_id, g.last_error
   ), history as (
     insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
-      reason, attempts, retry_base, external_id, last_error)
+      reason, attempts, retry_base, external_id, last_error, webhook_of)
     select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, coalesce(status, 'cancelled'),
-      case when status is null then 'deleted' else reason end, attempts + 1, retry_base, external_id, last_error
+      case when status is null then 'deleted' else reason end, attempts + 1, retry_base, external_id, last_error,
+      webhook_of
     from finished
   ), ${PgOrdering.unparked(sql, "finished")}, retried as materialized (
     select id, subscription_id, last_error, due_at from given where status is null and not deleted

@@ -34,9 +34,10 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Admi
           delete from hookline.deliveries d using ended e where d.id = e.id returning d.*, e.home
         ), again as (
           insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
-            attempts, retry_base, size)
+            attempts, retry_base, size, webhook_of)
           select g.id, g.message_id, g.seq, g.subscription_id, g.home, g.tenant_id, g.event_id,
-            g.ordering_key, g.attempts, g.attempts, octet_length(coalesce(r.transformed, m.payload))
+            g.ordering_key, g.attempts, g.attempts, octet_length(coalesce(r.transformed, m.payload)),
+            g.webhook_of
           from gone g join hookline.messages m on m.id = g.message_id
             left join hookline.routings r on r.message_id = g.message_id
           returning 1
@@ -59,9 +60,9 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Admi
           returning w.*
         ), ${PgOrdering.unparked(sql, "gone")}
         insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
-          reason, attempts, retry_base, last_error)
+          reason, attempts, retry_base, last_error, webhook_of)
         select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'cancelled', 'skipped', attempts,
-          retry_base, last_error from gone returning 1`
+          retry_base, last_error, webhook_of from gone returning 1`
         if (skipped.length > 0) return "Skipped" satisfies SkipAnswer
         return (yield* isKnown(uuid)) ? "NotSkippable" satisfies SkipAnswer : "NotFound" satisfies SkipAnswer
       })),

@@ -127,9 +127,10 @@ export const make = (
       delete from hookline.work w using old where w.id = old.id and old.claims >= ${crashedClaims}::int returning w.*
     ), failed as (
       insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
-        reason, attempts, retry_base, last_error)
+        reason, attempts, retry_base, last_error, webhook_of)
       select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'failed', 'crashed-owner', attempts,
-        retry_base, 'Its runner stopped ' || claims || ' times while it was delivering.' from crashed
+        retry_base, 'Its runner stopped ' || claims || ' times while it was delivering.', webhook_of
+      from crashed
     ), ${PgOrdering.unparked(sql, "crashed")}, again as (
       update hookline.work w set epoch = null, worker_group = ${PgOrdering.home(sql)}
       from old join homes h on h.id = old.subscription_id where w.id = old.id and old.claims < ${crashedClaims}::int

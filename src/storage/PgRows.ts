@@ -18,6 +18,8 @@ export const deliveryId = (uuid: string) => Id.DeliveryId.make(`dlv_${Id.fromUui
 export const subscriptionId = (uuid: string) => Id.SubscriptionId.make(`sub_${Id.fromUuid(uuid)}`)
 /** The connection id of a UUID. */
 export const connectionId = (uuid: string) => Id.ConnectionId.make(`con_${Id.fromUuid(uuid)}`)
+/** The replay id of a UUID. */
+export const replayId = (uuid: string) => Id.ReplayId.make(`rpl_${Id.fromUuid(uuid)}`)
 
 /** The columns of an attempt, without its delivery. */
 export const attemptColumns = `number::int as number, ${ms("started_at")} as started_at, duration_ms, outcome,

@@ -7,7 +7,7 @@ import { Effect, Layer, Schedule, Schema } from "effect"
 import { Migrator, SqlClient, SqlError } from "effect/sql"
 import { Limits } from "../Limits.ts"
 import { Storage, type StorageUnavailable } from "../Storage.ts"
-import { migrations } from "./Migrations.ts"
+import { latest as known, migrations } from "./Migrations.ts"
 import * as PgAdministration from "./PgAdministration.ts"
 import * as PgAppend from "./PgAppend.ts"
 import * as PgAuditing from "./PgAuditing.ts"
@@ -20,6 +20,7 @@ import * as PgKeeping from "./PgKeeping.ts"
 import * as PgMembership from "./PgMembership.ts"
 import * as PgOwnership from "./PgOwnership.ts"
 import * as PgPool from "./PgPool.ts"
+import * as PgReplaying from "./PgReplaying.ts"
 import { ms } from "./PgRows.ts"
 
 /**
@@ -119,6 +120,7 @@ export const layer = (options?: {
         ...PgKeeping.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
         ...PgConnecting.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgAuditing.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
+        ...PgReplaying.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgMembership.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
         ...PgBroadcasting.make(reading, PgErrors.answering(limits.answerTimeoutMs))
       })
@@ -131,7 +133,6 @@ export const layer = (options?: {
 const checkLayout: Effect.Effect<void, MigrationFailed | StorageUnavailable, PgClient.PgClient> = Effect.gen(
   function*() {
     const sql = yield* PgClient.PgClient
-    const known = Object.keys(migrations).length
     const [table] = yield* PgErrors.engine(sql<{ readonly there: boolean }>`
     select to_regclass('hookline_migrations') is not null as there`)
     const [latest] = table?.there === true

@@ -138,6 +138,7 @@ const calm: Partial<Limits.Limits> = {
   leaseRenewMs: hourMs,
   slowAfterMs: hourMs / 6,
   takeUpIntervalMs: hourMs,
+  replayPollMs: dayMs,
   maintenanceIntervalMs: hourMs
 }
 

@@ -5,6 +5,7 @@
 import { layer } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import type { Storage } from "../Storage.ts"
+import { batches } from "./StorageSuiteBatch.ts"
 import { broadcasting } from "./StorageSuiteBroadcasting.ts"
 import { claiming } from "./StorageSuiteClaiming.ts"
 import { connecting } from "./StorageSuiteConnecting.ts"
@@ -16,6 +17,7 @@ import { ordering } from "./StorageSuiteOrdering.ts"
 import { ownership } from "./StorageSuiteOwnership.ts"
 import { reading } from "./StorageSuiteReading.ts"
 import { recording } from "./StorageSuiteRecording.ts"
+import { replays } from "./StorageSuiteReplaying.ts"
 import { routing } from "./StorageSuiteRouting.ts"
 import { subscribing } from "./StorageSuiteSubscribing.ts"
 import { times } from "./StorageSuiteTimes.ts"
@@ -85,6 +87,7 @@ export const suite = <R, E>(name: string, harness: Harness<R, E>): void =>
 
 const cases: Cases = {
   ...emitting,
+  ...batches,
   ...routing,
   ...claiming,
   ...ownership,
@@ -98,5 +101,6 @@ const cases: Cases = {
   ...subscribing,
   ...connecting,
   ...reading,
+  ...replays,
   ...upkeep
 }

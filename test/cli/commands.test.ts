@@ -299,6 +299,66 @@ describe("the command line against a runner", () => {
       120_000
     )
 
+    it.effect(
+      "what has failed is counted, replayed and waited for; replays are shown, and their switches",
+      () =>
+        Effect.gen(function*() {
+          const port = yield* freePort
+          const event = "maintenance.maintenance.created"
+          const target = `http://127.0.0.1:${port}/`
+          const made = json(
+            (yield* succeeds(["subscribe", target, "--events", event, "--retry-delays", "1ms", "--json"])).stdout
+          )
+          const id = String(made["id"])
+          const maintenance = { maintenanceId: "m", systemIds: [], title: "t", status: "s", startAt: "a", endAt: "b" }
+          const line = (extra: object) => JSON.stringify({ eventId: event, payload: maintenance, ...extra })
+          const batch = `${line({ idempotencyKey: "r1" })}\n\n${line({})}\n${line({ idempotencyKey: "r1" })}\n`
+          const emitted = (yield* succeeds(["emit", "--batch", "-"], batch)).stdout.trim().split("\n")
+          assert.strictEqual(emitted.length, 3)
+          assert.strictEqual(emitted[0], emitted[2])
+          yield* recorded(id, "failed", 2)
+          const filter = ["--subscription", id, "--from", "2020-01-01"]
+          assert.include((yield* succeeds(["replay", ...filter, "--dry-run"])).stdout, "would deliver 2 again")
+          assert.deepStrictEqual(json((yield* succeeds(["replay", ...filter, "--dry-run", "--json"])).stdout), {
+            matched: 2
+          })
+          const waited = yield* succeeds(["replay", ...filter, "--fresh-webhook-id", "--wait"])
+          const replay = waited.stdout.trim()
+          assert.match(replay, /^rpl_[0-9a-f]{32}$/u)
+          assert.include(waited.stderr, "2 are due again, 0 were skipped.")
+          const shown = (yield* succeeds(["replays", "get", replay])).stdout
+          assert.match(shown, /^state +completed$/mu)
+          assert.match(shown, /^webhook-id +of its own$/mu)
+          assert.match(
+            (yield* succeeds(["replays", "list", "--state", "completed"])).stdout,
+            new RegExp(`^${replay} .* completed +2 +0 .* subscriptionId=${id} `, "mu")
+          )
+          yield* Effect.all([
+            fails(["replays", "pause", replay], ["this one is completed"]),
+            fails(["replays", "get", unknown("rpl")], ["There is no replay"]),
+            fails(["replay"], ["filter: Expected at least one of subscriptionId, eventId, messageId, from"]),
+            fails(["emit"], ["--batch"]),
+            fails(["emit", event, "--batch", "-"], ["leave the event and the other flags out"]),
+            fails(
+              ["emit", "--batch", "-"],
+              ["Line 2 of Standard input is no message: evnetId"],
+              {},
+              `${line({})}\n{"evnetId":1}`
+            ),
+            fails(["emit", "--batch", "-"], ["Line 1 of Standard input is no JSON"], {}, "{oops"),
+            fails(["emit", "--batch", "-"], ["has 0 messages"], {}, "\n"),
+            fails(
+              ["emit", "--batch", "-"],
+              ["messages[1].payload.maintenanceId"],
+              {},
+              `${line({})}\n${line({ payload: {} })}`
+            )
+          ], { concurrency: 3 })
+          yield* succeeds(["subscriptions", "delete", id])
+        }),
+      120_000
+    )
+
     it.effect("a hot event is shared out to partitions, and delivered", () =>
       Effect.gen(function*() {
         const { endpoint } = yield* Running

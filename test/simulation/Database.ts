@@ -13,6 +13,7 @@ import * as Dispatching from "../../src/StorageMemoryDispatching.ts"
 import * as Keeping from "../../src/StorageMemoryKeeping.ts"
 import * as Membership from "../../src/StorageMemoryMembership.ts"
 import * as Ownership from "../../src/StorageMemoryOwnership.ts"
+import * as Replaying from "../../src/StorageMemoryReplaying.ts"
 import * as Transaction from "../../src/StorageMemoryTransaction.ts"
 import type { Subscription } from "../../src/Subscription.ts"
 import type { Claim, History } from "./History.ts"
@@ -50,7 +51,8 @@ export const open = (machine: Machine, history: History, mutant: Mutant): Databa
     ...Connecting.make(tables),
     ...Auditing.make(tables),
     ...Membership.make(tables),
-    ...Broadcasting.make(tables)
+    ...Broadcasting.make(tables),
+    ...Replaying.make(tables)
   }
   const mutated = mutant.storage(storage)
   return {
