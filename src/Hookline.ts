@@ -19,6 +19,7 @@ import * as Previews from "./Previews.ts"
 import type { PluginError } from "./Registry.ts"
 import * as Registry from "./Registry.ts"
 import type { Secrets } from "./Secrets.ts"
+import * as Stats from "./Stats.ts"
 import type { Storage } from "./Storage.ts"
 import * as Subscriptions from "./Subscriptions.ts"
 
@@ -49,11 +50,20 @@ export const layer = <E, R, E2 = never, R2 = never>(options: {
   | Keys.Keys
   | Explanations.Explanations
   | Previews.Previews
+  | Stats.Stats
   | Sharding.Sharding,
   E | E2 | PluginError,
   Storage | Secrets | R2 | Exclude<R, Registry.Registry>
 > =>
-  Layer.mergeAll(Handlers.layer, Keys.layer, Maintenance.layer, Explanations.layer, Members.layer, Previews.layer).pipe(
+  Layer.mergeAll(
+    Handlers.layer,
+    Keys.layer,
+    Maintenance.layer,
+    Explanations.layer,
+    Members.layer,
+    Previews.layer,
+    Stats.layer
+  ).pipe(
     Layer.provideMerge(HooksLive.layer),
     Layer.provideMerge(Subscriptions.layer),
     Layer.provideMerge(Cluster.member),

@@ -15,6 +15,7 @@ import type { Announcement, Member, Ownership } from "./Member.ts"
 import type { Message, MessageState } from "./Message.ts"
 import type { OutcomeUnknown, RowRefused, StorageUnavailable } from "./StorageError.ts"
 import type { Subscription } from "./Subscription.ts"
+import type { Tally } from "./Tally.ts"
 
 // -- errors
 
@@ -609,6 +610,56 @@ export interface Auditing {
 }
 
 /** @category models @since 0.1.0 */
+export interface CountFilter {
+  readonly tenantId?: string
+  readonly eventId?: string
+  readonly providerId?: string
+  readonly subscriptionId?: SubscriptionId
+}
+
+/**
+ * What was counted of deliveries since a time, and of those that are not finished.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Counts {
+  readonly totals: Tally
+  /** Those with the most deliveries, the most first. */
+  readonly byEvent: ReadonlyArray<Tally & { readonly eventId: string }>
+  readonly byProvider: ReadonlyArray<Tally & { readonly providerId: string }>
+  readonly bySubscription: ReadonlyArray<
+    Tally & { readonly subscriptionId: SubscriptionId; readonly providerId: string; readonly name: string }
+  >
+  /** By when it was recorded, oldest first; times in which nothing was are left out. */
+  readonly series: ReadonlyArray<Tally & { readonly atMs: number }>
+  readonly unfinished: {
+    readonly pending: number
+    readonly retrying: number
+    /** Whether there may be more: not all were looked at. */
+    readonly atLeast: boolean
+  }
+}
+
+/**
+ * Counting. The sums are kept by the verbs that record how deliveries end, and outlive what they count.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Counting {
+  /**
+   * The sums since `fromMs`, which is when a step of time begins: steps of `Limits.statsFineStepMs` where `fine`, which are kept
+   * for some hours, else of `Limits.statsStepMs`. Up to `top` of each kind; unfinished deliveries, of which `counted` are
+   * looked at. A delivery is counted for its message's tenant; what is retried by hand is no longer counted as ended.
+   */
+  readonly count: (
+    filter: CountFilter,
+    options: { readonly fromMs: number; readonly fine: boolean; readonly top: number; readonly counted: number }
+  ) => Effect.Effect<Counts, StorageUnavailable>
+}
+
+/** @category models @since 0.1.0 */
 export interface AuditFilter {
   readonly tenantId?: string
   readonly resourceId?: string
@@ -665,7 +716,7 @@ export interface Broadcasting {
  */
 export class Storage extends Context.Service<
   Storage,
-  Appending & Dispatching & Administration & Keeping & Auditing & Membership & Broadcasting
+  Appending & Dispatching & Administration & Keeping & Auditing & Counting & Membership & Broadcasting
 >()(
   "hookline/Storage"
 ) {}

@@ -8,6 +8,7 @@ import * as Administration from "./StorageMemoryAdministration.ts"
 import * as Appending from "./StorageMemoryAppending.ts"
 import * as Auditing from "./StorageMemoryAuditing.ts"
 import * as Broadcasting from "./StorageMemoryBroadcasting.ts"
+import * as Counting from "./StorageMemoryCounting.ts"
 import * as Dispatching from "./StorageMemoryDispatching.ts"
 import * as Keeping from "./StorageMemoryKeeping.ts"
 import * as Membership from "./StorageMemoryMembership.ts"
@@ -56,6 +57,7 @@ export const layer: Layer.Layer<Storage | MemoryTransactions> = Layer.effectCont
       ...Administration.make(tables),
       ...Keeping.make(tables),
       ...Auditing.make(tables),
+      ...Counting.make(tables),
       ...Membership.make(tables),
       ...Broadcasting.make(tables)
     })

@@ -4,6 +4,7 @@
 import { Clock, Effect, Option } from "effect"
 import type { Delivery } from "./Delivery.ts"
 import { type DeliveryId, timeOf } from "./Id.ts"
+import { defaults } from "./Limits.ts"
 import { workerGroup } from "./Message.ts"
 import type { Administration, DeliveryFilter, Owner, Page, RetryAnswer, SkipAnswer } from "./Storage.ts"
 import { isExpired, type Work } from "./StorageMemoryLane.ts"
@@ -213,6 +214,7 @@ const retryDelivery = (tables: Tables, id: DeliveryId, nowMs: number): RetryAnsw
   const { end, work } = finished
   if (end.status === "success" || tables.deleted.has(work.subscriptionId)) return "NotRetryable"
   tables.finished.delete(id)
+  tables.sums.add(work, end.completedAtMs, { [end.status]: -1 })
   tables.add({
     ...work,
     retryBase: work.attempts,
@@ -263,6 +265,7 @@ const maintain = (
     group.messages = group.messages.filter(({ atMs }) => nowMs - atMs <= broadcastKeptMs)
     if (nowMs - group.listenedAtMs > broadcastKeptMs) tables.listened.delete(workerGroup)
   }
+  tables.sums.forget(nowMs - defaults.statsKeptMs)
   let keys = rows
   for (const [key, { expiresAtMs, pending }] of tables.keys) {
     if (keys === 0) break

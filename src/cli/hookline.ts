@@ -18,6 +18,7 @@ import { preview } from "./preview.ts"
 import { retry } from "./retry.ts"
 import { skip } from "./skip.ts"
 import { start } from "./start.ts"
+import { stats } from "./stats.ts"
 import { subscribe } from "./subscribe.ts"
 import { subscriptions } from "./subscriptions.ts"
 import { tail } from "./tail.ts"
@@ -46,6 +47,7 @@ export const command = Command.make("hookline").pipe(
     retry,
     skip,
     explain,
+    stats,
     tail,
     partitions,
     cluster

@@ -11,6 +11,7 @@ import { KeysGroup } from "./KeysApi.ts"
 import { Messages } from "./MessagesApi.ts"
 import { PluginsGroup, ProvidersGroup } from "./PluginsApi.ts"
 import { Problems } from "./Problem.ts"
+import { StatsGroup } from "./StatsApi.ts"
 import { StreamGroup } from "./StreamApi.ts"
 import { SubscriptionsGroup } from "./SubscriptionsApi.ts"
 
@@ -31,6 +32,7 @@ export class Api extends HttpApi.make("hookline")
   .add(ClusterGroup)
   .add(KeysGroup)
   .add(AuditGroup)
+  .add(StatsGroup)
   .prefix("/api/v1")
   .middleware(Problems)
   .middleware(Auth)

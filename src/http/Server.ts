@@ -19,6 +19,7 @@ import * as MessagesHandlers from "./MessagesHandlers.ts"
 import * as Methods from "./Methods.ts"
 import * as PluginsHandlers from "./PluginsHandlers.ts"
 import * as Problem from "./Problem.ts"
+import * as StatsHandlers from "./StatsHandlers.ts"
 import * as StreamHandlers from "./StreamHandlers.ts"
 import * as SubscriptionsHandlers from "./SubscriptionsHandlers.ts"
 
@@ -151,6 +152,7 @@ const routes = Layer.mergeAll(
       KeysHandlers.layer,
       MessagesHandlers.layer,
       PluginsHandlers.layer,
+      StatsHandlers.layer,
       StreamHandlers.layer,
       SubscriptionsHandlers.layer
     ]),

@@ -336,6 +336,43 @@ create trigger only_added before update or delete or truncate on hookline.audit
   for each statement execute function hookline.refuse();
 `
 
+const stats = `
+-- What statements that record add to the sums: rows that nobody waits for, folded into \`stats\` by housekeeping.
+create table hookline.stats_fresh (
+  at timestamptz not null,
+  tenant_id text collate "C" not null,
+  event_id text collate "C" not null,
+  subscription_id uuid not null,
+  success int not null,
+  failed int not null,
+  cancelled int not null,
+  attempts int not null
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+
+-- The sums, in steps of so many minutes.
+create table hookline.stats (
+  minutes smallint not null,
+  at timestamptz not null,
+  tenant_id text collate "C" not null,
+  event_id text collate "C" not null,
+  subscription_id uuid not null,
+  success bigint not null,
+  failed bigint not null,
+  cancelled bigint not null,
+  attempts bigint not null,
+  primary key (minutes, at, tenant_id, event_id, subscription_id)
+) with (fillfactor = 70);
+create index on hookline.stats (tenant_id, minutes, at);
+create index on hookline.stats (subscription_id, minutes, at);
+
+-- What ended before there were sums, so that they stay right when it is retried by hand. Its attempts count when it ended.
+insert into hookline.stats
+select r.minutes, date_bin(make_interval(mins => r.minutes), d.completed_at, 'epoch'), d.tenant_id, d.event_id,
+  d.subscription_id, count(*) filter (where d.status = 'success'), count(*) filter (where d.status = 'failed'),
+  count(*) filter (where d.status = 'cancelled'), sum(d.attempts)
+from hookline.deliveries d cross join (values (5), (60)) r(minutes) group by 1, 2, 3, 4, 5;
+`
+
 /** Splits at the semicolons that end a line outside a function's body. */
 const statements = (text: string): ReadonlyArray<string> =>
   text.split(/;\n(?=\n|create|alter|drop|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")
@@ -363,5 +400,14 @@ export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
   "0007_tenants": run(tenants),
   "0008_partitions": run(partitions),
   "0009_moving": run(moving),
-  "0010_keys": run(keys)
+  "0010_keys": run(keys),
+  "0013_stats": run(stats)
 }
+
+/**
+ * The version of the layout that they make: the number of the last.
+ *
+ * @category migrations
+ * @since 0.1.0
+ */
+export const version = Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name, 10)))

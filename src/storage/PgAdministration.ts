@@ -10,6 +10,7 @@ import type { Administration, DeliveryFilter, Page } from "../Storage.ts"
 import { ownGroup, type Subscription } from "../Subscription.ts"
 import * as PgAppend from "./PgAppend.ts"
 import { array } from "./PgArray.ts"
+import * as PgCounting from "./PgCounting.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import * as PgIntervening from "./PgIntervening.ts"
 import * as PgMoving from "./PgMoving.ts"
@@ -205,11 +206,13 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
           limit ${rows}::int for update skip locked
         ), gone as (
           delete from hookline.work w using old where w.id = old.id returning w.*
-        ), ${PgOrdering.unparked(sql, "gone")}
-        insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
-          reason, attempts, retry_base, last_error)
-        select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'failed', 'expired', attempts,
-          retry_base, last_error from gone returning 1`,
+        ), ${PgOrdering.unparked(sql, "gone")}, ended as (
+          insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
+            reason, attempts, retry_base, last_error)
+          select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'failed', 'expired', attempts,
+            retry_base, last_error from gone returning ${PgCounting.ending(sql)}
+        ), ${PgCounting.ended(sql, "ended")}
+        select 1 from ended`,
         (ended) => ended.length >= rows
       )),
     maintain: ({ broadcastKeptMs, heldMaxAgeMs, partitionsAheadDays, rows }) =>
@@ -225,15 +228,18 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
           limit ${rows}::int for update of w skip locked
         ), gone as (
           delete from hookline.work w using old where w.id = old.id returning w.*, old.deleted
-        ), ${PgOrdering.unparked(sql, "gone")}
-        insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
-          reason, attempts, retry_base, last_error)
-        select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key,
-          case when deleted then 'cancelled' else 'failed' end, case when deleted then 'deleted' else 'expired' end,
-          attempts, retry_base, last_error from gone returning 1`
+        ), ${PgOrdering.unparked(sql, "gone")}, ended as (
+          insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
+            reason, attempts, retry_base, last_error)
+          select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key,
+            case when deleted then 'cancelled' else 'failed' end, case when deleted then 'deleted' else 'expired' end,
+            attempts, retry_base, last_error from gone returning ${PgCounting.ending(sql)}
+        ), ${PgCounting.ended(sql, "ended")}
+        select 1 from ended`
         yield* sql`update hookline.subscriptions s set awaited = null where awaited is not null and not exists (
           select 1 from hookline.work w where w.id = any(s.awaited) and w.epoch is not null
             and w.worker_group <> coalesce(s.worker_group, ''))`
+        const isCounting = yield* PgCounting.keepHouse(sql, rows)
         const purged = yield* sql`delete from hookline.idempotency where (tenant_id, key) in (
           select tenant_id, key from hookline.idempotency where expires_at <= clock_timestamp() limit ${rows}::int
         ) returning 1`
@@ -246,7 +252,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
         yield* sql`delete from hookline.runners where lease_until < clock_timestamp() - interval '1 day'`
         // Last, because it gives up behind a long reader.
         yield* sql`select hookline.make_partitions(${partitionsAheadDays}::int)`
-        return [ended, purged, told].some((gone) => gone.length >= rows)
+        return isCounting || [ended, purged, told].some((gone) => gone.length >= rows)
       }))
   }
 }

@@ -8,7 +8,7 @@ import { Reactivity } from "effect/reactivity"
 import type { SqlError } from "effect/sql"
 import type { StorageUnavailable } from "../StorageError.ts"
 import type { Subscription } from "../Subscription.ts"
-import { migrations } from "./Migrations.ts"
+import { version } from "./Migrations.ts"
 import * as PgAdministration from "./PgAdministration.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgMembership from "./PgMembership.ts"
@@ -77,7 +77,7 @@ const make = (sql: PgClient.PgClient): Inspection => ({
     return best
   }),
   layout: Effect.gen(function*() {
-    const known = Object.keys(migrations).length
+    const known = version
     const [table] = yield* PgErrors.engine(sql<{ readonly there: boolean }>`
       select to_regclass('hookline_migrations') is not null as there`)
     const [row] = table?.there === true

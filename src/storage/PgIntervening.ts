@@ -5,6 +5,7 @@ import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import * as Id from "../Id.ts"
 import type { Administration, BlockedKey, RetryAnswer, SkipAnswer } from "../Storage.ts"
+import * as PgCounting from "./PgCounting.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 import * as PgRows from "./PgRows.ts"
@@ -32,7 +33,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Admi
           where d.id = ${uuid}::uuid and d.status in ('failed', 'cancelled') for share of s
         ), gone as (
           delete from hookline.deliveries d using ended e where d.id = e.id returning d.*, e.home
-        ), again as (
+        ), ${PgCounting.takenBack(sql, "gone")}, again as (
           insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
             attempts, retry_base, size)
           select g.id, g.message_id, g.seq, g.subscription_id, g.home, g.tenant_id, g.event_id,
@@ -57,11 +58,13 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Admi
           delete from hookline.work w using hookline.subscriptions s
           where w.id = ${uuid}::uuid and w.epoch is null and s.id = w.subscription_id and s.deleted_at is null
           returning w.*
-        ), ${PgOrdering.unparked(sql, "gone")}
-        insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
-          reason, attempts, retry_base, last_error)
-        select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'cancelled', 'skipped', attempts,
-          retry_base, last_error from gone returning 1`
+        ), ${PgOrdering.unparked(sql, "gone")}, ended as (
+          insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
+            reason, attempts, retry_base, last_error)
+          select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'cancelled', 'skipped', attempts,
+            retry_base, last_error from gone returning ${PgCounting.ending(sql)}
+        ), ${PgCounting.ended(sql, "ended")}
+        select 1 from ended`
         if (skipped.length > 0) return "Skipped" satisfies SkipAnswer
         return (yield* isKnown(uuid)) ? "NotSkippable" satisfies SkipAnswer : "NotFound" satisfies SkipAnswer
       })),

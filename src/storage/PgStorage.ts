@@ -7,12 +7,13 @@ import { Effect, Layer, Schedule, Schema } from "effect"
 import { Migrator, SqlClient, SqlError } from "effect/sql"
 import { Limits } from "../Limits.ts"
 import { Storage, type StorageUnavailable } from "../Storage.ts"
-import { migrations } from "./Migrations.ts"
+import { migrations, version } from "./Migrations.ts"
 import * as PgAdministration from "./PgAdministration.ts"
 import * as PgAppend from "./PgAppend.ts"
 import * as PgAuditing from "./PgAuditing.ts"
 import * as PgBroadcasting from "./PgBroadcasting.ts"
 import * as PgClock from "./PgClock.ts"
+import * as PgCounting from "./PgCounting.ts"
 import * as PgDispatching from "./PgDispatching.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgKeeping from "./PgKeeping.ts"
@@ -117,6 +118,7 @@ export const layer = (options?: {
         ...PgAdministration.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgKeeping.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
         ...PgAuditing.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
+        ...PgCounting.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgMembership.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
         ...PgBroadcasting.make(reading, PgErrors.answering(limits.answerTimeoutMs))
       })
@@ -129,22 +131,22 @@ export const layer = (options?: {
 const checkLayout: Effect.Effect<void, MigrationFailed | StorageUnavailable, PgClient.PgClient> = Effect.gen(
   function*() {
     const sql = yield* PgClient.PgClient
-    const known = Object.keys(migrations).length
+    const known = version
     const [table] = yield* PgErrors.engine(sql<{ readonly there: boolean }>`
     select to_regclass('hookline_migrations') is not null as there`)
     const [latest] = table?.there === true
       ? yield* PgErrors.engine(sql<{ readonly id: number | null }>`
         select max(migration_id)::int as id from hookline_migrations`)
       : []
-    const version = latest?.id ?? 0
-    if (version > known) {
+    const found = latest?.id ?? 0
+    if (found > known) {
       return yield* new MigrationFailed({
-        message: `The database's layout is version ${version}, this program knows ${known}: run a newer Hookline.`
+        message: `The database's layout is version ${found}, this program knows ${known}: run a newer Hookline.`
       })
     }
-    if (version < known) {
+    if (found < known) {
       return yield* new MigrationFailed({
-        message: `The database's layout is version ${version}, this program needs ${known}: run \`hookline migrate\`.`
+        message: `The database's layout is version ${found}, this program needs ${known}: run \`hookline migrate\`.`
       })
     }
   }

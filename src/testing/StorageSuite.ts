@@ -7,6 +7,7 @@ import { Effect, type Layer } from "effect"
 import type { Storage } from "../Storage.ts"
 import { broadcasting } from "./StorageSuiteBroadcasting.ts"
 import { claiming } from "./StorageSuiteClaiming.ts"
+import { counting } from "./StorageSuiteCounting.ts"
 import { emitting } from "./StorageSuiteEmitting.ts"
 import { healths } from "./StorageSuiteHealth.ts"
 import { membership } from "./StorageSuiteMembership.ts"
@@ -89,6 +90,7 @@ const cases: Cases = {
   ...membership,
   ...broadcasting,
   ...recording,
+  ...counting,
   ...ordering,
   ...healths,
   ...times,

@@ -8,6 +8,7 @@ import * as Administration from "../../src/StorageMemoryAdministration.ts"
 import * as Appending from "../../src/StorageMemoryAppending.ts"
 import * as Auditing from "../../src/StorageMemoryAuditing.ts"
 import * as Broadcasting from "../../src/StorageMemoryBroadcasting.ts"
+import * as Counting from "../../src/StorageMemoryCounting.ts"
 import * as Dispatching from "../../src/StorageMemoryDispatching.ts"
 import * as Keeping from "../../src/StorageMemoryKeeping.ts"
 import * as Membership from "../../src/StorageMemoryMembership.ts"
@@ -47,6 +48,7 @@ export const open = (machine: Machine, history: History, mutant: Mutant): Databa
     ...Administration.make(tables),
     ...Keeping.make(tables),
     ...Auditing.make(tables),
+    ...Counting.make(tables),
     ...Membership.make(tables),
     ...Broadcasting.make(tables)
   }
