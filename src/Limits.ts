@@ -244,6 +244,11 @@ export const defaults = {
   /** Bytes of payloads on one page of messages, beyond one payload. */
   pageBytes: 8 * 1024 * 1024,
 
+  /** Stored items of a kind that one page of a list looks at. */
+  listLook: 2000,
+  /** Subscriptions, those deleted last, whose deliveries are listed as cancelled before housekeeping has ended them. */
+  listDeleted: 100,
+
   // -- statistics
   /** Hours that statistics are asked for, at most and unless asked for. */
   statsHours: 720,

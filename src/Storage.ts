@@ -489,8 +489,16 @@ export interface Administration {
   /** Messages, newest first; a page ends before its payloads are larger than `bytes`, but holds one whatever its size. */
   readonly listMessages: (
     filter: { readonly tenantId?: string; readonly eventId?: string },
-    page: Page & { readonly bytes: number }
-  ) => Effect.Effect<{ readonly items: ReadonlyArray<StoredMessage>; readonly more: boolean }, StorageUnavailable>
+    page: Page & { readonly bytes: number; readonly look?: number }
+  ) => Effect.Effect<
+    {
+      readonly items: ReadonlyArray<StoredMessage>
+      readonly more: boolean
+      /** Where the next page goes on, where there may be more; a page may be short, see `Walking`. */
+      readonly next?: string | undefined
+    },
+    StorageUnavailable
+  >
   /** Puts a message that was set aside back before the router. */
   readonly retryMessage: (id: MessageId) => Effect.Effect<RetryAnswer, StorageUnavailable>
   /** A delivery, finished or not, with its attempts, oldest first. */
@@ -659,6 +667,43 @@ export interface Counting {
   ) => Effect.Effect<Counts, StorageUnavailable>
 }
 
+/**
+ * A page of a walk, which looks at no more than so many stored items of a kind.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface WalkPage extends Page {
+  readonly look: number
+}
+
+/**
+ * What a walk found. `next` is the cursor of where the next page goes on, also where this one is short or empty; none at the end.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Walked<A> {
+  readonly items: ReadonlyArray<A>
+  readonly next: string | undefined
+}
+
+/**
+ * Lists that may be long, in bounded steps: where a filter leaves little of what is stored, a page may be short.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Walking {
+  /** As `listDeliveries`, which reads on until its page is full. */
+  readonly walkDeliveries: (
+    filter: DeliveryFilter,
+    page: WalkPage
+  ) => Effect.Effect<Walked<Delivery>, StorageUnavailable>
+  /** As `listAudit`, which reads on until its page is full. */
+  readonly walkAudit: (filter: AuditFilter, page: WalkPage) => Effect.Effect<Walked<AuditEntry>, StorageUnavailable>
+}
+
 /** @category models @since 0.1.0 */
 export interface AuditFilter {
   readonly tenantId?: string
@@ -716,7 +761,7 @@ export interface Broadcasting {
  */
 export class Storage extends Context.Service<
   Storage,
-  Appending & Dispatching & Administration & Keeping & Auditing & Counting & Membership & Broadcasting
+  Appending & Dispatching & Administration & Keeping & Auditing & Counting & Walking & Membership & Broadcasting
 >()(
   "hookline/Storage"
 ) {}

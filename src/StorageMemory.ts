@@ -15,6 +15,7 @@ import * as Membership from "./StorageMemoryMembership.ts"
 import * as Ownership from "./StorageMemoryOwnership.ts"
 import { Tables } from "./StorageMemoryTables.ts"
 import * as Transaction from "./StorageMemoryTransaction.ts"
+import * as Walking from "./StorageMemoryWalking.ts"
 
 /**
  * Transactions of the memory storage.
@@ -58,6 +59,7 @@ export const layer: Layer.Layer<Storage | MemoryTransactions> = Layer.effectCont
       ...Keeping.make(tables),
       ...Auditing.make(tables),
       ...Counting.make(tables),
+      ...Walking.make(tables),
       ...Membership.make(tables),
       ...Broadcasting.make(tables)
     })

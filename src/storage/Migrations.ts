@@ -373,6 +373,29 @@ select r.minutes, date_bin(make_interval(mins => r.minutes), d.completed_at, 'ep
 from hookline.deliveries d cross join (values (5), (60)) r(minutes) group by 1, 2, 3, 4, 5;
 `
 
+const lists = `
+-- What ended without success is rare, and what people look for: by each filter in its own order.
+create index deliveries_ended on hookline.deliveries (status, id) where status <> 'success';
+create index deliveries_ended_of_tenant on hookline.deliveries (tenant_id, status, id) where status <> 'success';
+create index deliveries_ended_of_subscription on hookline.deliveries (subscription_id, status, id) where status <> 'success';
+create index deliveries_ended_of_event on hookline.deliveries (event_id, status, id) where status <> 'success';
+
+drop index hookline.deliveries_message_id_idx;
+create index deliveries_of_message on hookline.deliveries (message_id, id);
+
+drop index hookline.work_by_message;
+create index work_by_message on hookline.work (message_id, id);
+create index work_by_event on hookline.work (event_id, id);
+create index work_retried on hookline.work (id) where retried;
+create index work_blocked on hookline.work (worker_group, ordering_key, seq)
+  where retried and worker_group like 'subscription.%' and ordering_key is not null;
+
+create index subscriptions_listed on hookline.subscriptions (id) where deleted_at is null;
+create index subscriptions_enabled on hookline.subscriptions (enabled, id) where deleted_at is null;
+create index subscriptions_enabled_of_tenant on hookline.subscriptions (tenant_id, enabled, id) where deleted_at is null;
+create index subscriptions_deleted on hookline.subscriptions (deleted_at) where deleted_at is not null;
+`
+
 /** Splits at the semicolons that end a line outside a function's body. */
 const statements = (text: string): ReadonlyArray<string> =>
   text.split(/;\n(?=\n|create|alter|drop|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")
@@ -401,7 +424,8 @@ export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
   "0008_partitions": run(partitions),
   "0009_moving": run(moving),
   "0010_keys": run(keys),
-  "0013_stats": run(stats)
+  "0013_stats": run(stats),
+  "0014_lists": run(lists)
 }
 
 /**

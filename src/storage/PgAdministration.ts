@@ -6,7 +6,7 @@ import type { PgClient } from "@effect/sql-pg"
 import { Effect, Option } from "effect"
 import * as Id from "../Id.ts"
 import { defaults } from "../Limits.ts"
-import type { Administration, DeliveryFilter, Page } from "../Storage.ts"
+import type { Administration, Page } from "../Storage.ts"
 import { ownGroup, type Subscription } from "../Subscription.ts"
 import * as PgAppend from "./PgAppend.ts"
 import { array } from "./PgArray.ts"
@@ -17,6 +17,8 @@ import * as PgMoving from "./PgMoving.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 import * as PgRows from "./PgRows.ts"
 import { unfinished } from "./PgUnfinished.ts"
+import * as PgWalk from "./PgWalk.ts"
+import * as PgWalking from "./PgWalking.ts"
 
 /** Makes the verbs of administration. */
 export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administration => {
@@ -77,6 +79,8 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
 
   const is = (column: string, value: string | undefined, cast: "uuid" | "text") =>
     value === undefined ? sql`true` : sql`${sql.literal(column)} = ${value}::${sql.literal(cast)}`
+
+  const walking = PgWalking.make(sql, engine)
 
   return {
     createSubscription: (item) =>
@@ -144,21 +148,22 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
         sql<PgRows.MessageRow>`${messages(sql)} where m.id = ${Id.toUuid(id)}::uuid`,
         ([row]) => row === undefined ? Option.none() : Option.some(PgRows.message(row))
       )),
-    listMessages: ({ eventId, tenantId }, page) =>
-      engine(Effect.map(
-        sql<PgRows.MessageRow & { readonly found: number }>`
-          with page as materialized (
-            select m.id, octet_length(m.payload) as size from hookline.messages m
-            where ${is("m.tenant_id", tenantId, "text")} and ${is("m.event_id", eventId, "text")}
-              and ${before(page, "m.id")} order by m.id desc limit ${page.limit + 1}::int
-          ), sized as (
-            select id, size, sum(size) over w as until, row_number() over w as n, count(*) over () as found from page
-            window w as (order by id desc)
-          )
-          select x.*, s.found::int as found from sized s join (${messages(sql)}) x on x.key = s.id
-          where s.n <= ${page.limit}::int and (s.n = 1 or s.until <= ${page.bytes}::float8) order by x.key desc`,
-        (rows) => ({ items: rows.map(PgRows.message), more: (rows[0]?.found ?? 0) > rows.length })
-      )),
+    listMessages: (filter, page) =>
+      engine(Effect.gen(function*() {
+        const { items, next } = yield* PgWalking.messages(sql, filter, page)
+        let left = page.bytes
+        const kept = items.filter(({ size }, i) => {
+          left -= size
+          return i === 0 || left >= 0
+        })
+        const rows = yield* sql<PgRows.MessageRow>`select x.* from unnest(${
+          array(kept.map(({ id }) => id))
+        }::uuid[]) as u(id)
+          cross join lateral (${messages(sql)} where m.id = u.id limit 1) x order by x.key desc`.unprepared
+        const read = rows.map(PgRows.message)
+        const more = next !== undefined || kept.length < items.length
+        return { items: read, more, next: kept.length < items.length ? read.at(-1)?.id : next }
+      })),
     retryMessage: (id) =>
       engine(Effect.gen(function*() {
         const rows = yield* sql`update hookline.inbox set set_aside_at = null, error = null
@@ -179,16 +184,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
         return Option.some({ delivery: PgRows.delivery(row), attempts: attempts.map(PgRows.attempt) })
       })),
     listDeliveries: (filter, page) =>
-      engine(Effect.map(
-        sql<PgRows.DeliveryRow>`select * from (
-          (select * from (${unfinished(sql)}) d where ${matching(sql, filter)} and ${before(page, "d.key")}
-            order by d.key desc limit ${page.limit}::int)
-          union all
-          (select * from (${finished(sql)}) d where ${matching(sql, filter)} and ${before(page, "d.key")}
-            order by d.key desc limit ${page.limit}::int)
-        ) d order by d.key desc limit ${page.limit}::int`,
-        (rows) => rows.map(PgRows.delivery)
-      )),
+      PgWalk.full((walked) => walking.walkDeliveries(filter, walked), page, defaults.listLook),
     ...PgIntervening.make(sql, engine),
     partitions: engine(Effect.map(
       sql<{ readonly event_id: string; readonly count: number }>`
@@ -273,23 +269,3 @@ const finished = (sql: PgClient.PgClient) =>
     d.subscription_id as subscription_key, d.subscription_id::text, d.tenant_id, d.status, d.reason,
     d.attempts::int as attempts, null::float8 as due_at, d.external_id, d.last_error,
     ${sql.literal(PgRows.ms("d.completed_at"))} as completed_at from hookline.deliveries d`
-
-const bound = (ms: number): string => ms.toString(16).padStart(12, "0") + "0".repeat(20)
-
-const matching = (sql: PgClient.PgClient, filter: DeliveryFilter) =>
-  sql.and([
-    sql`true`,
-    ...(filter.tenantId === undefined ? [] : [sql`d.tenant_id = ${filter.tenantId}`]),
-    ...(filter.subscriptionId === undefined
-      ? []
-      : [sql`d.subscription_key = ${Id.toUuid(filter.subscriptionId)}::uuid`]),
-    ...(filter.subscriptionIds === undefined
-      ? []
-      : [sql`d.subscription_key = any(${array(filter.subscriptionIds.map(Id.toUuid))}::uuid[])`]),
-    ...(filter.eventId === undefined ? [] : [sql`d.event_id = ${filter.eventId}`]),
-    ...(filter.messageId === undefined ? [] : [sql`d.message_key = ${Id.toUuid(filter.messageId)}::uuid`]),
-    ...(filter.status === undefined ? [] : [sql`d.status = ${filter.status}`]),
-    ...(filter.reason === undefined ? [] : [sql`d.reason = ${filter.reason}`]),
-    ...(filter.fromMs === undefined ? [] : [sql`d.key >= ${bound(filter.fromMs)}::uuid`]),
-    ...(filter.toMs === undefined ? [] : [sql`d.key < ${bound(filter.toMs + 1)}::uuid`])
-  ])

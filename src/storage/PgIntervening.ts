@@ -70,13 +70,17 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Admi
       })),
     blockedKeys: (id, { counted, cursor, limit }) =>
       engine(Effect.map(
-        sql<PgRows.DeliveryRow & { readonly ordering_key: string; readonly waiting: number }>`with recursive heads as (
-          (${first(sql, id, cursor === undefined ? sql`true` : sql`w.ordering_key > ${cursor}`)})
+        // By the deliveries that were tried: keys of which nothing was are passed by, however many there are.
+        sql<PgRows.DeliveryRow & { readonly ordering_key: string; readonly waiting: number }>`with recursive tried as (
+          (${tried(sql, id, cursor === undefined ? sql`true` : sql`w.ordering_key > ${cursor}`)})
           union all
-          select n.* from heads h cross join lateral (${first(sql, id, sql`w.ordering_key > h.ordering_key`)}) n
+          select n.* from tried t cross join lateral (${tried(sql, id, sql`w.ordering_key > t.ordering_key`)}) n
         ), blocked as (
-          select h.key, h.ordering_key from heads h where h.attempts > h.retry_base order by h.ordering_key
-          limit ${limit}::int
+          select h.key, t.ordering_key from tried t cross join lateral (
+            select w.id as key, w.attempts, w.retry_base from hookline.work w
+            where w.worker_group like 'subscription.%' and w.ordering_key is not null and w.worker_group = ${group(id)}
+              and w.ordering_key = t.ordering_key order by w.seq limit 1
+          ) h where h.attempts > h.retry_base limit ${limit}::int
         )
         select d.*, b.ordering_key, (select count(*) - 1 from (
             select 1 from hookline.work w where w.worker_group like 'subscription.%' and w.ordering_key = b.ordering_key
@@ -97,8 +101,8 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Admi
 
 const group = (id: Id.SubscriptionId) => `subscription.${id}`
 
-/** The first delivery of the first key that fits, by an index step. */
-const first = (sql: PgClient.PgClient, id: Id.SubscriptionId, condition: ReturnType<PgClient.PgClient["literal"]>) =>
-  sql`select w.id as key, w.ordering_key, w.attempts, w.retry_base from hookline.work w
-    where w.worker_group like 'subscription.%' and w.ordering_key is not null and w.worker_group = ${group(id)}
-      and ${condition} order by w.ordering_key, w.seq limit 1`
+/** The first key that fits and has a delivery that was tried, by an index step. */
+const tried = (sql: PgClient.PgClient, id: Id.SubscriptionId, condition: ReturnType<PgClient.PgClient["literal"]>) =>
+  sql`select w.ordering_key from hookline.work w
+    where w.retried and w.worker_group like 'subscription.%' and w.ordering_key is not null
+      and w.worker_group = ${group(id)} and ${condition} order by w.ordering_key, w.seq limit 1`

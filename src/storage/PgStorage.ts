@@ -21,6 +21,8 @@ import * as PgMembership from "./PgMembership.ts"
 import * as PgOwnership from "./PgOwnership.ts"
 import * as PgPool from "./PgPool.ts"
 import { ms } from "./PgRows.ts"
+import * as PgWalk from "./PgWalk.ts"
+import * as PgWalking from "./PgWalking.ts"
 
 /**
  * The database's layout can't be brought up to date, or is newer than this code.
@@ -111,6 +113,7 @@ export const layer = (options?: {
       yield* PgErrors.engine(measured(sql<{ readonly now: number }>`
         select ${sql.literal(ms("clock_timestamp()"))} as now`))
       const engine = PgErrors.answering(limits.answerTimeoutMs)
+      const walking = PgWalking.make(reading, PgErrors.answering(limits.statementTimeoutMs))
       return Storage.of({
         ...PgAppend.make(client, now, limits.emitTimeoutMs),
         ...PgOwnership.make(sql, engine, measured),
@@ -118,7 +121,9 @@ export const layer = (options?: {
         ...PgAdministration.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgKeeping.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
         ...PgAuditing.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
+        listAudit: (filter, page) => PgWalk.full((walked) => walking.walkAudit(filter, walked), page, limits.listLook),
         ...PgCounting.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
+        ...walking,
         ...PgMembership.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
         ...PgBroadcasting.make(reading, PgErrors.answering(limits.answerTimeoutMs))
       })

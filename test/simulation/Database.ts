@@ -14,6 +14,7 @@ import * as Keeping from "../../src/StorageMemoryKeeping.ts"
 import * as Membership from "../../src/StorageMemoryMembership.ts"
 import * as Ownership from "../../src/StorageMemoryOwnership.ts"
 import * as Transaction from "../../src/StorageMemoryTransaction.ts"
+import * as Walking from "../../src/StorageMemoryWalking.ts"
 import type { Subscription } from "../../src/Subscription.ts"
 import type { Claim, History } from "./History.ts"
 import type { Machine, Process } from "./Machine.ts"
@@ -49,6 +50,7 @@ export const open = (machine: Machine, history: History, mutant: Mutant): Databa
     ...Keeping.make(tables),
     ...Auditing.make(tables),
     ...Counting.make(tables),
+    ...Walking.make(tables),
     ...Membership.make(tables),
     ...Broadcasting.make(tables)
   }
