@@ -385,7 +385,6 @@ create index deliveries_of_message on hookline.deliveries (message_id, id);
 
 drop index hookline.work_by_message;
 create index work_by_message on hookline.work (message_id, id);
-create index work_by_event on hookline.work (event_id, id);
 create index work_retried on hookline.work (id) where retried;
 create index work_blocked on hookline.work (worker_group, ordering_key, seq)
   where retried and worker_group like 'subscription.%' and ordering_key is not null;

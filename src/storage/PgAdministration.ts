@@ -127,7 +127,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
         sql<PgRows.SubscriptionRow>`select ${sql.literal(PgRows.subscriptionColumns)} from hookline.subscriptions
           where deleted_at is null and ${is("tenant_id", tenantId, "text")}
             and ${enabled === undefined ? sql`true` : sql`enabled = ${enabled}`} and ${before(page, "id")}
-          order by id desc limit ${page.limit}::int`,
+          order by subscriptions.id desc limit ${PgWalk.count(sql, page.limit)}`,
         (rows) => rows.map(PgRows.subscription)
       )),
     health: (ids) =>

@@ -10,6 +10,7 @@ import type * as PgErrors from "./PgErrors.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 import * as PgRows from "./PgRows.ts"
 import { unfinished } from "./PgUnfinished.ts"
+import * as PgWalk from "./PgWalk.ts"
 
 type Verbs = "retryDelivery" | "skipDelivery" | "blockedKeys"
 
@@ -80,13 +81,14 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Admi
             select w.id as key, w.attempts, w.retry_base from hookline.work w
             where w.worker_group like 'subscription.%' and w.ordering_key is not null and w.worker_group = ${group(id)}
               and w.ordering_key = t.ordering_key order by w.seq limit 1
-          ) h where h.attempts > h.retry_base limit ${limit}::int
+          ) h where h.attempts > h.retry_base limit ${PgWalk.count(sql, limit)}
         )
         select d.*, b.ordering_key, (select count(*) - 1 from (
             select 1 from hookline.work w where w.worker_group like 'subscription.%' and w.ordering_key = b.ordering_key
               and w.worker_group = ${group(id)} limit ${counted + 1}::int
           ) c)::int as waiting
-        from blocked b join (${unfinished(sql)}) d on d.key = b.key order by b.ordering_key`,
+        from blocked b cross join lateral (select d.* from (${unfinished(sql)}) d where d.key = b.key limit 1) d
+        order by b.ordering_key`,
         (rows) =>
           rows.map((row): BlockedKey => ({
             orderingKey: row.ordering_key,

@@ -41,7 +41,7 @@ export const deliveries = (
   const span = PgWalk.span(page, filter)
   const narrow = narrowest(sql, filter)
   const fits = matching(sql, filter)
-  const limit = sql.literal(String(page.limit + 2))
+  const limit = PgWalk.count(sql, page.limit + 2)
   const finished = (status: "failed" | "cancelled" | undefined, { of, prefix }: Narrow) =>
     sql`select ${finishedColumns(sql)}, d.id::text as key_text, d.n::float8 as n, ${fits} as fits from (${
       PgWalk.rows(
@@ -55,7 +55,7 @@ export const deliveries = (
         span,
         page.look
       )
-    }) d where ${fits} or d.n = ${sql.literal(String(page.look))} limit ${limit}`
+    }) d where ${fits} or d.n = ${PgWalk.count(sql, page.look)} limit ${limit}`
   const waiting = (from: PgWalk.Fragment) =>
     sql`select d.*, ${fits} as fits from (${unfinished(sql, from, waitingColumns)}) d
       where ${fits} or d.n = ${page.look}::int order by d.n limit ${limit}`
@@ -132,7 +132,7 @@ export const messageWalk = (
       PgWalk.span(page),
       page.look
     )
-  }) m where ${fits} or m.n = ${sql.literal(String(page.look))} limit ${sql.literal(String(page.limit + 2))}`
+  }) m where ${fits} or m.n = ${PgWalk.count(sql, page.look)} limit ${PgWalk.count(sql, page.limit + 2)}`
 }
 
 /** The walk of the audit log. */
@@ -153,7 +153,7 @@ export const audit = (
   return sql`select a.id::text, a.tenant_id, a.actor_kind, a.actor_id, a.actor_name, a.action, a.resource_id, a.before,
       a.after, a.id::text as key_text, a.n::float8 as n, ${fits} as fits from (${
     PgWalk.rows(sql, { table: "audit", prefix: filters.slice(0, 1) }, PgWalk.span(page), page.look)
-  }) a where ${fits} or a.n = ${sql.literal(String(page.look))} limit ${sql.literal(String(page.limit + 2))}`
+  }) a where ${fits} or a.n = ${PgWalk.count(sql, page.look)} limit ${PgWalk.count(sql, page.limit + 2)}`
 }
 
 // --- internal ---
@@ -187,9 +187,14 @@ const statuses = ["failed", "cancelled"] as const satisfies ReadonlyArray<Delive
 /** Reasons of deliveries that are not finished. */
 const waits: ReadonlySet<DeliveryReason> = new Set(["held", "code-missing", "blocked", "circuit-open"])
 
-/** Deliveries that are retried have an index of their own. */
+/**
+ * How unfinished deliveries are walked: there is no index by event, as it would cost each of them with every step it takes, and
+ * one of those that are retried.
+ */
 const openBy = ({ status }: DeliveryFilter, { of, prefix }: Narrow) =>
-  of === "nothing" && status === "retrying" ? { prefix, where: "t.retried" } : { prefix }
+  of !== "event" && of !== "nothing"
+    ? { prefix }
+    : { prefix: [], ...(status === "retrying" ? { where: "t.retried" } : {}) }
 
 /** The rows of a walk of unfinished deliveries that are looked at closely: all, where what is asked for is derived. */
 const first = (
@@ -208,8 +213,8 @@ const first = (
     ...(status === undefined ? [] : [sql`t.retried = ${status === "retrying"}`])
   ])
   const most = status === undefined && reason === undefined ? limit + 2 : look
-  return sql`select t.* from (${rows}) t where ${fits} or t.n = ${sql.literal(String(look))}
-    limit ${sql.literal(String(most))}`
+  return sql`select t.* from (${rows}) t where ${fits} or t.n = ${PgWalk.count(sql, look)}
+    limit ${PgWalk.count(sql, most)}`
 }
 
 /** Those whose message has expired, which housekeeping ends soon. */
@@ -217,7 +222,7 @@ const expiring = (sql: PgClient.PgClient, { before, from }: PgWalk.Span, look: n
   sql`select t.* from hookline.work t where t.expires_at <= clock_timestamp() and t.epoch is null
     ${before === undefined ? sql`` : sql`and t.id < ${before}::uuid`}
     ${from === undefined ? sql`` : sql`and t.id >= ${from}::uuid`}
-    order by t.expires_at limit ${sql.literal(String(look))}`
+    order by t.expires_at limit ${PgWalk.count(sql, look)}`
 
 /** Those of the subscriptions that were deleted last, which housekeeping ends soon. */
 const deleted = (
@@ -229,12 +234,12 @@ const deleted = (
   sql`select t.* from (
     select s.id from hookline.subscriptions s where s.deleted_at is not null
       ${subscriptionId === undefined ? sql`` : sql`and s.id = ${Id.toUuid(subscriptionId)}::uuid`}
-    order by s.deleted_at desc limit ${sql.literal(String(defaults.listDeleted))}
+    order by s.deleted_at desc limit ${PgWalk.count(sql, defaults.listDeleted)}
   ) s cross join lateral (
     select w.* from hookline.work w where w.subscription_id = s.id
       ${before === undefined ? sql`` : sql`and w.id < ${before}::uuid`}
       ${from === undefined ? sql`` : sql`and w.id >= ${from}::uuid`}
-    order by w.subscription_id desc, w.id desc limit ${sql.literal(String(limit))}
+    order by w.subscription_id desc, w.id desc limit ${PgWalk.count(sql, limit)}
   ) t`
 
 const waitingColumns = "w.id::text as key_text, w.n::float8 as n"
