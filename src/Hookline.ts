@@ -22,6 +22,7 @@ import * as Registry from "./Registry.ts"
 import * as Replayer from "./Replayer.ts"
 import * as Replays from "./Replays.ts"
 import type { Secrets } from "./Secrets.ts"
+import * as Stats from "./Stats.ts"
 import type { Storage } from "./Storage.ts"
 import * as Subscriptions from "./Subscriptions.ts"
 
@@ -54,6 +55,7 @@ export const layer = <E, R, E2 = never, R2 = never>(options: {
   | Replays.Replays
   | Explanations.Explanations
   | Previews.Previews
+  | Stats.Stats
   | Sharding.Sharding,
   E | E2 | PluginError,
   Storage | Secrets | R2 | Exclude<R, Registry.Registry>
@@ -65,7 +67,8 @@ export const layer = <E, R, E2 = never, R2 = never>(options: {
     Explanations.layer,
     Members.layer,
     Previews.layer,
-    Layer.provide(Replays.layer, Replayer.layer)
+    Layer.provide(Replays.layer, Replayer.layer),
+    Stats.layer
   ).pipe(
     Layer.provideMerge(HooksLive.layer),
     Layer.provideMerge(Layer.mergeAll(Subscriptions.layer, Connections.layer)),

@@ -272,6 +272,27 @@ export const defaults = {
   /** Bytes of payloads on one page of messages, beyond one payload. */
   pageBytes: 8 * 1024 * 1024,
 
+  /** Stored items of a kind that one page of a list looks at. */
+  listLook: 2000,
+  /** Subscriptions, those deleted last, whose deliveries are listed as cancelled before housekeeping has ended them. */
+  listDeleted: 100,
+
+  // -- statistics
+  /** Hours that statistics are asked for, at most and unless asked for. */
+  statsHours: 720,
+  statsHoursDefault: 24,
+  /** Up to so many hours their series has fine steps; these are kept for an hour more. */
+  statsFineHours: 6,
+  /** The steps of a series; the database's layout has them too. */
+  statsFineStepMs: 5 * 60_000,
+  statsStepMs: 60 * 60_000,
+  /** How long sums are kept, whatever becomes of what they count. */
+  statsKeptMs: 90 * 24 * 60 * 60 * 1000,
+  /** Events, providers and subscriptions shown, those with the most deliveries. */
+  statsTop: 100,
+  /** Unfinished deliveries that are looked at to count them. */
+  statsCounted: 10_000,
+
   // -- the embedded PostgreSQL
   /** How long a start waits for what may pass: a recovery, another process that starts or stops the same server. */
   embeddedStartMs: 15_000,

@@ -17,6 +17,7 @@ import type { Message, MessageState } from "./Message.ts"
 import type { NewReplay, Replay, ReplayScope, ReplayState } from "./Replay.ts"
 import type { OutcomeUnknown, RowRefused, StorageUnavailable } from "./StorageError.ts"
 import type { Subscription } from "./Subscription.ts"
+import type { Tally } from "./Tally.ts"
 
 // -- errors
 
@@ -524,8 +525,16 @@ export interface Administration {
   /** Messages, newest first; a page ends before its payloads are larger than `bytes`, but holds one whatever its size. */
   readonly listMessages: (
     filter: { readonly tenantId?: string; readonly eventId?: string },
-    page: Page & { readonly bytes: number }
-  ) => Effect.Effect<{ readonly items: ReadonlyArray<StoredMessage>; readonly more: boolean }, StorageUnavailable>
+    page: Page & { readonly bytes: number; readonly look?: number }
+  ) => Effect.Effect<
+    {
+      readonly items: ReadonlyArray<StoredMessage>
+      readonly more: boolean
+      /** Where the next page goes on, where there may be more; a page may be short, see `Walking`. */
+      readonly next?: string | undefined
+    },
+    StorageUnavailable
+  >
   /** Puts a message that was set aside back before the router. */
   readonly retryMessage: (id: MessageId) => Effect.Effect<RetryAnswer, StorageUnavailable>
   /** A delivery, finished or not, with its attempts, oldest first. */
@@ -744,6 +753,93 @@ export interface Auditing {
 }
 
 /** @category models @since 0.1.0 */
+export interface CountFilter {
+  readonly tenantId?: string
+  readonly eventId?: string
+  readonly providerId?: string
+  readonly subscriptionId?: SubscriptionId
+}
+
+/**
+ * What was counted of deliveries since a time, and of those that are not finished.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Counts {
+  readonly totals: Tally
+  /** Those with the most deliveries, the most first. */
+  readonly byEvent: ReadonlyArray<Tally & { readonly eventId: string }>
+  readonly byProvider: ReadonlyArray<Tally & { readonly providerId: string }>
+  readonly bySubscription: ReadonlyArray<
+    Tally & { readonly subscriptionId: SubscriptionId; readonly providerId: string; readonly name: string }
+  >
+  /** By when it was recorded, oldest first; times in which nothing was are left out. */
+  readonly series: ReadonlyArray<Tally & { readonly atMs: number }>
+  readonly unfinished: {
+    readonly pending: number
+    readonly retrying: number
+    /** Whether there may be more: not all were looked at. */
+    readonly atLeast: boolean
+  }
+}
+
+/**
+ * Counting. The sums are kept by the verbs that record how deliveries end, and outlive what they count.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Counting {
+  /**
+   * The sums since `fromMs`, which is when a step of time begins: steps of `Limits.statsFineStepMs` where `fine`, which are kept
+   * for some hours, else of `Limits.statsStepMs`. Up to `top` of each kind; unfinished deliveries, of which `counted` are
+   * looked at. A delivery is counted for its message's tenant; what is retried by hand is no longer counted as ended.
+   */
+  readonly count: (
+    filter: CountFilter,
+    options: { readonly fromMs: number; readonly fine: boolean; readonly top: number; readonly counted: number }
+  ) => Effect.Effect<Counts, StorageUnavailable>
+}
+
+/**
+ * A page of a walk, which looks at no more than so many stored items of a kind.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface WalkPage extends Page {
+  readonly look: number
+}
+
+/**
+ * What a walk found. `next` is the cursor of where the next page goes on, also where this one is short or empty; none at the end.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Walked<A> {
+  readonly items: ReadonlyArray<A>
+  readonly next: string | undefined
+}
+
+/**
+ * Lists that may be long, in bounded steps: where a filter leaves little of what is stored, a page may be short.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Walking {
+  /** As `listDeliveries`, which reads on until its page is full. */
+  readonly walkDeliveries: (
+    filter: DeliveryFilter,
+    page: WalkPage
+  ) => Effect.Effect<Walked<Delivery>, StorageUnavailable>
+  /** As `listAudit`, which reads on until its page is full. */
+  readonly walkAudit: (filter: AuditFilter, page: WalkPage) => Effect.Effect<Walked<AuditEntry>, StorageUnavailable>
+}
+
+/** @category models @since 0.1.0 */
 export interface AuditFilter {
   readonly tenantId?: string
   readonly resourceId?: string
@@ -800,7 +896,17 @@ export interface Broadcasting {
  */
 export class Storage extends Context.Service<
   Storage,
-  Appending & Dispatching & Administration & Keeping & Connecting & Auditing & Membership & Broadcasting & Replaying
+  & Appending
+  & Dispatching
+  & Administration
+  & Keeping
+  & Connecting
+  & Auditing
+  & Counting
+  & Walking
+  & Membership
+  & Broadcasting
+  & Replaying
 >()(
   "hookline/Storage"
 ) {}

@@ -9,6 +9,7 @@ import * as Appending from "./StorageMemoryAppending.ts"
 import * as Auditing from "./StorageMemoryAuditing.ts"
 import * as Broadcasting from "./StorageMemoryBroadcasting.ts"
 import * as Connecting from "./StorageMemoryConnecting.ts"
+import * as Counting from "./StorageMemoryCounting.ts"
 import * as Dispatching from "./StorageMemoryDispatching.ts"
 import * as Keeping from "./StorageMemoryKeeping.ts"
 import * as Membership from "./StorageMemoryMembership.ts"
@@ -16,6 +17,7 @@ import * as Ownership from "./StorageMemoryOwnership.ts"
 import * as Replaying from "./StorageMemoryReplaying.ts"
 import { Tables } from "./StorageMemoryTables.ts"
 import * as Transaction from "./StorageMemoryTransaction.ts"
+import * as Walking from "./StorageMemoryWalking.ts"
 
 /**
  * Transactions of the memory storage.
@@ -59,6 +61,8 @@ export const layer: Layer.Layer<Storage | MemoryTransactions> = Layer.effectCont
       ...Keeping.make(tables),
       ...Connecting.make(tables),
       ...Auditing.make(tables),
+      ...Counting.make(tables),
+      ...Walking.make(tables),
       ...Membership.make(tables),
       ...Broadcasting.make(tables),
       ...Replaying.make(tables)

@@ -2,12 +2,13 @@
  * Administration and reading in memory.
  */
 import { Clock, Effect, Option } from "effect"
-import type { Delivery } from "./Delivery.ts"
 import { type DeliveryId, timeOf } from "./Id.ts"
+import { defaults } from "./Limits.ts"
 import { workerGroup } from "./Message.ts"
-import type { Administration, DeliveryFilter, Owner, Page, RetryAnswer, SkipAnswer } from "./Storage.ts"
+import type { Administration, Owner, Page, RetryAnswer, SkipAnswer } from "./Storage.ts"
 import { isExpired, type Work } from "./StorageMemoryLane.ts"
 import { cancelled, type Tables } from "./StorageMemoryTables.ts"
+import { fits } from "./StorageMemoryWalking.ts"
 import type { Subscription } from "./Subscription.ts"
 
 /**
@@ -122,7 +123,8 @@ const reading = (tables: Tables): Omit<Administration, OfSubscriptions> => ({
         left -= tables.messages.get(id)?.size ?? 0
         return i === 0 || left >= 0
       })
-      return { items, more: found.length > items.length }
+      const more = found.length > items.length
+      return { items, more, next: more ? items.at(-1)?.id : undefined }
     }),
   retryMessage: (id) =>
     Effect.sync(() => {
@@ -192,17 +194,6 @@ const page = <A extends { readonly id: string }>(items: ReadonlyArray<A>, { curs
     .sort((a, b) => a.id < b.id ? 1 : -1)
     .slice(0, limit)
 
-const fits = (delivery: Delivery, filter: DeliveryFilter): boolean =>
-  (filter.tenantId === undefined || delivery.tenantId === filter.tenantId) &&
-  (filter.subscriptionId === undefined || delivery.subscriptionId === filter.subscriptionId) &&
-  (filter.subscriptionIds === undefined || filter.subscriptionIds.includes(delivery.subscriptionId)) &&
-  (filter.eventId === undefined || delivery.eventId === filter.eventId) &&
-  (filter.messageId === undefined || delivery.messageId === filter.messageId) &&
-  (filter.status === undefined || delivery.status === filter.status) &&
-  (filter.reason === undefined || delivery.reason === filter.reason) &&
-  (filter.fromMs === undefined || delivery.createdAtMs >= filter.fromMs) &&
-  (filter.toMs === undefined || delivery.createdAtMs <= filter.toMs)
-
 const retryDelivery = (tables: Tables, id: DeliveryId, nowMs: number): RetryAnswer => {
   const finished = tables.finished.get(id)
   const waiting = tables.waiting(id)
@@ -216,6 +207,7 @@ const retryDelivery = (tables: Tables, id: DeliveryId, nowMs: number): RetryAnsw
   const { end, work } = finished
   if (end.status === "success" || tables.deleted.has(work.subscriptionId)) return "NotRetryable"
   tables.finished.delete(id)
+  tables.sums.add(work, end.completedAtMs, { [end.status]: -1 })
   tables.add({
     ...work,
     retryBase: work.attempts,
@@ -267,6 +259,7 @@ const maintain = (
     group.messages = group.messages.filter(({ atMs }) => nowMs - atMs <= broadcastKeptMs)
     if (nowMs - group.listenedAtMs > broadcastKeptMs) tables.listened.delete(workerGroup)
   }
+  tables.sums.forget(nowMs - defaults.statsKeptMs)
   let keys = rows
   for (const [key, { expiresAtMs, pending }] of tables.keys) {
     if (keys === 0) break

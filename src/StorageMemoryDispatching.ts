@@ -297,6 +297,7 @@ const record = (
   const attempts = tables.attempts.get(deliveryId) ?? []
   tables.attempts.set(deliveryId, attempts)
   attempts.push(attempt)
+  tables.sums.add(work, nowMs, { attempts: 1 })
   if (filledAtMs > (tables.filled.get(work.subscriptionId) ?? 0)) tables.filled.set(work.subscriptionId, filledAtMs)
   work.attempts++
   work.claims = 0

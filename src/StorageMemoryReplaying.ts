@@ -146,9 +146,11 @@ const waitingOf = (tables: Tables, id: ReplayId, nowMs: number): number =>
 
 /** Lets a delivery wait again; tells the group that it waits in, none where its subscription is gone. */
 const again = (tables: Tables, id: DeliveryId, { freshWebhookId, id: replayId }: Replay, nowMs: number) => {
-  const work = tables.finished.get(id)?.work
-  if (!work || tables.deleted.has(work.subscriptionId)) return undefined
+  const finished = tables.finished.get(id)
+  if (!finished || tables.deleted.has(finished.work.subscriptionId)) return undefined
+  const { end, work } = finished
   tables.finished.delete(id)
+  tables.sums.add(work, end.completedAtMs, { [end.status]: -1 })
   // As in a database, where nobody remembers the partition.
   const home = tables.homeOf({ ...work, workerGroup: workerGroup(work.message.message.eventId) })
   tables.add({

@@ -20,6 +20,7 @@ import type { Announcement } from "./Member.ts"
 import { type Message, partitionGroup, workerGroup } from "./Message.ts"
 import { costMs } from "./RateLimit.ts"
 import type { Claimed, Owner, StoredMessage } from "./Storage.ts"
+import { Sums } from "./StorageMemoryCounting.ts"
 import { Healths } from "./StorageMemoryHealth.ts"
 import { deliveredSize, Inbox, type Stored } from "./StorageMemoryInbox.ts"
 import { isExpired, isRetried, Lane, type Work } from "./StorageMemoryLane.ts"
@@ -111,6 +112,8 @@ export class Tables {
   /** When rate limits are filled up again. */
   readonly filled = new Map<SubscriptionId, number>()
   readonly healths = new Healths()
+  /** How deliveries ended, and attempts. */
+  readonly sums = new Sums()
   /** Of events whose messages are shared out. */
   readonly partitions = new Map<string, number>()
   readonly leases = new Map<RunnerId, number>()
@@ -327,7 +330,9 @@ export class Tables {
     for (const work of works) {
       this.work.delete(work.id)
       this.order.remove(work)
-      this.finished.set(work.id, { work, end: end(work) })
+      const ended = end(work)
+      this.finished.set(work.id, { work, end: ended })
+      this.sums.add(work, ended.completedAtMs, { [ended.status]: 1 })
     }
     this.#forget(lane)
   }

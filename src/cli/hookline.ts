@@ -24,6 +24,7 @@ import { retry } from "./retry.ts"
 import { rotateKey } from "./rotateKey.ts"
 import { skip } from "./skip.ts"
 import { start } from "./start.ts"
+import { stats } from "./stats.ts"
 import { subscribe } from "./subscribe.ts"
 import { subscriptions } from "./subscriptions.ts"
 import { tail } from "./tail.ts"
@@ -55,6 +56,7 @@ export const command = Command.make("hookline").pipe(
     replays,
     skip,
     explain,
+    stats,
     tail,
     partitions,
     keys,

@@ -14,6 +14,7 @@ import { PluginsGroup, ProvidersGroup } from "./PluginsApi.ts"
 import { Problems } from "./Problem.ts"
 import { ReplaysGroup } from "./ReplaysApi.ts"
 import { LoginGroup, SessionGroup } from "./SessionApi.ts"
+import { StatsGroup } from "./StatsApi.ts"
 import { StreamGroup } from "./StreamApi.ts"
 import { SubscriptionsGroup } from "./SubscriptionsApi.ts"
 
@@ -37,6 +38,7 @@ export class Api extends HttpApi.make("hookline")
   .add(KeysGroup)
   .add(AuditGroup)
   .add(SessionGroup)
+  .add(StatsGroup)
   .prefix("/api/v1")
   .middleware(Problems)
   .middleware(Auth)

@@ -4,6 +4,7 @@
 import { Effect, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { AuditId } from "../Id.ts"
+import { Limits } from "../Limits.ts"
 import { Storage } from "../Storage.ts"
 import { stored } from "./Answers.ts"
 import { Api } from "./Api.ts"
@@ -22,15 +23,16 @@ export const layer = HttpApiBuilder.group(
   "audit",
   Effect.fnUntraced(function*(handlers) {
     const storage = yield* Storage
-    return handlers.handle("list", ({ query: { cursor, limit, ...filter } }) =>
+    const { listLook } = yield* Limits
+    return handlers.handle("list", ({ query: { cursor, limit, ...query } }) =>
       Views.list(Page.asked(cursor, limit), {
         isId: Schema.is(AuditId),
-        read: Views.oneMore((page) =>
-          Effect.flatMap(
-            filterOf(filter.tenantId),
-            (tenant) => stored(storage.listAudit({ ...filter, ...tenant }, page))
-          )
-        ),
+        read: (page) =>
+          Effect.flatMap(filterOf(query.tenantId), (tenant) =>
+            Effect.map(
+              stored(storage.walkAudit({ ...query, ...tenant }, { ...page, look: listLook })),
+              Views.walked
+            )),
         view: Views.auditEntry
       }))
   })

@@ -7,6 +7,7 @@ import * as Audit from "../Audit.ts"
 import type { AttemptRecord, Delivery } from "../Delivery.ts"
 import { Dispatchers } from "../Dispatchers.ts"
 import { DeliveryId } from "../Id.ts"
+import { Limits } from "../Limits.ts"
 import { Storage } from "../Storage.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
 import { groupOf } from "../Subscription.ts"
@@ -38,6 +39,7 @@ export const layer = HttpApiBuilder.group(
     const storage = yield* Storage
     const dispatchers = yield* Dispatchers
     const audit = Audit.writer(storage)
+    const { listLook } = yield* Limits
     const find = (text: string) =>
       Effect.gen(function*() {
         const found = yield* stored(storage.getDelivery(yield* deliveryIdOf(text)))
@@ -70,15 +72,17 @@ export const layer = HttpApiBuilder.group(
         ({ query: { cursor, from, limit, tenantId, to, ...filter } }) =>
           Views.list(Page.asked(cursor, limit), {
             isId: Schema.is(DeliveryId),
-            read: Views.oneMore((page) =>
+            read: (page) =>
               Effect.flatMap(filterOf(tenantId), (tenant) =>
-                stored(storage.listDeliveries({
-                  ...filter,
-                  ...tenant,
-                  ...(from === undefined ? {} : { fromMs: timeMs(from) }),
-                  ...(to === undefined ? {} : { toMs: timeMs(to) })
-                }, page)))
-            ),
+                Effect.map(
+                  stored(storage.walkDeliveries({
+                    ...filter,
+                    ...tenant,
+                    ...(from === undefined ? {} : { fromMs: timeMs(from) }),
+                    ...(to === undefined ? {} : { toMs: timeMs(to) })
+                  }, { ...page, look: listLook })),
+                  Views.walked
+                )),
             view: Views.delivery
           })
       )

@@ -8,7 +8,7 @@ import { Dispatchers } from "../Dispatchers.ts"
 import { Explanations } from "../Explanations.ts"
 import { Hooks } from "../Hook.ts"
 import { MessageId, SubscriptionId } from "../Id.ts"
-import { defaults } from "../Limits.ts"
+import { defaults, Limits } from "../Limits.ts"
 import { workerGroup } from "../Message.ts"
 import * as Nearest from "../Nearest.ts"
 import { Registry } from "../Registry.ts"
@@ -36,6 +36,7 @@ export const layer = HttpApiBuilder.group(
     const dispatchers = yield* Dispatchers
     const explanations = yield* Explanations
     const audit = Audit.writer(storage)
+    const { listLook } = yield* Limits
     const find = (text: string) =>
       Effect.gen(function*() {
         const found = yield* stored(storage.getMessage(yield* messageIdOf(text)))
@@ -83,7 +84,11 @@ export const layer = HttpApiBuilder.group(
           isId: Schema.is(MessageId),
           read: (page) =>
             Effect.flatMap(filterOf(query.tenantId), (tenant) =>
-              stored(storage.listMessages({ ...query, ...tenant }, { ...page, bytes: defaults.pageBytes }))),
+              stored(storage.listMessages({ ...query, ...tenant }, {
+                ...page,
+                bytes: defaults.pageBytes,
+                look: listLook
+              }))),
           view: Views.message
         }))
       .handle("get", ({ params }) =>

@@ -29,6 +29,7 @@ import * as PluginsHandlers from "./PluginsHandlers.ts"
 import * as Problem from "./Problem.ts"
 import * as ReplaysHandlers from "./ReplaysHandlers.ts"
 import * as SessionHandlers from "./SessionHandlers.ts"
+import * as StatsHandlers from "./StatsHandlers.ts"
 import * as StreamHandlers from "./StreamHandlers.ts"
 import * as SubscriptionsHandlers from "./SubscriptionsHandlers.ts"
 
@@ -178,6 +179,7 @@ const routes = Layer.mergeAll(
       PluginsHandlers.layer,
       ReplaysHandlers.layer,
       SessionHandlers.layer,
+      StatsHandlers.layer,
       StreamHandlers.layer,
       SubscriptionsHandlers.layer
     ]),

@@ -17,7 +17,7 @@ import { allTenants, timestampMs } from "../Message.ts"
 import type { Trial } from "../Previews.ts"
 import type { RegisteredEvent } from "../Registry.ts"
 import type { Replay } from "../Replay.ts"
-import type { BlockedKey, Health, Page, StoredMessage } from "../Storage.ts"
+import type { BlockedKey, Health, Page, StoredMessage, Walked } from "../Storage.ts"
 import type * as Subscriptions from "../Subscriptions.ts"
 import { Refused } from "./Problem.ts"
 
@@ -288,12 +288,24 @@ export const list = <A extends { readonly id: string }, B, E, R>(
   query: { readonly limit?: number; readonly cursor?: string },
   options: {
     readonly isId: (text: string) => boolean
-    readonly read: (page: Page) => Effect.Effect<{ readonly items: ReadonlyArray<A>; readonly more: boolean }, E, R>
+    readonly read: (page: Page) => Effect.Effect<
+      { readonly items: ReadonlyArray<A>; readonly more: boolean; readonly next?: string | undefined },
+      E,
+      R
+    >
     readonly view: (item: A) => B
   }
 ): Effect.Effect<{ readonly items: ReadonlyArray<B>; readonly nextCursor: string | null }, E | Refused, R> => {
-  return Effect.map(Effect.flatMap(page(query, options.isId), options.read), ({ items, more }) => ({
+  return Effect.map(Effect.flatMap(page(query, options.isId), options.read), ({ items, more, next }) => ({
     items: items.map((item) => options.view(item)),
-    nextCursor: more ? items.at(-1)?.id ?? null : null
+    nextCursor: more ? next ?? items.at(-1)?.id ?? null : null
   }))
 }
+
+/**
+ * What a walk found, as a page: it may be short, or empty, and not the last.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const walked = <A>({ items, next }: Walked<A>) => ({ items, more: next !== undefined, next })

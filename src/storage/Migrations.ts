@@ -393,6 +393,65 @@ create index on hookline.deliveries (subscription_id, id) where status <> 'succe
 create index on hookline.deliveries (tenant_id, id) where status <> 'success';
 `
 
+const stats = `
+-- What statements that record add to the sums: rows that nobody waits for, folded into \`stats\` by housekeeping.
+create table hookline.stats_fresh (
+  at timestamptz not null,
+  tenant_id text collate "C" not null,
+  event_id text collate "C" not null,
+  subscription_id uuid not null,
+  success int not null,
+  failed int not null,
+  cancelled int not null,
+  attempts int not null
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+
+-- The sums, in steps of so many minutes.
+create table hookline.stats (
+  minutes smallint not null,
+  at timestamptz not null,
+  tenant_id text collate "C" not null,
+  event_id text collate "C" not null,
+  subscription_id uuid not null,
+  success bigint not null,
+  failed bigint not null,
+  cancelled bigint not null,
+  attempts bigint not null,
+  primary key (minutes, at, tenant_id, event_id, subscription_id)
+) with (fillfactor = 70);
+create index on hookline.stats (tenant_id, minutes, at);
+create index on hookline.stats (subscription_id, minutes, at);
+
+-- What ended before there were sums, so that they stay right when it is retried by hand. Its attempts count when it ended.
+insert into hookline.stats
+select r.minutes, date_bin(make_interval(mins => r.minutes), d.completed_at, 'epoch'), d.tenant_id, d.event_id,
+  d.subscription_id, count(*) filter (where d.status = 'success'), count(*) filter (where d.status = 'failed'),
+  count(*) filter (where d.status = 'cancelled'), sum(d.attempts)
+from hookline.deliveries d cross join (values (5), (60)) r(minutes) group by 1, 2, 3, 4, 5;
+`
+
+const lists = `
+-- What ended without success is rare, and what people look for: by each filter in its own order.
+create index deliveries_ended on hookline.deliveries (status, id) where status <> 'success';
+create index deliveries_ended_of_tenant on hookline.deliveries (tenant_id, status, id) where status <> 'success';
+create index deliveries_ended_of_subscription on hookline.deliveries (subscription_id, status, id) where status <> 'success';
+create index deliveries_ended_of_event on hookline.deliveries (event_id, status, id) where status <> 'success';
+
+drop index hookline.deliveries_message_id_idx;
+create index deliveries_of_message on hookline.deliveries (message_id, id);
+
+drop index hookline.work_by_message;
+create index work_by_message on hookline.work (message_id, id);
+create index work_retried on hookline.work (id) where retried;
+create index work_blocked on hookline.work (worker_group, ordering_key, seq)
+  where retried and worker_group like 'subscription.%' and ordering_key is not null;
+
+create index subscriptions_listed on hookline.subscriptions (id) where deleted_at is null;
+create index subscriptions_enabled on hookline.subscriptions (enabled, id) where deleted_at is null;
+create index subscriptions_enabled_of_tenant on hookline.subscriptions (tenant_id, enabled, id) where deleted_at is null;
+create index subscriptions_deleted on hookline.subscriptions (deleted_at) where deleted_at is not null;
+`
+
 /** Splits at the semicolons that end a line outside a function's body. */
 const statements = (text: string): ReadonlyArray<string> =>
   text.split(/;\n(?=\n|create|alter|drop|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")
@@ -422,11 +481,13 @@ export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
   "0009_moving": run(moving),
   "0010_keys": run(keys),
   "0011_connections": run(connections),
-  "0012_replays": run(replays)
+  "0012_replays": run(replays),
+  "0013_stats": run(stats),
+  "0014_lists": run(lists)
 }
 
 /**
- * The version of the layout that they lead to: the number of the last, as some numbers may be left out.
+ * The version of the layout that they lead to: the number of the last.
  *
  * @category migrations
  * @since 0.1.0

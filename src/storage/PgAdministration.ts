@@ -6,16 +6,19 @@ import type { PgClient } from "@effect/sql-pg"
 import { Effect, Option } from "effect"
 import * as Id from "../Id.ts"
 import { defaults } from "../Limits.ts"
-import type { Administration, DeliveryFilter, Page } from "../Storage.ts"
+import type { Administration, Page } from "../Storage.ts"
 import { ownGroup, type Subscription } from "../Subscription.ts"
 import * as PgAppend from "./PgAppend.ts"
 import { array } from "./PgArray.ts"
+import * as PgCounting from "./PgCounting.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import * as PgIntervening from "./PgIntervening.ts"
 import * as PgMoving from "./PgMoving.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 import * as PgRows from "./PgRows.ts"
 import { unfinished } from "./PgUnfinished.ts"
+import * as PgWalk from "./PgWalk.ts"
+import * as PgWalking from "./PgWalking.ts"
 
 /** Makes the verbs of administration. */
 export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administration => {
@@ -79,6 +82,8 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
   const is = (column: string, value: string | undefined, cast: "uuid" | "text") =>
     value === undefined ? sql`true` : sql`${sql.literal(column)} = ${value}::${sql.literal(cast)}`
 
+  const walking = PgWalking.make(sql, engine)
+
   return {
     createSubscription: (item) =>
       engine(sql.withTransaction(Effect.gen(function*() {
@@ -124,7 +129,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
         sql<PgRows.SubscriptionRow>`select ${sql.literal(PgRows.subscriptionColumns)} from hookline.subscriptions
           where deleted_at is null and ${is("tenant_id", tenantId, "text")}
             and ${enabled === undefined ? sql`true` : sql`enabled = ${enabled}`} and ${before(page, "id")}
-          order by id desc limit ${page.limit}::int`,
+          order by subscriptions.id desc limit ${PgWalk.count(sql, page.limit)}`,
         (rows) => rows.map(PgRows.subscription)
       )),
     health: (ids) =>
@@ -145,21 +150,22 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
         sql<PgRows.MessageRow>`${messages(sql)} where m.id = ${Id.toUuid(id)}::uuid`,
         ([row]) => row === undefined ? Option.none() : Option.some(PgRows.message(row))
       )),
-    listMessages: ({ eventId, tenantId }, page) =>
-      engine(Effect.map(
-        sql<PgRows.MessageRow & { readonly found: number }>`
-          with page as materialized (
-            select m.id, octet_length(m.payload) as size from hookline.messages m
-            where ${is("m.tenant_id", tenantId, "text")} and ${is("m.event_id", eventId, "text")}
-              and ${before(page, "m.id")} order by m.id desc limit ${page.limit + 1}::int
-          ), sized as (
-            select id, size, sum(size) over w as until, row_number() over w as n, count(*) over () as found from page
-            window w as (order by id desc)
-          )
-          select x.*, s.found::int as found from sized s join (${messages(sql)}) x on x.key = s.id
-          where s.n <= ${page.limit}::int and (s.n = 1 or s.until <= ${page.bytes}::float8) order by x.key desc`,
-        (rows) => ({ items: rows.map(PgRows.message), more: (rows[0]?.found ?? 0) > rows.length })
-      )),
+    listMessages: (filter, page) =>
+      engine(Effect.gen(function*() {
+        const { items, next } = yield* PgWalking.messages(sql, filter, page)
+        let left = page.bytes
+        const kept = items.filter(({ size }, i) => {
+          left -= size
+          return i === 0 || left >= 0
+        })
+        const rows = yield* sql<PgRows.MessageRow>`select x.* from unnest(${
+          array(kept.map(({ id }) => id))
+        }::uuid[]) as u(id)
+          cross join lateral (${messages(sql)} where m.id = u.id limit 1) x order by x.key desc`.unprepared
+        const read = rows.map(PgRows.message)
+        const more = next !== undefined || kept.length < items.length
+        return { items: read, more, next: kept.length < items.length ? read.at(-1)?.id : next }
+      })),
     retryMessage: (id) =>
       engine(Effect.gen(function*() {
         const rows = yield* sql`update hookline.inbox set set_aside_at = null, error = null
@@ -180,16 +186,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
         return Option.some({ delivery: PgRows.delivery(row), attempts: attempts.map(PgRows.attempt) })
       })),
     listDeliveries: (filter, page) =>
-      engine(Effect.map(
-        sql<PgRows.DeliveryRow>`select * from (
-          (select * from (${unfinished(sql)}) d where ${matching(sql, filter)} and ${before(page, "d.key")}
-            order by d.key desc limit ${page.limit}::int)
-          union all
-          (select * from (${finished(sql)}) d where ${matching(sql, filter)} and ${before(page, "d.key")}
-            order by d.key desc limit ${page.limit}::int)
-        ) d order by d.key desc limit ${page.limit}::int`,
-        (rows) => rows.map(PgRows.delivery)
-      )),
+      PgWalk.full((walked) => walking.walkDeliveries(filter, walked), page, defaults.listLook),
     ...PgIntervening.make(sql, engine),
     partitions: engine(Effect.map(
       sql<{ readonly event_id: string; readonly count: number }>`
@@ -207,11 +204,13 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
           limit ${rows}::int for update skip locked
         ), gone as (
           delete from hookline.work w using old where w.id = old.id returning w.*
-        ), ${PgOrdering.unparked(sql, "gone")}
-        insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
-          reason, attempts, retry_base, last_error, webhook_of)
-        select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'failed', 'expired', attempts,
-          retry_base, last_error, webhook_of from gone returning 1`,
+        ), ${PgOrdering.unparked(sql, "gone")}, ended as (
+          insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
+            reason, attempts, retry_base, last_error, webhook_of)
+          select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'failed', 'expired', attempts,
+            retry_base, last_error, webhook_of from gone returning ${PgCounting.ending(sql)}
+        ), ${PgCounting.ended(sql, "ended")}
+        select 1 from ended`,
         (ended) => ended.length >= rows
       )),
     maintain: ({ broadcastKeptMs, heldMaxAgeMs, partitionsAheadDays, rows }) =>
@@ -227,15 +226,18 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
           limit ${rows}::int for update of w skip locked
         ), gone as (
           delete from hookline.work w using old where w.id = old.id returning w.*, old.deleted
-        ), ${PgOrdering.unparked(sql, "gone")}
-        insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
-          reason, attempts, retry_base, last_error, webhook_of)
-        select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key,
-          case when deleted then 'cancelled' else 'failed' end, case when deleted then 'deleted' else 'expired' end,
-          attempts, retry_base, last_error, webhook_of from gone returning 1`
+        ), ${PgOrdering.unparked(sql, "gone")}, ended as (
+          insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
+            reason, attempts, retry_base, last_error, webhook_of)
+          select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key,
+            case when deleted then 'cancelled' else 'failed' end, case when deleted then 'deleted' else 'expired' end,
+            attempts, retry_base, last_error, webhook_of from gone returning ${PgCounting.ending(sql)}
+        ), ${PgCounting.ended(sql, "ended")}
+        select 1 from ended`
         yield* sql`update hookline.subscriptions s set awaited = null where awaited is not null and not exists (
           select 1 from hookline.work w where w.id = any(s.awaited) and w.epoch is not null
             and w.worker_group <> coalesce(s.worker_group, ''))`
+        const isCounting = yield* PgCounting.keepHouse(sql, rows)
         const purged = yield* sql`delete from hookline.idempotency where (tenant_id, key) in (
           select tenant_id, key from hookline.idempotency where expires_at <= clock_timestamp() limit ${rows}::int
         ) returning 1`
@@ -248,7 +250,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
         yield* sql`delete from hookline.runners where lease_until < clock_timestamp() - interval '1 day'`
         // Last, because it gives up behind a long reader.
         yield* sql`select hookline.make_partitions(${partitionsAheadDays}::int)`
-        return [ended, purged, told].some((gone) => gone.length >= rows)
+        return isCounting || [ended, purged, told].some((gone) => gone.length >= rows)
       }))
   }
 }
@@ -269,23 +271,3 @@ const finished = (sql: PgClient.PgClient) =>
     d.subscription_id as subscription_key, d.subscription_id::text, d.tenant_id, d.status, d.reason,
     d.attempts::int as attempts, null::float8 as due_at, d.external_id, d.last_error,
     ${sql.literal(PgRows.ms("d.completed_at"))} as completed_at from hookline.deliveries d`
-
-const bound = (ms: number): string => ms.toString(16).padStart(12, "0") + "0".repeat(20)
-
-const matching = (sql: PgClient.PgClient, filter: DeliveryFilter) =>
-  sql.and([
-    sql`true`,
-    ...(filter.tenantId === undefined ? [] : [sql`d.tenant_id = ${filter.tenantId}`]),
-    ...(filter.subscriptionId === undefined
-      ? []
-      : [sql`d.subscription_key = ${Id.toUuid(filter.subscriptionId)}::uuid`]),
-    ...(filter.subscriptionIds === undefined
-      ? []
-      : [sql`d.subscription_key = any(${array(filter.subscriptionIds.map(Id.toUuid))}::uuid[])`]),
-    ...(filter.eventId === undefined ? [] : [sql`d.event_id = ${filter.eventId}`]),
-    ...(filter.messageId === undefined ? [] : [sql`d.message_key = ${Id.toUuid(filter.messageId)}::uuid`]),
-    ...(filter.status === undefined ? [] : [sql`d.status = ${filter.status}`]),
-    ...(filter.reason === undefined ? [] : [sql`d.reason = ${filter.reason}`]),
-    ...(filter.fromMs === undefined ? [] : [sql`d.key >= ${bound(filter.fromMs)}::uuid`]),
-    ...(filter.toMs === undefined ? [] : [sql`d.key < ${bound(filter.toMs + 1)}::uuid`])
-  ])

@@ -9,7 +9,8 @@ import * as Id from "../Id.ts"
 import type { Auditing } from "../Storage.ts"
 import * as PgErrors from "./PgErrors.ts"
 
-interface AuditRow {
+/** An entry as it is stored. */
+export interface AuditRow {
   readonly id: string
   readonly tenant_id: string
   readonly actor_kind: Actor["kind"]
@@ -21,7 +22,8 @@ interface AuditRow {
   readonly after: Fields | null
 }
 
-const entryOf = (row: AuditRow): AuditEntry => ({
+/** Reads an entry. */
+export const entryOf = (row: AuditRow): AuditEntry => ({
   id: Id.AuditId.make(`aud_${Id.fromUuid(row.id)}`),
   tenantId: row.tenant_id,
   actor: { kind: row.actor_kind, id: row.actor_id ?? undefined, name: row.actor_name ?? undefined },
@@ -39,7 +41,7 @@ const json = (value: unknown) => value === undefined ? null : JSON.stringify(val
  * @category constructors
  * @since 0.1.0
  */
-export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Auditing => ({
+export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Auditing, "listAudit"> => ({
   atomically: (effect) =>
     sql.withTransaction(effect).pipe(
       // A rollback is a defect where its session is gone.
@@ -50,20 +52,5 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Auditing 
     engine(Effect.asVoid(sql`insert into hookline.audit
         (id, tenant_id, actor_kind, actor_id, actor_name, action, resource_id, before, after)
       values (${Id.toUuid(id)}::uuid, ${tenantId}, ${actor.kind}, ${actor.id ?? null}, ${actor.name ?? null}, ${action},
-        ${resourceId}, ${json(before)}::text::jsonb, ${json(after)}::text::jsonb)`)),
-  listAudit: ({ action, actorId, resourceId, tenantId }, { cursor, limit }) =>
-    engine(Effect.map(
-      sql<AuditRow>`select id::text, tenant_id, actor_kind, actor_id, actor_name, action, resource_id, before, after
-        from hookline.audit where ${
-        sql.and([
-          sql`true`,
-          ...(tenantId === undefined ? [] : [sql`tenant_id = ${tenantId}`]),
-          ...(resourceId === undefined ? [] : [sql`resource_id = ${resourceId}`]),
-          ...(actorId === undefined ? [] : [sql`actor_id = ${actorId}`]),
-          ...(action === undefined ? [] : [sql`action = ${action}`]),
-          ...(cursor === undefined ? [] : [sql`id < ${Id.toUuid(cursor)}::uuid`])
-        ])
-      } order by id desc limit ${limit}::int`,
-      (rows) => rows.map(entryOf)
-    ))
+        ${resourceId}, ${json(before)}::text::jsonb, ${json(after)}::text::jsonb)`))
 })

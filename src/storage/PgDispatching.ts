@@ -11,6 +11,7 @@ import { array, storable } from "./PgArray.ts"
 import * as PgCircuits from "./PgCircuits.ts"
 import * as PgClaiming from "./PgClaiming.ts"
 import * as PgConnecting from "./PgConnecting.ts"
+import * as PgCounting from "./PgCounting.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 import { fence } from "./PgOwnership.ts"
@@ -399,7 +400,8 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
   return sql<{ readonly id: string }>`with ${
     fence(sql, distinct(outcomes.map((outcome) => outcome.owner)))
   }, given as materialized (
-    select g.*, s.deleted_at is not null as deleted, w.claims as claimed_times, f.epoch, w.subscription_id
+    select g.*, s.deleted_at is not null as deleted, w.claims as claimed_times, f.epoch, w.subscription_id,
+      w.tenant_id, w.event_id
     from unnest(
       ${array(uuids(outcomes.map((outcome) => outcome.deliveryId)))}::uuid[],
       ${array(outcomes.map((outcome) => outcome.owner.workerGroup))}::text[],
@@ -441,10 +443,12 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
     select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, coalesce(status, 'cancelled'),
       case when status is null then 'deleted' else reason end, attempts + 1, retry_base, external_id, last_error,
       webhook_of
-    from finished
+    from finished returning ${PgCounting.ending(sql)}
   ), ${PgOrdering.unparked(sql, "finished")}, retried as materialized (
-    select id, subscription_id, last_error, due_at from given where status is null and not deleted
-  ), ${PgOrdering.homes(sql, "retried")}, again as (
+    select id, subscription_id, tenant_id, event_id, last_error, due_at from given where status is null and not deleted
+  ), ${PgCounting.recorded(sql, { ended: "history", retried: "retried" })}, ${
+    PgOrdering.homes(sql, "retried")
+  }, again as (
     update hookline.work w set epoch = null, claims = 0, attempts = w.attempts + 1, last_error = g.last_error,
       due_at = to_timestamp(g.due_at / 1000.0), worker_group = ${PgOrdering.home(sql)}
     from retried g join homes h on h.id = g.subscription_id where w.id = g.id

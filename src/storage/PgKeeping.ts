@@ -9,6 +9,7 @@ import type { Keeping } from "../Storage.ts"
 import { array } from "./PgArray.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import { ms } from "./PgRows.ts"
+import { count } from "./PgWalk.ts"
 
 interface KeyRow {
   readonly id: string
@@ -74,7 +75,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Keeping =
             ...(tenantId === undefined ? [] : [sql`tenant_id = ${tenantId}`]),
             ...(cursor === undefined ? [] : [sql`id < ${Id.toUuid(cursor)}::uuid`])
           ])
-        } order by id desc limit ${limit}::int`,
+        } order by keys.id desc limit ${count(sql, limit)}`,
         (rows) => rows.map(keyOf)
       )),
     revokeKey: (id, atMs) =>

@@ -10,6 +10,7 @@ import { allTenants } from "../Message.ts"
 import type { Replay, ReplayFilter, ReplayScope, ReplayState } from "../Replay.ts"
 import type { Replaying, ReplaySome } from "../Storage.ts"
 import { array } from "./PgArray.ts"
+import * as PgCounting from "./PgCounting.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import * as PgRows from "./PgRows.ts"
 
@@ -285,7 +286,7 @@ const again = (sql: PgClient.PgClient, row: ReplayRow, ids: ReadonlyArray<string
     ), gone as (
       delete from hookline.deliveries d using going g where d.id = g.id and d.id = any(${array(ids)}::uuid[])
       returning d.*, g.home, g.size
-    ), again as (
+    ), ${PgCounting.takenBack(sql, "gone")}, again as (
       insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
         attempts, retry_base, size, due_at, replay_id, webhook_of)
       select g.id, g.message_id, g.seq, g.subscription_id, g.home, g.tenant_id, g.event_id, g.ordering_key, g.attempts,

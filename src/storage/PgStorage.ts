@@ -14,6 +14,7 @@ import * as PgAuditing from "./PgAuditing.ts"
 import * as PgBroadcasting from "./PgBroadcasting.ts"
 import * as PgClock from "./PgClock.ts"
 import * as PgConnecting from "./PgConnecting.ts"
+import * as PgCounting from "./PgCounting.ts"
 import * as PgDispatching from "./PgDispatching.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgKeeping from "./PgKeeping.ts"
@@ -22,6 +23,8 @@ import * as PgOwnership from "./PgOwnership.ts"
 import * as PgPool from "./PgPool.ts"
 import * as PgReplaying from "./PgReplaying.ts"
 import { ms } from "./PgRows.ts"
+import * as PgWalk from "./PgWalk.ts"
+import * as PgWalking from "./PgWalking.ts"
 
 /**
  * The database's layout can't be brought up to date, or is newer than this code.
@@ -112,6 +115,7 @@ export const layer = (options?: {
       yield* PgErrors.engine(measured(sql<{ readonly now: number }>`
         select ${sql.literal(ms("clock_timestamp()"))} as now`))
       const engine = PgErrors.answering(limits.answerTimeoutMs)
+      const walking = PgWalking.make(reading, PgErrors.answering(limits.statementTimeoutMs))
       return Storage.of({
         ...PgAppend.make(client, now, limits.emitTimeoutMs),
         ...PgOwnership.make(sql, engine, measured),
@@ -121,6 +125,9 @@ export const layer = (options?: {
         ...PgConnecting.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgAuditing.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgReplaying.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
+        listAudit: (filter, page) => PgWalk.full((walked) => walking.walkAudit(filter, walked), page, limits.listLook),
+        ...PgCounting.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
+        ...walking,
         ...PgMembership.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
         ...PgBroadcasting.make(reading, PgErrors.answering(limits.answerTimeoutMs))
       })
@@ -139,15 +146,15 @@ const checkLayout: Effect.Effect<void, MigrationFailed | StorageUnavailable, PgC
       ? yield* PgErrors.engine(sql<{ readonly id: number | null }>`
         select max(migration_id)::int as id from hookline_migrations`)
       : []
-    const version = latest?.id ?? 0
-    if (version > known) {
+    const found = latest?.id ?? 0
+    if (found > known) {
       return yield* new MigrationFailed({
-        message: `The database's layout is version ${version}, this program knows ${known}: run a newer Hookline.`
+        message: `The database's layout is version ${found}, this program knows ${known}: run a newer Hookline.`
       })
     }
-    if (version < known) {
+    if (found < known) {
       return yield* new MigrationFailed({
-        message: `The database's layout is version ${version}, this program needs ${known}: run \`hookline migrate\`.`
+        message: `The database's layout is version ${found}, this program needs ${known}: run \`hookline migrate\`.`
       })
     }
   }

@@ -9,6 +9,7 @@ import { batches } from "./StorageSuiteBatch.ts"
 import { broadcasting } from "./StorageSuiteBroadcasting.ts"
 import { claiming } from "./StorageSuiteClaiming.ts"
 import { connecting } from "./StorageSuiteConnecting.ts"
+import { counting } from "./StorageSuiteCounting.ts"
 import { emitting } from "./StorageSuiteEmitting.ts"
 import { healths } from "./StorageSuiteHealth.ts"
 import { keeping } from "./StorageSuiteKeeping.ts"
@@ -95,6 +96,7 @@ const cases: Cases = {
   ...membership,
   ...broadcasting,
   ...recording,
+  ...counting,
   ...ordering,
   ...healths,
   ...times,

@@ -148,6 +148,36 @@ export const reading: Cases = {
       assert.deepStrictEqual(seen, newest(ids.map((id) => ({ id }))))
     }
   ),
+  "what is walked leads page by page to all that fits, each once, however few of what is looked at": Effect.gen(
+    function*() {
+      const world = yield* mixed
+      const { storage, tenantId } = world
+      for (
+        const filter of [
+          {},
+          { status: "failed" },
+          { status: "pending" },
+          { reason: "held" },
+          { eventId: world.otherEventId },
+          { subscriptionId: world.subscription.id, status: "success" }
+        ] satisfies ReadonlyArray<DeliveryFilter>
+      ) {
+        const all = yield* storage.listDeliveries({ tenantId, ...filter }, { cursor: undefined, limit: 100 })
+        for (const look of [1, 2, 100]) {
+          const seen: Array<string> = []
+          let cursor: string | undefined
+          do {
+            const page = yield* storage.walkDeliveries({ tenantId, ...filter }, { cursor, limit: 2, look })
+            assert.isAtMost(page.items.length, 2)
+            assert.isTrue(page.next === undefined || cursor === undefined || page.next < cursor)
+            seen.push(...page.items.map((delivery) => delivery.id))
+            cursor = page.next
+          } while (cursor !== undefined)
+          assert.deepStrictEqual(seen, all.map((delivery) => delivery.id))
+        }
+      }
+    }
+  ),
   "an unfinished delivery shows what it waits for: nothing, an enabled subscription, or to be cancelled": Effect.gen(
     function*() {
       const { delivery, ids, storage, subscription } = yield* routed(1)

@@ -97,6 +97,18 @@ export const replays: Cases = {
     const { attempts } = yield* delivery(id)
     assert.deepStrictEqual(attempts.map(({ number }) => number), [1, 2])
   }),
+  "what is to be delivered again does not count as ended any more, and its attempts stay counted": Effect.gen(
+    function*() {
+      const { create, storage, subscription, tenantId, through } = yield* failed(3)
+      const totals = Effect.map(
+        storage.count({ tenantId }, { fromMs: 0, fine: false, top: 10, counted: 100 }),
+        (found) => found.totals
+      )
+      assert.deepInclude(yield* totals, { failed: 3, attempts: 3 })
+      yield* through((yield* create({ subscriptionId: subscription.id })).id)
+      assert.deepInclude(yield* totals, { failed: 0, attempts: 3 })
+    }
+  ),
   "what is meant is told by subscription, event, message, status, reason, tenant and time together": Effect.gen(
     function*() {
       const world = yield* failed(3)

@@ -198,6 +198,13 @@ describe("the command line against a runner", () => {
           const cursor = /--cursor (dlv_\w+)/u.exec(page.stderr)?.[1] ?? ""
           const rest = yield* succeeds(["deliveries", ...success, "--limit", "3", "--cursor", cursor])
           assert.strictEqual(rest.stdout.trim().split("\n").length, 2)
+
+          const stats = yield* succeeds(["stats", "--hours", "2", "--subscription", id])
+          assert.match(stats.stdout, /^waiting now +0 pending, 0 retrying$/mu)
+          assert.match(stats.stdout, /^ +DELIVERIES +SUCCESS +FAILED +CANCELLED +ATTEMPTS\nall +4 +4 +0 +0 +4$/mu)
+          assert.match(stats.stdout, new RegExp(`^${id} All of them +4 +4 +0 +0 +4$`, "mu"))
+          const counted = json((yield* succeeds(["stats", "--provider", "no.such", "--json"])).stdout)
+          assert.deepInclude(counted["totals"], { deliveries: 0, attempts: 0 })
           assert.strictEqual(rest.stderr, "")
           const none = yield* succeeds(["deliveries", "--event", "nothing"])
           assert.strictEqual(none.stdout, "")

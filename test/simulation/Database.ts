@@ -9,12 +9,14 @@ import * as Appending from "../../src/StorageMemoryAppending.ts"
 import * as Auditing from "../../src/StorageMemoryAuditing.ts"
 import * as Broadcasting from "../../src/StorageMemoryBroadcasting.ts"
 import * as Connecting from "../../src/StorageMemoryConnecting.ts"
+import * as Counting from "../../src/StorageMemoryCounting.ts"
 import * as Dispatching from "../../src/StorageMemoryDispatching.ts"
 import * as Keeping from "../../src/StorageMemoryKeeping.ts"
 import * as Membership from "../../src/StorageMemoryMembership.ts"
 import * as Ownership from "../../src/StorageMemoryOwnership.ts"
 import * as Replaying from "../../src/StorageMemoryReplaying.ts"
 import * as Transaction from "../../src/StorageMemoryTransaction.ts"
+import * as Walking from "../../src/StorageMemoryWalking.ts"
 import type { Subscription } from "../../src/Subscription.ts"
 import type { Claim, History } from "./History.ts"
 import type { Machine, Process } from "./Machine.ts"
@@ -50,6 +52,8 @@ export const open = (machine: Machine, history: History, mutant: Mutant): Databa
     ...Keeping.make(tables),
     ...Connecting.make(tables),
     ...Auditing.make(tables),
+    ...Counting.make(tables),
+    ...Walking.make(tables),
     ...Membership.make(tables),
     ...Broadcasting.make(tables),
     ...Replaying.make(tables)
