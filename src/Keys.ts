@@ -100,7 +100,15 @@ export const layer: Layer.Layer<Keys, never, Storage> = Layer.effect(
       return Effect.ignore(storage.useKeys(uses))
     })
     yield* Effect.addFinalizer(() => note)
-    yield* Effect.forkScoped(Effect.forever(Effect.delay(note, limits.keyUseMs)))
+    const scope = yield* Effect.scope
+    let notedAtMs = 0
+    /** Notes that a key was used: at once if nothing was noted for a while, else with what comes. */
+    const use = (id: Id.KeyId, nowMs: number) => {
+      used.set(id, nowMs)
+      if (nowMs - notedAtMs < limits.keyUseMs) return Effect.void
+      notedAtMs = nowMs
+      return Effect.forkIn(note, scope)
+    }
 
     const existing = (id: Id.KeyId) =>
       Effect.flatMap(
@@ -110,18 +118,19 @@ export const layer: Layer.Layer<Keys, never, Storage> = Layer.effect(
 
     /** Whose key it is, if it is still good; and that it was used. */
     const good = (found: Option.Option<Key>) =>
-      Effect.map(storage.now, (nowMs) =>
-        Option.flatMap(found, (key): Option.Option<Asker> => {
-          if (key.revokedAtMs !== undefined || (key.expiresAtMs ?? Number.POSITIVE_INFINITY) <= nowMs) {
-            return Option.none()
-          }
-          used.set(key.id, nowMs)
-          return Option.some({
-            actor: { kind: "key", id: key.id, name: key.name },
-            scopes: key.scopes,
-            tenantId: key.tenantId === allTenants ? undefined : key.tenantId
-          })
-        }))
+      Effect.gen(function*() {
+        const nowMs = yield* storage.now
+        const key = Option.getOrUndefined(found)
+        const isGood = key !== undefined && key.revokedAtMs === undefined &&
+          (key.expiresAtMs ?? Number.POSITIVE_INFINITY) > nowMs
+        if (!isGood) return Option.none<Asker>()
+        yield* use(key.id, nowMs)
+        return Option.some<Asker>({
+          actor: { kind: "key", id: key.id, name: key.name },
+          scopes: key.scopes,
+          tenantId: key.tenantId === allTenants ? undefined : key.tenantId
+        })
+      })
 
     return Keys.of({
       create: Effect.fn("Keys.create")(function*({ expiresAt, name, scopes, tenantId = allTenants }) {
