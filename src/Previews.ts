@@ -85,137 +85,138 @@ export class Previews extends Context.Service<Previews, {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings | Subscriptions | Secrets> = Layer
-  .effect(
-    Previews,
-    Effect.gen(function*() {
-      const storage = yield* Storage
-      const registry = yield* Registry
-      const bindings = yield* Bindings
-      const subscriptions = yield* Subscriptions
-      const { connectionOf } = SubscriptionConnections.make(storage, yield* Secrets)
+export const layer: Layer.Layer<Previews, never, Needs> = Layer.effect(
+  Previews,
+  Effect.gen(function*() {
+    const storage = yield* Storage
+    const registry = yield* Registry
+    const bindings = yield* Bindings
+    const subscriptions = yield* Subscriptions
+    const { connectionOf } = SubscriptionConnections.make(storage, yield* Secrets)
 
-      const eventOf = Effect.fnUntraced(function*(eventId: string) {
-        const event = yield* registry.event(eventId)
-        if (event) return event
-        const known = (yield* registry.events).map((one) => one.eventId)
-        return yield* refuse("eventId", `There is no event "${eventId}"${Nearest.suggestion(eventId, known)}`)
-      })
+    const eventOf = Effect.fnUntraced(function*(eventId: string) {
+      const event = yield* registry.event(eventId)
+      if (event) return event
+      const known = (yield* registry.events).map((one) => one.eventId)
+      return yield* refuse("eventId", `There is no event "${eventId}"${Nearest.suggestion(eventId, known)}`)
+    })
 
-      const past = Effect.fnUntraced(function*(id: MessageId) {
-        const found = yield* storage.getMessage(id)
-        if (Option.isNone(found)) return yield* new MessageNotFound({ id })
-        const { eventId, orderingKey, state, tenantId } = found.value
-        const [loaded] = (yield* storage.load([{ messageId: id }])).messages
-        const payloadJson = loaded?.payloadJson ?? found.value.payloadJson
-        const event = yield* registry.event(eventId)
-        return {
-          id,
-          eventId,
-          tenantId,
-          orderingKey,
-          payloadJson: event && state._tag !== "Routed" ? yield* transformed(event, payloadJson) : payloadJson
-        } satisfies SampleMessage
-      })
+    const past = Effect.fnUntraced(function*(id: MessageId) {
+      const found = yield* storage.getMessage(id)
+      if (Option.isNone(found)) return yield* new MessageNotFound({ id })
+      const { eventId, orderingKey, state, tenantId } = found.value
+      const [loaded] = (yield* storage.load([{ messageId: id }])).messages
+      const payloadJson = loaded?.payloadJson ?? found.value.payloadJson
+      const event = yield* registry.event(eventId)
+      return {
+        id,
+        eventId,
+        tenantId,
+        orderingKey,
+        payloadJson: event && state._tag !== "Routed" ? yield* transformed(event, payloadJson) : payloadJson
+      } satisfies SampleMessage
+    })
 
-      const made = Effect.fnUntraced(function*(sample: Sample, patterns: ReadonlyArray<string>) {
-        const wanted = (yield* registry.events).map((one) => one.eventId).find((id) =>
-          patterns.some((pattern) => matchesEvent(pattern, id))
-        )
-        const eventId = sample.eventId ?? wanted
-        if (eventId === undefined) {
-          return yield* refuse("eventId", "Expected an event id: no event matches the subscription's patterns yet")
+    const made = Effect.fnUntraced(function*(sample: Sample, patterns: ReadonlyArray<string>) {
+      const wanted = (yield* registry.events).map((one) => one.eventId).find((id) =>
+        patterns.some((pattern) => matchesEvent(pattern, id))
+      )
+      const eventId = sample.eventId ?? wanted
+      if (eventId === undefined) {
+        return yield* refuse("eventId", "Expected an event id: no event matches the subscription's patterns yet")
+      }
+      const event = yield* eventOf(eventId)
+      return {
+        id: yield* Effect.flatMap(storage.now, Id.messageId),
+        eventId,
+        tenantId: defaultTenant,
+        orderingKey: sample.orderingKey,
+        payloadJson: sample.payload === undefined
+          ? yield* Effect.mapError(event.example, (error) => refuse("payload", error.message))
+          : yield* Effect.flatMap(encoded(event.hook, sample.payload), (json) => transformed(event, json))
+      } satisfies SampleMessage
+    })
+
+    const messageOf = (sample: Sample, patterns: ReadonlyArray<string>): Effect.Effect<SampleMessage, PreviewError> =>
+      sample.messageId === undefined ? made(sample, patterns) : past(sample.messageId)
+
+    const stored = Effect.fnUntraced(function*(id: SubscriptionId) {
+      const found = yield* storage.getSubscription(id)
+      if (Option.isNone(found)) return yield* new SubscriptionNotFound({ id })
+      const connection = found.value.connectionId && (yield* storage.getConnection(found.value.connectionId))
+      const { bound, signingSecrets } = yield* Effect.mapError(
+        bindings.bind(found.value, connection && Option.getOrUndefined(connection)),
+        (error) => refuse("config", error.message)
+      )
+      const now = yield* storage.now
+      return {
+        bound,
+        name: found.value.name,
+        patterns: found.value.events,
+        signingSecrets: signingSecrets
+          .filter(({ expiresAtMs }) => expiresAtMs === undefined || expiresAtMs > now)
+          .map(({ secret }) => secret)
+      } satisfies Target
+    })
+
+    const unstored = Effect.fnUntraced(function*(
+      { config, connectionId, providerId }: Exclude<Previewed, { readonly subscriptionId: SubscriptionId }>
+    ) {
+      const provider = yield* registry.provider(providerId)
+      if (!provider) return yield* refuse("providerId", `There is no provider "${providerId}"`)
+      const named = connectionId && (yield* storage.getConnection(connectionId))
+      const tenantId = named && Option.isSome(named) ? named.value.tenantId : defaultTenant
+      const connection = yield* connectionOf(provider, { tenantId, connectionId })
+      const bound = yield* Effect.mapError(
+        provider.bind(config, { closed: true, connection: connection?.config }),
+        (error) => refuse(error.path, error.message)
+      )
+      return {
+        bound,
+        name: "preview",
+        patterns: ["*"],
+        signingSecrets: [yield* Signature.generateSecret]
+      } satisfies Target
+    })
+
+    return Previews.of({
+      preview: Effect.fn("Previews.preview")(function*(previewed, sample) {
+        const id = "subscriptionId" in previewed
+          ? previewed.subscriptionId
+          : yield* Effect.flatMap(storage.now, Id.subscriptionId)
+        const target: Target = "subscriptionId" in previewed
+          ? yield* stored(previewed.subscriptionId)
+          : yield* unstored(previewed)
+        const { bound, name, patterns, signingSecrets } = target
+        if (!bound.preview) {
+          return yield* refuse("providerId", "This provider can't show its request without sending it")
         }
-        const event = yield* eventOf(eventId)
-        return {
-          id: yield* Effect.flatMap(storage.now, Id.messageId),
-          eventId,
-          tenantId: defaultTenant,
-          orderingKey: sample.orderingKey,
-          payloadJson: sample.payload === undefined
-            ? yield* Effect.mapError(event.example, (error) => refuse("payload", error.message))
-            : yield* Effect.flatMap(encoded(event.hook, sample.payload), (json) => transformed(event, json))
-        } satisfies SampleMessage
-      })
-
-      const messageOf = (sample: Sample, patterns: ReadonlyArray<string>): Effect.Effect<SampleMessage, PreviewError> =>
-        sample.messageId === undefined ? made(sample, patterns) : past(sample.messageId)
-
-      const stored = Effect.fnUntraced(function*(id: SubscriptionId) {
-        const found = yield* storage.getSubscription(id)
-        if (Option.isNone(found)) return yield* new SubscriptionNotFound({ id })
-        const connection = found.value.connectionId && (yield* storage.getConnection(found.value.connectionId))
-        const { bound, signingSecrets } = yield* Effect.mapError(
-          bindings.bind(found.value, connection && Option.getOrUndefined(connection)),
-          (error) => refuse("config", error.message)
-        )
-        const now = yield* storage.now
-        return {
-          bound,
-          name: found.value.name,
-          patterns: found.value.events,
-          signingSecrets: signingSecrets
-            .filter(({ expiresAtMs }) => expiresAtMs === undefined || expiresAtMs > now)
-            .map(({ secret }) => secret)
-        } satisfies Target
-      })
-
-      const unstored = Effect.fnUntraced(function*(
-        { config, connectionId, providerId }: Exclude<Previewed, { readonly subscriptionId: SubscriptionId }>
-      ) {
-        const provider = yield* registry.provider(providerId)
-        if (!provider) return yield* refuse("providerId", `There is no provider "${providerId}"`)
-        const named = connectionId && (yield* storage.getConnection(connectionId))
-        const tenantId = named && Option.isSome(named) ? named.value.tenantId : defaultTenant
-        const connection = yield* connectionOf(provider, { tenantId, connectionId })
-        const bound = yield* Effect.mapError(
-          provider.bind(config, { closed: true, connection: connection?.config }),
-          (error) => refuse(error.path, error.message)
-        )
-        return {
-          bound,
-          name: "preview",
-          patterns: ["*"],
-          signingSecrets: [yield* Signature.generateSecret]
-        } satisfies Target
-      })
-
-      return Previews.of({
-        preview: Effect.fn("Previews.preview")(function*(previewed, sample) {
-          const id = "subscriptionId" in previewed
-            ? previewed.subscriptionId
-            : yield* Effect.flatMap(storage.now, Id.subscriptionId)
-          const target: Target = "subscriptionId" in previewed
-            ? yield* stored(previewed.subscriptionId)
-            : yield* unstored(previewed)
-          const { bound, name, patterns, signingSecrets } = target
-          if (!bound.preview) {
-            return yield* refuse("providerId", "This provider can't show its request without sending it")
-          }
-          const message = yield* messageOf(sample, patterns)
-          const nowMs = yield* storage.now
-          const attempt: Attempt = {
-            deliveryId: yield* Id.deliveryId(nowMs),
-            number: 1,
-            nowMs,
-            message: { ...message, timestampMs: Id.timeOf(message.id) },
-            subscription: { id, name },
-            signingSecrets
-          }
-          const request = yield* Effect.mapError(bound.preview(attempt), (error) => refuse("config", error.message))
-          return { eventId: message.eventId, request }
-        }),
-        testFilter: Effect.fn("Previews.testFilter")(function*(json, sample) {
-          const message = yield* messageOf(sample, ["*"])
-          const filter = yield* subscriptions.checkFilter(json, [message.eventId])
-          const reason = Filter.explain(filter, { ...message, payload: JSON.parse(message.payloadJson) })
-          return { eventId: message.eventId, passes: reason === undefined, reason }
-        })
+        const message = yield* messageOf(sample, patterns)
+        const nowMs = yield* storage.now
+        const attempt: Attempt = {
+          deliveryId: yield* Id.deliveryId(nowMs),
+          number: 1,
+          nowMs,
+          message: { ...message, timestampMs: Id.timeOf(message.id) },
+          subscription: { id, name },
+          signingSecrets
+        }
+        const request = yield* Effect.mapError(bound.preview(attempt), (error) => refuse("config", error.message))
+        return { eventId: message.eventId, request }
+      }),
+      testFilter: Effect.fn("Previews.testFilter")(function*(json, sample) {
+        const message = yield* messageOf(sample, ["*"])
+        const filter = yield* subscriptions.checkFilter(json, [message.eventId])
+        const reason = Filter.explain(filter, { ...message, payload: JSON.parse(message.payloadJson) })
+        return { eventId: message.eventId, passes: reason === undefined, reason }
       })
     })
-  )
+  })
+)
 
 // --- internal ---
+
+type Needs = Storage | Registry | Bindings | Subscriptions | Secrets
 
 interface SampleMessage {
   readonly id: MessageId
