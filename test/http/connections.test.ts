@@ -150,8 +150,6 @@ describe("connections over HTTP", () => {
         assert.deepStrictEqual([foreign.status, foreign.json["path"]], [422, "connectionId"])
         const preview = { providerId: "chat.room", config: { room: "a" }, connectionId: id }
         assert.strictEqual((yield* ask("POST", "/api/v1/subscriptions/preview", preview, other)).status, 404)
-        const own = yield* ask("POST", "/api/v1/subscriptions/preview", preview, acme)
-        assert.strictEqual(own.json["path"], "providerId", "this provider shows no request, for whoever may see it")
         const mine = yield* ask("POST", "/api/v1/subscriptions", room(id), acme)
         assert.strictEqual(mine.status, 201, mine.text)
         const theirs = yield* made(account(), other)
@@ -163,6 +161,26 @@ describe("connections over HTTP", () => {
         for (const [method, to, body] of asked.slice(1)) {
           assert.strictEqual((yield* ask(method, to, body, reader)).status, 403, `${method} ${to}`)
         }
+      }))
+
+    it.effect("previews show what would be sent through them, and are refused without one", () =>
+      Effect.gen(function*() {
+        const { id } = yield* made(account({ server: "https://seen.example.com" }))
+        const preview = (body: { readonly [name: string]: Schema.Json }) =>
+          ask("POST", "/api/v1/subscriptions/preview", { eventId: emission().eventId, ...body })
+        const subscribed = yield* ask("POST", "/api/v1/subscriptions", { ...room(id), enabled: false })
+        const unsaved = { providerId: "chat.room", config: { room: "a" } }
+        for (
+          const shown of [
+            yield* preview({ ...unsaved, connectionId: id }),
+            yield* preview({ subscriptionId: subscribed.json["id"] ?? null })
+          ]
+        ) {
+          assert.strictEqual(shown.status, 200, shown.text)
+          assert.deepInclude(shown.json["request"], { method: "POST", url: "https://seen.example.com/rooms/a" })
+        }
+        const without = yield* preview(unsaved)
+        assert.deepStrictEqual([without.status, without.json["path"]], [422, "connectionId"])
       }))
 
     it.effect("a test is an answer, whatever the provider does", () =>

@@ -53,10 +53,17 @@ export const ChatPlugin = (chat: Chat) =>
         displayName: "Chat room",
         config: Schema.Struct({ room: Schema.String }),
         connection: Account,
-        bind: ({ room }, { token }) => ({
+        bind: ({ room }, { server, token }) => ({
           check: room === "forbidden"
             ? Effect.fail(new Provider.ConfigRefused({ path: "config.room", message: "It is forbidden" }))
             : Effect.void,
+          preview: ({ message }) =>
+            Effect.succeed({
+              method: "POST",
+              url: `${server}/rooms/${room}`,
+              headers: [{ name: "authorization", value: "***" }],
+              body: message.payloadJson
+            }),
           deliver: Effect.fnUntraced(function*() {
             chat.posted.push({ room, token: Redacted.value(token), atMs: yield* Clock.currentTimeMillis })
             yield* chat.open.await
