@@ -21,6 +21,7 @@ import * as PluginsHandlers from "./PluginsHandlers.ts"
 import * as Problem from "./Problem.ts"
 import * as StreamHandlers from "./StreamHandlers.ts"
 import * as SubscriptionsHandlers from "./SubscriptionsHandlers.ts"
+import * as Undeclared from "./Undeclared.ts"
 
 /**
  * The server can't listen: the operator's fault, told at start.
@@ -30,9 +31,9 @@ import * as SubscriptionsHandlers from "./SubscriptionsHandlers.ts"
  */
 export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFailed", { message: Schema.String }) {}
 
-const problem = (name: string, status: number, title: string, detail: string) =>
-  HttpServerResponse.jsonUnsafe(Problem.body(name, status, title, detail), {
-    status,
+const problem = (kind: Undeclared.Kind, detail: string) =>
+  HttpServerResponse.jsonUnsafe(Problem.body(kind, detail), {
+    status: kind.status,
     contentType: "application/problem+json"
   })
 
@@ -49,18 +50,18 @@ const ready = HttpRouter.add(
     const members = yield* Members
     const storage = yield* Storage
     const readiness = yield* members.readiness
-    if (!readiness.ready) return problem("not-ready", 503, "Not ready", readiness.reason)
+    if (!readiness.ready) return problem(Undeclared.notReady, readiness.reason)
     yield* storage.listSubscriptions({}, { cursor: undefined, limit: 1 })
     const { codeMissing, self } = yield* members.overview
     const lacks = codeMissing.filter(({ runnerIds }) => runnerIds.includes(self)).map(({ id, kind }) => ({ kind, id }))
     return HttpServerResponse.jsonUnsafe({ status: "ready", ...(lacks.length === 0 ? {} : { codeMissing: lacks }) })
   }).pipe(
     Effect.timeout("2 seconds"),
-    Effect.catch(() => Effect.succeed(problem("not-ready", 503, "Not ready", "The database does not answer.")))
+    Effect.catch(() => Effect.succeed(problem(Undeclared.notReady, "The database does not answer.")))
   )
 )
 
-const noRoute = problem("not-found", 404, "There is no such route", "See /openapi.json for the routes.")
+const noRoute = problem(Undeclared.noRoute, "See /openapi.json for the routes.")
 
 /** The problem behind a bare status of the server's own. */
 const ofStatus = (status: number, tooLarge: HttpServerResponse.HttpServerResponse) =>
@@ -69,15 +70,10 @@ const ofStatus = (status: number, tooLarge: HttpServerResponse.HttpServerRespons
     : status === 413
     ? tooLarge
     : status === 415
-    ? problem("unsupported-media-type", 415, "The body's type is not supported", "Send application/json.")
-    : problem("refused", status, "The request is refused", `The server answered ${status}.`)
+    ? problem(Undeclared.unsupportedMediaType, "Send application/json.")
+    : problem({ name: "refused", status, title: "The request is refused" }, `The server answered ${status}.`)
 
-const cutOff = problem(
-  "malformed-request",
-  400,
-  "The request can't be read",
-  "The body ended too early: send it again."
-)
+const cutOff = problem(Undeclared.cutOff, "The body ended too early: send it again.")
 
 /** What a client needs besides a problem to act on it. */
 const advice = (status: number): Readonly<Record<string, string>> =>
@@ -89,7 +85,7 @@ const unrouted = ({ method, url }: HttpServerRequest.HttpServerRequest) => {
   if (methods.length === 0 || methods.includes(method)) return noRoute
   const allow = methods.join(", ")
   return HttpServerResponse.setHeader(
-    problem("method-not-allowed", 405, "The route has no such method", `Send ${allow} instead of ${method}.`),
+    problem(Undeclared.methodNotAllowed, `Send ${allow} instead of ${method}.`),
     "allow",
     allow
   )
@@ -101,9 +97,7 @@ const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
     const limits = yield* Limits
     const request = yield* HttpServerRequest.HttpServerRequest
     const tooLarge = problem(
-      "too-large",
-      413,
-      "The body is too large",
+      Undeclared.tooLarge,
       `A request's body has at most ${limits.payloadBytes} bytes.`
     )
     if (Number(request.headers["content-length"] ?? 0) > limits.payloadBytes) {
@@ -127,7 +121,7 @@ const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
         }
         return Effect.as(
           Effect.logError("A request failed", cause),
-          problem("internal", 500, "Hookline failed", "This is Hookline's fault; its log says more.")
+          problem(Undeclared.internal, "This is Hookline's fault; its log says more.")
         )
       })
     )
