@@ -29,6 +29,8 @@ export interface Settings {
   readonly adminKey: Redacted.Redacted<string>
   /** Networks that requests may go to although they are not public, as CIDRs. */
   readonly egressAllow: ReadonlyArray<string>
+  /** Whether `/openapi.json` and `/docs` are there for everybody; they are unless this is false. */
+  readonly publicDocs?: boolean
   /** How the other runners of the database reach this one. */
   readonly cluster: SocketCluster.Options
 }

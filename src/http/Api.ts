@@ -39,7 +39,8 @@ export class Api extends HttpApi.make("hookline")
     title: "Hookline",
     version,
     summary: "Durable integration events, delivered.",
-    description: "Emit events, subscribe webhooks and other systems to them, and see what became of each. Errors are problem " +
+    description:
+      "Emit events, subscribe webhooks and other systems to them, and see what became of each. Errors are problem " +
       "details (RFC 9457) with a stable `type`; lists are read page by page; times are ISO 8601 in UTC; durations carry their " +
       "unit in the name. The guide is docs/api.md."
   }))

@@ -44,7 +44,8 @@ const ifMatch = {
   name: "If-Match",
   in: "header",
   required: false,
-  description: "The ETag of the version that the change is meant for; without it, or with *, whatever version there is.",
+  description:
+    "The ETag of the version that the change is meant for; without it, or with *, whatever version there is.",
   schema: { type: "string" },
   example: "\"3\""
 }
@@ -60,9 +61,12 @@ const successes: Readonly<Record<string, string>> = {
 const around = { Internal: Undeclared.internal, TooLarge: Undeclared.tooLarge }
 const aroundBodies = { UnsupportedMediaType: Undeclared.unsupportedMediaType }
 
+/** Its name in small letters: some readers take another for `basic`. */
 const bearer = {
+  scheme: "bearer",
   bearerFormat: "hk_…",
-  description: "A key of Hookline's. The scope that a route needs stands with it: `manage` includes `read`, and `admin` " +
+  description:
+    "A key of Hookline's. The scope that a route needs stands with it: `manage` includes `read`, and `admin` " +
     "includes all."
 }
 

@@ -61,9 +61,8 @@ export class Messages extends HttpApiGroup.make("messages").add(
     error: [Refused, Conflict, Unavailable]
   }).annotateMerge(described({
     summary: "Emit a message",
-    description:
-      "Stores a message of an event; with the answer it is committed and will be delivered. A repetition " +
-        "with the same idempotency key and content answers the same id; with other content, 409.",
+    description: "Stores a message of an event; with the answer it is committed and will be delivered. A repetition " +
+      "with the same idempotency key and content answers the same id; with other content, 409.",
     request: Examples.emission,
     answer: Examples.messageTaken
   })).annotate(HttpApi.PayloadParseOptions, closed).annotate(Needs, { scope: "emit" }),

@@ -13,6 +13,7 @@ import { Api } from "./Api.ts"
 import * as AuditHandlers from "./AuditHandlers.ts"
 import * as ClusterHandlers from "./ClusterHandlers.ts"
 import * as DeliveriesHandlers from "./DeliveriesHandlers.ts"
+import * as Docs from "./Docs.ts"
 import * as EventsHandlers from "./EventsHandlers.ts"
 import * as KeysHandlers from "./KeysHandlers.ts"
 import * as MessagesHandlers from "./MessagesHandlers.ts"
@@ -136,7 +137,7 @@ const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
   )
 
 const routes = Layer.mergeAll(
-  HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+  HttpApiBuilder.layer(Api).pipe(
     Layer.provide([
       AuditHandlers.layer,
       ClusterHandlers.layer,
@@ -162,14 +163,22 @@ const listening = (options: { readonly port: number; readonly host: string }) =>
   )
 
 /**
- * Layer of the server.
+ * Layer of the server. Its description, `/openapi.json` and `/docs`, is open to everybody, as it tells nothing of what is
+ * stored; `publicDocs: false` leaves both out.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: { readonly port: number; readonly host: string }) =>
+export const layer = (
+  { publicDocs = true, ...options }: { readonly port: number; readonly host: string; readonly publicDocs?: boolean }
+) =>
   StreamHandlers.ending.pipe(
-    Layer.provideMerge(HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true })),
+    Layer.provideMerge(
+      HttpRouter.serve(publicDocs ? Layer.merge(routes, Docs.layer) : routes, {
+        disableLogger: true,
+        disableListenLog: true
+      })
+    ),
     Layer.provideMerge(
       listening(options).pipe(
         Layer.catch(() =>

@@ -55,9 +55,8 @@ export class StreamGroup extends HttpApiGroup.make("stream").add(
   }).annotateMerge(
     described({
       summary: "Listen to outcomes",
-      description:
-        "Server-sent events: each outcome as the runner that answers records it, from when the answer has " +
-          "begun. A slow reader is told how many outcomes it missed."
+      description: "Server-sent events: each outcome as the runner that answers records it, from when the answer has " +
+        "begun. A slow reader is told how many outcomes it missed."
     })
   )
 ).annotateMerge(OpenApi.annotations({ description: "Outcomes as they happen." })) {}

@@ -138,9 +138,8 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
     error: [Refused, Unavailable]
   }).annotateMerge(described({
     summary: "Subscribe",
-    description:
-      "Makes a subscription. Every message that is emitted after the answer is matched against it. Its " +
-        "signing secret is made unless it is given, and shown in this answer only.",
+    description: "Makes a subscription. Every message that is emitted after the answer is matched against it. Its " +
+      "signing secret is made unless it is given, and shown in this answer only.",
     request: Examples.subscriptionInput,
     answer: Examples.subscriptionCreated
   })).annotate(HttpApi.PayloadParseOptions, closed),
@@ -178,9 +177,8 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
     error: conditional
   }).annotateMerge(described({
     summary: "Change a subscription",
-    description:
-      "Changes the properties that are sent; null takes away what is optional. With If-Match it changes " +
-        "the version that was read, or answers 412.",
+    description: "Changes the properties that are sent; null takes away what is optional. With If-Match it changes " +
+      "the version that was read, or answers 412.",
     request: { enabled: false },
     answer: { ...Examples.subscription, enabled: false },
     versioned: true
@@ -203,7 +201,7 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
     summary: "Preview a request",
     description:
       "The exact request that would be sent for a message, a payload or an example, by a subscription or a " +
-        "configuration that is not saved. Nothing is sent.",
+      "configuration that is not saved. Nothing is sent.",
     request: {
       providerId: "webhook.webhook",
       config: { url: "https://example.com/hooks/incidents" },
@@ -217,9 +215,8 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
     error: changing
   }).annotateMerge(described({
     summary: "Test a filter",
-    description:
-      "Whether a filter that is not saved holds for a message, a payload or an example, and which " +
-        "condition does not.",
+    description: "Whether a filter that is not saved holds for a message, a payload or an example, and which " +
+      "condition does not.",
     request: {
       filter: { field: "payload.severity", equals: "high" },
       eventId: "incident.incident.created",
@@ -249,9 +246,8 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
   }).annotateMerge(
     described({
       summary: "List blocked ordering keys",
-      description:
-        "The keys of an ordered subscription whose first delivery waits or has failed for now, with what " +
-          "waits behind it.",
+      description: "The keys of an ordered subscription whose first delivery waits or has failed for now, with what " +
+        "waits behind it.",
       answer: Examples.blockedKeys
     })
   ),

@@ -21,6 +21,7 @@ export const server = (options: {
   readonly change?: (storage: Storage["Service"]) => Storage["Service"]
   readonly key?: string
   readonly port?: number
+  readonly publicDocs?: boolean
 } = {}) => {
   const plugins = Layer.mergeAll(
     IncidentPlugin,
@@ -30,7 +31,11 @@ export const server = (options: {
   const storage = Layer.effect(Storage, Effect.map(Storage, options.change ?? ((storage) => storage))).pipe(
     Layer.provide(StorageMemory.layer)
   )
-  return Server.layer({ port: options.port ?? 0, host: "127.0.0.1" }).pipe(
+  return Server.layer({
+    port: options.port ?? 0,
+    host: "127.0.0.1",
+    ...(options.publicDocs === undefined ? {} : { publicDocs: options.publicDocs })
+  }).pipe(
     Layer.provide(Auth.layer({ adminKey: Redacted.make(options.key ?? adminKey) })),
     Layer.provide(Hookline.layer({ plugins })),
     Layer.provideMerge(storage),
