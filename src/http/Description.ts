@@ -283,11 +283,10 @@ const contentOf = (
   parts: Parts
 ) =>
   Object.fromEntries(
-    Object.entries(content).map(([type, { schema, "x-effect-stream": _, ...media }]) => {
+    Object.entries(content).map(([type, { schema }]) => {
       const named = "$ref" in schema || Object.keys(schema).length === 0
       if (!named) parts.schemas[name] = schema
       return [type, {
-        ...media,
         schema: named ? schema : { $ref: `#/components/schemas/${name}` },
         ...(example === undefined ? {} : { example })
       }]

@@ -5,7 +5,6 @@ import { NodeHttpServer } from "@effect/platform-node"
 import { ByteSize, Cause, Effect, Layer, Schema } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { createServer } from "node:http"
 import { Limits } from "../Limits.ts"
 import { Members } from "../Members.ts"
 import { Storage } from "../Storage.ts"
@@ -16,6 +15,7 @@ import * as DeliveriesHandlers from "./DeliveriesHandlers.ts"
 import * as Docs from "./Docs.ts"
 import * as EventsHandlers from "./EventsHandlers.ts"
 import * as KeysHandlers from "./KeysHandlers.ts"
+import * as Listener from "./Listener.ts"
 import * as MessagesHandlers from "./MessagesHandlers.ts"
 import * as Methods from "./Methods.ts"
 import * as PluginsHandlers from "./PluginsHandlers.ts"
@@ -97,13 +97,13 @@ const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
   Effect.gen(function*() {
     const limits = yield* Limits
     const request = yield* HttpServerRequest.HttpServerRequest
-    const tooLarge = problem(
-      Undeclared.tooLarge,
-      `A request's body has at most ${limits.payloadBytes} bytes.`
+    // What is left of the body is not read: the next request would not be found behind it.
+    const tooLarge = HttpServerResponse.setHeader(
+      problem(Undeclared.tooLarge, `A request's body has at most ${limits.payloadBytes} bytes.`),
+      "connection",
+      "close"
     )
-    if (Number(request.headers["content-length"] ?? 0) > limits.payloadBytes) {
-      return HttpServerResponse.setHeader(tooLarge, "connection", "close")
-    }
+    if (Number(request.headers["content-length"] ?? 0) > limits.payloadBytes) return tooLarge
     return yield* Effect.provideService(app, HttpIncomingMessage.MaxBodySize, ByteSize.bytes(limits.payloadBytes)).pipe(
       Effect.map((response) =>
         response.status < 400 || /problem\+json/u.test(response.headers["content-type"] ?? "")
@@ -159,7 +159,7 @@ const routes = Layer.mergeAll(
 const listening = (options: { readonly port: number; readonly host: string }) =>
   Layer.unwrap(
     Effect.map(Limits, ({ serverDrainMs }) =>
-      NodeHttpServer.layer(createServer, { ...options, gracefulShutdownTimeout: serverDrainMs }))
+      NodeHttpServer.layer(Listener.create, { ...options, gracefulShutdownTimeout: serverDrainMs }))
   )
 
 /**

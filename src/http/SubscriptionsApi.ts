@@ -141,7 +141,8 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
     description: "Makes a subscription. Every message that is emitted after the answer is matched against it. Its " +
       "signing secret is made unless it is given, and shown in this answer only.",
     request: Examples.subscriptionInput,
-    answer: Examples.subscriptionCreated
+    answer: Examples.subscriptionCreated,
+    versioned: true
   })).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.get("list", "/subscriptions", {
     query: {
@@ -235,7 +236,8 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
       description:
         "The new secret signs from now on; the one before signs beside it for a while, so that receivers can follow.",
       request: { overlapMs: 3600000 },
-      answer: Examples.subscriptionCreated
+      answer: Examples.subscriptionCreated,
+      versioned: true
     })
   ).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.get("blockedKeys", "/subscriptions/:id/blocked-keys", {

@@ -38,6 +38,23 @@ export const methodNotAllowed = {
 export const cutOff = { name: "malformed-request", status: 400, title: "The request can't be read" } as const
 
 /** @category constants @since 0.1.0 */
+export const tooSlow = { name: "too-slow", status: 408, title: "The request took too long to come" } as const
+
+/** @category constants @since 0.1.0 */
+export const unexpected = {
+  name: "expectation-failed",
+  status: 417,
+  title: "The request expects what there is not"
+} as const
+
+/** @category constants @since 0.1.0 */
+export const headersTooLarge = {
+  name: "headers-too-large",
+  status: 431,
+  title: "The request's headers are too large"
+} as const
+
+/** @category constants @since 0.1.0 */
 export const notReady = { name: "not-ready", status: 503, title: "Not ready" } as const
 
 /** @category constants @since 0.1.0 */
