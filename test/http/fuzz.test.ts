@@ -4,7 +4,7 @@
  * number of a finding.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Schema } from "effect"
+import { Effect, Layer, References, type Schema } from "effect"
 import { OpenApi } from "effect/http-api"
 import { documented } from "../../src/http/Description.ts"
 import * as Contract from "./fuzz/Contract.ts"
@@ -150,4 +150,50 @@ describe("the HTTP API under fuzzing", () => {
         (state) => state === "routed"
       )
     }).pipe(Effect.provide(server())), 20_000 + requests * 20)
+})
+
+describe("the fuzzer", () => {
+  const pretender: Requests.Bearer = {
+    name: "one with the admin key who says to have less",
+    authorization: `Bearer ${adminKey}`,
+    scopes: ["read"],
+    tenantId: "acme"
+  }
+  const makers = () => Requests.make({ seed: "planted", contract, ids: Values.ids(new Map()), bearers: [pretender] })
+
+  it("makes the same requests of the same seed", () => {
+    const [one, other] = [makers(), makers()]
+    for (let n = 0; n < 500; n++) assert.isTrue(one(n).bytes.equals(other(n).bytes), String(n))
+  })
+
+  it.live(
+    "finds a failure, a hang, an answer to who may not have it, and what is another tenant's",
+    () =>
+      Effect.gen(function*() {
+        yield* stored
+        const options = {
+          port: yield* port,
+          contract,
+          make: makers(),
+          from: 0,
+          to: 600,
+          connections: 8,
+          withinMs: 1000
+        }
+        const { findings } = yield* Effect.promise(() => Fuzzer.run(options))
+        const found = findings.map(({ finding }) => finding).join("\n")
+        for (const sign of ["it is 500", "no answer", "who may not", "another tenant's"]) assert.include(found, sign)
+      }).pipe(Effect.provide(
+        server({
+          change: (storage) => ({
+            ...storage,
+            listKeys: () => Effect.die(new Error("planted")),
+            blockedKeys: () => Effect.die(new Error("planted")),
+            listMessages: (filter, page) =>
+              filter.eventId === undefined ? storage.listMessages(filter, page) : Effect.never
+          })
+        }).pipe(Layer.provide(Layer.succeed(References.MinimumLogLevel, "None")))
+      )),
+    60_000
+  )
 })
