@@ -33,6 +33,8 @@ export interface Settings {
   readonly egressAllow: ReadonlyArray<string>
   /** Origins whose pages may use the API with a key. */
   readonly corsOrigins: ReadonlyArray<string>
+  /** Whether `/openapi.json` and `/docs` are there for everybody; they are unless this is false. */
+  readonly publicDocs?: boolean
   /** How the other runners of the database reach this one. */
   readonly cluster: SocketCluster.Options
 }

@@ -173,9 +173,10 @@ describe("the guides", () => {
   })
 
   it("link to pages and headings that there are", () => {
-    const pages = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/subscriptions.md"].concat(
-      Fs.readdirSync(Path.join(root, "docs/guides")).map((page) => `docs/guides/${page}`)
-    )
+    const pages = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/subscriptions.md", "docs/api.md"]
+      .concat(
+        Fs.readdirSync(Path.join(root, "docs/guides")).map((page) => `docs/guides/${page}`)
+      )
     const anchors = (page: string) =>
       [...read(page).matchAll(/^#+ (.*)$/gmu)].map(([, title = ""]) =>
         title.toLowerCase().replaceAll(/[^\w\- ]/gu, "").replaceAll(" ", "-")

@@ -2,6 +2,7 @@
  * The contract of the HTTP API, from which come the server, the client and `openapi.json`. Nothing in it needs Node.
  */
 import { HttpApi, OpenApi } from "effect/http-api"
+import { version } from "../Version.ts"
 import { AuditGroup } from "./AuditApi.ts"
 import { Auth } from "./Bearer.ts"
 import { ClusterGroup } from "./ClusterApi.ts"
@@ -44,5 +45,13 @@ export class Api extends HttpApi.make("hookline")
   .middleware(Auth)
   // Begun by whoever has no session yet.
   .add(LoginGroup.prefix("/api/v1"))
-  .annotateMerge(OpenApi.annotations({ title: "Hookline", version: "0.1.0" }))
+  .annotateMerge(OpenApi.annotations({
+    title: "Hookline",
+    version,
+    summary: "Durable integration events, delivered.",
+    description:
+      "Emit events, subscribe webhooks and other systems to them, and see what became of each. Errors are problem " +
+      "details (RFC 9457) with a stable `type`; lists are read page by page; times are ISO 8601 in UTC; durations carry their " +
+      "unit in the name. The guide is docs/api.md."
+  }))
 {}

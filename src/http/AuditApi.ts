@@ -2,9 +2,11 @@
  * The contract of the audit log.
  */
 import { Schema } from "effect"
-import { HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
+import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { AuditId } from "../Id.ts"
 import { Needs } from "./Bearer.ts"
+import { described } from "./Described.ts"
+import * as Examples from "./Examples.ts"
 import * as Page from "./Page.ts"
 import { Refused, Unavailable } from "./Problem.ts"
 import { JsonObject, Name } from "./Shapes.ts"
@@ -41,5 +43,11 @@ export class AuditGroup extends HttpApiGroup.make("audit").add(
     },
     success: Page.of(AuditView),
     error: [Refused, Unavailable]
-  }).annotate(Needs, { scope: "admin" })
-) {}
+  }).annotateMerge(
+    described({
+      summary: "List the audit log",
+      description: "Who changed what and when, newest first, page by page.",
+      answer: Examples.auditEntries
+    })
+  ).annotate(Needs, { scope: "admin" })
+).annotateMerge(OpenApi.annotations({ description: "Who changed what." })) {}

@@ -2,9 +2,11 @@
  * The contract of the cluster: its runners and who owns which worker group.
  */
 import { Schema } from "effect"
-import { HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
+import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { RunnerId } from "../Id.ts"
 import { Needs } from "./Bearer.ts"
+import { described } from "./Described.ts"
+import * as Examples from "./Examples.ts"
 import * as Page from "./Page.ts"
 import { Refused, Unavailable } from "./Problem.ts"
 
@@ -69,7 +71,13 @@ const everybody = { scope: "read", everybody: true } as const
 
 /** @category groups @since 0.1.0 */
 export class ClusterGroup extends HttpApiGroup.make("cluster").add(
-  HttpApiEndpoint.get("get", "/cluster", { success: ClusterView, error: Unavailable }).annotate(Needs, everybody),
+  HttpApiEndpoint.get("get", "/cluster", { success: ClusterView, error: Unavailable }).annotateMerge(
+    described({
+      summary: "Read the cluster",
+      description: "Its runners, their shards, due work that nobody has, and code that is missing somewhere.",
+      answer: Examples.cluster
+    })
+  ).annotate(Needs, everybody),
   HttpApiEndpoint.get("dispatchers", "/cluster/dispatchers", {
     query: {
       runnerId: Schema.optionalKey(RunnerId),
@@ -77,5 +85,11 @@ export class ClusterGroup extends HttpApiGroup.make("cluster").add(
     },
     success: Page.of(DispatcherView),
     error: [Refused, Unavailable]
-  }).annotate(Needs, everybody)
-) {}
+  }).annotateMerge(
+    described({
+      summary: "List dispatchers",
+      description: "Who owns which worker group, page by page.",
+      answer: Examples.dispatchers
+    })
+  ).annotate(Needs, everybody)
+).annotateMerge(OpenApi.annotations({ description: "The runners and who owns what." })) {}

@@ -2,9 +2,11 @@
  * The contract of connections.
  */
 import { Schema } from "effect"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { ConnectionId } from "../Id.ts"
 import { ConnectionOption } from "../Provider.ts"
+import { described } from "./Described.ts"
+import * as Examples from "./Examples.ts"
 import * as Page from "./Page.ts"
 import { Conflict, NotFound, PreconditionFailed, ProviderFailed, Refused, Unavailable } from "./Problem.ts"
 import { closed, id, JsonObject, Name } from "./Shapes.ts"
@@ -66,33 +68,73 @@ export class ConnectionsGroup extends HttpApiGroup.make("connections").add(
     payload: ConnectionInput,
     success: ConnectionView.pipe(HttpApiSchema.status(201)),
     error: [Refused, Unavailable]
-  }).annotate(HttpApi.PayloadParseOptions, closed),
+  }).annotateMerge(described({
+    summary: "Save credentials",
+    description:
+      "Stores the credentials of a provider for many subscriptions: its secrets are sealed, and in no answer.",
+    request: {
+      providerId: "jira.jira",
+      name: "Jira of operations",
+      config: { baseUrl: "https://example.atlassian.net", email: "ada@example.com", apiToken: "…" }
+    },
+    answer: Examples.connection,
+    versioned: true
+  })).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.get("list", "/connections", {
     query: { ...Page.query, tenantId: Schema.optionalKey(Name), providerId: Schema.optionalKey(Name) },
     success: Page.of(ConnectionView),
     error: [Refused, Unavailable]
-  }),
-  HttpApiEndpoint.get("get", "/connections/:id", { ...id, success: ConnectionView, error: [NotFound, Unavailable] }),
+  }).annotateMerge(described({
+    summary: "List connections",
+    description: "Newest first, without their secrets.",
+    answer: Examples.connections
+  })),
+  HttpApiEndpoint.get("get", "/connections/:id", { ...id, success: ConnectionView, error: [NotFound, Unavailable] })
+    .annotateMerge(described({
+      summary: "Read a connection",
+      description: "Without its secrets.",
+      answer: Examples.connection,
+      versioned: true
+    })),
   HttpApiEndpoint.patch("update", "/connections/:id", {
     ...id,
     payload: ConnectionPatch,
     success: ConnectionView,
     error: [NotFound, Refused, PreconditionFailed, Unavailable]
-  }).annotate(HttpApi.PayloadParseOptions, closed),
+  }).annotateMerge(described({
+    summary: "Change a connection",
+    description:
+      "Its fields are merged into the stored ones, where a blank secret keeps its value. When it is answered, no attempt begins under the old credentials.",
+    request: { config: { apiToken: "…" } },
+    answer: Examples.connection,
+    versioned: true
+  })).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.delete("remove", "/connections/:id", {
     ...id,
     success: HttpApiSchema.NoContent,
     error: [NotFound, Conflict, Unavailable]
-  }),
+  }).annotateMerge(described({
+    summary: "Delete a connection",
+    description: "Refused while subscriptions use it."
+  })),
   HttpApiEndpoint.post("test", "/connections/:id/test", {
     ...id,
     success: ConnectionTest,
     error: [NotFound, Refused, Unavailable]
-  }),
+  }).annotateMerge(described({
+    summary: "Try a connection",
+    description: "Asks the provider whether the stored credentials work.",
+    answer: { success: true, message: "Connected as Ada" }
+  })),
   HttpApiEndpoint.post("options", "/connections/:id/options", {
     ...id,
     payload: OptionsInput,
     success: Page.whole(ConnectionOption),
     error: [NotFound, Refused, ProviderFailed, Unavailable]
-  }).annotate(HttpApi.PayloadParseOptions, closed)
-) {}
+  }).annotateMerge(described({
+    summary: "List choices",
+    description: "What a field of a subscription may be, as the provider knows it: projects, channels, issue types.",
+    request: { resolver: "projects", context: {} },
+    answer: { items: [{ value: "OPS", label: "Operations" }], nextCursor: null }
+  })).annotate(HttpApi.PayloadParseOptions, closed)
+).annotateMerge(OpenApi.annotations({ description: "Credentials of providers that many subscriptions share." })) {}

@@ -2,10 +2,12 @@
  * The contract of the catalogue of events.
  */
 import { Schema } from "effect"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { defaults } from "../Limits.ts"
 import { PayloadProperty } from "../PayloadProperties.ts"
 import { Needs } from "./Bearer.ts"
+import { described } from "./Described.ts"
+import * as Examples from "./Examples.ts"
 import * as Page from "./Page.ts"
 import { NotFound, Refused, Unavailable } from "./Problem.ts"
 import { closed, id, JsonObject } from "./Shapes.ts"
@@ -40,19 +42,40 @@ export class Events extends HttpApiGroup.make("events").add(
         categories: Schema.Array(Schema.Struct({ category: Schema.String, events: Schema.Array(EventView) }))
       })
     ])
-  }),
-  HttpApiEndpoint.get("get", "/events/:id", { ...id, success: EventView, error: NotFound }),
+  }).annotateMerge(
+    described({
+      summary: "List events",
+      description: "All events that can be subscribed to, or grouped by their category.",
+      answer: Examples.events
+    })
+  ),
+  HttpApiEndpoint.get("get", "/events/:id", { ...id, success: EventView, error: NotFound }).annotateMerge(
+    described({ summary: "Read an event", description: "With the JSON Schema of its payload.", answer: Examples.event })
+  ),
   HttpApiEndpoint.get("partitions", "/events/:id/partitions", {
     ...id,
     success: Partitions,
     error: [NotFound, Unavailable]
-  }),
+  }).annotateMerge(
+    described({
+      summary: "Read the partitions of an event",
+      description: "How many dispatcher partitions its messages are shared out to.",
+      answer: { partitions: 1 }
+    })
+  ),
   HttpApiEndpoint.put("setPartitions", "/events/:id/partitions", {
     ...id,
     payload: Partitions,
     success: Partitions,
     error: [NotFound, Refused, Unavailable]
-  }).annotate(HttpApi.PayloadParseOptions, closed).annotate(Needs, { scope: "admin", everybody: true }),
+  }).annotateMerge(
+    described({
+      summary: "Change the partitions of an event",
+      description: "Shares its messages out to so many dispatcher partitions, while messages flow.",
+      request: { partitions: 4 },
+      answer: { partitions: 4 }
+    })
+  ).annotate(HttpApi.PayloadParseOptions, closed).annotate(Needs, { scope: "admin", everybody: true }),
   HttpApiEndpoint.get("schema", "/events/:id/schema", {
     ...id,
     success: Schema.Struct({
@@ -62,5 +85,11 @@ export class Events extends HttpApiGroup.make("events").add(
       example: Schema.optionalKey(Schema.Json)
     }).annotate({ identifier: "EventSchema" }),
     error: NotFound
-  })
-) {}
+  }).annotateMerge(
+    described({
+      summary: "Read the schema of a payload",
+      description: "As JSON Schema, and flattened into the paths that filters and templates use.",
+      answer: Examples.eventSchema
+    })
+  )
+).annotateMerge(OpenApi.annotations({ description: "The catalogue of events." })) {}

@@ -2,10 +2,12 @@
  * The contract of API keys.
  */
 import { Schema } from "effect"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { KeyId } from "../Id.ts"
 import { Scope } from "../Key.ts"
 import { Needs } from "./Bearer.ts"
+import { described } from "./Described.ts"
+import * as Examples from "./Examples.ts"
 import * as Page from "./Page.ts"
 import { NotFound, Refused, Unavailable } from "./Problem.ts"
 import { closed, id, Name } from "./Shapes.ts"
@@ -61,17 +63,41 @@ export class KeysGroup extends HttpApiGroup.make("keys").add(
     payload: KeyInput,
     success: KeyCreated.pipe(HttpApiSchema.status(201)),
     error: [Refused, Unavailable]
-  }).annotate(HttpApi.PayloadParseOptions, closed).annotate(Needs, admin),
+  }).annotateMerge(
+    described({
+      summary: "Make a key",
+      description: "The key itself is in this answer only.",
+      request: Examples.keyInput,
+      answer: Examples.keyCreated
+    })
+  ).annotate(HttpApi.PayloadParseOptions, closed).annotate(Needs, admin),
   HttpApiEndpoint.get("list", "/keys", {
     query: { ...Page.query, tenantId: Schema.optionalKey(Name) },
     success: Page.of(KeyView),
     error: [Refused, Unavailable]
-  }).annotate(Needs, admin),
-  HttpApiEndpoint.get("get", "/keys/:id", { ...id, success: KeyView, error: [NotFound, Unavailable] })
+  }).annotateMerge(
+    described({
+      summary: "List keys",
+      description: "Newest first, page by page, without the keys themselves.",
+      answer: Examples.keys
+    })
+  ).annotate(Needs, admin),
+  HttpApiEndpoint.get("get", "/keys/:id", { ...id, success: KeyView, error: [NotFound, Unavailable] }).annotateMerge(
+    described({
+      summary: "Read a key",
+      description: "What it may do, whose things it sees, and when it was last used.",
+      answer: Examples.key
+    })
+  )
     .annotate(Needs, admin),
   HttpApiEndpoint.delete("revoke", "/keys/:id", {
     ...id,
     success: HttpApiSchema.NoContent,
     error: [NotFound, Unavailable]
-  }).annotate(Needs, admin)
-) {}
+  }).annotateMerge(
+    described({
+      summary: "Revoke a key",
+      description: "It opens nothing from now on; runners that have used it may take some seconds to notice."
+    })
+  ).annotate(Needs, admin)
+).annotateMerge(OpenApi.annotations({ description: "Keys of the API, their scopes and tenants." })) {}

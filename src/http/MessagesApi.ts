@@ -2,12 +2,14 @@
  * The contract of messages: emitting, reading, explaining.
  */
 import { Schema } from "effect"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Verdict } from "../Explanations.ts"
 import { MessageId, SubscriptionId } from "../Id.ts"
 import { defaults } from "../Limits.ts"
 import { Needs } from "./Bearer.ts"
 import { DeliveryView } from "./DeliveryShapes.ts"
+import { described } from "./Described.ts"
+import * as Examples from "./Examples.ts"
 import * as Page from "./Page.ts"
 import { Conflict, NotFound, Refused, Unavailable } from "./Problem.ts"
 import { closed, id, Name, Text } from "./Shapes.ts"
@@ -63,27 +65,61 @@ export class Messages extends HttpApiGroup.make("messages").add(
     payload: Emission,
     success: Schema.Struct({ id: MessageId }).pipe(HttpApiSchema.status(202)),
     error: [Refused, Conflict, Unavailable]
-  }).annotate(HttpApi.PayloadParseOptions, closed).annotate(Needs, { scope: "emit" }),
+  }).annotateMerge(described({
+    summary: "Emit a message",
+    description: "Stores a message of an event; with the answer it is committed and will be delivered. A repetition " +
+      "with the same idempotency key and content answers the same id; with other content, 409.",
+    request: Examples.emission,
+    answer: Examples.messageTaken
+  })).annotate(HttpApi.PayloadParseOptions, closed).annotate(Needs, { scope: "emit" }),
   HttpApiEndpoint.post("emitBatch", "/messages/batch", {
     payload: EmissionBatch,
     success: Schema.Struct({ ids: Schema.Array(MessageId) }).pipe(HttpApiSchema.status(202)),
     error: [Refused, Conflict, Unavailable]
-  }).annotate(HttpApi.PayloadParseOptions, closed).annotate(Needs, { scope: "emit" }),
+  }).annotateMerge(described({
+    summary: "Emit a batch of messages",
+    description:
+      "Stores up to 1,000 messages in one transaction, all or none, and answers their ids in order. What is " +
+      "refused is told with its place, as `messages[3].payload.title`.",
+    request: { messages: [Examples.emission] },
+    answer: { ids: [Examples.messageId] }
+  })).annotate(HttpApi.PayloadParseOptions, closed).annotate(Needs, { scope: "emit" }),
   HttpApiEndpoint.get("list", "/messages", {
     query: { ...Page.query, eventId: Schema.optionalKey(Name), tenantId: Schema.optionalKey(Name) },
     success: Page.of(MessageView),
     error: [Refused, Unavailable]
-  }),
-  HttpApiEndpoint.get("get", "/messages/:id", { ...id, success: MessageView, error: [NotFound, Unavailable] }),
+  }).annotateMerge(
+    described({ summary: "List messages", description: "Newest first, page by page.", answer: Examples.messages })
+  ),
+  HttpApiEndpoint.get("get", "/messages/:id", { ...id, success: MessageView, error: [NotFound, Unavailable] })
+    .annotateMerge(
+      described({
+        summary: "Read a message",
+        description: "With its payload, and how far its routing is.",
+        answer: Examples.message
+      })
+    ),
   HttpApiEndpoint.get("explain", "/messages/:id/explain", {
     ...id,
     query: Page.query,
     success: Schema.Struct({ message: MessageView, ...Page.of(ExplanationView).fields }),
     error: [NotFound, Refused, Unavailable]
-  }),
+  }).annotateMerge(
+    described({
+      summary: "Explain a message",
+      description: "For each subscription, whether it got the message and why, or why not.",
+      answer: Examples.explanations
+    })
+  ),
   HttpApiEndpoint.post("retry", "/messages/:id/retry", {
     ...id,
     success: Schema.Struct({ id: MessageId }).pipe(HttpApiSchema.status(202)),
     error: [NotFound, Conflict, Unavailable]
-  })
-) {}
+  }).annotateMerge(
+    described({
+      summary: "Route a message again",
+      description: "For one that was set aside because its routing failed.",
+      answer: Examples.messageTaken
+    })
+  )
+).annotateMerge(OpenApi.annotations({ description: "Emitting events, and what became of each." })) {}

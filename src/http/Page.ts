@@ -1,7 +1,7 @@
 /**
  * Lists: what a query asks for, and what an answer holds of them.
  */
-import { Schema } from "effect"
+import { Schema, SchemaAST } from "effect"
 import { defaults } from "../Limits.ts"
 
 /**
@@ -35,7 +35,7 @@ export const asked = (cursor: string | undefined, limit: number | undefined) => 
  * @since 0.1.0
  */
 export const of = <S extends Schema.Constraint>(item: S) =>
-  Schema.Struct({ items: Schema.Array(item), nextCursor: Schema.NullOr(Schema.String) })
+  Schema.Struct({ items: Schema.Array(item), nextCursor: Schema.NullOr(Schema.String) }).annotate(named(item, "Page"))
 
 /**
  * A list that is answered whole, in the form of one with pages.
@@ -44,4 +44,12 @@ export const of = <S extends Schema.Constraint>(item: S) =>
  * @since 0.1.0
  */
 export const whole = <S extends Schema.Constraint>(item: S) =>
-  Schema.Struct({ items: Schema.Array(item), nextCursor: Schema.Null })
+  Schema.Struct({ items: Schema.Array(item), nextCursor: Schema.Null }).annotate(named(item, "List"))
+
+// --- internal ---
+
+/** Lists of what has a name have one too. */
+const named = (item: Schema.Constraint, suffix: string): { readonly identifier?: string } => {
+  const name = SchemaAST.resolveIdentifier(item.ast)
+  return name === undefined ? {} : { identifier: `${name}${suffix}` }
+}

@@ -2,9 +2,11 @@
  * The contract of what a runner's plugins bring.
  */
 import { Schema } from "effect"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { RunnerId } from "../Id.ts"
 import { ConnectionTest } from "./ConnectionsApi.ts"
+import { described } from "./Described.ts"
+import * as Examples from "./Examples.ts"
 import * as Page from "./Page.ts"
 import { NotFound, Refused } from "./Problem.ts"
 import { closed } from "./Shapes.ts"
@@ -69,21 +71,46 @@ export const ProviderTestInput = Schema.Struct({ config: Schema.Json }).annotate
  * @since 0.1.0
  */
 export class PluginsGroup extends HttpApiGroup.make("plugins").add(
-  HttpApiEndpoint.get("list", "/plugins", { success: Page.whole(PluginView) })
-) {}
+  HttpApiEndpoint.get("list", "/plugins", { success: Page.whole(PluginView) }).annotateMerge(
+    described({
+      summary: "List plugins",
+      description: "What the plugins of the runner that answers bring: hooks, events, providers, handlers.",
+      answer: Examples.plugins
+    })
+  )
+).annotateMerge(OpenApi.annotations({ description: "What the code of a runner brings." })) {}
 
 /** @category groups @since 0.1.0 */
 export class ProvidersGroup extends HttpApiGroup.make("providers").add(
-  HttpApiEndpoint.get("list", "/providers", { success: Page.whole(ProviderView) }),
+  HttpApiEndpoint.get("list", "/providers", { success: Page.whole(ProviderView) }).annotateMerge(
+    described({
+      summary: "List providers",
+      description: "How messages can be delivered, with the JSON Schema of each configuration.",
+      answer: Examples.providers
+    })
+  ),
   HttpApiEndpoint.get("get", "/providers/:id", {
     params: { id: Schema.String },
     success: ProviderView,
     error: NotFound
-  }),
+  }).annotateMerge(
+    described({
+      summary: "Read a provider",
+      description: "With the JSON Schema of its configuration and which of its fields are secret.",
+      answer: Examples.provider
+    })
+  ),
   HttpApiEndpoint.post("test", "/providers/:id/test", {
     params: { id: Schema.String },
     payload: ProviderTestInput,
     success: ConnectionTest,
     error: [NotFound, Refused]
-  }).annotate(HttpApi.PayloadParseOptions, closed)
-) {}
+  }).annotateMerge(described({
+    summary: "Try credentials",
+    description:
+      "Asks the provider whether a connection's configuration works, before it is saved. A provider that has no " +
+      "such test answers that it has none.",
+    request: { config: { baseUrl: "https://example.atlassian.net", apiToken: "…" } },
+    answer: { success: true, message: "Connected as Ada" }
+  })).annotate(HttpApi.PayloadParseOptions, closed)
+).annotateMerge(OpenApi.annotations({ description: "How messages can be delivered." })) {}

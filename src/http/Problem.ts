@@ -9,8 +9,7 @@ import * as SchemaErrors from "../SchemaErrors.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
 import * as Body from "./Body.ts"
 import * as Query from "./Query.ts"
-
-const type = (name: string) => `https://hookline.dev/problems/${name}`
+import * as Undeclared from "./Undeclared.ts"
 
 /**
  * 400: the body is no JSON.
@@ -216,10 +215,10 @@ export const ofBatch = (error: EmitBatchError): Refused | Conflict | Unavailable
  * @category conversions
  * @since 0.1.0
  */
-export const body = (name: string, status: number, title: string, detail: string) => ({
-  type: type(name),
-  status,
-  title,
+export const body = (kind: Undeclared.Kind, detail: string) => ({
+  type: Undeclared.typeOf(kind),
+  status: kind.status,
+  title: kind.title,
   detail
 })
 

@@ -2,9 +2,11 @@
  * The contract of replays.
  */
 import { Schema } from "effect"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { MessageId, ReplayId, SubscriptionId } from "../Id.ts"
 import { ReplayReason, ReplayState, ReplayStatus } from "../Replay.ts"
+import { described } from "./Described.ts"
+import * as Examples from "./Examples.ts"
 import * as Page from "./Page.ts"
 import { Conflict, NotFound, Refused, Unavailable } from "./Problem.ts"
 import { closed, id, Name, Text } from "./Shapes.ts"
@@ -72,14 +74,40 @@ export class ReplaysGroup extends HttpApiGroup.make("replays").add(
     payload: ReplayInput,
     success: [ReplayView.pipe(HttpApiSchema.status(201)), ReplayCount],
     error: [Refused, Conflict, Unavailable]
-  }).annotate(HttpApi.PayloadParseOptions, closed),
+  }).annotateMerge(described({
+    summary: "Replay deliveries",
+    description: "Delivers again what has ended, as a job that survives restarts; with dryRun it only counts.",
+    request: { filter: { subscriptionId: "sub_0198f3c1a2b37d4e8f90a1b2c3d4e5f6", from: "2026-01-31T12:00:00Z" } },
+    answer: { matched: 512 }
+  })).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.get("list", "/replays", {
     query: { ...Page.query, tenantId: Schema.optionalKey(Name), state: Schema.optionalKey(ReplayState) },
     success: Page.of(ReplayView),
     error: [Refused, Unavailable]
-  }),
-  HttpApiEndpoint.get("get", "/replays/:id", { ...id, success: ReplayView, error: [NotFound, Unavailable] }),
-  HttpApiEndpoint.post("pause", "/replays/:id/pause", changing),
-  HttpApiEndpoint.post("resume", "/replays/:id/resume", changing),
-  HttpApiEndpoint.post("cancel", "/replays/:id/cancel", changing)
-) {}
+  }).annotateMerge(described({
+    summary: "List replays",
+    description: "Newest first.",
+    answer: Examples.replays
+  })),
+  HttpApiEndpoint.get("get", "/replays/:id", { ...id, success: ReplayView, error: [NotFound, Unavailable] })
+    .annotateMerge(described({
+      summary: "Read a replay",
+      description: "How far it has come.",
+      answer: Examples.replay
+    })),
+  HttpApiEndpoint.post("pause", "/replays/:id/pause", changing).annotateMerge(described({
+    summary: "Pause a replay",
+    description: "What is due already is delivered; no more is taken.",
+    answer: Examples.replay
+  })),
+  HttpApiEndpoint.post("resume", "/replays/:id/resume", changing).annotateMerge(described({
+    summary: "Resume a replay",
+    description: "It goes on where it was.",
+    answer: Examples.replay
+  })),
+  HttpApiEndpoint.post("cancel", "/replays/:id/cancel", changing).annotateMerge(described({
+    summary: "Cancel a replay",
+    description: "For good; what is due already is delivered.",
+    answer: Examples.replay
+  }))
+).annotateMerge(OpenApi.annotations({ description: "Delivering again, by filter and time." })) {}

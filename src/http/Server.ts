@@ -12,7 +12,6 @@ import {
   HttpServerResponse
 } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { createServer } from "node:http"
 import { Limits } from "../Limits.ts"
 import { Members } from "../Members.ts"
 import { Storage } from "../Storage.ts"
@@ -21,8 +20,10 @@ import * as AuditHandlers from "./AuditHandlers.ts"
 import * as ClusterHandlers from "./ClusterHandlers.ts"
 import * as ConnectionsHandlers from "./ConnectionsHandlers.ts"
 import * as DeliveriesHandlers from "./DeliveriesHandlers.ts"
+import * as Docs from "./Docs.ts"
 import * as EventsHandlers from "./EventsHandlers.ts"
 import * as KeysHandlers from "./KeysHandlers.ts"
+import * as Listener from "./Listener.ts"
 import * as MessagesHandlers from "./MessagesHandlers.ts"
 import * as Methods from "./Methods.ts"
 import * as PluginsHandlers from "./PluginsHandlers.ts"
@@ -32,6 +33,7 @@ import * as SessionHandlers from "./SessionHandlers.ts"
 import * as StatsHandlers from "./StatsHandlers.ts"
 import * as StreamHandlers from "./StreamHandlers.ts"
 import * as SubscriptionsHandlers from "./SubscriptionsHandlers.ts"
+import * as Undeclared from "./Undeclared.ts"
 
 /**
  * The server can't listen: the operator's fault, told at start.
@@ -41,9 +43,9 @@ import * as SubscriptionsHandlers from "./SubscriptionsHandlers.ts"
  */
 export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFailed", { message: Schema.String }) {}
 
-const problem = (name: string, status: number, title: string, detail: string) =>
-  HttpServerResponse.jsonUnsafe(Problem.body(name, status, title, detail), {
-    status,
+const problem = (kind: Undeclared.Kind, detail: string) =>
+  HttpServerResponse.jsonUnsafe(Problem.body(kind, detail), {
+    status: kind.status,
     contentType: "application/problem+json"
   })
 
@@ -60,18 +62,18 @@ const ready = HttpRouter.add(
     const members = yield* Members
     const storage = yield* Storage
     const readiness = yield* members.readiness
-    if (!readiness.ready) return problem("not-ready", 503, "Not ready", readiness.reason)
+    if (!readiness.ready) return problem(Undeclared.notReady, readiness.reason)
     yield* storage.listSubscriptions({}, { cursor: undefined, limit: 1 })
     const { codeMissing, self } = yield* members.overview
     const lacks = codeMissing.filter(({ runnerIds }) => runnerIds.includes(self)).map(({ id, kind }) => ({ kind, id }))
     return HttpServerResponse.jsonUnsafe({ status: "ready", ...(lacks.length === 0 ? {} : { codeMissing: lacks }) })
   }).pipe(
     Effect.timeout("2 seconds"),
-    Effect.catch(() => Effect.succeed(problem("not-ready", 503, "Not ready", "The database does not answer.")))
+    Effect.catch(() => Effect.succeed(problem(Undeclared.notReady, "The database does not answer.")))
   )
 )
 
-const noRoute = problem("not-found", 404, "There is no such route", "See /openapi.json for the routes.")
+const noRoute = problem(Undeclared.noRoute, "See /openapi.json for the routes.")
 
 /** The problem behind a bare status of the server's own. */
 const ofStatus = (status: number, tooLarge: HttpServerResponse.HttpServerResponse) =>
@@ -80,15 +82,10 @@ const ofStatus = (status: number, tooLarge: HttpServerResponse.HttpServerRespons
     : status === 413
     ? tooLarge
     : status === 415
-    ? problem("unsupported-media-type", 415, "The body's type is not supported", "Send application/json.")
-    : problem("refused", status, "The request is refused", `The server answered ${status}.`)
+    ? problem(Undeclared.unsupportedMediaType, "Send application/json.")
+    : problem({ name: "refused", status, title: "The request is refused" }, `The server answered ${status}.`)
 
-const cutOff = problem(
-  "malformed-request",
-  400,
-  "The request can't be read",
-  "The body ended too early: send it again."
-)
+const cutOff = problem(Undeclared.cutOff, "The body ended too early: send it again.")
 
 /**
  * What browsers are told, where an answer says nothing else: not to guess its type, keep it, run anything of it, show it in a
@@ -113,7 +110,7 @@ const unrouted = ({ method, url }: HttpServerRequest.HttpServerRequest) => {
   if (methods.length === 0 || methods.includes(method)) return noRoute
   const allow = methods.join(", ")
   return HttpServerResponse.setHeader(
-    problem("method-not-allowed", 405, "The route has no such method", `Send ${allow} instead of ${method}.`),
+    problem(Undeclared.methodNotAllowed, `Send ${allow} instead of ${method}.`),
     "allow",
     allow
   )
@@ -129,15 +126,13 @@ const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
     const limits = yield* Limits
     const request = yield* HttpServerRequest.HttpServerRequest
     const bytes = isBatch(request) ? limits.batchBytes : limits.payloadBytes
-    const tooLarge = problem(
-      "too-large",
-      413,
-      "The body is too large",
-      `A request's body has at most ${bytes} bytes.`
+    // What is left of the body is not read: the next request would not be found behind it.
+    const tooLarge = HttpServerResponse.setHeader(
+      problem(Undeclared.tooLarge, `A request's body has at most ${bytes} bytes.`),
+      "connection",
+      "close"
     )
-    if (Number(request.headers["content-length"] ?? 0) > bytes) {
-      return HttpServerResponse.setHeader(tooLarge, "connection", "close")
-    }
+    if (Number(request.headers["content-length"] ?? 0) > bytes) return tooLarge
     return yield* Effect.provideService(app, HttpIncomingMessage.MaxBodySize, ByteSize.bytes(bytes)).pipe(
       Effect.map((response) =>
         response.status < 400 || /problem\+json/u.test(response.headers["content-type"] ?? "")
@@ -156,7 +151,7 @@ const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
         }
         return Effect.as(
           Effect.logError("A request failed", cause),
-          problem("internal", 500, "Hookline failed", "This is Hookline's fault; its log says more.")
+          problem(Undeclared.internal, "This is Hookline's fault; its log says more.")
         )
       })
     )
@@ -167,7 +162,7 @@ const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
   )
 
 const routes = Layer.mergeAll(
-  HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+  HttpApiBuilder.layer(Api).pipe(
     Layer.provide([
       AuditHandlers.layer,
       ClusterHandlers.layer,
@@ -193,7 +188,7 @@ const routes = Layer.mergeAll(
 const listening = (options: { readonly port: number; readonly host: string }) =>
   Layer.unwrap(
     Effect.map(Limits, ({ serverDrainMs }) =>
-      NodeHttpServer.layer(createServer, { ...options, gracefulShutdownTimeout: serverDrainMs }))
+      NodeHttpServer.layer(Listener.create, { ...options, gracefulShutdownTimeout: serverDrainMs }))
   )
 
 /**
@@ -226,18 +221,21 @@ export interface Options {
   readonly host: string
   /** Origins, as `https://app.example.com`, whose pages may use the API with a key; none when left out. */
   readonly corsOrigins?: ReadonlyArray<string>
+  /** Whether the description is open to everybody; it is unless this is false. */
+  readonly publicDocs?: boolean
 }
 
 /**
- * Layer of the server.
+ * Layer of the server. Its description, `/openapi.json` and `/docs`, is open to everybody, as it tells nothing of what is
+ * stored; `publicDocs: false` leaves both out.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Options) =>
+export const layer = ({ corsOrigins = [], publicDocs = true, ...options }: Options) =>
   StreamHandlers.ending.pipe(
     Layer.provideMerge(
-      HttpRouter.serve(Layer.mergeAll(routes, cors(options.corsOrigins ?? [])), {
+      HttpRouter.serve(Layer.mergeAll(routes, cors(corsOrigins), publicDocs ? Docs.layer : Layer.empty), {
         disableLogger: true,
         disableListenLog: true
       })

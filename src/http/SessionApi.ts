@@ -2,9 +2,11 @@
  * The contract of sessions: who asks, and the cookie of a browser.
  */
 import { Schema } from "effect"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Scope } from "../Key.ts"
 import { Needs } from "./Bearer.ts"
+import { described } from "./Described.ts"
+import * as Examples from "./Examples.ts"
 import { Problems, TooManyRequests, Unauthorized, Unavailable } from "./Problem.ts"
 import { closed } from "./Shapes.ts"
 
@@ -27,8 +29,12 @@ export const SessionView = Schema.Struct({
  * @since 0.1.0
  */
 export class SessionGroup extends HttpApiGroup.make("session").add(
-  HttpApiEndpoint.get("get", "/session", { success: SessionView }).annotate(Needs, "anybody")
-) {}
+  HttpApiEndpoint.get("get", "/session", { success: SessionView }).annotateMerge(described({
+    summary: "Tell who asks",
+    description: "By a key or by the cookie of a session: its scopes and its tenant.",
+    answer: Examples.session
+  })).annotate(Needs, "anybody")
+).annotateMerge(OpenApi.annotations({ description: "Who asks." })) {}
 
 /**
  * Beginning and ending a browser's session.
@@ -46,6 +52,14 @@ export class LoginGroup extends HttpApiGroup.make("login").add(
     payload: Schema.Struct({ key: Schema.String }).annotate({ identifier: "SessionInput" }),
     success: SessionView,
     error: [Unauthorized, TooManyRequests, Unavailable]
-  }).annotate(HttpApi.PayloadParseOptions, closed),
-  HttpApiEndpoint.delete("end", "/session", { success: HttpApiSchema.NoContent })
-).middleware(Problems) {}
+  }).annotateMerge(described({
+    summary: "Begin a session",
+    description: "Sets a cookie for a browser, which is worth what the key is.",
+    request: { key: "hk_…" },
+    answer: Examples.session
+  })).annotate(HttpApi.PayloadParseOptions, closed),
+  HttpApiEndpoint.delete("end", "/session", { success: HttpApiSchema.NoContent }).annotateMerge(described({
+    summary: "End a session",
+    description: "Takes the cookie back."
+  }))
+).middleware(Problems).annotateMerge(OpenApi.annotations({ description: "Sessions of browsers." })) {}

@@ -2,9 +2,10 @@
  * The contract of statistics.
  */
 import { Schema } from "effect"
-import { HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
+import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { SubscriptionId } from "../Id.ts"
 import { defaults } from "../Limits.ts"
+import { described } from "./Described.ts"
 import { Refused, Unavailable } from "./Problem.ts"
 import { Name } from "./Shapes.ts"
 
@@ -63,5 +64,10 @@ export class StatsGroup extends HttpApiGroup.make("stats").add(
     },
     success: StatsView,
     error: [Refused, Unavailable]
-  })
-) {}
+  }).annotateMerge(described({
+    summary: "Read statistics",
+    description:
+      "How deliveries ended within some hours, and what waits now: in all, by event, provider and subscription, and " +
+      "step by step. Kept when outcomes are recorded, so that they outlive the deliveries."
+  }))
+).annotateMerge(OpenApi.annotations({ description: "How deliveries end." })) {}

@@ -2,9 +2,10 @@
  * The contract of the live stream.
  */
 import { Schema } from "effect"
-import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { SubscriptionId } from "../Id.ts"
 import { LiveDelivery } from "./DeliveryShapes.ts"
+import { described } from "./Described.ts"
 import { Refused, Unavailable } from "./Problem.ts"
 
 /**
@@ -65,5 +66,11 @@ export class StreamGroup extends HttpApiGroup.make("stream").add(
     headers: { "last-event-id": Schema.optionalKey(Schema.String) },
     success: HttpApiSchema.StreamSse({ events: Schema.Union([DeliveryEvent, DroppedEvent, GapEvent]) }),
     error: [Refused, Unavailable]
-  })
-) {}
+  }).annotateMerge(
+    described({
+      summary: "Listen to outcomes",
+      description: "Server-sent events: each outcome as the runner that answers records it, from when the answer has " +
+        "begun. A slow reader is told how many outcomes it missed."
+    })
+  )
+).annotateMerge(OpenApi.annotations({ description: "Outcomes as they happen." })) {}

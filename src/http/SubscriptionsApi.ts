@@ -2,13 +2,15 @@
  * The contract of subscriptions.
  */
 import { Schema } from "effect"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { ConnectionId, MessageId, SubscriptionId } from "../Id.ts"
 import { RequestPreview, ResponseExcerpt } from "../Provider.ts"
 import { RateLimit } from "../RateLimit.ts"
 import { RetryJson } from "../RetrySchedule.ts"
 import { Needs } from "./Bearer.ts"
 import { DeliveryView } from "./DeliveryShapes.ts"
+import { described } from "./Described.ts"
+import * as Examples from "./Examples.ts"
 import * as Page from "./Page.ts"
 import { NotFound, PreconditionFailed, Refused, Unavailable } from "./Problem.ts"
 import { closed, id, Name, Text } from "./Shapes.ts"
@@ -173,7 +175,14 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
     payload: SubscriptionInput,
     success: SubscriptionCreated.pipe(HttpApiSchema.status(201)),
     error: [Refused, Unavailable]
-  }).annotate(HttpApi.PayloadParseOptions, closed),
+  }).annotateMerge(described({
+    summary: "Subscribe",
+    description: "Makes a subscription. Every message that is emitted after the answer is matched against it. Its " +
+      "signing secret is made unless it is given, and shown in this answer only.",
+    request: Examples.subscriptionInput,
+    answer: Examples.subscriptionCreated,
+    versioned: true
+  })).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.get("list", "/subscriptions", {
     query: {
       ...Page.query,
@@ -182,60 +191,155 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
     },
     success: Page.of(SubscriptionView),
     error: [Refused, Unavailable]
-  }),
+  }).annotateMerge(
+    described({
+      summary: "List subscriptions",
+      description: "Newest first, page by page.",
+      answer: Examples.subscriptions
+    })
+  ),
   HttpApiEndpoint.get("get", "/subscriptions/:id", {
     ...id,
     success: SubscriptionView,
     error: [NotFound, Unavailable]
-  }),
+  }).annotateMerge(
+    described({
+      summary: "Read a subscription",
+      description: "Without its secrets. The ETag of the answer is what a change sends as If-Match.",
+      answer: Examples.subscription,
+      versioned: true
+    })
+  ),
   HttpApiEndpoint.patch("update", "/subscriptions/:id", {
     ...id,
     payload: SubscriptionPatch,
     success: SubscriptionView,
     error: conditional
-  }).annotate(HttpApi.PayloadParseOptions, closed),
+  }).annotateMerge(described({
+    summary: "Change a subscription",
+    description: "Changes the properties that are sent; null takes away what is optional. With If-Match it changes " +
+      "the version that was read, or answers 412.",
+    request: { enabled: false },
+    answer: { ...Examples.subscription, enabled: false },
+    versioned: true
+  })).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.delete("remove", "/subscriptions/:id", {
     ...id,
     success: HttpApiSchema.NoContent,
     error: changing
-  }),
+  }).annotateMerge(
+    described({
+      summary: "Delete a subscription",
+      description: "No attempt begins after the answer; what has not ended is cancelled."
+    })
+  ),
   HttpApiEndpoint.post("preview", "/subscriptions/preview", {
     payload: PreviewInput,
     success: Schema.Struct({ eventId: Schema.String, request: RequestPreview }),
     error: changing
-  }).annotate(HttpApi.PayloadParseOptions, closed),
+  }).annotateMerge(described({
+    summary: "Preview a request",
+    description:
+      "The exact request that would be sent for a message, a payload or an example, by a subscription or a " +
+      "configuration that is not saved. Nothing is sent.",
+    request: {
+      providerId: "webhook.webhook",
+      config: { url: "https://example.com/hooks/incidents" },
+      eventId: "incident.incident.created"
+    },
+    answer: Examples.preview
+  })).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.post("testFilter", "/subscriptions/test-filter", {
     payload: FilterTest,
     success: FilterVerdict,
     error: changing
-  }).annotate(HttpApi.PayloadParseOptions, closed),
+  }).annotateMerge(described({
+    summary: "Test a filter",
+    description: "Whether a filter that is not saved holds for a message, a payload or an example, and which " +
+      "condition does not.",
+    request: {
+      filter: { field: "payload.severity", equals: "high" },
+      eventId: "incident.incident.created",
+      payload: { severity: "low" }
+    },
+    answer: { eventId: "incident.incident.created", passes: false, reason: "payload.severity is \"low\"" }
+  })).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.post("previewSchedule", "/subscriptions/preview-schedule", {
     payload: Schema.Struct({ retry: RetryJson }).annotate({ identifier: "ScheduleInput" }),
     success: ScheduleView,
     error: Refused
-  }).annotate(HttpApi.PayloadParseOptions, closed).annotate(Needs, { scope: "read" }),
+  }).annotateMerge(described({
+    summary: "Preview a retry schedule",
+    description: "When the attempts of a schedule would come if each failed at once; nothing is stored.",
+    request: { retry: { type: "delays", delaysMs: [1000, 5000] } },
+    answer: { attempts: 3, delaysMs: [1000, 5000], totalMs: 6000 }
+  })).annotate(HttpApi.PayloadParseOptions, closed).annotate(Needs, { scope: "read" }),
   HttpApiEndpoint.post("test", "/subscriptions/:id/test", {
     ...id,
     payload: TrialInput,
     success: TrialView,
     error: changing
-  }).annotate(HttpApi.PayloadParseOptions, closed),
+  }).annotateMerge(described({
+    summary: "Try a subscription",
+    description:
+      "Sends the event's example, a payload or a past message to the subscription's endpoint, once, whether or not " +
+      "it is enabled, and answers what came of it. It stands in no delivery log.",
+    request: { eventId: "incident.incident.created" },
+    answer: {
+      eventId: "incident.incident.created",
+      messageId: Examples.messageId,
+      outcome: "success",
+      durationMs: 84,
+      statusCode: 204
+    }
+  })).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.post("rotateSecret", "/subscriptions/:id/rotate-secret", {
     ...id,
     payload: RotationInput,
     success: SubscriptionCreated,
     error: changing
-  }).annotate(HttpApi.PayloadParseOptions, closed),
+  }).annotateMerge(
+    described({
+      summary: "Rotate the signing secret",
+      description:
+        "The new secret signs from now on; the one before signs beside it for a while, so that receivers can follow.",
+      request: { overlapMs: 3600000 },
+      answer: Examples.subscriptionCreated,
+      versioned: true
+    })
+  ).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.get("blockedKeys", "/subscriptions/:id/blocked-keys", {
     ...id,
     query: Page.query,
     success: Page.of(BlockedKeyView),
     error: [NotFound, Refused, Unavailable]
-  }),
-  HttpApiEndpoint.post("enable", "/subscriptions/:id/enable", { ...id, success: SubscriptionView, error: conditional }),
+  }).annotateMerge(
+    described({
+      summary: "List blocked ordering keys",
+      description: "The keys of an ordered subscription whose first delivery waits or has failed for now, with what " +
+        "waits behind it.",
+      answer: Examples.blockedKeys
+    })
+  ),
+  HttpApiEndpoint.post("enable", "/subscriptions/:id/enable", { ...id, success: SubscriptionView, error: conditional })
+    .annotateMerge(
+      described({
+        summary: "Enable a subscription",
+        description: "Deliveries that were held while it was disabled go out.",
+        answer: Examples.subscription,
+        versioned: true
+      })
+    ),
   HttpApiEndpoint.post("disable", "/subscriptions/:id/disable", {
     ...id,
     success: SubscriptionView,
     error: conditional
-  })
-) {}
+  }).annotateMerge(
+    described({
+      summary: "Disable a subscription",
+      description: "No attempt begins after the answer; deliveries are collected and held.",
+      answer: { ...Examples.subscription, enabled: false },
+      versioned: true
+    })
+  )
+).annotateMerge(OpenApi.annotations({ description: "Who wants which events, through which provider, how." })) {}

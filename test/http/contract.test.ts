@@ -257,8 +257,8 @@ describe("the HTTP API", () => {
         for (const name of ["Event", "Message", "Subscription", "SubscriptionInput", "Delivery", "RetrySchedule"]) {
           assert.property(schemas, name)
         }
-        assert.deepInclude(Object.values(securitySchemes)[0], { type: "http", scheme: "Bearer" })
-        assert.include(JSON.stringify(json["paths"]), "application/problem+json")
+        assert.deepInclude(Object.values(securitySchemes)[0], { type: "http", scheme: "bearer" })
+        assert.include(JSON.stringify(json["components"]), "application/problem+json")
       }))
 
     it.effect("HEAD is answered as GET without a body", () =>

@@ -25,6 +25,7 @@ export const server = (options: {
   readonly corsOrigins?: ReadonlyArray<string>
   /** Beside the usual ones. */
   readonly plugins?: Layer.Layer<never, PluginError, Registry>
+  readonly publicDocs?: boolean
 } = {}) => {
   const plugins = Layer.mergeAll(
     IncidentPlugin,
@@ -35,8 +36,8 @@ export const server = (options: {
   const storage = Layer.effect(Storage, Effect.map(Storage, options.change ?? ((storage) => storage))).pipe(
     Layer.provide(StorageMemory.layer)
   )
-  const { corsOrigins = [] } = options
-  return Server.layer({ port: options.port ?? 0, host: "127.0.0.1", corsOrigins }).pipe(
+  const { corsOrigins = [], publicDocs = true } = options
+  return Server.layer({ port: options.port ?? 0, host: "127.0.0.1", corsOrigins, publicDocs }).pipe(
     Layer.provide(Auth.layer({ adminKey: Redacted.make(options.key ?? adminKey) })),
     Layer.provide(Hookline.layer({ plugins })),
     Layer.provideMerge(storage),
