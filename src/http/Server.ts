@@ -104,6 +104,13 @@ const safe = {
 const advice = (status: number): Readonly<Record<string, string>> =>
   status === 401 ? { "www-authenticate": "Bearer realm=\"hookline\"" } : status === 503 ? { "retry-after": "1" } : {}
 
+/**
+ * Whether a body of unknown length was not read to its end: the server gives it up where it goes on for long, and the client
+ * should know before it sends another request behind it.
+ */
+const isUnread = ({ headers, source }: HttpServerRequest.HttpServerRequest) =>
+  headers["transfer-encoding"] !== undefined && "complete" in source && source.complete === false
+
 /** 404, or 405 for a path that has other methods. */
 const unrouted = ({ method, url }: HttpServerRequest.HttpServerRequest) => {
   const methods = Methods.of(url)
@@ -156,8 +163,14 @@ const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
       })
     )
   }).pipe(
-    Effect.map((response) =>
-      HttpServerResponse.setHeaders(response, { ...safe, ...response.headers, ...advice(response.status) })
+    Effect.flatMap((response) =>
+      Effect.map(HttpServerRequest.HttpServerRequest, (request) =>
+        HttpServerResponse.setHeaders(response, {
+          ...safe,
+          ...response.headers,
+          ...(isUnread(request) ? { connection: "close" } : {}),
+          ...advice(response.status)
+        }))
     )
   )
 

@@ -73,6 +73,18 @@ describe("the description of the API", () => {
     assert.notInclude(JSON.stringify(document), "Encoded\":{\"type\":\"object\",\"properties\":{\"type\"")
   })
 
+  it("shows an example of every body of a request, and of what answers it", () => {
+    for (const { name, operation } of endpoints) {
+      const good = Object.entries(operation?.responses ?? {}).filter(([status]) => status < "300").map(([, told]) =>
+        told
+      )
+      for (const told of [operation?.requestBody, ...good]) {
+        const text = JSON.stringify(told ?? {})
+        assert.strictEqual(text.includes("\"application/json\""), text.includes("\"example\""), name)
+      }
+    }
+  })
+
   it("tells numbers in queries as numbers", () => {
     const limits = endpoints.flatMap(({ operation }) =>
       operation?.parameters.filter(({ name }) => name === "limit") ?? []

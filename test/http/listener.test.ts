@@ -76,4 +76,21 @@ layer(server(), { excludeTestServices: true })("what is no HTTP, or too much of 
       assert.strictEqual(answer.status, 413)
       assert.strictEqual(answer.headers.get("connection"), "close")
     }))
+
+  it.effect("a body of unknown length that is refused unread closes its connection, and says so", () =>
+    Effect.gen(function*() {
+      const answer = yield* send(
+        "POST /api/v1/messages HTTP/1.1",
+        "host: a",
+        "content-type: application/json",
+        "transfer-encoding: chunked",
+        "",
+        (500_000).toString(16),
+        " ".repeat(500_000),
+        "0",
+        ""
+      )
+      assert.strictEqual(answer.status, 401)
+      assert.strictEqual(answer.headers.get("connection"), "close")
+    }))
 })

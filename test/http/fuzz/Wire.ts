@@ -30,6 +30,8 @@ export class Hanging extends Error {}
 export class Wire {
   private socket: Socket | undefined
   private readonly port: number
+  /** What went before on the connection, as it may be what broke it. */
+  private before: string | undefined
 
   constructor(port: number) {
     this.port = port
@@ -52,13 +54,18 @@ export class Wire {
       const hanging = () => done(false, () => reject(new Hanging(`no answer, but ${received.length} bytes`)))
       const closed = () => {
         const answer = parse(received, { ...sending, isOver: true })
-        done(false, () => answer === undefined ? reject(new Closed("closed without an answer")) : resolve(answer))
+        const after = this.before === undefined ? "" : ` after ${this.before}`
+        done(
+          false,
+          () => answer === undefined ? reject(new Closed(`closed without an answer${after}`)) : resolve(answer)
+        )
       }
       signal.addEventListener("abort", hanging)
       socket.on("data", (chunk) => {
         received = Buffer.concat([received, chunk])
         const answer = parse(received, { ...sending, isOver: false })
         if (answer === undefined) return
+        this.before = sending.bytes.subarray(0, 300).toString("latin1")
         const isKept = !sending.ends && answer.headers.get("connection") !== "close" && !isStream(answer)
         done(isKept, () => resolve(answer))
       })
@@ -73,6 +80,7 @@ export class Wire {
   close(): void {
     this.socket?.destroy()
     this.socket = undefined
+    this.before = undefined
   }
 }
 
