@@ -9,6 +9,7 @@ import * as Core from "../Core.ts"
 import * as Delivery from "../Delivery.ts"
 import { type DeliveryId, timeOf } from "../Id.ts"
 import * as Monotonic from "../Monotonic.ts"
+import * as Phases from "../Phases.ts"
 import { Delivered, ProviderError, RetryableError } from "../Provider.ts"
 import * as RateLimit from "../RateLimit.ts"
 import { Registry } from "../Registry.ts"
@@ -107,7 +108,8 @@ export const make = Effect.fnUntraced(function*(
     subscription: Subscription,
     binding: Binding | undefined,
     startedAtMs: number,
-    exit: Exit.Exit<Delivered, ProviderError>
+    exit: Exit.Exit<Delivered, ProviderError>,
+    phases?: Phases.Phases
   ) {
     const { claimed } = ready
     const nowMs = yield* storage.now
@@ -164,7 +166,7 @@ export const make = Effect.fnUntraced(function*(
         owner: ready.group.owner,
         deliveryId: claimed.deliveryId,
         attemptCount: claimed.attemptCount,
-        attempt: step.attempt,
+        attempt: phases === undefined ? step.attempt : { ...step.attempt, phases },
         transition: step.transition,
         ...(subscription.rateLimit && ready.group.filledAtMs !== undefined
           ? { filledAtMs: ready.group.filledAtMs }
@@ -208,36 +210,39 @@ export const make = Effect.fnUntraced(function*(
         const isLate = startedAtMs >= (claimed.expiresAtMs ?? Number.POSITIVE_INFINITY)
         if (isLate || !mayBegin(ready, yield* Monotonic.nowMs)) return giveBack(ready)
         const binding = Exit.isSuccess(bound) ? bound.value : undefined
+        const note: Phases.Note = { phases: undefined }
         const exit = binding
-          ? yield* Effect.exit(restore(Effect.suspend(() =>
-            binding.bound.deliver({
-              deliveryId: claimed.deliveryId,
-              number: claimed.attemptCount + 1,
-              nowMs: startedAtMs,
-              message: {
-                id: message.id,
-                eventId: message.eventId,
-                tenantId: message.tenantId,
-                timestampMs: timestampMs(message),
-                payloadJson: message.payloadJson,
-                ...(message.emittedJson === undefined ? {} : { emittedJson: message.emittedJson })
-              },
-              ...(claimed.webhookOf === undefined
-                ? {}
-                : { webhookId: Replay.webhookId(message.id, claimed.webhookOf) }),
-              subscription: { id: subscription.id, name: subscription.name },
-              signingSecrets: binding.signingSecrets
-                .filter((secret) => secret.expiresAtMs === undefined || secret.expiresAtMs > startedAtMs)
-                .map((secret) => secret.secret)
-            })
-          )))
+          ? yield* Effect.exit(restore(
+            Effect.suspend(() =>
+              binding.bound.deliver({
+                deliveryId: claimed.deliveryId,
+                number: claimed.attemptCount + 1,
+                nowMs: startedAtMs,
+                message: {
+                  id: message.id,
+                  eventId: message.eventId,
+                  tenantId: message.tenantId,
+                  timestampMs: timestampMs(message),
+                  payloadJson: message.payloadJson,
+                  ...(message.emittedJson === undefined ? {} : { emittedJson: message.emittedJson })
+                },
+                ...(claimed.webhookOf === undefined
+                  ? {}
+                  : { webhookId: Replay.webhookId(message.id, claimed.webhookOf) }),
+                subscription: { id: subscription.id, name: subscription.name },
+                signingSecrets: binding.signingSecrets
+                  .filter((secret) => secret.expiresAtMs === undefined || secret.expiresAtMs > startedAtMs)
+                  .map((secret) => secret.secret)
+              })
+            ).pipe(Effect.provideService(Phases.Note, note))
+          ))
           : Exit.fail(
             new RetryableError({
               code: "Misconfigured",
               message: `The subscription can't be used: ${unbound(bound)}`
             })
           )
-        yield* conclude(ready, subscription, binding, startedAtMs, exit)
+        yield* conclude(ready, subscription, binding, startedAtMs, exit, note.phases)
       })
     ).pipe(
       Effect.annotateLogs({ delivery: ready.claimed.deliveryId, message: ready.claimed.messageId }),

@@ -4,6 +4,7 @@
 import { Schema } from "effect"
 import { AttemptOutcome, DeliveryReason, DeliveryStatus } from "../Delivery.ts"
 import { DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
+import { Phases } from "../Phases.ts"
 import { ResponseExcerpt } from "../Provider.ts"
 
 const deliveryFields = {
@@ -33,7 +34,8 @@ export const AttemptView = Schema.Struct({
   outcome: AttemptOutcome,
   statusCode: Schema.optionalKey(Schema.Int),
   error: Schema.optionalKey(Schema.Struct({ tag: Schema.String, message: Schema.String })),
-  response: Schema.optionalKey(ResponseExcerpt)
+  response: Schema.optionalKey(ResponseExcerpt),
+  phases: Schema.optionalKey(Phases)
 }).annotate({ identifier: "Attempt" })
 
 /** @category schemas @since 0.1.0 */

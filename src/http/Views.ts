@@ -158,7 +158,8 @@ export const attempt = (item: AttemptRecord) => ({
   outcome: item.outcome,
   ...some("statusCode", item.statusCode),
   ...some("error", item.error),
-  ...some("response", item.response)
+  ...some("response", item.response),
+  ...some("phases", item.phases)
 })
 
 const runner = (self: RunnerId) => ({ alive, announced, dispatchers, id, leaseUntilMs }: Member) => ({

@@ -452,6 +452,11 @@ create index subscriptions_enabled_of_tenant on hookline.subscriptions (tenant_i
 create index subscriptions_deleted on hookline.subscriptions (deleted_at) where deleted_at is not null;
 `
 
+const phases = `
+-- Milliseconds of look-up/connection/TLS/first byte/total, each empty where there was none. Not JSON: every attempt has them.
+alter table hookline.attempts add column phases text;
+`
+
 /** Splits at the semicolons that end a line outside a function's body. */
 const statements = (text: string): ReadonlyArray<string> =>
   text.split(/;\n(?=\n|create|alter|drop|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")
@@ -483,7 +488,8 @@ export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
   "0011_connections": run(connections),
   "0012_replays": run(replays),
   "0013_stats": run(stats),
-  "0014_lists": run(lists)
+  "0014_lists": run(lists),
+  "0015_phases": run(phases)
 }
 
 /**

@@ -23,7 +23,7 @@ export const replayId = (uuid: string) => Id.ReplayId.make(`rpl_${Id.fromUuid(uu
 
 /** The columns of an attempt, without its delivery. */
 export const attemptColumns = `number::int as number, ${ms("started_at")} as started_at, duration_ms, outcome,
-  status_code::int as status_code, error_tag, error_message, retry_after_ms::float8 as retry_after_ms, response`
+  status_code::int as status_code, error_tag, error_message, retry_after_ms::float8 as retry_after_ms, response, phases`
 
 /** An attempt as it is stored. */
 export interface AttemptRow {
@@ -36,6 +36,20 @@ export interface AttemptRow {
   readonly error_message: string | null
   readonly retry_after_ms: number | null
   readonly response: string | null
+  readonly phases: string | null
+}
+
+const phaseNames = ["lookupMs", "connectMs", "tlsMs", "firstByteMs", "totalMs"] as const
+
+/** Phases as they are stored: numbers in a fixed order, because every attempt has them. */
+export const phasesText = (phases: AttemptRecord["phases"]): string | null =>
+  phases === undefined ? null : phaseNames.map((name) => phases[name] ?? "").join("/")
+
+const phasesOf = (text: string) => {
+  const values = text.split("/")
+  return Object.fromEntries(
+    phaseNames.flatMap((name, i) => values[i] === undefined || values[i] === "" ? [] : [[name, Number(values[i])]])
+  )
 }
 
 const decodeAttempt = Schema.decodeUnknownSync(AttemptRecordSchema)
@@ -50,7 +64,8 @@ export const attempt = (row: AttemptRow): AttemptRecord =>
     ...(row.status_code === null ? {} : { statusCode: row.status_code }),
     ...(row.error_tag === null ? {} : { error: { tag: row.error_tag, message: row.error_message ?? "" } }),
     ...(row.retry_after_ms === null ? {} : { retryAfterMs: row.retry_after_ms }),
-    ...(row.response === null ? {} : { response: JSON.parse(row.response) })
+    ...(row.response === null ? {} : { response: JSON.parse(row.response) }),
+    ...(row.phases === null ? {} : { phases: phasesOf(row.phases) })
   })
 
 /** A delivery as it is stored, finished or not. */

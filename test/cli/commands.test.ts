@@ -214,7 +214,7 @@ describe("the command line against a runner", () => {
           )
           const detail = yield* succeeds(["deliveries", String(delivery["id"])])
           assert.match(detail.stdout, /^status +success$/mu)
-          assert.match(detail.stdout, /^1 .* success +204 /mu)
+          assert.match(detail.stdout, /^1 .* success +204 .*first byte \d+\.\d/mu)
           yield* fails(["retry", String(delivery["id"])], ["Only a failed or cancelled delivery"])
           const why = yield* succeeds(["explain", messages[0] ?? ""])
           assert.match(why.stdout, /^matched +\d+$/mu)
