@@ -16,6 +16,8 @@ export interface Extras {
   readonly request?: Schema.Json
   /** The body of the first answer that is none of the problems. */
   readonly answer?: Schema.Json
+  /** The bodies by the answers' status, where they differ. */
+  readonly answers?: { readonly [status: string]: Schema.Json }
   /** The answer tells the resource's version as `ETag`. */
   readonly versioned?: boolean
 }

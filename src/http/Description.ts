@@ -26,6 +26,16 @@ const headers = {
     schema: { type: "integer", minimum: 0 },
     example: 1
   },
+  "RateLimit": {
+    description: "How many more requests there may be (r), and in how many seconds all of them (t).",
+    schema: { type: "string" },
+    example: "\"requests\";r=9999;t=1"
+  },
+  "RateLimit-Policy": {
+    description: "How many requests of a key are answered (q) within so many seconds (w).",
+    schema: { type: "string" },
+    example: "\"requests\";q=10000;w=10"
+  },
   "WWW-Authenticate": {
     description: "How to authenticate.",
     schema: { type: "string" },
@@ -35,6 +45,10 @@ const headers = {
 
 /** The headers that the server adds by the status of an answer. */
 const headersOf: Readonly<Record<string, ReadonlyArray<keyof typeof headers>>> = {
+  200: ["RateLimit", "RateLimit-Policy"],
+  201: ["RateLimit", "RateLimit-Policy"],
+  202: ["RateLimit", "RateLimit-Policy"],
+  204: ["RateLimit", "RateLimit-Policy"],
   401: ["WWW-Authenticate"],
   429: ["Retry-After"],
   503: ["Retry-After"]
@@ -191,7 +205,7 @@ const operationOf = (
 const responsesOf = (
   responses: OpenApi.OpenAPISpecResponses,
   name: string,
-  { answer, hasBody, versioned = false }: Extras & { readonly hasBody: boolean },
+  { answer, answers = {}, hasBody, versioned = false }: Extras & { readonly hasBody: boolean },
   parts: Parts
 ) => {
   const all: Record<string, unknown> = {}
@@ -207,7 +221,9 @@ const responsesOf = (
         ? successes[status] ?? description
         : `${description.replace(/\.$/u, "")}.`,
       ...withHeaders(status, versioned ? ["ETag"] : []),
-      ...(content === undefined ? {} : { content: contentOf(content, `${name}Answer`, answer, parts) })
+      ...(content === undefined
+        ? {}
+        : { content: contentOf(content, `${name}Answer`, answers[status] ?? answer, parts) })
     }
   }
   for (const [problem, kind] of Object.entries(hasBody ? { ...around, ...aroundBodies } : around)) {

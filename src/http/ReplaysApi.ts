@@ -78,7 +78,7 @@ export class ReplaysGroup extends HttpApiGroup.make("replays").add(
     summary: "Replay deliveries",
     description: "Delivers again what has ended, as a job that survives restarts; with dryRun it only counts.",
     request: { filter: { subscriptionId: "sub_0198f3c1a2b37d4e8f90a1b2c3d4e5f6", from: "2026-01-31T12:00:00Z" } },
-    answer: { matched: 512 }
+    answers: { 200: { matched: 512 }, 201: Examples.replay }
   })).annotate(HttpApi.PayloadParseOptions, closed),
   HttpApiEndpoint.get("list", "/replays", {
     query: { ...Page.query, tenantId: Schema.optionalKey(Name), state: Schema.optionalKey(ReplayState) },

@@ -136,7 +136,7 @@ describe("the HTTP guide", () => {
         let actual = parse(yield* bash(command.replaceAll("curl -i", "curl -sS -i"), env))
         // What is read may take a moment to become what is shown.
         const isRead = !/ -(d|X) /u.test(command)
-        for (let n = 0; isRead && n < 200 && judge(expected, actual).length > 0; n++) {
+        for (let left = isRead ? 200 : 0; left > 0 && judge(expected, actual).length > 0; left--) {
           yield* Effect.sleep("20 millis")
           actual = parse(yield* bash(command.replaceAll("curl -i", "curl -sS -i"), env))
         }
