@@ -45,10 +45,6 @@ const headers = {
 
 /** The headers that the server adds by the status of an answer. */
 const headersOf: Readonly<Record<string, ReadonlyArray<keyof typeof headers>>> = {
-  200: ["RateLimit", "RateLimit-Policy"],
-  201: ["RateLimit", "RateLimit-Policy"],
-  202: ["RateLimit", "RateLimit-Policy"],
-  204: ["RateLimit", "RateLimit-Policy"],
   401: ["WWW-Authenticate"],
   429: ["Retry-After"],
   503: ["Retry-After"]
@@ -198,14 +194,23 @@ const operationOf = (
     ...(requestBody === undefined
       ? {}
       : { requestBody: { ...requestBody, content: contentOf(requestBody.content, `${name}Request`, request, parts) } }),
-    responses: responsesOf(responses, name, { ...extras, hasBody: requestBody !== undefined }, parts)
+    responses: responsesOf(responses, name, { ...extras, hasBody: requestBody !== undefined, isOpen }, parts)
   }
 }
+
+interface Around {
+  readonly hasBody: boolean
+  /** It needs no key. */
+  readonly isOpen: boolean
+}
+
+/** The headers of what a key is answered. */
+const ofKey = ["RateLimit", "RateLimit-Policy"] as const
 
 const responsesOf = (
   responses: OpenApi.OpenAPISpecResponses,
   name: string,
-  { answer, answers = {}, hasBody, versioned = false }: Extras & { readonly hasBody: boolean },
+  { answer, answers = {}, hasBody, isOpen, versioned = false }: Extras & Around,
   parts: Parts
 ) => {
   const all: Record<string, unknown> = {}
@@ -220,7 +225,7 @@ const responsesOf = (
       description: description === "Success" || description === "<No Content>"
         ? successes[status] ?? description
         : `${description.replace(/\.$/u, "")}.`,
-      ...withHeaders(status, versioned ? ["ETag"] : []),
+      ...withHeaders(status, [...(isOpen ? [] : ofKey), ...(versioned ? ["ETag"] as const : [])]),
       ...(content === undefined
         ? {}
         : { content: contentOf(content, `${name}Answer`, answers[status] ?? answer, parts) })

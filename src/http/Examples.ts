@@ -34,6 +34,19 @@ export const replay: Example = {
   createdAt,
   updatedAt: createdAt
 }
+const tally = { success: 118, failed: 1, cancelled: 0, attempts: 125 }
+const volume = { deliveries: 119, ...tally }
+/** @category constants @since 0.1.0 */
+export const stats: Example = {
+  from: createdAt,
+  to: "2026-01-31T13:00:00.000Z",
+  stepMs: 3_600_000,
+  totals: { ...volume, pending: 2, retrying: 1, waitingAtLeast: false },
+  byEvent: [{ eventId, ...volume }],
+  byProvider: [{ providerId: "webhook.webhook", ...volume }],
+  bySubscription: [{ subscriptionId, name: "Status page", providerId: "webhook.webhook", ...volume }],
+  series: [{ at: createdAt, ...tally }]
+}
 /** @category constants @since 0.1.0 */
 export const session: Example = {
   actor: { kind: "key", id: `key_${uuid}`, name: "dashboard" },

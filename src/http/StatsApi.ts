@@ -6,6 +6,7 @@ import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { SubscriptionId } from "../Id.ts"
 import { defaults } from "../Limits.ts"
 import { described } from "./Described.ts"
+import * as Examples from "./Examples.ts"
 import { Refused, Unavailable } from "./Problem.ts"
 import { Name } from "./Shapes.ts"
 
@@ -68,6 +69,7 @@ export class StatsGroup extends HttpApiGroup.make("stats").add(
     summary: "Read statistics",
     description:
       "How deliveries ended within some hours, and what waits now: in all, by event, provider and subscription, and " +
-      "step by step. Kept when outcomes are recorded, so that they outlive the deliveries."
+      "step by step. Kept when outcomes are recorded, so that they outlive the deliveries.",
+    answer: Examples.stats
   }))
 ).annotateMerge(OpenApi.annotations({ description: "How deliveries end." })) {}

@@ -7,6 +7,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, References, type Schema } from "effect"
 import { OpenApi } from "effect/http-api"
 import { documented } from "../../src/http/Description.ts"
+import * as Limits from "../../src/Limits.ts"
+import { Chat, ChatPlugin } from "../support/chat.ts"
 import * as Contract from "./fuzz/Contract.ts"
 import * as Fuzzer from "./fuzz/Fuzzer.ts"
 import * as Requests from "./fuzz/Requests.ts"
@@ -31,6 +33,11 @@ const createdId = (path: string, body: Schema.Json) =>
     return { id: String(json["id"]), key: String(json["key"]) }
   })
 
+/** A server with all kinds of providers, which looks at every request however many there are. */
+const fuzzed = server({ plugins: ChatPlugin(new Chat()) }).pipe(
+  Layer.provide(Limits.layer({ keyRequests: 1_000_000, addressRefusals: 1_000_000 }))
+)
+
 /** Makes things to be read and changed, as many of them are deleted on the way. */
 const stored = Effect.gen(function*() {
   for (const tenantId of ["default", "acme", "other"]) {
@@ -39,6 +46,11 @@ const stored = Effect.gen(function*() {
     }
     yield* createdId("/messages", emission({ tenantId }))
     yield* createdId("/keys", { name: "stored", scopes: ["read"], tenantId })
+    for (const providerId of ["chat.room", "chat.untested"]) {
+      const config = { server: "https://chat.example.com", token: `stored-${tenantId}` }
+      yield* createdId("/connections", { name: "stored", providerId, tenantId, config })
+    }
+    yield* createdId("/replays", { filter: { from: "2026-01-31T12:00:00Z" }, tenantId })
   }
 })
 
@@ -149,7 +161,7 @@ describe("the HTTP API under fuzzing", () => {
         Effect.map(call("GET", `/api/v1/messages/${id}`), ({ json }) => json["state"]),
         (state) => state === "routed"
       )
-    }).pipe(Effect.provide(server())), 20_000 + requests * 20)
+    }).pipe(Effect.provide(fuzzed)), 20_000 + requests * 20)
 })
 
 describe("the fuzzer", () => {
@@ -176,15 +188,17 @@ describe("the fuzzer", () => {
           contract,
           make: makers(),
           from: 0,
-          to: 600,
+          to: 1500,
           connections: 8,
-          withinMs: 1000
+          withinMs: 1000,
+          most: 500
         }
         const { findings } = yield* Effect.promise(() => Fuzzer.run(options))
         const found = findings.map(({ finding }) => finding).join("\n")
         for (const sign of ["it is 500", "no answer", "who may not", "another tenant's"]) assert.include(found, sign)
       }).pipe(Effect.provide(
         server({
+          plugins: ChatPlugin(new Chat()),
           change: (storage) => ({
             ...storage,
             listKeys: () => Effect.die(new Error("planted")),

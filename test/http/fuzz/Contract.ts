@@ -17,7 +17,8 @@ export interface Operation {
   readonly id: string
   readonly method: string
   readonly path: string
-  readonly scope: string
+  /** None where any key may, or none is needed. */
+  readonly scope: string | undefined
   readonly parameters: ReadonlyArray<Parameter>
   readonly body: { readonly schema: JsonSchema; readonly example: Schema.Json | undefined } | undefined
   /** By status: what an answer's type and form may be. */
@@ -54,7 +55,7 @@ const Document = Schema.Struct({
       Schema.String,
       Schema.Struct({
         operationId: Schema.String,
-        security: Schema.Tuple([Schema.Struct({ bearer: Schema.Tuple([Schema.String]) })]),
+        security: Schema.Array(Schema.Struct({ bearer: Schema.Array(Schema.String) })),
         parameters: Schema.Array(
           Schema.Struct({
             name: Schema.String,
@@ -109,7 +110,7 @@ export const read = (document: unknown): Contract => {
         id,
         method: method.toUpperCase(),
         path,
-        scope: security[0].bearer[0],
+        scope: security[0]?.bearer[0],
         parameters,
         body: media === undefined ? undefined : { schema: media.schema, example: media.example },
         answers: new Map(

@@ -43,16 +43,18 @@ export const run = async (options: {
   readonly to: number
   readonly connections: number
   readonly withinMs?: number
+  /** Findings that are kept, each kind once. */
+  readonly most?: number
 }): Promise<Report> => {
   const findings = new Map<string, Finding>()
   const byStatus = new Map<number, number>()
   const succeeded = new Set<string>()
-  const { withinMs = patienceMs } = options
+  const { most = 20, withinMs = patienceMs } = options
   let slowestMs = 0
   let next = options.from
   const found = (request: Request, finding: string, answer: string) => {
     const key = `${finding} ${request.what} ${request.operation.id}`
-    if (findings.size >= 20 || findings.has(key)) return
+    if (findings.size >= most || findings.has(key)) return
     findings.set(key, {
       n: request.n,
       finding,

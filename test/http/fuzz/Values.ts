@@ -28,8 +28,11 @@ const soon = (ms: number) => new Date(Date.now() + ms).toISOString()
 const meant: { readonly [name: string]: ReadonlyArray<Schema.Json> } = {
   eventId: ["incident.incident.created", "incident.incident.created", "incident.broken", "incident.nothing"],
   events: [["incident.incident.created"], ["incident.*"], ["*"], ["incident.broken", "nothing.yet.*"]],
-  providerId: ["test.endpoint", "test.endpoint", "test.endpoint", "webhook.webhook"],
-  config: [{ name: "a" }, { name: "b", token: "t" }, { url: "http://10.0.0.1/" }],
+  providerId: ["test.endpoint", "test.endpoint", "test.endpoint", "webhook.webhook", "chat.room"],
+  config: [{ name: "a" }, { name: "b", token: "t" }, { url: "http://10.0.0.1/" }, { room: "a" }, {
+    server: "https://a.example.com",
+    token: "t"
+  }],
   payload: [
     { incidentId: "i1", systemIds: ["s1"] },
     { incidentId: "i2", systemIds: [] },

@@ -54,7 +54,7 @@ const problem = (contract: Contract, { headOnly, isItsOwn, operation }: Request,
 
 const success = (contract: Contract, request: Request, { body, headers, status }: Answer) => {
   const { bearer, headOnly, isItsOwn, operation } = request
-  if (isItsOwn && !may(bearer, scopeOf(operation.scope))) {
+  if (isItsOwn && operation.scope !== undefined && !may(bearer, scopeOf(operation.scope))) {
     return `it is ${status} to ${bearer.name}, who may not ${operation.scope}`
   }
   if (bearer.authorization === undefined) return `it is ${status} without a key`
