@@ -154,9 +154,10 @@ export const defaults = {
   statementTimeoutMs: 30_000,
   /** Time the engine waits for a statement's answer before it counts as lost. */
   answerTimeoutMs: 10_000,
-  /** Connections to the database of a process's engine, and those of its administration. */
+  /** Connections to the database of a process's engine, those of its administration, and those of its long lists. */
   engineConnections: 8,
   adminConnections: 4,
+  listConnections: 2,
 
   // -- broadcast
   /** How often a process looks for what was broadcast. */

@@ -1,13 +1,13 @@
 /**
- * Changing the master key while everything runs: what an older key has sealed is sealed anew, one subscription after the
- * other. Which texts are sealed their form tells, so that it needs no plugin's code.
+ * Changing the master key while everything runs: what an older key has sealed is sealed anew, one connection or
+ * subscription after the other. Which texts are sealed their form tells, so that it needs no plugin's code.
  */
 import { Context, Effect, Layer, type Schema } from "effect"
 import * as Audit from "./Audit.ts"
 import { Limits } from "./Limits.ts"
 import { allTenants } from "./Message.ts"
 import { Secrets } from "./Secrets.ts"
-import { Storage } from "./Storage.ts"
+import { type Page, Storage } from "./Storage.ts"
 import type { StorageUnavailable } from "./StorageError.ts"
 
 /**
@@ -49,6 +49,20 @@ export const layer: Layer.Layer<Resealing, never, Secrets | Storage> = Layer.eff
     const { pageSize } = yield* Limits
     const audit = Audit.writer(storage)
 
+    /** Goes through a list, page by page. */
+    const each = <A extends { readonly id: string }>(
+      list: (page: Page) => Effect.Effect<ReadonlyArray<A>, StorageUnavailable>,
+      use: (item: A) => Effect.Effect<void, StorageUnavailable>
+    ) =>
+      Effect.gen(function*() {
+        for (let cursor: string | undefined, more = true; more;) {
+          const page = yield* list({ cursor, limit: pageSize })
+          yield* Effect.forEach(page, use, { discard: true })
+          more = page.length === pageSize
+          cursor = page.at(-1)?.id
+        }
+      })
+
     const reseal = Effect.gen(function*() {
       let sealed = 0
       let owners = 0
@@ -68,26 +82,40 @@ export const layer: Layer.Layer<Resealing, never, Secrets | Storage> = Layer.eff
           return Effect.succeed(new Map<string, string>())
         }))
 
-      for (let cursor: string | undefined, more = true; more;) {
-        const page = yield* storage.listSubscriptions({}, { cursor, limit: pageSize })
-        for (const { config, id, signingSecrets } of page) {
-          const fresh = yield* anew(id, [config, ...signingSecrets.map((secret) => secret.sealed)])
-          if (fresh.size === 0) continue
-          // Whoever changes it meanwhile seals with the new key: only what is still as it was read is replaced.
-          yield* storage.updateSubscription(id, (stored) => ({
-            ...stored,
-            config: replaced(stored.config, fresh),
-            signingSecrets: stored.signingSecrets.map((secret) => ({
-              ...secret,
-              sealed: fresh.get(secret.sealed) ?? secret.sealed
-            }))
+      // Whoever changes one meanwhile seals with the new key: only what is still as it was read is replaced.
+      const counted = (fresh: ReadonlyMap<string, string>, update: Effect.Effect<unknown, StorageUnavailable>) =>
+        fresh.size === 0 ? Effect.void : Effect.tap(update, () =>
+          Effect.sync(() => {
+            sealed += fresh.size
+            owners++
           }))
-          sealed += fresh.size
-          owners++
-        }
-        more = page.length === pageSize
-        cursor = page.at(-1)?.id
-      }
+
+      // Connections first: a subscription that is bound to one anew is read after it.
+      yield* each(
+        (page) => storage.listConnections({}, page),
+        ({ config, id }) =>
+          Effect.flatMap(anew(id, config), (fresh) =>
+            counted(
+              fresh,
+              storage.updateConnection(id, (stored) => ({ ...stored, config: replaced(stored.config, fresh) }))
+            ))
+      )
+      yield* each(
+        (page) => storage.listSubscriptions({}, page),
+        ({ config, id, signingSecrets }) =>
+          Effect.flatMap(anew(id, [config, ...signingSecrets.map((secret) => secret.sealed)]), (fresh) =>
+            counted(
+              fresh,
+              storage.updateSubscription(id, (stored) => ({
+                ...stored,
+                config: replaced(stored.config, fresh),
+                signingSecrets: stored.signingSecrets.map((secret) => ({
+                  ...secret,
+                  sealed: fresh.get(secret.sealed) ?? secret.sealed
+                }))
+              }))
+            ))
+      )
       const after = { secrets: sealed, owners, unopened: unopened.length }
       yield* audit({
         action: "secrets.reseal",

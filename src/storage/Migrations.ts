@@ -382,10 +382,9 @@ create index work_replayed on hookline.work (replay_id, id) where replay_id is n
 
 -- What is replayed is claimed in turn with what is new, like what is to be retried.
 drop index hookline.work_waiting;
-alter table hookline.work drop column retried;
-alter table hookline.work add column retried boolean not null
+alter table hookline.work add column again boolean not null
   generated always as (attempts > retry_base or replay_id is not null) stored;
-create index work_waiting on hookline.work (worker_group, subscription_id, retried, due_at, seq) where epoch is null;
+create index work_waiting on hookline.work (worker_group, subscription_id, again, due_at, seq) where epoch is null;
 
 -- What did not succeed is found without looking at what did.
 create index on hookline.deliveries (id) where status <> 'success';

@@ -13,15 +13,15 @@ import { array } from "./PgArray.ts"
 import * as PgCounting from "./PgCounting.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import * as PgIntervening from "./PgIntervening.ts"
+import * as PgListing from "./PgListing.ts"
 import * as PgMoving from "./PgMoving.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 import * as PgRows from "./PgRows.ts"
 import { unfinished } from "./PgUnfinished.ts"
 import * as PgWalk from "./PgWalk.ts"
-import * as PgWalking from "./PgWalking.ts"
 
-/** Makes the verbs of administration. */
-export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administration => {
+/** Makes the verbs of administration, without the lists that may be long. */
+export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Administration, keyof PgListing.Lists> => {
   // Locked before anything is read, so that changes and the routes that match by the version take turns.
   const lock = sql`select 1 from hookline.subscription_version for update`
 
@@ -81,8 +81,6 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
 
   const is = (column: string, value: string | undefined, cast: "uuid" | "text") =>
     value === undefined ? sql`true` : sql`${sql.literal(column)} = ${value}::${sql.literal(cast)}`
-
-  const walking = PgWalking.make(sql, engine)
 
   return {
     createSubscription: (item) =>
@@ -147,25 +145,9 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
       )),
     getMessage: (id) =>
       engine(Effect.map(
-        sql<PgRows.MessageRow>`${messages(sql)} where m.id = ${Id.toUuid(id)}::uuid`,
+        sql<PgRows.MessageRow>`${PgListing.messages(sql)} where m.id = ${Id.toUuid(id)}::uuid`,
         ([row]) => row === undefined ? Option.none() : Option.some(PgRows.message(row))
       )),
-    listMessages: (filter, page) =>
-      engine(Effect.gen(function*() {
-        const { items, next } = yield* PgWalking.messages(sql, filter, page)
-        let left = page.bytes
-        const kept = items.filter(({ size }, i) => {
-          left -= size
-          return i === 0 || left >= 0
-        })
-        const rows = yield* sql<PgRows.MessageRow>`select x.* from unnest(${
-          array(kept.map(({ id }) => id))
-        }::uuid[]) as u(id)
-          cross join lateral (${messages(sql)} where m.id = u.id limit 1) x order by x.key desc`.unprepared
-        const read = rows.map(PgRows.message)
-        const more = next !== undefined || kept.length < items.length
-        return { items: read, more, next: kept.length < items.length ? read.at(-1)?.id : next }
-      })),
     retryMessage: (id) =>
       engine(Effect.gen(function*() {
         const rows = yield* sql`update hookline.inbox set set_aside_at = null, error = null
@@ -185,8 +167,6 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
           from hookline.attempts where delivery_id = ${uuid}::uuid order by number`
         return Option.some({ delivery: PgRows.delivery(row), attempts: attempts.map(PgRows.attempt) })
       })),
-    listDeliveries: (filter, page) =>
-      PgWalk.full((walked) => walking.walkDeliveries(filter, walked), page, defaults.listLook),
     ...PgIntervening.make(sql, engine),
     partitions: engine(Effect.map(
       sql<{ readonly event_id: string; readonly count: number }>`
@@ -256,15 +236,6 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
 }
 
 // --- internal ---
-
-const messages = (sql: PgClient.PgClient) =>
-  sql`select m.id as key, m.id::text, m.seq::float8 as seq, m.event_id, m.tenant_id, m.ordering_key, m.payload,
-    ${sql.literal(PgRows.timeColumns)}, ${
-    sql.literal(PgRows.ms("r.routed_at"))
-  } as routed_at, r.version::float8 as version, r.matched, r.filtered,
-    ${sql.literal(PgRows.ms("i.set_aside_at"))} as set_aside_at, i.error
-    from hookline.messages m left join hookline.routings r on r.message_id = m.id
-    left join hookline.inbox i on i.message_id = m.id`
 
 const finished = (sql: PgClient.PgClient) =>
   sql`select d.id as key, d.id::text as id, d.message_id as message_key, d.message_id::text, d.event_id,

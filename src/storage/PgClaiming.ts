@@ -133,24 +133,24 @@ const asked = (sql: PgClient.PgClient, { lanes }: Options) =>
 const isInTime = "(w.expires_at is null or w.expires_at > clock_timestamp())"
 
 /**
- * The first that wait in each lane, of those never attempted and of those to be retried, one more of each than it has room
- * for: where both are due they are taken in turn, so that neither keeps the other waiting. In an ordered lane those whose turn
- * it is: what is behind another is parked, what comes before its time is looked at again soon. A delivery that changed after it
- * was judged is left.
+ * The first that wait in each lane, of those that are new and of those to be attempted again, retried or replayed, one more of
+ * each than it has room for: where both are due they are taken in turn, so that neither keeps the other waiting. In an ordered
+ * lane those whose turn it is: what is behind another is parked, what comes before its time is looked at again soon. A delivery
+ * that changed after it was judged is left.
  */
 const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
   sql`free as materialized (
-    select a.worker_group, a.subscription_id, a.epoch, a.version, a.free, w.id, w.due_at, w.seq, w.size, v.retried,
-      row_number() over (partition by a.worker_group, a.subscription_id, v.retried order by w.due_at, w.seq) as turn
-    from asked a cross join (values (false), (true)) v(retried) cross join lateral (
+    select a.worker_group, a.subscription_id, a.epoch, a.version, a.free, w.id, w.due_at, w.seq, w.size, v.again,
+      row_number() over (partition by a.worker_group, a.subscription_id, v.again order by w.due_at, w.seq) as turn
+    from asked a cross join (values (false), (true)) v(again) cross join lateral (
       select w.id, w.due_at, w.seq, w.size from hookline.work w
       where w.worker_group = a.worker_group and w.subscription_id = a.subscription_id and w.epoch is null
-        and w.retried = v.retried and w.claims < ${suspectClaims}::int and ${sql.literal(isInTime)}
+        and w.again = v.again and w.claims < ${suspectClaims}::int and ${sql.literal(isInTime)}
       order by w.due_at, w.seq limit a.free + 1 for update skip locked
     ) w where not a.ordered
   ), judged as materialized (
     select a.worker_group, a.subscription_id, a.epoch, a.version, a.free, w.id, w.due_at, w.seq, w.size, w.place
-    from asked a cross join (values (false), (true)) v(retried) cross join lateral (
+    from asked a cross join (values (false), (true)) v(again) cross join lateral (
       select w.id, w.due_at, w.seq, w.size, case
         when w.ordering_key is null then 'free'
         when ${PgOrdering.isBehind(sql)} then 'behind'
@@ -159,7 +159,7 @@ const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
       from (
         select w.* from hookline.work w
         where w.worker_group = a.worker_group and w.subscription_id = a.subscription_id and w.epoch is null
-          and w.retried = v.retried and w.claims < ${suspectClaims}::int and w.due_at <= clock_timestamp()
+          and w.again = v.again and w.claims < ${suspectClaims}::int and w.due_at <= clock_timestamp()
           and ${sql.literal(isInTime)}
         order by w.due_at, w.seq limit a.free * ${defaults.orderedLook}::int + 1
       ) w
@@ -173,9 +173,9 @@ const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
     from turns t where w.id = t.id and t.place <> 'free'
   ), waiting as materialized (
     select w.*, row_number() over (
-      partition by worker_group, subscription_id order by due_at > clock_timestamp(), turn, retried, due_at, seq
+      partition by worker_group, subscription_id order by due_at > clock_timestamp(), turn, again, due_at, seq
     ) as n from (
-      select worker_group, subscription_id, epoch, version, free, id, due_at, seq, size, turn, retried from free union all
+      select worker_group, subscription_id, epoch, version, free, id, due_at, seq, size, turn, again from free union all
       select worker_group, subscription_id, epoch, version, free, id, due_at, seq, size, 0, false from turns
       where place = 'free'
     ) w
@@ -188,10 +188,10 @@ const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
     from judged where place = 'early'
     union all
     select a.worker_group, a.subscription_id, w.due_at
-    from asked a cross join (values (false), (true)) v(retried) cross join lateral (
+    from asked a cross join (values (false), (true)) v(again) cross join lateral (
       select w.due_at from hookline.work w
       where w.worker_group = a.worker_group and w.subscription_id = a.subscription_id and w.epoch is null
-        and w.retried = v.retried and w.claims < ${suspectClaims}::int and w.due_at > clock_timestamp()
+        and w.again = v.again and w.claims < ${suspectClaims}::int and w.due_at > clock_timestamp()
         and w.due_at < 'infinity' and ${sql.literal(isInTime)}
       order by w.due_at limit 1
     ) w where a.ordered

@@ -373,9 +373,9 @@ const due = (
   } from lanes l
   join hookline.subscriptions s on s.id = l.subscription_id and s.enabled and s.deleted_at is null and not s.moving
   cross join lateral (
-    select min(w.due_at) as due_at from (values (false), (true)) v(retried) cross join lateral (
+    select min(w.due_at) as due_at from (values (false), (true)) v(again) cross join lateral (
       select w.due_at from hookline.work w where w.epoch is null and w.worker_group = l.worker_group
-        and w.subscription_id = l.subscription_id and w.retried = v.retried order by w.due_at limit 1
+        and w.subscription_id = l.subscription_id and w.again = v.again order by w.due_at limit 1
     ) w
   ) first
   where first.due_at <= clock_timestamp() + make_interval(secs => ${aheadMs / 1000})

@@ -103,12 +103,12 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Replaying
 }
 
 /**
- * Whether the planner may sort in the transaction's next statements. Where it may not, it takes the index that has the order
- * which is asked for, and so stops at the limit: it thinks that a range of two columns holds a row or two, and would rather
- * read and sort all of it.
+ * Whether the planner may sort in the transaction's next statements, which read along indexes in any case. Where it may not, it
+ * takes the index that has the order which is asked for, and so stops at the limit: it thinks that a range of two columns holds
+ * a row or two, and would rather read and sort all of it.
  */
 export const sorts = (sql: PgClient.PgClient, may: boolean) =>
-  sql`set_config('enable_sort', ${may ? "on" : "off"}, true)`
+  sql`set_config('enable_sort', ${may ? "on" : "off"}, true), set_config('enable_seqscan', 'off', true)`
 
 /** Whether what is looked at is found in no order: the deliveries of a message, which are made together. */
 export const isSorted = ({ filter }: ReplayScope): boolean => filter.messageId !== undefined

@@ -18,13 +18,13 @@ import * as PgCounting from "./PgCounting.ts"
 import * as PgDispatching from "./PgDispatching.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgKeeping from "./PgKeeping.ts"
+import * as PgListing from "./PgListing.ts"
 import * as PgMembership from "./PgMembership.ts"
 import * as PgOwnership from "./PgOwnership.ts"
 import * as PgPool from "./PgPool.ts"
 import * as PgReplaying from "./PgReplaying.ts"
 import { ms } from "./PgRows.ts"
 import * as PgWalk from "./PgWalk.ts"
-import * as PgWalking from "./PgWalking.ts"
 
 /**
  * The database's layout can't be brought up to date, or is newer than this code.
@@ -86,7 +86,7 @@ export const layer = (options?: {
     Effect.gen(function*() {
       const client = yield* PgClient.PgClient
       const limits = yield* Limits
-      const pool = (applicationName: string, maxConnections: number) =>
+      const pool = (applicationName: string, maxConnections: number, settings: Readonly<Record<string, string>> = {}) =>
         PgPool.make(client, {
           maxConnections,
           applicationName,
@@ -97,12 +97,14 @@ export const layer = (options?: {
             lock_timeout: String(limits.statementTimeoutMs),
             statement_timeout: String(limits.statementTimeoutMs),
             idle_in_transaction_session_timeout: String(limits.takeOverPatienceMs),
+            ...settings,
             ...options?.engine?.startupParameters
           }
         })
       const sql = yield* pool("hookline", limits.engineConnections)
       // Apart, so that many or long readings delay neither leases nor deliveries.
       const reading = yield* pool("hookline-admin", limits.adminConnections)
+      const listing = yield* pool("hookline-lists", limits.listConnections, PgWalk.settings)
       yield* (options?.migrate === false ? checkLayout : migrate).pipe(
         Effect.provideService(PgClient.PgClient, sql),
         Effect.retry({
@@ -115,7 +117,6 @@ export const layer = (options?: {
       yield* PgErrors.engine(measured(sql<{ readonly now: number }>`
         select ${sql.literal(ms("clock_timestamp()"))} as now`))
       const engine = PgErrors.answering(limits.answerTimeoutMs)
-      const walking = PgWalking.make(reading, PgErrors.answering(limits.statementTimeoutMs))
       return Storage.of({
         ...PgAppend.make(client, now, limits.emitTimeoutMs),
         ...PgOwnership.make(sql, engine, measured),
@@ -125,9 +126,8 @@ export const layer = (options?: {
         ...PgConnecting.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgAuditing.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgReplaying.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
-        listAudit: (filter, page) => PgWalk.full((walked) => walking.walkAudit(filter, walked), page, limits.listLook),
         ...PgCounting.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
-        ...walking,
+        ...PgListing.make(listing, PgErrors.answering(limits.statementTimeoutMs), limits.listLook),
         ...PgMembership.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
         ...PgBroadcasting.make(reading, PgErrors.answering(limits.answerTimeoutMs))
       })

@@ -84,7 +84,7 @@ export const span = (
 }
 
 /**
- * Runs the walks of a list, as one statement that is planned for the values it has, and makes a page of what they found: up
+ * Runs the walks of a list on a connection that has `settings`, as one statement that is planned for the values it has, and makes a page of what they found: up
  * to where the first of them ended that did not come to its end.
  */
 export const page = <Row extends Step, A>(
@@ -94,7 +94,7 @@ export const page = <Row extends Step, A>(
   read: { readonly item: (row: Row) => A; readonly id: (uuid: string) => string }
 ): Effect.Effect<Walked<A>, SqlError.SqlError> =>
   Effect.map(
-    walks.length === 0 ? Effect.succeed([]) : byIndex(sql, statement<Row>(sql, walks).unprepared),
+    walks.length === 0 ? Effect.succeed([]) : statement<Row>(sql, walks).unprepared,
     (found) => {
       const ended = found.flatMap((row) => row.n >= look ? [row.key_text] : []).sort().at(-1)
       const items = found
@@ -109,18 +109,15 @@ export const page = <Row extends Step, A>(
   )
 
 /**
- * Runs a statement that is planned to read along indexes: what a row comparison leaves, the server takes for a row or two, and
- * would rather read it all and sort it. It is planned for its values, and without compiling it, which takes longer than it runs.
+ * Settings of the connections that walk: what a row comparison leaves, the server takes for a row or two, and would rather read
+ * it all and sort it; and to compile a statement takes longer than to run it.
  */
-export const byIndex = <A, E, R>(
-  sql: PgClient.PgClient,
-  statement: Effect.Effect<A, E, R>
-): Effect.Effect<A, E | SqlError.SqlError, R> =>
-  sql.withTransaction(Effect.andThen(
-    sql`select set_config(name, 'off', true)
-      from unnest(array['enable_sort', 'enable_seqscan', 'enable_bitmapscan', 'jit']) as s(name)`,
-    statement
-  ))
+export const settings = {
+  enable_sort: "off",
+  enable_seqscan: "off",
+  enable_bitmapscan: "off",
+  jit: "off"
+}
 
 /** The walks of a list as one statement. */
 export const statement = <Row extends Step>(sql: PgClient.PgClient, walks: ReadonlyArray<Fragment>) =>

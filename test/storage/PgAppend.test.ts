@@ -60,7 +60,11 @@ describe("appending on PostgreSQL", () => {
         return yield* Effect.fail("abort")
       })).pipe(Effect.exit)
       assert.isFalse(yield* storage.inTransaction)
-      assert.deepStrictEqual(yield* storage.listMessages({}, page), { items: [], more: false })
+      assert.deepStrictEqual(yield* storage.listMessages({}, page), {
+        items: [],
+        more: false,
+        next: undefined
+      })
       assert.deepStrictEqual(yield* sql`select 1 from hookline.inbox union all select 1 from hookline.idempotency`, [])
       assert.deepStrictEqual(yield* storage.appendOnce(second, options), appended(second))
     }).pipe(Effect.provide(layer)))

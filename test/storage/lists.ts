@@ -151,11 +151,12 @@ export const explained = (
     if (walks.length === 0) return { ms: 0, scanned: [], rows: 0 }
     const sql = yield* PgClient.PgClient
     const statement: Statement.Fragment = PgWalk.statement(sql, walks)
-    const [row] = yield* PgWalk.byIndex(
-      sql,
+    const settings = Object.entries(PgWalk.settings)
+    const [row] = yield* sql.withTransaction(Effect.andThen(
+      Effect.forEach(settings, ([name, value]) => sql`select set_config(${name}, ${value}, true)`),
       sql<{ readonly "QUERY PLAN": ReadonlyArray<{ readonly Plan: Node; readonly "Execution Time": number }> }>`
         explain (analyze, format json) ${statement}`.unprepared
-    )
+    ))
     const plan = row?.["QUERY PLAN"][0]
     if (!plan) return yield* Effect.die("the server explains")
     const nodes = all(plan.Plan).filter((node) => history.test(node["Relation Name"] ?? ""))
