@@ -14,6 +14,7 @@ import { events } from "./events.ts"
 import { explain } from "./explain.ts"
 import { keys } from "./keys.ts"
 import { listen } from "./listen.ts"
+import { messages } from "./messages.ts"
 import { migrate } from "./migrate.ts"
 import { partitions } from "./partitions.ts"
 import { plugins } from "./pluginList.ts"
@@ -46,6 +47,7 @@ export const command = Command.make("hookline").pipe(
     events,
     plugins,
     emit,
+    messages,
     preview,
     subscribe,
     subscriptions,

@@ -11,6 +11,7 @@ import * as Output from "./Output.ts"
 import * as Paging from "./Paging.ts"
 import * as Remote from "./Remote.ts"
 import { rotateSecret } from "./rotateSecret.ts"
+import { test } from "./subscriptionTest.ts"
 
 const id = {
   id: Ids.subscription,
@@ -135,8 +136,10 @@ const blocked = Command.make("blocked", {
  * @since 0.1.0
  */
 export const subscriptions = Command.make("subscriptions").pipe(
-  Command.withDescription("Lists, shows, enables, disables and deletes subscriptions, and rotates their secrets"),
-  Command.withSubcommands([list, get, blocked, enable, disable, rotateSecret, remove])
+  Command.withDescription(
+    "Lists, shows, tests, enables, disables and deletes subscriptions, and rotates their secrets"
+  ),
+  Command.withSubcommands([list, get, test, blocked, enable, disable, rotateSecret, remove])
 )
 
 // --- internal ---

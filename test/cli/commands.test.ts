@@ -260,6 +260,80 @@ describe("the command line against a runner", () => {
       }), 120_000)
 
     it.effect(
+      "a subscription is tried with an example or what is given; whether it was accepted is told by the exit code",
+      () =>
+        Effect.gen(function*() {
+          const { endpoint } = yield* Running
+          const port = yield* freePort
+          const subscribed = (url: string) =>
+            Effect.map(
+              succeeds(["subscribe", url, "--events", "incident.*", "--disabled", "--json"]),
+              ({ stdout }) => String(json(stdout)["id"])
+            )
+          const [there, gone] = [
+            yield* subscribed(`http://127.0.0.1:${endpoint.port}/`),
+            yield* subscribed(`http://127.0.0.1:${port}/`)
+          ]
+          const { stdout } = yield* succeeds(["subscriptions", "test", there])
+          assert.match(stdout, /^outcome +success$/mu)
+          assert.match(stdout, /^event +incident\.incident\./mu)
+          const payload = JSON.stringify({
+            incidentId: "tried",
+            systemIds: [],
+            title: "t",
+            severity: "high",
+            status: "s",
+            resolvedAt: "now"
+          })
+          const given = ["subscriptions", "test", there, "--event", "incident.incident.resolved", "--payload", payload]
+          assert.deepInclude(json((yield* succeeds([...given, "--json"])).stdout), {
+            outcome: "success",
+            eventId: "incident.incident.resolved"
+          })
+          const { env } = yield* Running
+          const failed = yield* call(["subscriptions", "test", gone], env)
+          assert.strictEqual(failed.code, 1)
+          assert.match(failed.stdout, /^error +\w+: .*ECONNREFUSED/mu)
+          assert.strictEqual(failed.stderr, "hookline: The endpoint did not accept it.\n")
+        }),
+      60_000
+    )
+
+    it.effect(
+      "messages are listed and shown with their payloads; one that was not set aside is not routed again",
+      () =>
+        Effect.gen(function*() {
+          const payload = {
+            incidentId: "listed",
+            systemIds: [],
+            title: "t",
+            severity: "high",
+            status: "s",
+            createdAt: "now"
+          }
+          const emitted = yield* succeeds([
+            "emit",
+            "incident.incident.created",
+            "--tenant",
+            "lists",
+            "--payload",
+            JSON.stringify(payload)
+          ])
+          const id = /msg_\w+/u.exec(emitted.stdout)?.[0] ?? ""
+          const list = ["messages", "list", "--tenant", "lists"]
+          assert.match((yield* succeeds(list)).stdout, new RegExp(`^${id} +incident.incident.created +lists `, "mu"))
+          assert.deepStrictEqual(items((yield* succeeds([...list, "--json"])).stdout).map((item) => item["id"]), [id])
+          const shown = (yield* succeeds(["messages", "get", id])).stdout
+          assert.match(shown, /^tenant +lists$/mu)
+          assert.include(shown, "\"incidentId\": \"listed\"")
+          const { env } = yield* Running
+          const again = yield* call(["messages", "retry", id], env)
+          assert.deepStrictEqual([again.code, again.stderr.includes("set aside")], [1, true], again.stderr)
+        }),
+      60_000
+    )
+
+    it.effect(
       "a blocked key is seen, and goes on when its first delivery is skipped or retried",
       () =>
         Effect.gen(function*() {

@@ -1,7 +1,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Redacted, Schema } from "effect"
-import type { SubscriptionId } from "../../src/Id.ts"
+import type { ConnectionId, SubscriptionId } from "../../src/Id.ts"
 import * as Id from "../../src/Id.ts"
 import * as Secrets from "../../src/Secrets.ts"
 import { Storage } from "../../src/Storage.ts"
@@ -23,6 +23,36 @@ const store = (key: string) =>
     const config = { token: yield* seal("t0ken"), list: [yield* seal("in a list")], plain: "v1:looks:like one" }
     yield* subscribe({ id, config, signingSecrets: [{ sealed: yield* seal("whsec_x"), createdAtMs: 0 }] })
     return id
+  }).pipe(Effect.provide(Secrets.layer({ masterKey: Redacted.make(key) })))
+
+/** Stores a connection with a secret that a key has sealed. */
+const connect = (key: string) =>
+  Effect.gen(function*() {
+    const secrets = yield* Secrets.Secrets
+    const id = yield* Id.connectionId(1_700_000_000_000)
+    const token = yield* secrets.seal(Redacted.make("sh4red"), id)
+    yield* Storage.use((storage) =>
+      storage.createConnection({
+        id,
+        tenantId: "default",
+        providerId: "chat.room",
+        name: "chat",
+        config: { token },
+        version: 1,
+        createdAtMs: 0,
+        updatedAtMs: 0
+      })
+    )
+    return id
+  }).pipe(Effect.provide(Secrets.layer({ masterKey: Redacted.make(key) })))
+
+/** The connection's secret, as a key opens it. */
+const shared = (id: ConnectionId, key: string) =>
+  Effect.gen(function*() {
+    const secrets = yield* Secrets.Secrets
+    const { config } = Option.getOrThrow(yield* Storage.use((storage) => storage.getConnection(id)))
+    const { token } = yield* Schema.decodeUnknownEffect(Schema.Struct({ token: Schema.String }))(config)
+    return Redacted.value(yield* secrets.open(token, id))
   }).pipe(Effect.provide(Secrets.layer({ masterKey: Redacted.make(key) })))
 
 /** What of it a key opens, by itself. */
@@ -48,6 +78,7 @@ describe("hookline rotate-key", () => {
         )
         yield* Effect.gen(function*() {
           const [first, second] = [yield* store(older), yield* store(older)]
+          const connection = yield* connect(older)
           const env = {
             DATABASE_URL: Redacted.value(url),
             HOOKLINE_MASTER_KEY: newer,
@@ -55,11 +86,12 @@ describe("hookline rotate-key", () => {
           }
           const done = yield* run(["rotate-key"], env)
           assert.deepStrictEqual([done.code, done.stderr], [0, ""], done.stderr)
-          assert.strictEqual(done.stdout, "6 secrets of 2 sealed anew with this master key.\n")
+          assert.strictEqual(done.stdout, "7 secrets of 3 sealed anew with this master key.\n")
           for (const id of [first, second]) {
             assert.deepStrictEqual(yield* opened(id, newer), ["t0ken", "in a list", "whsec_x", "v1:looks:like one"])
             assert.strictEqual((yield* Effect.flip(opened(id, older)))._tag, "UnsealError")
           }
+          assert.strictEqual(yield* shared(connection, newer), "sh4red")
           assert.strictEqual((yield* run(["rotate-key"], env)).stdout, "Everything is sealed with this master key.\n")
 
           const third = yield* store(lost)
@@ -72,9 +104,9 @@ describe("hookline rotate-key", () => {
           assert.deepStrictEqual(entries.map(({ action, after }) => [action, after?.["secrets"]]), [
             ["secrets.reseal", 0],
             ["secrets.reseal", 0],
-            ["secrets.reseal", 6]
+            ["secrets.reseal", 7]
           ])
-          for (const key of [older, newer, "t0ken"]) {
+          for (const key of [older, newer, "t0ken", "sh4red"]) {
             assert.notInclude(JSON.stringify([entries, done, left]), key)
           }
         }).pipe(Effect.provide(storage))

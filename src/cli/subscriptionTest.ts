@@ -1,0 +1,47 @@
+/**
+ * `hookline subscriptions test`: one attempt, outside of the delivery log.
+ */
+import { Console, Effect, Option } from "effect"
+import { Command, Flag } from "effect/cli"
+import * as Ids from "./Ids.ts"
+import * as Input from "./Input.ts"
+import * as Output from "./Output.ts"
+import * as Remote from "./Remote.ts"
+
+/**
+ * The command.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const test = Command.make("test", {
+  id: Ids.subscription,
+  eventId: Flag.String("event").pipe(Flag.withDescription("Which event's; the first that it wants"), Flag.optional),
+  payload: Flag.String("payload").pipe(Flag.withDescription("As JSON; the event's example"), Flag.optional),
+  ...Remote.flags
+}, (given) =>
+  Effect.gen(function*() {
+    const remote = yield* Remote.connect(given)
+    const payload = Option.isSome(given.payload)
+      ? { payload: yield* Input.json(given.payload.value, "--payload") }
+      : {}
+    const sample = { ...Input.given({ eventId: given.eventId }), ...payload }
+    const found = yield* remote.ask((client) =>
+      client.subscriptions.test({ params: { id: given.id }, payload: sample })
+    )
+    if (given.json) yield* Output.json(found)
+    else {
+      yield* Output.fields([
+        ["outcome", Output.status(found.outcome)],
+        ["event", found.eventId],
+        ["status", found.statusCode === undefined ? undefined : String(found.statusCode)],
+        ["took", `${Math.round(found.durationMs)} ms`],
+        ["error", found.error && `${found.error.tag}: ${found.error.message}`],
+        ["external id", found.externalId]
+      ])
+      if (found.response) yield* Console.log(`\n${found.response.body}`)
+    }
+    if (found.outcome !== "success") {
+      return yield* new Remote.CommandFailed({ message: "The endpoint did not accept it." })
+    }
+  })).pipe(Command.withDescription("Sends an example to a subscription's endpoint, once"))
