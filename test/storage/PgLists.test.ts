@@ -13,11 +13,13 @@ const isLong = process.env["HOOKLINE_LONG"] === "1"
 /** Partitions that a walk takes a row or two of to find where it begins. */
 const slack = 50
 
-/** Explains every combination, and fails for those that scan, or look at more than their walks may. */
-const check = Effect.fnUntraced(function*(look: number) {
+/** Explains each nth combination, and fails for those that scan, or look at more than their walks may. */
+const check = Effect.fnUntraced(function*(look: number, every: number) {
   const wrong: Array<string> = []
   const times: Array<{ readonly name: string; readonly ms: number; readonly rows: number }> = []
-  for (const { name, walks } of yield* combinations) {
+  const all = yield* combinations
+  assert.isAbove(all.length, 2000)
+  for (const { name, walks } of all.filter((_, i) => i % every === 0)) {
     const walked = walks({ cursor: undefined, limit: 20, look })
     const { ms, rows, scanned } = yield* explained(walked)
     times.push({ name, ms, rows })
@@ -25,17 +27,17 @@ const check = Effect.fnUntraced(function*(look: number) {
     if (rows > walked.length * (look + slack)) wrong.push(`${name}: looks at ${rows} rows`)
   }
   assert.deepStrictEqual(wrong, [])
-  assert.isAbove(times.length, 2000)
   return times
 })
 
 describe("lists on PostgreSQL", () => {
   it.live(
-    "every combination of every filter reads along an index, and no more than a walk",
+    "combinations of all filters read along an index, and no more than a walk",
     () =>
       Effect.gen(function*() {
         yield* fill(20_000)
-        yield* check(200)
+        // A prime, so that each value of each filter is among them; all of them are explained below.
+        yield* check(200, 7)
       }).pipe(Effect.provide(storage)),
     240_000
   )
@@ -121,7 +123,7 @@ describe("lists on PostgreSQL", () => {
     it.live("among two million deliveries too, in times that are printed", () =>
       Effect.gen(function*() {
         yield* fill(2_000_000)
-        const times = yield* check(defaults.listLook)
+        const times = yield* check(defaults.listLook, 1)
         const slowest = times.toSorted((a, b) => b.ms - a.ms).slice(0, 20)
         for (const { ms, name, rows } of slowest) yield* Console.log(`${ms.toFixed(2)} ms, ${rows} rows: ${name}`)
       }).pipe(Effect.provide(storage)), 1_800_000)
