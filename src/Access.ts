@@ -1,7 +1,7 @@
 /**
  * Who asks, and what that one may: the rules behind every answer of the HTTP API.
  */
-import { Context } from "effect"
+import { Context, type Effect } from "effect"
 import type { Actor } from "./AuditEntry.ts"
 import type { Scope } from "./Key.ts"
 
@@ -25,6 +25,17 @@ export interface Asker {
  * @since 0.1.0
  */
 export class Principal extends Context.Service<Principal, Asker>()("hookline/Access/Principal") {}
+
+/**
+ * Whether whoever asks would still be let in, for answers that go on: keys are revoked and end, and so do sessions.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Standing extends Context.Service<Standing, {
+  /** True too where nobody can tell now. */
+  readonly isGood: Effect.Effect<boolean>
+}>()("hookline/Access/Standing") {}
 
 /**
  * Who does what is done, for the audit log: Hookline itself where nobody asked.

@@ -86,8 +86,11 @@ export const make = Effect.gen(function*() {
           message: `There are more than ${limits.connectionOptions} options: ask for fewer by the context`
         })
       }
-      return found.map(({ description, label, value }): ConnectionOption => ({
-        value: tell(value),
+      // A value that may not be told whole would name something else.
+      return found.filter(({ value }) => tell(value) === value).map((
+        { description, label, value }
+      ): ConnectionOption => ({
+        value,
         label: tell(label),
         ...(description === undefined ? {} : { description: tell(description) })
       }))

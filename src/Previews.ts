@@ -12,7 +12,7 @@ import type { AnyHook, Hook } from "./Hook.ts"
 import * as Id from "./Id.ts"
 import type { MessageId, SubscriptionId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
-import { defaultTenant } from "./Message.ts"
+import { allTenants, defaultTenant } from "./Message.ts"
 import * as Monotonic from "./Monotonic.ts"
 import * as Nearest from "./Nearest.ts"
 import type { Attempt, Bound, Delivered, ProviderError, RequestPreview, ResponseExcerpt } from "./Provider.ts"
@@ -93,8 +93,8 @@ export class Previews extends Context.Service<Previews, {
   >
   /** Sends a message to a subscription's endpoint, once, whether or not it is enabled; nothing of it is kept but that it was done. */
   readonly send: (id: SubscriptionId, sample: Sample) => Effect.Effect<Trial, PreviewError>
-  /** Checks a filter and tells whether it holds, and if not, why. */
-  readonly testFilter: (filter: Schema.Json, sample: Sample) => Effect.Effect<
+  /** Checks a filter and tells whether it holds for a message of the tenant, and if not, why. */
+  readonly testFilter: (filter: Schema.Json, sample: Sample, tenantId?: string) => Effect.Effect<
     { readonly eventId: string; readonly passes: boolean; readonly reason: string | undefined },
     PreviewError
   >
@@ -143,7 +143,7 @@ export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings |
         } satisfies SampleMessage
       })
 
-      const made = Effect.fnUntraced(function*(sample: Sample, patterns: ReadonlyArray<string>) {
+      const made = Effect.fnUntraced(function*(sample: Sample, { patterns, tenantId }: Wanted) {
         const wanted = (yield* registry.events).map((one) => one.eventId).find((id) =>
           patterns.some((pattern) => matchesEvent(pattern, id))
         )
@@ -155,7 +155,7 @@ export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings |
         return {
           id: yield* Effect.flatMap(storage.now, Id.messageId),
           eventId,
-          tenantId: defaultTenant,
+          tenantId: tenantId === allTenants ? defaultTenant : tenantId,
           orderingKey: sample.orderingKey,
           payloadJson: sample.payload === undefined
             ? yield* Effect.mapError(event.example, (error) => refuse("payload", error.message))
@@ -163,8 +163,8 @@ export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings |
         } satisfies SampleMessage
       })
 
-      const messageOf = (sample: Sample, patterns: ReadonlyArray<string>): Effect.Effect<SampleMessage, PreviewError> =>
-        sample.messageId === undefined ? made(sample, patterns) : past(sample.messageId)
+      const messageOf = (sample: Sample, wanted: Wanted): Effect.Effect<SampleMessage, PreviewError> =>
+        sample.messageId === undefined ? made(sample, wanted) : past(sample.messageId)
 
       const stored = Effect.fnUntraced(function*(id: SubscriptionId) {
         const found = yield* storage.getSubscription(id)
@@ -232,35 +232,32 @@ export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings |
           const target: Target = "subscriptionId" in previewed
             ? yield* stored(previewed.subscriptionId)
             : yield* unstored(previewed)
-          const { bound, name, patterns, signingSecrets } = target
+          const { bound, name, signingSecrets } = target
           if (!bound.preview) {
             return yield* refuse("providerId", "This provider can't show its request without sending it")
           }
-          const message = yield* messageOf(sample, patterns)
+          const message = yield* messageOf(sample, target)
           const attempt = yield* attemptOf(message, { id, name }, signingSecrets)
           const request = yield* Effect.mapError(bound.preview(attempt), (error) => refuse("config", error.message))
           return { eventId: message.eventId, request }
         }),
         send: Effect.fn("Previews.send")(function*(id, sample) {
-          const { bound, name, patterns, signingSecrets, tenantId } = yield* stored(id)
-          const message = yield* messageOf(sample, patterns)
+          const target = yield* stored(id)
+          const { bound, name, signingSecrets, tenantId } = target
+          const message = yield* messageOf(sample, target)
           const attempt = yield* attemptOf(message, { id, name }, signingSecrets)
-          const startedAt = yield* Monotonic.nowMs
-          const exit = yield* Effect.exit(Effect.timeoutOption(bound.deliver(attempt), limits.trialMs))
-          const durationMs = (yield* Monotonic.nowMs) - startedAt
           const { eventId, id: messageId } = message
-          const trial: Trial = { eventId, messageId, durationMs, ...outcomeOf(exit, limits.trialMs) }
-          yield* audit({
-            action: "subscription.test",
-            resourceId: id,
-            tenantId,
-            before: undefined,
-            after: { eventId, outcome: trial.outcome }
-          })
-          return trial
+          // Before it is sent: what can't be noted is not done.
+          yield* audit({ action: "subscription.test", resourceId: id, tenantId, before: undefined, after: { eventId } })
+          const startedAt = yield* Monotonic.nowMs
+          // Plugins may be JavaScript: they may throw, too.
+          const sent = Effect.suspend(() => bound.deliver(attempt))
+          const exit = yield* Effect.exit(Effect.timeoutOption(sent, limits.trialMs))
+          const durationMs = (yield* Monotonic.nowMs) - startedAt
+          return { eventId, messageId, durationMs, ...outcomeOf(exit, limits.trialMs) } satisfies Trial
         }),
-        testFilter: Effect.fn("Previews.testFilter")(function*(json, sample) {
-          const message = yield* messageOf(sample, ["*"])
+        testFilter: Effect.fn("Previews.testFilter")(function*(json, sample, tenantId = defaultTenant) {
+          const message = yield* messageOf(sample, { patterns: ["*"], tenantId })
           const filter = yield* subscriptions.checkFilter(json, [message.eventId])
           const reason = Filter.explain(filter, { ...message, payload: JSON.parse(message.payloadJson) })
           return { eventId: message.eventId, passes: reason === undefined, reason }
@@ -280,11 +277,15 @@ interface SampleMessage {
   readonly payloadJson: string
 }
 
-interface Target {
-  readonly bound: Bound<never>
-  readonly name: string
+/** Which events a sample may be of, and whose it is. */
+interface Wanted {
   readonly tenantId: string
   readonly patterns: ReadonlyArray<string>
+}
+
+interface Target extends Wanted {
+  readonly bound: Bound<never>
+  readonly name: string
   readonly signingSecrets: ReadonlyArray<Redacted.Redacted<string>>
 }
 

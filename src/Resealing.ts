@@ -68,19 +68,19 @@ export const layer: Layer.Layer<Resealing, never, Secrets | Storage> = Layer.eff
       let owners = 0
       const unopened: Array<{ readonly id: string; readonly message: string }> = []
 
-      /** Seals the texts of a value anew that are stale; tells how many there were, or none where one can't be opened. */
-      const anew = (id: string, value: Schema.Json) =>
-        Effect.gen(function*() {
-          const fresh = new Map<string, string>()
-          for (const text of textsOf(value)) {
-            if (!secrets.isStale(text) || fresh.has(text)) continue
-            fresh.set(text, yield* Effect.flatMap(secrets.open(text, id), (opened) => secrets.seal(opened, id)))
-          }
-          return fresh
-        }).pipe(Effect.catch(({ message }) => {
-          unopened.push({ id, message })
-          return Effect.succeed(new Map<string, string>())
-        }))
+      /** Seals the texts of a value anew that are stale, those that can be opened. */
+      const anew = Effect.fnUntraced(function*(id: string, value: Schema.Json) {
+        const fresh = new Map<string, string>()
+        let refusal: string | undefined
+        for (const text of textsOf(value)) {
+          if (!secrets.isStale(text) || fresh.has(text)) continue
+          const opened = yield* Effect.result(secrets.open(text, id))
+          if (opened._tag === "Failure") refusal = opened.failure.message
+          else fresh.set(text, yield* secrets.seal(opened.success, id))
+        }
+        if (refusal !== undefined) unopened.push({ id, message: refusal })
+        return fresh
+      })
 
       // Whoever changes one meanwhile seals with the new key: only what is still as it was read is replaced.
       const counted = (fresh: ReadonlyMap<string, string>, update: Effect.Effect<unknown, StorageUnavailable>) =>

@@ -245,7 +245,10 @@ const maintain = (
     if (tables.isActive(id)) continue
     const deleted = tables.deleted.has(id)
     const disabledAtMs = tables.subscriptions.get(id)?.disabledAtMs ?? Number.POSITIVE_INFINITY
-    const ends = (work: Work) => deleted || nowMs - Math.max(timeOf(work.id), disabledAtMs) > heldMaxAgeMs
+    // What is replayed begins to wait when it is replayed.
+    const since = (work: Work) =>
+      Math.max(timeOf(work.id), work.replayId === undefined ? 0 : work.dueAtMs, disabledAtMs)
+    const ends = (work: Work) => deleted || nowMs - since(work) > heldMaxAgeMs
     for (const lane of lanes.values()) {
       const works = lane.waiting.filter(ends).slice(0, left)
       left -= works.length

@@ -126,11 +126,14 @@ const appendBatch = (tables: Tables, items: ReadonlyArray<BatchItem>) =>
         // In the order of their keys: batches that share some take turns.
         const keyed = items.flatMap(({ message, once }, index) => once ? [{ index, message, once }] : [])
           .sort((a, b) => order(a, b) || a.index - b.index)
+        const conflicts: Array<ReturnType<typeof contradicted>> = []
         for (const { index, message, once } of keyed) {
           const known = yield* take(tables, message, once, transaction)
-          if (known?._tag === "Conflict") return yield* Effect.fail(contradicted(index, known.messageId))
-          if (known) repeated.set(index, known.messageId)
+          if (known?._tag === "Conflict") conflicts.push(contradicted(index, known.messageId))
+          else if (known) repeated.set(index, known.messageId)
         }
+        const [conflict] = conflicts.sort((a, b) => a.index - b.index)
+        if (conflict) return yield* Effect.fail(conflict)
         const added = items.flatMap(({ message }, index) => repeated.has(index) ? [] : [message])
         const groups = new Map((yield* add(tables, added, transaction)).map((group, n) => [added[n]?.id, group]))
         return {

@@ -4,7 +4,7 @@
  */
 import { Effect, Layer, Option, Redacted } from "effect"
 import { HttpServerRequest } from "effect/http"
-import { CurrentActor, may, Principal } from "../Access.ts"
+import { CurrentActor, may, Principal, Standing } from "../Access.ts"
 import { Keys } from "../Keys.ts"
 import type { Secrets } from "../Secrets.ts"
 import type { Storage } from "../Storage.ts"
@@ -61,10 +61,12 @@ const auth = Layer.effect(
     return Auth.of({
       bearer: (handler, { credential, endpoint }) =>
         Effect.gen(function*() {
+          const request = yield* HttpServerRequest.HttpServerRequest
           // A request without the header has the empty credential.
-          const asker = Redacted.value(credential) === ""
-            ? yield* inSession
-            : yield* Effect.mapError(bearerOf(credential), unavailable)
+          const verify = Redacted.value(credential) === ""
+            ? Effect.provideService(inSession, HttpServerRequest.HttpServerRequest, request)
+            : Effect.mapError(bearerOf(credential), unavailable)
+          const asker = yield* verify
           if (Option.isNone(asker)) {
             yield* throttle.refuse
             return yield* new Unauthorized({
@@ -86,6 +88,9 @@ const auth = Layer.effect(
           }
           return yield* handler.pipe(
             Effect.provideService(Principal, asker.value),
+            Effect.provideService(Standing, {
+              isGood: Effect.catch(Effect.map(verify, Option.isSome), () => Effect.succeed(true))
+            }),
             Effect.provideService(CurrentActor, actor)
           )
         })

@@ -4,7 +4,7 @@
  */
 import { Context } from "effect"
 import { type HttpApiEndpoint, HttpApiMiddleware, HttpApiSecurity } from "effect/http-api"
-import type { Principal } from "../Access.ts"
+import type { Principal, Standing } from "../Access.ts"
 import type { Scope } from "../Key.ts"
 import { Forbidden, TooManyRequests, Unauthorized, Unavailable } from "./Problem.ts"
 
@@ -49,7 +49,7 @@ export const needOf = (
  * @category middleware
  * @since 0.1.0
  */
-export class Auth extends HttpApiMiddleware.Service<Auth, { provides: Principal }>()("hookline/http/Auth", {
+export class Auth extends HttpApiMiddleware.Service<Auth, { provides: Principal | Standing }>()("hookline/http/Auth", {
   security: { bearer: HttpApiSecurity.bearer },
   error: [Unauthorized, Forbidden, TooManyRequests, Unavailable]
 }) {}

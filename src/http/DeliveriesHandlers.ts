@@ -63,7 +63,9 @@ export const layer = HttpApiBuilder.group(
       })).pipe(stored)
     /** Tells the dispatcher of a delivery that there may be something to do. */
     const wake = Effect.fnUntraced(function*({ delivery: { eventId, subscriptionId } }: Found) {
-      const subscription = yield* stored(storage.getSubscription(subscriptionId))
+      // It is done by now: if the hint can't be given, the sweep finds what there is to do.
+      const found = yield* Effect.option(storage.getSubscription(subscriptionId))
+      const subscription = Option.flatten(found)
       if (Option.isSome(subscription)) yield* dispatchers.wake(groupOf(subscription.value, eventId))
     })
     return handlers

@@ -5,6 +5,7 @@ import { Effect, Layer, Option, Stream } from "effect"
 import { Sse } from "effect/encoding"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
+import { Standing } from "../Access.ts"
 import { Limits } from "../Limits.ts"
 import * as Live from "../Live.ts"
 import { Api } from "./Api.ts"
@@ -30,8 +31,13 @@ const group = HttpApiBuilder.group(
           Effect.map(Option.match({ onNone: () => heartbeat, onSome: render })),
           Stream.fromEffectRepeat
         )
+        const { isGood } = yield* Standing
+        const refused = Effect.repeat(Effect.delay(isGood, liveHeartbeatMs), { while: (good) => good })
         return HttpServerResponse.stream(
-          Stream.concat(Stream.succeed(heartbeat + (hasGap ? event("gap", {}) : "")), events).pipe(Stream.encodeText),
+          Stream.concat(Stream.succeed(heartbeat + (hasGap ? event("gap", {}) : "")), events).pipe(
+            Stream.interruptWhen(refused),
+            Stream.encodeText
+          ),
           { contentType: "text/event-stream" }
         )
       }))

@@ -202,7 +202,8 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
             s.disabled_at <= clock_timestamp() - make_interval(secs => ${heldMaxAgeMs / 1000})
             and w.id < (lpad(to_hex((
               extract(epoch from clock_timestamp()) * 1000 - ${heldMaxAgeMs}::float8)::bigint), 12, '0')
-              || repeat('0', 20))::uuid))
+              || repeat('0', 20))::uuid
+            and (w.replay_id is null or w.due_at <= clock_timestamp() - make_interval(secs => ${heldMaxAgeMs / 1000}))))
           limit ${rows}::int for update of w skip locked
         ), gone as (
           delete from hookline.work w using old where w.id = old.id returning w.*, old.deleted

@@ -78,7 +78,11 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Connectin
     const ids = array(locked.map((row) => row.id))
     yield* sql`update hookline.subscriptions set version = ${version}::float8::bigint where id = any(${ids}::uuid[])`
     // They may have been mended: they begin anew.
-    yield* sql`delete from hookline.circuits where subscription_id = any(${ids}::uuid[])`
+    yield* sql`with closed as materialized (
+        select subscription_id from hookline.circuits where subscription_id = any(${ids}::uuid[])
+        order by subscription_id for update
+      )
+      delete from hookline.circuits c using closed where c.subscription_id = closed.subscription_id`
     return locked.map((row) => ({ id: PgRows.subscriptionId(row.id), version }))
   })
 

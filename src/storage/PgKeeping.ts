@@ -85,11 +85,11 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Keeping =
         (rows) => rows.length > 0
       )),
     useKeys: (uses) =>
-      engine(Effect.asVoid(sql`update hookline.keys k set last_used_at = greatest(k.last_used_at, u.at)
-        from (
-          select x.id, to_timestamp(x.ms / 1000.0) as at from unnest(
+      engine(Effect.asVoid(sql`with u as materialized (
+          select k.id, to_timestamp(x.ms / 1000.0) as at from unnest(
             ${array(uses.map(({ id }) => Id.toUuid(id)))}::uuid[], ${array(uses.map(({ atMs }) => atMs))}::float8[]
-          ) as x (id, ms)
-        ) u where k.id = u.id`))
+          ) as x (id, ms) join hookline.keys k on k.id = x.id order by k.id for no key update of k
+        )
+        update hookline.keys k set last_used_at = greatest(k.last_used_at, u.at) from u where k.id = u.id`))
   }
 }

@@ -277,7 +277,7 @@ const again = (sql: PgClient.PgClient, row: ReplayRow, ids: ReadonlyArray<string
       where d.id = any(${array(ids)}::uuid[]) and d.status = ${status} order by d.id for update
     ), homes as materialized (
       select s.id, s.worker_group from hookline.subscriptions s
-      where s.deleted_at is null and s.id in (select subscription_id from ended) for share
+      where s.deleted_at is null and s.id in (select subscription_id from ended) order by s.id for share
     ), going as materialized (
       select e.id, coalesce(h.worker_group, 'integration.' || e.event_id) as home,
         octet_length(coalesce(r.transformed, m.payload)) as size

@@ -42,8 +42,9 @@ export const deliveries = (
   const narrow = narrowest(sql, filter)
   const fits = matching(sql, filter)
   const limit = PgWalk.count(sql, page.limit + 2)
-  const finished = (status: "failed" | "cancelled" | undefined, { of, prefix }: Narrow) =>
-    sql`select ${finishedColumns(sql)}, d.id::text as key_text, d.n::float8 as n, ${fits} as fits from (${
+  const finished = (status: "failed" | "cancelled" | undefined, { of, prefix }: Narrow) => {
+    const meant = status === undefined ? fits : sql`(${fits} and d.status = ${status})`
+    return sql`select ${finishedColumns(sql)}, d.id::text as key_text, d.n::float8 as n, ${meant} as fits from (${
       PgWalk.rows(
         sql,
         {
@@ -55,7 +56,8 @@ export const deliveries = (
         span,
         page.look
       )
-    }) d where ${fits} or d.n = ${PgWalk.count(sql, page.look)} limit ${limit}`
+    }) d where ${meant} or d.n = ${PgWalk.count(sql, page.look)} limit ${limit}`
+  }
   const waiting = (from: PgWalk.Fragment) =>
     sql`select d.*, ${fits} as fits from (${unfinished(sql, from, waitingColumns)}) d
       where ${fits} or d.n = ${page.look}::int order by d.n limit ${limit}`
@@ -144,10 +146,11 @@ export const audit = (
   const by = (column: string, value: string | undefined) =>
     value === undefined ? [] : [[column, sql`${value}`] as const]
   const filters = [
+    // First, so that where a walk ends tells nothing of another tenant's entries.
+    ...by("tenant_id", tenantId),
     ...by("resource_id", resourceId),
     ...by("actor_id", actorId),
-    ...by("action", action),
-    ...by("tenant_id", tenantId)
+    ...by("action", action)
   ]
   const fits = sql.and([sql`true`, ...filters.map(([column, value]) => sql`a.${sql.literal(column)} = ${value}`)])
   return sql`select a.id::text, a.tenant_id, a.actor_kind, a.actor_id, a.actor_name, a.action, a.resource_id, a.before,
@@ -199,7 +202,7 @@ const openBy = ({ status }: DeliveryFilter, { of, prefix }: Narrow) =>
 /** The rows of a walk of unfinished deliveries that are looked at closely: all, where what is asked for is derived. */
 const first = (
   sql: PgClient.PgClient,
-  { eventId, reason, status, subscriptionIds, tenantId }: DeliveryFilter,
+  { eventId, reason, status, subscriptionId, subscriptionIds, tenantId }: DeliveryFilter,
   { limit, look }: WalkPage,
   rows: PgWalk.Fragment
 ) => {
@@ -207,6 +210,7 @@ const first = (
     sql`true`,
     ...(tenantId === undefined ? [] : [sql`t.tenant_id = ${tenantId}`]),
     ...(eventId === undefined ? [] : [sql`t.event_id = ${eventId}`]),
+    ...(subscriptionId === undefined ? [] : [sql`t.subscription_id = ${Id.toUuid(subscriptionId)}::uuid`]),
     ...(subscriptionIds === undefined
       ? []
       : [sql`t.subscription_id = any(${array(subscriptionIds.map(Id.toUuid))}::uuid[])`]),

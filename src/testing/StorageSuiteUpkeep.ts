@@ -76,6 +76,19 @@ export const upkeep: Cases = {
     yield* maintain()
     assert.deepStrictEqual(yield* statuses, ["pending", "pending"])
   }),
+  "what is replayed for a disabled subscription is held from then on": Effect.gen(function*() {
+    const { enable, now, statuses, storage, tenantId } = yield* aged
+    yield* enable(false, now - 12 * hourMs)
+    yield* maintain()
+    const id = yield* Id.replayId(yield* storage.now)
+    yield* storage.createReplay({ id, tenantId, filter: { status: "failed" }, freshWebhookId: false }, 10)
+    yield* storage.replaySome({ rows: 100, look: 1000, waiting: 1000, intervalMs: 0 }).pipe(
+      Effect.repeat({ until: (found) => found._tag === "Portion" && found.replayId === id && found.isCompleted })
+    )
+    assert.deepStrictEqual(yield* statuses, ["pending", "pending"])
+    yield* maintain()
+    assert.deepStrictEqual(yield* statuses, ["pending", "pending"])
+  }),
   "deliveries of an enabled subscription never expire": Effect.gen(function*() {
     const { statuses } = yield* aged
     yield* maintain()

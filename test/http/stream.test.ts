@@ -10,7 +10,7 @@ const Data = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Json))
 
 /** A client of the stream that reads as it is told; `events` are those that have come whole. */
 const open = Effect.fnUntraced(
-  function*(query = "", options: { readonly read?: boolean; readonly after?: string } = {}) {
+  function*(query = "", options: { readonly read?: boolean; readonly after?: string; readonly key?: string } = {}) {
     const target = { host: "127.0.0.1", port: yield* port, path: `/api/v1/stream${query}`, agent: false }
     return yield* Effect.acquireRelease(
       Effect.callback<{
@@ -23,7 +23,8 @@ const open = Effect.fnUntraced(
         readonly leave: () => void
       }>((resume) => {
         const after = options.after === undefined ? {} : { "last-event-id": options.after }
-        const sent = request({ ...target, headers: { authorization: `Bearer ${adminKey}`, ...after } }, (response) => {
+        const headers = { authorization: `Bearer ${options.key ?? adminKey}`, ...after }
+        const sent = request({ ...target, headers }, (response) => {
           let text = ""
           let ended = false
           response.setEncoding("utf8").on("end", () => {
@@ -144,6 +145,17 @@ describe("GET stream", () => {
       const client = yield* open()
       yield* eventually("three comments", Effect.sync(client.text), (text) => text.split(": open\n\n").length > 3)
     }).pipe(Effect.provide(limited({ liveHeartbeatMs: 10 }))))
+
+  it.live("ends when the key that it was opened with is revoked", () =>
+    Effect.gen(function*() {
+      const { json: { id, key } } = yield* call("POST", "/api/v1/keys", { name: "reader", scopes: ["read"] })
+      const [revoked, good] = [yield* open("", { key: String(key) }), yield* open()]
+      yield* eventually("it is open", Effect.sync(revoked.text), (text) => text.split(": open\n\n").length > 2)
+      assert.strictEqual((yield* call("DELETE", `/api/v1/keys/${String(id)}`)).status, 204)
+      yield* eventually("it ends", Effect.sync(revoked.ended), (ended) => ended)
+      assert.isFalse(good.ended())
+      assert.strictEqual((yield* open("", { key: String(key) })).status, 401)
+    }).pipe(Effect.scoped, Effect.provide(limited({ liveHeartbeatMs: 50 }))))
 
   it.live("serves a bounded number of clients, and forgets one that has left", () =>
     Effect.gen(function*() {

