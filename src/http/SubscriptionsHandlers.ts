@@ -3,6 +3,7 @@
  */
 import { Effect, Option, Redacted, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
+import { Principal } from "../Access.ts"
 import type { Connection } from "../Connection.ts"
 import { type ConnectionId, type MessageId, SubscriptionId } from "../Id.ts"
 import { defaults } from "../Limits.ts"
@@ -159,7 +160,11 @@ export const layer = HttpApiBuilder.group(
       .handle("testFilter", ({ payload: { filter, ...sample } }) =>
         Effect.gen(function*() {
           yield* checkSample(sample.messageId)
-          const { eventId, passes, reason } = yield* Effect.mapError(previews.testFilter(filter, sample), tried)
+          const { tenantId } = yield* Principal
+          const { eventId, passes, reason } = yield* Effect.mapError(
+            previews.testFilter(filter, sample, tenantId),
+            tried
+          )
           return { eventId, passes, ...(reason === undefined ? {} : { reason }) }
         }))
       .handle("previewSchedule", ({ payload: { retry } }) =>

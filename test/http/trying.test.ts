@@ -178,6 +178,19 @@ describe("a filter", () => {
       assert.deepStrictEqual(failed, { eventId, passes: false, reason: "payload.systemIds is \"web\", not \"db\"" })
       assert.deepInclude(yield* test({ filter: db, messageId: yield* emit(["db"]) }), { passes: true })
       assert.deepInclude(yield* test({ filter: db, eventId }), { passes: false })
+      // A message that is made up is of the tenant of whoever asks.
+      const { json: { key } } = yield* call("POST", "/api/v1/keys", {
+        name: "acme",
+        scopes: ["manage"],
+        tenantId: "acme"
+      })
+      const answer = yield* call(
+        "POST",
+        "/api/v1/subscriptions/test-filter",
+        { filter: { field: "message.tenantId", equals: "acme" }, eventId },
+        { authorization: `Bearer ${String(key)}` }
+      )
+      assert.deepInclude(answer.json, { passes: true }, answer.text)
     }).pipe(Effect.provide(server())))
 })
 
