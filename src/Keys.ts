@@ -2,7 +2,7 @@
  * Administration of API keys: made, listed and revoked by people, and looked up for every request. A key is shown once, when
  * it is made; what is kept tells it from others, and no more.
  */
-import { Cache, Context, DateTime, Effect, Exit, Layer, Option, Redacted, Schema } from "effect"
+import { Cache, Context, DateTime, Effect, Exit, Layer, Option, Redacted, Schema, Semaphore } from "effect"
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
 import type { Asker } from "./Access.ts"
 import * as Audit from "./Audit.ts"
@@ -88,7 +88,11 @@ export const layer: Layer.Layer<Keys, never, Storage> = Layer.effect(
       capacity: limits.keyCacheKeys,
       timeToLive: (exit: Exit.Exit<unknown, unknown>) => Exit.isSuccess(exit) ? limits.keyCacheMs : 0
     }
-    const byDigest = yield* Cache.makeWith((digest: string) => storage.findKey(digest), remembered)
+    const lookups = yield* Semaphore.make(limits.keyLookups)
+    const byDigest = yield* Cache.makeWith(
+      (digest: string) => lookups.withPermits(1)(storage.findKey(digest)),
+      remembered
+    )
     const byId = yield* Cache.makeWith((id: Id.KeyId) => storage.getKey(id), remembered)
 
     const used = new Map<Id.KeyId, number>()

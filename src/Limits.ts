@@ -311,12 +311,14 @@ export const defaults = {
   /** How long a key that was looked up is taken for good, and how many are remembered. */
   keyCacheMs: 4000,
   keyCacheKeys: 10_000,
+  /** Keys that are looked up at once: a flood of unknown ones must not take the connections of administration. */
+  keyLookups: 2,
   /** How often it is noted which keys were used. */
   keyUseMs: 60_000,
   /** Requests of one key that a runner answers within a time, all at once if need be. */
   keyRequests: 10_000,
   keyRequestsMs: 10_000,
-  /** Requests without a good key that a runner refuses of one address within a time, before it no longer looks. */
+  /** Requests without a good key that a runner refuses of one address within a time, before it says when to come again. */
   addressRefusals: 100,
   addressRefusalsMs: 60_000,
   /** Counters of addresses: those who share one share its limit. */
