@@ -29,7 +29,7 @@ interface Shown {
 }
 
 const shown: ReadonlyArray<Shown> = [
-  ...page.matchAll(/^```sh\n([\s\S]*?)^```\n\n(?:```http\n([\s\S]*?)^```$)?/gmu)
+  ...page.matchAll(/^```sh\n(?!npm )([\s\S]*?)^```\n\n(?:```http\n([\s\S]*?)^```$)?/gmu)
 ].map((match) => ({
   line: page.slice(0, match.index).split("\n").length,
   command: match[1] ?? "",
