@@ -11,7 +11,7 @@ import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
 import { ms } from "../../src/storage/PgRows.ts"
 import type * as Dice from "./Dice.ts"
 import * as Link from "./Link.ts"
-import type * as Verdict from "./verdict/Evidence.ts"
+import type * as Evidence from "./verdict/Evidence.ts"
 
 const id = (prefix: string, column: string) => `'${prefix}_' || replace(${column}::text, '-', '')`
 
@@ -75,11 +75,11 @@ export const make = Effect.fnUntraced(function*(dataDir: string) {
     /** The events that are shared out to partitions. */
     partitions: sql<{ readonly eventId: string; readonly count: number }>`
       select event_id as "eventId", count::int as count from hookline.partitions`,
-    owners: sql<Verdict.Owned>`select worker_group as "workerGroup", epoch::float8 as epoch,
+    owners: sql<Evidence.Owned>`select worker_group as "workerGroup", epoch::float8 as epoch,
       ${sql.literal(ms("clock_timestamp()"))} as "seenAtMs" from hookline.owners`,
     /** A circuit and, unless there is none, what is left of its deliveries, in one snapshot. */
     circuit: (subscriptionId: string) =>
-      sql<Omit<Verdict.Sight, "subscriptionId">>`
+      sql<Omit<Evidence.Sight, "subscriptionId">>`
         select ${sql.literal(ms("clock_timestamp()"))} as "atMs", c.opens::int as opens,
           ${sql.literal(ms("c.open_until"))} as "openUntilMs",
           (select coalesce(json_agg(json_build_object('id', ${
@@ -88,7 +88,7 @@ export const make = Effect.fnUntraced(function*(dataDir: string) {
             where w.subscription_id = c.subscription_id) as work
         from hookline.circuits c where c.subscription_id = ${subscriptionId.slice(4)}::uuid`,
     /** Hookline's own subscriptions, of the work queues. */
-    queues: sql<Verdict.Subscription>`select ${sql.literal(id("sub", "id"))} as id, name as receiver, events
+    queues: sql<Evidence.Subscription>`select ${sql.literal(id("sub", "id"))} as id, name as receiver, events
       from hookline.subscriptions where tenant_id = '*' and deleted_at is null`,
     /** What was broadcast last. */
     told: sql<{ readonly messageId: string }>`select ${sql.literal(id("msg", "message_id"))} as "messageId"
@@ -98,7 +98,7 @@ export const make = Effect.fnUntraced(function*(dataDir: string) {
       select (select count(*) from hookline.inbox where set_aside_at is null)::int as unrouted,
         (select count(*) from hookline.work)::int as unfinished`,
     rows: Effect.gen(function*() {
-      const messages = yield* sql<Verdict.Message>`select ${
+      const messages = yield* sql<Evidence.Message>`select ${
         sql.literal(id("msg", "m.id"))
       } as id, m.event_id as "eventId",
           m.payload::json ->> 'key' as key,
@@ -107,7 +107,7 @@ export const make = Effect.fnUntraced(function*(dataDir: string) {
         from hookline.messages m left join hookline.routings r on r.message_id = m.id
         left join hookline.inbox i on i.message_id = m.id
         where m.event_id not like 'hookline.%'`
-      const deliveries = yield* sql<Verdict.Delivery>`
+      const deliveries = yield* sql<Evidence.Delivery>`
         select ${sql.literal(id("dlv", "id"))} as id, ${sql.literal(id("msg", "message_id"))} as "messageId",
           ${sql.literal(id("sub", "subscription_id"))} as "subscriptionId", status, reason, attempts::int as attempts,
           case when reason = 'crashed-owner' then substring(last_error from '[0-9]+')::int else 0 end as claims
@@ -117,13 +117,13 @@ export const make = Effect.fnUntraced(function*(dataDir: string) {
           ${sql.literal(id("sub", "subscription_id"))}, 'unfinished',
           concat_ws(' ', worker_group, 'epoch', coalesce(epoch::text, 'none'), 'due', due_at), attempts::int, claims::int
         from hookline.work`
-      const attempts = yield* sql<Verdict.Attempt>`select ${sql.literal(id("dlv", "delivery_id"))} as "deliveryId",
+      const attempts = yield* sql<Evidence.Attempt>`select ${sql.literal(id("dlv", "delivery_id"))} as "deliveryId",
           number::int as number, ${
         sql.literal(ms("started_at"))
       } as "startedAtMs", duration_ms::int as "durationMs", outcome,
           status_code::int as "statusCode", epoch::float8 as epoch, claims::int as claims
         from hookline.attempts order by delivery_id, number`
-      const broadcasts = yield* sql<Verdict.Broadcast>`
+      const broadcasts = yield* sql<Evidence.Broadcast>`
         select ${sql.literal(id("msg", "message_id"))} as "messageId", position::float8 as position
         from hookline.broadcasts order by position`
       const unclosed = yield* sql<{ readonly id: string }>`

@@ -105,8 +105,11 @@ export const make = ({ adminKey, runners, seed }: Options) => {
     /** Emits until it is over, and then until each emission with a key has its receipt. */
     run: (isOver: () => boolean) =>
       Effect.forEach(
-        ["a", "b", "c", "d", "e", "f", "once", "h"],
-        (name, n) => (name === "once" ? unkeyed : name === "h" ? hot : keyed)(name, Dice.make(seed * 31 + n), isOver),
+        [...["a", "b", "c", "d", "e", "f"].map((name) => [name, keyed] as const), ["once", unkeyed], [
+          "h",
+          hot
+        ]] as const,
+        ([name, loop], n) => loop(name, Dice.make(seed * 31 + n), isOver),
         { concurrency: "unbounded", discard: true }
       )
   }

@@ -24,7 +24,7 @@ const probes = 6
 const recentMs = 4000
 
 /** A group, and an ordering key whose messages are put in it. */
-export interface Owned {
+export interface KeyedGroup {
   readonly eventId: string
   readonly workerGroup: string
   readonly key: string
@@ -43,13 +43,10 @@ export const make = ({ database, dice, emitters, receivers }: Options) => {
       // The newest may not be recorded yet.
       if (request.full && request.deliveryId !== "") recent.push(request)
     }
-    const groups = new Map(
-      (yield* database.current(recent.map(({ deliveryId }) => deliveryId))).map((
-        row
-      ) => [row.delivery, row.workerGroup])
-    )
+    const recorded = yield* database.current(recent.map(({ deliveryId }) => deliveryId))
+    const groups = new Map(recorded.map(({ delivery, workerGroup }) => [delivery, workerGroup]))
     const counts = new Map((yield* database.partitions).map(({ count, eventId }) => [eventId, count]))
-    const last = new Map<string, Owned & { readonly process: string }>()
+    const last = new Map<string, KeyedGroup & { readonly process: string }>()
     for (const { deliveryId, eventId, process } of recent) {
       const workerGroup = groups.get(deliveryId) ?? ""
       if (last.has(workerGroup)) continue
@@ -63,12 +60,12 @@ export const make = ({ database, dice, emitters, receivers }: Options) => {
   /** Emits to each group, and tells how long after `sinceMs` the last of the messages came from another process. */
   const measure = Effect.fnUntraced(function*(
     name: string,
-    groups: ReadonlyArray<Owned>,
+    groups: ReadonlyArray<KeyedGroup>,
     target: Runner.Runner,
     process: string,
     sinceMs: number
   ) {
-    const probe = Effect.fnUntraced(function*({ eventId, key: orderingKey, workerGroup }: Owned) {
+    const probe = Effect.fnUntraced(function*({ eventId, key: orderingKey, workerGroup }: KeyedGroup) {
       const from = requests.length
       const { key } = yield* emitters.emit(`${orderingKey}-${name}-${workerGroup}`, eventId, dice, target)
       const found = Effect.suspend(() => {
@@ -95,7 +92,7 @@ export type Failover = ReturnType<typeof make>
 // --- internal ---
 
 /** An ordering key whose messages are put in a group while its event is shared out to so many partitions; none where none are. */
-const keyOf = ({ eventId, workerGroup }: Omit<Owned, "key">, count: number): string | undefined => {
+const keyOf = ({ eventId, workerGroup }: Omit<KeyedGroup, "key">, count: number): string | undefined => {
   for (let n = 0; n < 100; n++) {
     if (partitionOf({ eventId, key: `probe${n}` }, count) === workerGroup) return `probe${n}`
   }

@@ -6,6 +6,7 @@ import { Clock, Effect, Schedule } from "effect"
 import type * as Database from "./Database.ts"
 import type * as Dice from "./Dice.ts"
 import type * as Failover from "./Failover.ts"
+import * as Pace from "./Pace.ts"
 import type * as Plan from "./Plan.ts"
 import type * as Runner from "./Runner.ts"
 import type { Hindrance } from "./verdict/Evidence.ts"
@@ -81,7 +82,7 @@ export const make = ({ adminKey, database, dice, failover, runners, say }: Optio
     yield* until(() => ready().length === runners.length, patience)
     const owned = yield* Effect.orElseSucceed(
       failover.owned,
-      () => new Map<string, ReadonlyArray<Failover.Owned>>()
+      () => new Map<string, ReadonlyArray<Failover.KeyedGroup>>()
     )
     const others = ready().length > 1
     const owners = () => {
@@ -211,8 +212,7 @@ export const make = ({ adminKey, database, dice, failover, runners, say }: Optio
   const run = Effect.fnUntraced(function*(steps: ReadonlyArray<Plan.Step>) {
     const startMs = yield* Clock.currentTimeMillis
     for (const [n, { atMs, beside, fault }] of steps.entries()) {
-      const sinceMs = (yield* Clock.currentTimeMillis) - startMs
-      yield* Effect.sleep(Math.max(0, atMs - sinceMs))
+      yield* Pace.reach(startMs + atMs)
       const lasts = (steps[n + 1]?.atMs ?? atMs) - atMs
       yield* Effect.all([
         act(fault),

@@ -39,6 +39,7 @@ import * as Dice from "./Dice.ts"
 import * as Emitters from "./Emitters.ts"
 import * as Failover from "./Failover.ts"
 import * as Faults from "./Faults.ts"
+import * as Pace from "./Pace.ts"
 import * as Plan from "./Plan.ts"
 import * as Receivers from "./Receivers.ts"
 import * as Runner from "./Runner.ts"
@@ -121,7 +122,7 @@ const rounded = (seconds: number | null): number | null => seconds === null ? nu
 const die = Effect.fnUntraced(function*(receivers: Receivers.Receivers, seed: number) {
   const startMs = yield* Clock.currentTimeMillis
   for (const { atMs, forMs } of Plan.deaths(seed, minutes)) {
-    yield* Effect.sleep(Math.max(0, startMs + atMs - (yield* Clock.currentTimeMillis)))
+    yield* Pace.reach(startMs + atMs)
     yield* say(`a receiver is dead for ${forMs} ms`)
     yield* receivers.die(true)
     yield* Effect.sleep(forMs)
@@ -190,7 +191,7 @@ const run = Effect.fnUntraced(function*(keep: { evidence: boolean }) {
     const startMs = yield* Clock.currentTimeMillis
     yield* Effect.forkScoped(die(receivers, seed))
     yield* faults.run(steps)
-    yield* Effect.sleep(Math.max(0, minutes * 60_000 + startMs - (yield* Clock.currentTimeMillis)))
+    yield* Pace.reach(startMs + minutes * 60_000)
     yield* receivers.heal
     over = true
   })
