@@ -132,10 +132,11 @@ export class Connections extends Context.Service<Connections, {
     Connection,
     ConnectionNotFound | ConnectionRefused | ConnectionChanged | StorageUnavailable
   >
-  /** Deletes a connection that no subscription uses. */
+  /** Deletes a connection that no subscription uses, of a certain version where one is given. */
   readonly remove: (
-    id: ConnectionId
-  ) => Effect.Effect<void, ConnectionNotFound | ConnectionUsed | StorageUnavailable>
+    id: ConnectionId,
+    options?: { readonly version?: number | undefined }
+  ) => Effect.Effect<void, ConnectionNotFound | ConnectionUsed | ConnectionChanged | StorageUnavailable>
   /** Tries the credentials, in `Limits.connectionTestMs`. */
   readonly test: (
     id: ConnectionId
@@ -243,7 +244,7 @@ export const layer: Layer.Layer<Connections, never, Storage | Registry | Secrets
       const updated = yield* storage.atomically(Effect.gen(function*() {
         const updated = yield* storage.updateConnection(id, (stored) => {
           seen.before = stored
-          if (options?.version !== undefined && options.version !== stored.version) seen.is = "other"
+          if (isOther(stored, options)) seen.is = "other"
           // What was merged and checked goes with a state that another change has replaced meanwhile.
           else if (change.config !== undefined && stored.version !== current.version) seen.is = "overtaken"
           else if (change.config !== undefined || (change.name !== undefined && change.name !== stored.name)) {
@@ -329,18 +330,19 @@ export const layer: Layer.Layer<Connections, never, Storage | Registry | Secrets
       get: (id) => Effect.flatMap(existing(id), show),
       list: (filter, page) => Effect.flatMap(storage.listConnections(filter, page), Effect.forEach(show)),
       update,
-      remove: Effect.fn("Connections.remove")(function*(id) {
-        const current = yield* existing(id)
-        const before = yield* fieldsOf(current)
-        const { tenantId } = current
-        const used = yield* storage.atomically(Effect.gen(function*() {
-          const used = yield* storage.deleteConnection(id)
-          const change = { action: "connection.delete", resourceId: id, tenantId, before, after: undefined }
-          if (Option.contains(used, 0)) yield* audit(change)
-          return used
+      remove: Effect.fn("Connections.remove")(function*(id, options) {
+        yield* storage.atomically(Effect.gen(function*() {
+          // Locked until the commit: the version that is judged is the one that is deleted.
+          const locked = yield* storage.updateConnection(id, (stored) => stored)
+          if (Option.isNone(locked)) return yield* new ConnectionNotFound({ id })
+          const { connection } = locked.value
+          const { tenantId, version } = connection
+          if (isOther(connection, options)) return yield* new ConnectionChanged({ id, version })
+          const before = yield* fieldsOf(connection)
+          const subscriptions = Option.getOrElse(yield* storage.deleteConnection(id), () => 0)
+          if (subscriptions > 0) return yield* new ConnectionUsed({ id, subscriptions })
+          yield* audit({ action: "connection.delete", resourceId: id, tenantId, before, after: undefined })
         }))
-        if (Option.isNone(used)) return yield* new ConnectionNotFound({ id })
-        if (used.value > 0) return yield* new ConnectionUsed({ id, subscriptions: used.value })
       }),
       test: Effect.fn("Connections.test")(function*(id) {
         const connection = yield* existing(id)
@@ -378,5 +380,9 @@ export const layer: Layer.Layer<Connections, never, Storage | Registry | Secrets
 )
 
 // --- internal ---
+
+/** Whether a change is meant for another version than the stored one. */
+const isOther = (stored: Connection, options: { readonly version?: number | undefined } | undefined): boolean =>
+  options?.version !== undefined && options.version !== stored.version
 
 const refuse = (path: string, message: string) => Effect.fail(new ConnectionRefused({ path, message }))

@@ -112,10 +112,11 @@ export class ConnectionsGroup extends HttpApiGroup.make("connections").add(
   HttpApiEndpoint.delete("remove", "/connections/:id", {
     ...id,
     success: HttpApiSchema.NoContent,
-    error: [NotFound, Conflict, Unavailable]
+    error: [NotFound, Conflict, PreconditionFailed, Unavailable]
   }).annotateMerge(described({
     summary: "Delete a connection",
-    description: "Refused while subscriptions use it."
+    description:
+      "Refused while subscriptions use it. With If-Match it deletes the version that was read, or answers 412."
   })),
   HttpApiEndpoint.post("test", "/connections/:id/test", {
     ...id,

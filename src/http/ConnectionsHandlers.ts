@@ -17,7 +17,7 @@ import type { StorageUnavailable } from "../StorageError.ts"
 import { connectionIdOf, notFound, stored } from "./Answers.ts"
 import { Api } from "./Api.ts"
 import * as ETag from "./ETag.ts"
-import { Conflict, PreconditionFailed, ProviderFailed, Refused, unavailable } from "./Problem.ts"
+import { Conflict, ProviderFailed, Refused, unavailable } from "./Problem.ts"
 import { filterOf, own } from "./Tenancy.ts"
 import * as Views from "./Views.ts"
 
@@ -35,20 +35,23 @@ const tried = (error: ConnectionNotFound | ConnectionRefused | StorageUnavailabl
 const resolved = (error: ConnectionNotFound | ConnectionRefused | ProbeFailed | StorageUnavailable) =>
   error._tag === "ProbeFailed" ? new ProviderFailed({ detail: error.message }) : tried(error)
 
-const changed = (error: ConnectionNotFound | ConnectionRefused | ConnectionChanged | StorageUnavailable) =>
-  error._tag === "ConnectionChanged"
-    ? new PreconditionFailed({
-      detail: `It is of version ${error.version} now: read it again, and send its ETag as If-Match.`
-    })
-    : tried(error)
+const changed = Effect.fnUntraced(
+  function*(error: ConnectionNotFound | ConnectionRefused | ConnectionChanged | StorageUnavailable) {
+    if (error._tag === "ConnectionChanged") return yield* ETag.stale(error.version)
+    return yield* tried(error)
+  }
+)
 
-const removed = (error: ConnectionNotFound | ConnectionUsed | StorageUnavailable) =>
-  error._tag === "ConnectionUsed"
-    ? new Conflict({
+const removed = Effect.fnUntraced(
+  function*(error: ConnectionNotFound | ConnectionUsed | ConnectionChanged | StorageUnavailable) {
+    if (error._tag === "ConnectionChanged") return yield* ETag.stale(error.version)
+    if (error._tag !== "ConnectionUsed") return yield* missing(error)
+    return yield* new Conflict({
       detail: `Subscriptions use it (${error.subscriptions}): give them another connection, or delete them first.`,
       subscriptions: error.subscriptions
     })
-    : missing(error)
+  }
+)
 
 /**
  * Layer of the handlers.
@@ -90,12 +93,13 @@ export const layer = HttpApiBuilder.group(
         Effect.gen(function*() {
           const { id } = yield* find(params.id)
           const version = yield* ETag.asked
-          return yield* shown(yield* Effect.mapError(connections.update(id, payload, { version }), changed))
+          return yield* shown(yield* Effect.catch(connections.update(id, payload, { version }), changed))
         }))
       .handle("remove", ({ params }) =>
         Effect.gen(function*() {
           const { id } = yield* find(params.id)
-          yield* Effect.mapError(connections.remove(id), removed)
+          const version = yield* ETag.asked
+          yield* Effect.catch(connections.remove(id, { version }), removed)
         }))
       .handle("test", ({ params }) =>
         Effect.gen(function*() {

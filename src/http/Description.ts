@@ -46,6 +46,7 @@ const headers = {
 /** The headers that the server adds by the status of an answer. */
 const headersOf: Readonly<Record<string, ReadonlyArray<keyof typeof headers>>> = {
   401: ["WWW-Authenticate"],
+  412: ["ETag"],
   429: ["Retry-After"],
   503: ["Retry-After"]
 }

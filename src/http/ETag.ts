@@ -20,6 +20,28 @@ export const tell = (version: number): Effect.Effect<void, never, HttpServerRequ
   )
 
 /**
+ * Refuses a change that was meant for another version, and tells the present one with the answer.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const stale = (
+  version: number
+): Effect.Effect<never, PreconditionFailed, HttpServerRequest.HttpServerRequest> =>
+  Effect.andThen(
+    HttpEffect.appendPreResponseHandler((_, response) =>
+      Effect.succeed(
+        response.status === 412 ? HttpServerResponse.setHeader(response, "etag", `"${version}"`) : response
+      )
+    ),
+    Effect.fail(
+      new PreconditionFailed({
+        detail: `It is of version ${version} now: read it again, and send its ETag as If-Match.`
+      })
+    )
+  )
+
+/**
  * The version that a change is meant for; any where the request does not say.
  *
  * @category accessors

@@ -226,11 +226,12 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
   HttpApiEndpoint.delete("remove", "/subscriptions/:id", {
     ...id,
     success: HttpApiSchema.NoContent,
-    error: changing
+    error: conditional
   }).annotateMerge(
     described({
       summary: "Delete a subscription",
-      description: "No attempt begins after the answer; what has not ended is cancelled."
+      description: "No attempt begins after the answer; what has not ended is cancelled. With If-Match it deletes the " +
+        "version that was read, or answers 412."
     })
   ),
   HttpApiEndpoint.post("preview", "/subscriptions/preview", {
@@ -297,12 +298,12 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
     ...id,
     payload: RotationInput,
     success: SubscriptionCreated,
-    error: changing
+    error: conditional
   }).annotateMerge(
     described({
       summary: "Rotate the signing secret",
-      description:
-        "The new secret signs from now on; the one before signs beside it for a while, so that receivers can follow.",
+      description: "The new secret signs from now on; the one before signs beside it for a while, so that receivers " +
+        "can follow. With If-Match a repetition rotates nothing again, and answers 412.",
       request: { overlapMs: 3600000 },
       answer: Examples.subscriptionCreated,
       versioned: true

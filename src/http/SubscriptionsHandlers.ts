@@ -22,24 +22,16 @@ import {
 import { notFound, stored, subscriptionIdOf } from "./Answers.ts"
 import { Api } from "./Api.ts"
 import * as ETag from "./ETag.ts"
-import { PreconditionFailed, Refused, unavailable } from "./Problem.ts"
+import { Refused, unavailable } from "./Problem.ts"
 import { filterOf, own } from "./Tenancy.ts"
 import * as Views from "./Views.ts"
 
-const changed = (error: SubscriptionNotFound | SubscriptionRefused | SubscriptionChanged | StorageUnavailable) => {
-  switch (error._tag) {
-    case "SubscriptionChanged":
-      return new PreconditionFailed({
-        detail: `It is of version ${error.version} now: read it again, and send its ETag as If-Match.`
-      })
-    case "SubscriptionNotFound":
-      return notFound("subscription", error.id)
-    case "SubscriptionRefused":
-      return new Refused({ path: error.path, detail: `${error.path}: ${error.message}` })
-    case "StorageUnavailable":
-      return unavailable(error)
+const changed = Effect.fnUntraced(
+  function*(error: SubscriptionNotFound | SubscriptionRefused | SubscriptionChanged | StorageUnavailable) {
+    if (error._tag === "SubscriptionChanged") return yield* ETag.stale(error.version)
+    return yield* unchanged(error)
   }
-}
+)
 
 const tried = (error: PreviewError) =>
   error._tag === "MessageNotFound" ? notFound("message", error.id) : unchanged(error)
@@ -80,7 +72,7 @@ export const layer = HttpApiBuilder.group(
       Effect.gen(function*() {
         const { id } = yield* find(params.id)
         const version = yield* ETag.asked
-        return yield* shown(yield* Effect.mapError(service.update(id, { enabled: value }, { version }), changed))
+        return yield* shown(yield* Effect.catch(service.update(id, { enabled: value }, { version }), changed))
       })
     const checkConnection = Effect.fnUntraced(function*(id: ConnectionId | undefined) {
       if (id === undefined) return
@@ -127,12 +119,13 @@ export const layer = HttpApiBuilder.group(
         Effect.gen(function*() {
           const { id } = yield* find(params.id)
           const version = yield* ETag.asked
-          return yield* shown(yield* Effect.mapError(service.update(id, payload, { version }), changed))
+          return yield* shown(yield* Effect.catch(service.update(id, payload, { version }), changed))
         }))
       .handle("remove", ({ params }) =>
         Effect.gen(function*() {
           const { id } = yield* find(params.id)
-          yield* Effect.mapError(service.remove(id), unchanged)
+          const version = yield* ETag.asked
+          yield* Effect.catch(service.remove(id, { version }), changed)
         }))
       .handle(
         "preview",
@@ -185,13 +178,12 @@ export const layer = HttpApiBuilder.group(
       .handle("rotateSecret", ({ params, payload: { overlapMs, signingSecret } }) =>
         Effect.gen(function*() {
           const { id } = yield* find(params.id)
-          const rotated = yield* Effect.mapError(
-            service.rotateSecret(id, {
-              ...(overlapMs === undefined ? {} : { overlapMs }),
-              ...(signingSecret === undefined ? {} : { signingSecret: Redacted.make(signingSecret) })
-            }),
-            unchanged
-          )
+          const version = yield* ETag.asked
+          const rotation = {
+            ...(overlapMs === undefined ? {} : { overlapMs }),
+            ...(signingSecret === undefined ? {} : { signingSecret: Redacted.make(signingSecret) })
+          }
+          const rotated = yield* Effect.catch(service.rotateSecret(id, rotation, { version }), changed)
           return {
             ...(yield* shown(rotated.subscription)),
             signingSecret: Redacted.value(rotated.signingSecret)

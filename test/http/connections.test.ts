@@ -73,7 +73,22 @@ describe("connections over HTTP", () => {
         const late = yield* ask("PATCH", at, { name: "c" }, etag)
         assert.strictEqual(late.status, 412)
         assert.include(late.text, "version 2")
+        assert.strictEqual(late.headers.get("etag"), "\"2\"")
         assert.strictEqual((yield* ask("PATCH", at, { name: "c" }, { "if-match": "*" })).status, 200)
+      }))
+
+    it.effect("are deleted by If-Match only where nobody else has changed them", () =>
+      Effect.gen(function*() {
+        const { at, headers } = yield* made()
+        const changed = yield* ask("PATCH", at, { name: "b" })
+        const late = yield* ask("DELETE", at, undefined, { "if-match": headers.get("etag") ?? "" })
+        assert.deepInclude(late.json, { status: 412, type: "https://hookline.dev/problems/precondition-failed" })
+        assert.strictEqual(late.headers.get("etag"), changed.headers.get("etag"))
+        assert.strictEqual((yield* ask("DELETE", at, undefined, { "if-match": "2" })).status, 412)
+        assert.deepInclude((yield* ask("GET", at)).json, { name: "b" })
+        const seen = { "if-match": changed.headers.get("etag") ?? "" }
+        assert.strictEqual((yield* ask("DELETE", at, undefined, seen)).status, 204)
+        assert.strictEqual((yield* ask("DELETE", at, undefined, seen)).status, 404)
       }))
 
     it.effect("that are refused say where, and repeat no secret", () =>
