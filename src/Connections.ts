@@ -14,6 +14,7 @@ import type { ConnectionId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
 import { allTenants, defaultTenant } from "./Message.ts"
 import * as Nearest from "./Nearest.ts"
+import type { NoPlace } from "./Places.ts"
 import type { ConnectionKind, ConnectionOption, OptionContext } from "./Provider.ts"
 import { Registry } from "./Registry.ts"
 import * as SchemaErrors from "./SchemaErrors.ts"
@@ -23,6 +24,7 @@ import * as Secrets from "./Secrets.ts"
 import * as Storable from "./Storable.ts"
 import { type ConnectionUpdated, Storage } from "./Storage.ts"
 import type { StorageUnavailable } from "./StorageError.ts"
+import type { Tryouts } from "./Tryouts.ts"
 
 // -- models
 
@@ -140,16 +142,19 @@ export class Connections extends Context.Service<Connections, {
   /** Tries the credentials, in `Limits.connectionTestMs`. */
   readonly test: (
     id: ConnectionId
-  ) => Effect.Effect<TestResult, ConnectionNotFound | ConnectionRefused | StorageUnavailable>
+  ) => Effect.Effect<TestResult, ConnectionNotFound | ConnectionRefused | NoPlace | StorageUnavailable>
   /** Tries credentials that are not stored. */
-  readonly testConfig: (providerId: string, config: Schema.Json) => Effect.Effect<TestResult, ConnectionRefused>
+  readonly testConfig: (
+    providerId: string,
+    config: Schema.Json
+  ) => Effect.Effect<TestResult, ConnectionRefused | NoPlace>
   /** What a field of a subscription's configuration can be, in `Limits.connectionTestMs`. */
   readonly options: (
     id: ConnectionId,
     asked: { readonly resolver: string; readonly context: OptionContext }
   ) => Effect.Effect<
     ReadonlyArray<ConnectionOption>,
-    ConnectionNotFound | ConnectionRefused | ProbeFailed | StorageUnavailable
+    ConnectionNotFound | ConnectionRefused | ProbeFailed | NoPlace | StorageUnavailable
   >
 }>()("hookline/Connections") {}
 
@@ -161,7 +166,11 @@ export class Connections extends Context.Service<Connections, {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Connections, never, Storage | Registry | Secrets.Secrets | Dispatchers> = Layer.effect(
+export const layer: Layer.Layer<
+  Connections,
+  never,
+  Storage | Registry | Secrets.Secrets | Dispatchers | Tryouts
+> = Layer.effect(
   Connections,
   Effect.gen(function*() {
     const storage = yield* Storage
@@ -287,15 +296,13 @@ export const layer: Layer.Layer<Connections, never, Storage | Registry | Secrets
       providerId: string,
       kind: ConnectionKind<never> | undefined,
       config: Schema.Json
-    ): Effect.fn.Return<TestResult> {
+    ): Effect.fn.Return<TestResult, NoPlace> {
       if (!kind?.test) {
         return { success: true, message: `The provider "${providerId}" does not support connection testing` }
       }
       return yield* probes.test(kind.test(config), yield* secretsOf(kind, config)).pipe(
-        Effect.match({
-          onFailure: ({ message }) => ({ success: false, message }),
-          onSuccess: (message) => ({ success: true, message })
-        })
+        Effect.map((message) => ({ success: true, message })),
+        Effect.catchTag("ProbeFailed", ({ message }) => Effect.succeed({ success: false, message }))
       )
     })
 
@@ -347,10 +354,10 @@ export const layer: Layer.Layer<Connections, never, Storage | Registry | Secrets
       test: Effect.fn("Connections.test")(function*(id) {
         const connection = yield* existing(id)
         const kind = yield* kindOf(connection.providerId)
-        return yield* SealedConfig.open(secrets, kind.schema, connection).pipe(
-          Effect.flatMap((config) => tested(connection.providerId, kind, config)),
-          Effect.catch(({ message }) => Effect.succeed({ success: false, message }))
-        )
+        const config = yield* Effect.result(SealedConfig.open(secrets, kind.schema, connection))
+        return config._tag === "Failure"
+          ? { success: false, message: config.failure.message }
+          : yield* tested(connection.providerId, kind, config.success)
       }),
       testConfig: Effect.fn("Connections.testConfig")(function*(providerId, config) {
         const { connection: kind } = yield* provider(providerId)

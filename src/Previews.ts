@@ -15,6 +15,7 @@ import { Limits } from "./Limits.ts"
 import { allTenants, defaultTenant } from "./Message.ts"
 import * as Monotonic from "./Monotonic.ts"
 import * as Nearest from "./Nearest.ts"
+import type { NoPlace } from "./Places.ts"
 import type { Attempt, Bound, Delivered, ProviderError, RequestPreview, ResponseExcerpt } from "./Provider.ts"
 import { type RegisteredEvent, Registry } from "./Registry.ts"
 import * as SchemaErrors from "./SchemaErrors.ts"
@@ -25,6 +26,7 @@ import type { StorageUnavailable } from "./StorageError.ts"
 import { matchesEvent } from "./Subscription.ts"
 import * as SubscriptionConnections from "./SubscriptionConnections.ts"
 import { SubscriptionNotFound, SubscriptionRefused, Subscriptions } from "./Subscriptions.ts"
+import { Tryouts } from "./Tryouts.ts"
 
 // -- models
 
@@ -92,7 +94,7 @@ export class Previews extends Context.Service<Previews, {
     PreviewError
   >
   /** Sends a message to a subscription's endpoint, once, whether or not it is enabled; nothing of it is kept but that it was done. */
-  readonly send: (id: SubscriptionId, sample: Sample) => Effect.Effect<Trial, PreviewError>
+  readonly send: (id: SubscriptionId, sample: Sample) => Effect.Effect<Trial, PreviewError | NoPlace>
   /** Checks a filter and tells whether it holds for a message of the tenant, and if not, why. */
   readonly testFilter: (filter: Schema.Json, sample: Sample, tenantId?: string) => Effect.Effect<
     { readonly eventId: string; readonly passes: boolean; readonly reason: string | undefined },
@@ -108,7 +110,7 @@ export class Previews extends Context.Service<Previews, {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings | Subscriptions | Secrets> = Layer
+export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings | Subscriptions | Secrets | Tryouts> = Layer
   .effect(
     Previews,
     Effect.gen(function*() {
@@ -117,6 +119,7 @@ export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings |
       const bindings = yield* Bindings
       const subscriptions = yield* Subscriptions
       const limits = yield* Limits
+      const tryouts = yield* Tryouts
       const { connectionOf } = SubscriptionConnections.make(storage, yield* Secrets)
       const audit = Audit.writer(storage)
 
@@ -247,14 +250,22 @@ export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings |
           const message = yield* messageOf(sample, target)
           const attempt = yield* attemptOf(message, { id, name }, signingSecrets)
           const { eventId, id: messageId } = message
-          // Before it is sent: what can't be noted is not done.
-          yield* audit({ action: "subscription.test", resourceId: id, tenantId, before: undefined, after: { eventId } })
-          const startedAt = yield* Monotonic.nowMs
-          // Plugins may be JavaScript: they may throw, too.
-          const sent = Effect.suspend(() => bound.deliver(attempt))
-          const exit = yield* Effect.exit(Effect.timeoutOption(sent, limits.trialMs))
-          const durationMs = (yield* Monotonic.nowMs) - startedAt
-          return { eventId, messageId, durationMs, ...outcomeOf(exit, limits.trialMs) } satisfies Trial
+          const begun = { atMs: yield* Monotonic.nowMs }
+          const exit = yield* tryouts.run(
+            // Before it is sent: what can't be noted is not done.
+            audit({ action: "subscription.test", resourceId: id, tenantId, before: undefined, after: { eventId } }).pipe(
+              Effect.andThen(Monotonic.nowMs),
+              Effect.flatMap((nowMs) => {
+                begun.atMs = nowMs
+                // Plugins may be JavaScript: they may throw, too.
+                return bound.deliver(attempt)
+              })
+            ),
+            limits.trialMs
+          )
+          const durationMs = (yield* Monotonic.nowMs) - begun.atMs
+          const outcome = Option.isNone(exit) ? timedOut(limits.trialMs) : yield* outcomeOf(exit.value)
+          return { eventId, messageId, durationMs, ...outcome } satisfies Trial
         }),
         testFilter: Effect.fn("Previews.testFilter")(function*(json, sample, tenantId = defaultTenant) {
           const message = yield* messageOf(sample, { patterns: ["*"], tenantId })
@@ -289,35 +300,33 @@ interface Target extends Wanted {
   readonly signingSecrets: ReadonlyArray<Redacted.Redacted<string>>
 }
 
-const outcomeOf = (
-  exit: Exit.Exit<Option.Option<Delivered>, ProviderError>,
-  timeoutMs: number
-): Omit<Trial, "eventId" | "messageId" | "durationMs"> => {
-  const none = { statusCode: undefined, externalId: undefined, error: undefined, response: undefined }
+type Outcome = Omit<Trial, "eventId" | "messageId" | "durationMs">
+
+const none = { statusCode: undefined, externalId: undefined, error: undefined, response: undefined }
+
+const timedOut = (timeoutMs: number): Outcome => ({
+  ...none,
+  outcome: "timeout",
+  error: { tag: "Timeout", message: `It took longer than ${timeoutMs} ms, and was ended` }
+})
+
+/** What came of an attempt; it fails where the attempt could not be noted, and was not made. */
+const outcomeOf = Effect.fnUntraced(function*(
+  exit: Exit.Exit<Delivered, ProviderError | StorageUnavailable>
+): Effect.fn.Return<Outcome, StorageUnavailable> {
   if (Exit.isSuccess(exit)) {
-    return Option.match(exit.value, {
-      onNone: () => ({
-        ...none,
-        outcome: "timeout",
-        error: { tag: "Timeout", message: `It took longer than ${timeoutMs} ms, and was ended` }
-      }),
-      onSome: ({ externalId, response, statusCode }) => ({
-        outcome: "success",
-        statusCode,
-        externalId,
-        response,
-        error: undefined
-      })
-    })
+    const { externalId, response, statusCode } = exit.value
+    return { ...none, outcome: "success", statusCode, externalId, response }
   }
   const error = Option.getOrUndefined(Exit.findErrorOption(exit))
   if (!error) {
     const message = `The provider failed: ${String(Cause.squash(exit.cause))}`
     return { ...none, outcome: "retryable", error: { tag: "ProviderFailed", message } }
   }
+  if (error._tag === "StorageUnavailable") return yield* error
   const { code, message, response, statusCode } = error
   return { ...none, outcome: outcomes[error._tag], statusCode, response, error: { tag: code, message } }
-}
+})
 
 const outcomes = { Retryable: "retryable", Permanent: "permanent", Gone: "gone" } as const
 

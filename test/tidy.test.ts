@@ -21,7 +21,7 @@ const modules = [
     Redaction SecretFields Tally Phases`,
   `Access Core Hook Handler IntegrationEvent RetrySchedule RateLimit Circuit Delivery Filter Template TemplateEngine TemplateHost Replay Provider Signature SignatureKey`,
   `Storage StorageMemory\\w* Registry Plugin Hooks Handlers Secrets Egress Live Dispatcher Dispatchers Bindings SubscriptionChecks Subscriptions
-    SealedConfig SubscriptionConnections Connections ConnectionProbe Explanations Previews Keys Audit Resealing Replayer Replays Stats`,
+    SealedConfig SubscriptionConnections Connections ConnectionProbe Tryouts Places Explanations Previews Keys Audit Resealing Replayer Replays Stats`,
   ``,
   `Cluster Maintenance Members Hookline`,
   `Runner index`

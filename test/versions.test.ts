@@ -8,13 +8,13 @@ import { Subscriptions } from "../src/Subscriptions.ts"
 import { account, Chat, layerOn, room } from "./support/chat.ts"
 import * as Postgres from "./support/postgres.ts"
 
-const storages = {
+const storages: Record<string, Layer.Layer<Connections | Subscriptions | Storage, unknown>> = {
   memory: layerOn(new Chat(), StorageMemory.layer),
   PostgreSQL: layerOn(new Chat(), PgStorage.layer().pipe(Layer.provideMerge(Postgres.layer)))
 }
 
 /** Changes that are meant for one version, all at once: which were made. */
-const atOnce = <E, R>(changes: ReadonlyArray<Effect.Effect<unknown, E, R>>) =>
+const atOnce = (changes: ReadonlyArray<Effect.Effect<unknown, { readonly _tag: string }>>) =>
   Effect.gen(function*() {
     const exits = yield* Effect.forEach(changes, Effect.exit, { concurrency: "unbounded" })
     const refused = exits.map((exit) => Option.getOrUndefined(Exit.findErrorOption(exit)))

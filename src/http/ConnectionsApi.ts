@@ -8,7 +8,7 @@ import { ConnectionOption } from "../Provider.ts"
 import { described } from "./Described.ts"
 import * as Examples from "./Examples.ts"
 import * as Page from "./Page.ts"
-import { Conflict, NotFound, PreconditionFailed, ProviderFailed, Refused, Unavailable } from "./Problem.ts"
+import { Conflict, NotFound, PreconditionFailed, ProviderFailed, Refused, TooManyRequests, Unavailable } from "./Problem.ts"
 import { closed, id, JsonObject, Name } from "./Shapes.ts"
 
 /** @category schemas @since 0.1.0 */
@@ -121,7 +121,7 @@ export class ConnectionsGroup extends HttpApiGroup.make("connections").add(
   HttpApiEndpoint.post("test", "/connections/:id/test", {
     ...id,
     success: ConnectionTest,
-    error: [NotFound, Refused, Unavailable]
+    error: [NotFound, Refused, TooManyRequests, Unavailable]
   }).annotateMerge(described({
     summary: "Try a connection",
     description: "Asks the provider whether the stored credentials work.",
@@ -131,7 +131,7 @@ export class ConnectionsGroup extends HttpApiGroup.make("connections").add(
     ...id,
     payload: OptionsInput,
     success: Page.whole(ConnectionOption),
-    error: [NotFound, Refused, ProviderFailed, Unavailable]
+    error: [NotFound, Refused, ProviderFailed, TooManyRequests, Unavailable]
   }).annotateMerge(described({
     summary: "List choices",
     description: "What a field of a subscription may be, as the provider knows it: projects, channels, issue types.",

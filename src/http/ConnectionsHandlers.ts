@@ -13,8 +13,9 @@ import {
   type ProbeFailed
 } from "../Connections.ts"
 import { ConnectionId } from "../Id.ts"
+import type { NoPlace } from "../Places.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
-import { connectionIdOf, notFound, stored } from "./Answers.ts"
+import { connectionIdOf, crowded, notFound, stored } from "./Answers.ts"
 import { Api } from "./Api.ts"
 import * as ETag from "./ETag.ts"
 import { Conflict, ProviderFailed, Refused, unavailable } from "./Problem.ts"
@@ -32,8 +33,18 @@ const refused = (error: ConnectionRefused | StorageUnavailable) =>
 const tried = (error: ConnectionNotFound | ConnectionRefused | StorageUnavailable) =>
   error._tag === "ConnectionNotFound" ? notFound("connection", error.id) : refused(error)
 
-const resolved = (error: ConnectionNotFound | ConnectionRefused | ProbeFailed | StorageUnavailable) =>
-  error._tag === "ProbeFailed" ? new ProviderFailed({ detail: error.message }) : tried(error)
+const tested = Effect.fnUntraced(
+  function*(error: ConnectionNotFound | ConnectionRefused | NoPlace | StorageUnavailable) {
+    return yield* error._tag === "NoPlace" ? crowded(error) : tried(error)
+  }
+)
+
+const resolved = Effect.fnUntraced(
+  function*(error: ConnectionNotFound | ConnectionRefused | ProbeFailed | NoPlace | StorageUnavailable) {
+    if (error._tag === "ProbeFailed") return yield* new ProviderFailed({ detail: error.message })
+    return yield* tested(error)
+  }
+)
 
 const changed = Effect.fnUntraced(
   function*(error: ConnectionNotFound | ConnectionRefused | ConnectionChanged | StorageUnavailable) {
@@ -104,12 +115,12 @@ export const layer = HttpApiBuilder.group(
       .handle("test", ({ params }) =>
         Effect.gen(function*() {
           const { id } = yield* find(params.id)
-          return Views.connectionTest(yield* Effect.mapError(connections.test(id), tried))
+          return Views.connectionTest(yield* Effect.catch(connections.test(id), tested))
         }))
       .handle("options", ({ params, payload: { context = {}, resolver } }) =>
         Effect.gen(function*() {
           const { id } = yield* find(params.id)
-          const items = yield* Effect.mapError(connections.options(id, { resolver, context }), resolved)
+          const items = yield* Effect.catch(connections.options(id, { resolver, context }), resolved)
           return { items, nextCursor: null }
         }))
   })

@@ -8,7 +8,7 @@ import { ConnectionTest } from "./ConnectionsApi.ts"
 import { described } from "./Described.ts"
 import * as Examples from "./Examples.ts"
 import * as Page from "./Page.ts"
-import { NotFound, Refused } from "./Problem.ts"
+import { NotFound, Refused, TooManyRequests, Unavailable } from "./Problem.ts"
 import { closed } from "./Shapes.ts"
 
 /** @category schemas @since 0.1.0 */
@@ -104,7 +104,7 @@ export class ProvidersGroup extends HttpApiGroup.make("providers").add(
     params: { id: Schema.String },
     payload: ProviderTestInput,
     success: ConnectionTest,
-    error: [NotFound, Refused]
+    error: [NotFound, Refused, TooManyRequests, Unavailable]
   }).annotateMerge(described({
     summary: "Try credentials",
     description:

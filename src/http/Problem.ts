@@ -112,7 +112,7 @@ export class ProviderFailed extends HttpApiError.Problem<ProviderFailed>()("Prov
 }) {}
 
 /**
- * 429: too many requests; the answer's `Retry-After` says how many seconds to wait.
+ * 429: too many requests, or too much of one tenant's at once; the answer's `Retry-After` says how many seconds to wait.
  *
  * @category errors
  * @since 0.1.0
@@ -124,7 +124,7 @@ export class TooManyRequests extends HttpApiError.Problem<TooManyRequests>()("To
 }) {}
 
 /**
- * 503: the database is away; nothing was done, or the detail says what may have been.
+ * 503: the database is away; nothing was done, or the detail says what may have been. Or the runner has no room now.
  *
  * @category errors
  * @since 0.1.0

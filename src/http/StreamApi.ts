@@ -6,7 +6,7 @@ import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/ht
 import { SubscriptionId } from "../Id.ts"
 import { LiveDelivery } from "./DeliveryShapes.ts"
 import { described } from "./Described.ts"
-import { Refused, Unavailable } from "./Problem.ts"
+import { Refused, TooManyRequests, Unavailable } from "./Problem.ts"
 
 /**
  * An outcome that was recorded: the delivery as it is now, with the attempt.
@@ -65,12 +65,13 @@ export class StreamGroup extends HttpApiGroup.make("stream").add(
     },
     headers: { "last-event-id": Schema.optionalKey(Schema.String) },
     success: HttpApiSchema.StreamSse({ events: Schema.Union([DeliveryEvent, DroppedEvent, GapEvent]) }),
-    error: [Refused, Unavailable]
+    error: [Refused, TooManyRequests, Unavailable]
   }).annotateMerge(
     described({
       summary: "Listen to outcomes",
       description: "Server-sent events: each outcome as the runner that answers records it, from when the answer has " +
-        "begun. A slow reader is told how many outcomes it missed."
+        "begun. A slow reader is told how many outcomes it missed. A runner has so many listeners, of whom keys of one " +
+        "tenant may have a quarter: else 503, or 429."
     })
   )
 ).annotateMerge(OpenApi.annotations({ description: "Outcomes as they happen." })) {}

@@ -12,7 +12,7 @@ import { DeliveryView } from "./DeliveryShapes.ts"
 import { described } from "./Described.ts"
 import * as Examples from "./Examples.ts"
 import * as Page from "./Page.ts"
-import { NotFound, PreconditionFailed, Refused, Unavailable } from "./Problem.ts"
+import { NotFound, PreconditionFailed, Refused, TooManyRequests, Unavailable } from "./Problem.ts"
 import { closed, id, Name, Text } from "./Shapes.ts"
 
 const limited = {
@@ -279,12 +279,13 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
     ...id,
     payload: TrialInput,
     success: TrialView,
-    error: changing
+    error: [...changing, TooManyRequests]
   }).annotateMerge(described({
     summary: "Try a subscription",
     description:
       "Sends the event's example, a payload or a past message to the subscription's endpoint, once, whether or not " +
-      "it is enabled, and answers what came of it. It stands in no delivery log.",
+      "it is enabled, and answers what came of it. It stands in no delivery log. A runner has so many tests under way, " +
+      "of which keys of one tenant may have a quarter: else 503, or 429.",
     request: { eventId: "incident.incident.created" },
     answer: {
       eventId: "incident.incident.created",

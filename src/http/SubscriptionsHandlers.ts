@@ -7,6 +7,7 @@ import { Principal } from "../Access.ts"
 import type { Connection } from "../Connection.ts"
 import { type ConnectionId, type MessageId, SubscriptionId } from "../Id.ts"
 import { defaults } from "../Limits.ts"
+import type { NoPlace } from "../Places.ts"
 import { type PreviewError, Previews } from "../Previews.ts"
 import { RetryableError } from "../Provider.ts"
 import * as RetrySchedule from "../RetrySchedule.ts"
@@ -19,7 +20,7 @@ import {
   Subscriptions,
   type SubscriptionView
 } from "../Subscriptions.ts"
-import { notFound, stored, subscriptionIdOf } from "./Answers.ts"
+import { crowded, notFound, stored, subscriptionIdOf } from "./Answers.ts"
 import { Api } from "./Api.ts"
 import * as ETag from "./ETag.ts"
 import { Refused, unavailable } from "./Problem.ts"
@@ -35,6 +36,10 @@ const changed = Effect.fnUntraced(
 
 const tried = (error: PreviewError) =>
   error._tag === "MessageNotFound" ? notFound("message", error.id) : unchanged(error)
+
+const sent = Effect.fnUntraced(function*(error: PreviewError | NoPlace) {
+  return yield* error._tag === "NoPlace" ? crowded(error) : tried(error)
+})
 
 /** As for a change that is no matter of versions. */
 const unchanged = (error: SubscriptionNotFound | SubscriptionRefused | StorageUnavailable) =>
@@ -173,7 +178,7 @@ export const layer = HttpApiBuilder.group(
         Effect.gen(function*() {
           const { id } = yield* find(params.id)
           yield* checkSample(payload.messageId)
-          return Views.trial(yield* Effect.mapError(previews.send(id, payload), tried))
+          return Views.trial(yield* Effect.catch(previews.send(id, payload), sent))
         }))
       .handle("rotateSecret", ({ params, payload: { overlapMs, signingSecret } }) =>
         Effect.gen(function*() {
