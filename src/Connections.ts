@@ -8,6 +8,7 @@ import { difference, type Fields } from "./AuditEntry.ts"
 import type { Connection } from "./Connection.ts"
 import * as ConnectionProbe from "./ConnectionProbe.ts"
 import type { ProbeFailed } from "./ConnectionProbe.ts"
+import * as Destinations from "./Destinations.ts"
 import { Dispatchers } from "./Dispatchers.ts"
 import * as Id from "./Id.ts"
 import type { ConnectionId } from "./Id.ts"
@@ -43,7 +44,7 @@ export interface NewConnection {
 
 /**
  * What may be changed: the keys of `config` are merged into the stored ones, where a blank secret keeps its stored value, and
- * what comes of it is checked whole.
+ * what comes of it is checked whole. A change of an address has to bring the secrets that are sent there.
  *
  * @category models
  * @since 0.1.0
@@ -234,6 +235,11 @@ export const layer: Layer.Layer<
       )
       const config = SealedConfig.merge(kind.schema, opened, change)
       yield* checkConfig(kind, config)
+      const misdirected = Destinations.misdirected(kind.schema, { before: opened, change, after: config })
+      if (misdirected) {
+        const { message, path } = Destinations.refusal(misdirected)
+        return yield* refuse(path, message)
+      }
       return yield* SealedConfig.seal(secrets, kind.schema, { id: current.id, config })
     })
 

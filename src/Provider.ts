@@ -301,7 +301,8 @@ export interface Connected<
  * **Details**
  *
  * A configuration is JSON: the schema is turned into its JSON codec. A text field annotated with `secret`, or `Redacted`, is
- * sealed at rest. The same goes for a connection.
+ * sealed at rest. A change of a URL, or of another field annotated with `address`, has to give the secrets again, but for those
+ * annotated with `unsent`. The same goes for a connection.
  *
  * @category constructors
  * @since 0.1.0
@@ -407,6 +408,10 @@ declare module "effect/Schema" {
     interface Annotations {
       /** The field is a secret: sealed at rest, never in an answer, a log or an error. */
       readonly secret?: boolean | undefined
+      /** The secret itself is not sent anywhere, as it signs or decrypts: a change of the address may keep it. */
+      readonly unsent?: boolean | undefined
+      /** The field says where secrets are sent, as a host that is no URL; or, where false, does not though it is a URL. */
+      readonly address?: boolean | undefined
     }
   }
 }

@@ -6,6 +6,7 @@ import { Context, Effect, Layer, Option, type Redacted, Schema } from "effect"
 import * as Audit from "./Audit.ts"
 import { difference, type Fields } from "./AuditEntry.ts"
 import * as Circuit from "./Circuit.ts"
+import * as Destinations from "./Destinations.ts"
 import { Dispatchers } from "./Dispatchers.ts"
 import type * as Filter from "./Filter.ts"
 import * as Id from "./Id.ts"
@@ -395,6 +396,12 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         )
         const next = change.config === undefined ? opened : SealedConfig.merge(found.config, opened, change.config)
         yield* checkConfig(current.providerId, next, connection?.config)
+        const misdirected = change.config !== undefined &&
+          Destinations.misdirected(found.config, { before: opened, change: change.config, after: next })
+        if (misdirected) {
+          const { message, path } = Destinations.refusal(misdirected)
+          return yield* refuse(path, message)
+        }
         return {
           config: change.config === undefined
             ? config

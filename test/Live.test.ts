@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Layer } from "effect"
+import { BoundTenant } from "../src/Access.ts"
 import * as Id from "../src/Id.ts"
 import * as Limits from "../src/Limits.ts"
-import { BoundTenant } from "../src/Access.ts"
 import * as Live from "../src/Live.ts"
 
 const small = Live.layer.pipe(Layer.provide(Limits.layer({ liveBuffer: 3, liveListeners: 2, liveKept: 4 })))

@@ -23,38 +23,46 @@ const atOnce = (changes: ReadonlyArray<Effect.Effect<unknown, { readonly _tag: s
 
 for (const [name, storage] of Object.entries(storages)) {
   describe(`changes that are meant for one version, on ${name}`, () => {
-    it.live("are made once: a change, a rotation and a deletion of a subscription at a time", () =>
-      Effect.gen(function*() {
-        const subscriptions = yield* Subscriptions
-        const { id: connectionId } = yield* Effect.flatMap(Connections, ({ create }) => create(account()))
-        for (let round = 0; round < 10; round++) {
-          const { subscription: { id, version } } = yield* subscriptions.create(room(connectionId))
-          const { made, refused } = yield* atOnce([
-            subscriptions.update(id, { name: "b" }, { version }),
-            subscriptions.rotateSecret(id, {}, { version }),
-            subscriptions.remove(id, { version }),
-            subscriptions.rotateSecret(id, {}, { version })
-          ])
-          assert.strictEqual(made, 1)
-          for (const { _tag } of refused) assert.oneOf(_tag, ["SubscriptionChanged", "SubscriptionNotFound"])
-        }
-      }).pipe(Effect.provide(storage)), 60_000)
+    it.live(
+      "are made once: a change, a rotation and a deletion of a subscription at a time",
+      () =>
+        Effect.gen(function*() {
+          const subscriptions = yield* Subscriptions
+          const { id: connectionId } = yield* Effect.flatMap(Connections, ({ create }) => create(account()))
+          for (let round = 0; round < 10; round++) {
+            const { subscription: { id, version } } = yield* subscriptions.create(room(connectionId))
+            const { made, refused } = yield* atOnce([
+              subscriptions.update(id, { name: "b" }, { version }),
+              subscriptions.rotateSecret(id, {}, { version }),
+              subscriptions.remove(id, { version }),
+              subscriptions.rotateSecret(id, {}, { version })
+            ])
+            assert.strictEqual(made, 1)
+            for (const { _tag } of refused) assert.oneOf(_tag, ["SubscriptionChanged", "SubscriptionNotFound"])
+          }
+        }).pipe(Effect.provide(storage)),
+      60_000
+    )
 
-    it.live("are made once: a change and a deletion of a connection at a time, and what is refused is not noted", () =>
-      Effect.gen(function*() {
-        const connections = yield* Connections
-        for (let round = 0; round < 10; round++) {
-          const { id, version } = yield* connections.create(account())
-          const { made, refused } = yield* atOnce([
-            connections.update(id, { name: "b" }, { version }),
-            connections.remove(id, { version }),
-            connections.remove(id, { version })
-          ])
-          assert.strictEqual(made, 1)
-          for (const { _tag } of refused) assert.oneOf(_tag, ["ConnectionChanged", "ConnectionNotFound"])
-        }
-        const entries = yield* Storage.use((storage) => storage.listAudit({}, { cursor: undefined, limit: 100 }))
-        assert.lengthOf(entries.filter(({ action }) => action !== "connection.create"), 10)
-      }).pipe(Effect.provide(storage)), 60_000)
+    it.live(
+      "are made once: a change and a deletion of a connection at a time, and what is refused is not noted",
+      () =>
+        Effect.gen(function*() {
+          const connections = yield* Connections
+          for (let round = 0; round < 10; round++) {
+            const { id, version } = yield* connections.create(account())
+            const { made, refused } = yield* atOnce([
+              connections.update(id, { name: "b" }, { version }),
+              connections.remove(id, { version }),
+              connections.remove(id, { version })
+            ])
+            assert.strictEqual(made, 1)
+            for (const { _tag } of refused) assert.oneOf(_tag, ["ConnectionChanged", "ConnectionNotFound"])
+          }
+          const entries = yield* Storage.use((storage) => storage.listAudit({}, { cursor: undefined, limit: 100 }))
+          assert.lengthOf(entries.filter(({ action }) => action !== "connection.create"), 10)
+        }).pipe(Effect.provide(storage)),
+      60_000
+    )
   })
 }

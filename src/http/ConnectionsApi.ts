@@ -8,7 +8,15 @@ import { ConnectionOption } from "../Provider.ts"
 import { described } from "./Described.ts"
 import * as Examples from "./Examples.ts"
 import * as Page from "./Page.ts"
-import { Conflict, NotFound, PreconditionFailed, ProviderFailed, Refused, TooManyRequests, Unavailable } from "./Problem.ts"
+import {
+  Conflict,
+  NotFound,
+  PreconditionFailed,
+  ProviderFailed,
+  Refused,
+  TooManyRequests,
+  Unavailable
+} from "./Problem.ts"
 import { closed, id, JsonObject, Name } from "./Shapes.ts"
 
 /** @category schemas @since 0.1.0 */
@@ -104,7 +112,9 @@ export class ConnectionsGroup extends HttpApiGroup.make("connections").add(
   }).annotateMerge(described({
     summary: "Change a connection",
     description:
-      "Its fields are merged into the stored ones, where a blank secret keeps its value. When it is answered, no attempt begins under the old credentials.",
+      "Its fields are merged into the stored ones, where a blank secret keeps its value, and one that is null is taken " +
+      "away. A change of an address has to bring the secrets that are sent there. When it is answered, no attempt begins " +
+      "under the old credentials.",
     request: { config: { apiToken: "…" } },
     answer: Examples.connection,
     versioned: true

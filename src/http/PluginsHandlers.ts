@@ -60,8 +60,7 @@ const providers = HttpApiBuilder.group(
           const { providerId } = yield* find(params.id)
           const result = yield* Effect.catchTags(connections.testConfig(providerId, payload.config), {
             NoPlace: crowded,
-            ConnectionRefused: ({ message, path }) =>
-              Effect.fail(new Refused({ path, detail: `${path}: ${message}` }))
+            ConnectionRefused: ({ message, path }) => Effect.fail(new Refused({ path, detail: `${path}: ${message}` }))
           })
           return Views.connectionTest(result)
         }))

@@ -217,8 +217,10 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
     error: conditional
   }).annotateMerge(described({
     summary: "Change a subscription",
-    description: "Changes the properties that are sent; null takes away what is optional. With If-Match it changes " +
-      "the version that was read, or answers 412.",
+    description:
+      "Changes the properties that are sent; null takes away what is optional. A change of an address in the " +
+      "configuration has to bring the secrets that are sent there. With If-Match it changes the version that was read, " +
+      "or answers 412.",
     request: { enabled: false },
     answer: { ...Examples.subscription, enabled: false },
     versioned: true
@@ -230,7 +232,8 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
   }).annotateMerge(
     described({
       summary: "Delete a subscription",
-      description: "No attempt begins after the answer; what has not ended is cancelled. With If-Match it deletes the " +
+      description:
+        "No attempt begins after the answer; what has not ended is cancelled. With If-Match it deletes the " +
         "version that was read, or answers 412."
     })
   ),

@@ -88,13 +88,13 @@ describe("connections on the command line", () => {
           const shown = yield* succeeds(["connections", "get", id])
           assert.match(shown.stdout, /^provider +chat\.room$/mu)
           assert.include(shown.stdout, "\"server\": \"https://chat.example.com\"")
-          const change = JSON.stringify({ server: "https://b.example.com", token: "" })
+          const change = JSON.stringify({ server: "https://chat.example.com/b", token: "" })
           const changed = yield* succeeds(["connections", "update", id, "--name", "B", "--config", change])
           assert.include(changed.stdout, "no attempt begins any more with the old credentials")
           assert.include((yield* succeeds(["connections", "test", id])).stdout, "Connected as hookline")
           assert.deepInclude(json((yield* succeeds(["connections", "get", id, "--json"])).stdout), {
             name: "B",
-            config: { server: "https://b.example.com" }
+            config: { server: "https://chat.example.com/b" }
           })
           yield* succeeds(["connections", "delete", id])
           assert.include((yield* fails(["connections", "get", id])).stderr, "no connection")

@@ -210,7 +210,9 @@ describe("access to the HTTP API", () => {
         const seen = { "if-match": made.headers.get("etag") ?? "" }
         const rotated = yield* call("POST", `${path}/rotate-secret`, {}, seen)
         assert.strictEqual(rotated.status, 200, rotated.text)
-        for (const [method, to, body] of [["POST", `${path}/rotate-secret`, {}], ["DELETE", path, undefined]] as const) {
+        for (
+          const [method, to, body] of [["POST", `${path}/rotate-secret`, {}], ["DELETE", path, undefined]] as const
+        ) {
           const late = yield* call(method, to, body, seen)
           assert.deepStrictEqual(
             [late.status, late.json["type"], late.headers.get("etag")],

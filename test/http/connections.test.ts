@@ -55,10 +55,13 @@ describe("connections over HTTP", () => {
         assert.deepStrictEqual(yield* idsOf(`limit=1&cursor=${String(first.json["nextCursor"])}`), [id])
         const shown = yield* ask("GET", at)
         assert.deepStrictEqual(shown.json, json)
-        const changed = yield* ask("PATCH", at, { name: "b", config: { server: "https://b.example.com", token: "" } })
+        const evil = yield* ask("PATCH", at, { config: { server: "https://evil.example.com", token: "" } })
+        assert.deepStrictEqual([evil.status, evil.json["path"]], [422, "config.token"], evil.text)
+        const server = "https://chat.example.com/b"
+        const changed = yield* ask("PATCH", at, { name: "b", config: { server, token: "" } })
         assert.strictEqual(changed.status, 200, changed.text)
         assert.strictEqual(changed.headers.get("etag"), "\"2\"")
-        assert.deepStrictEqual(changed.json["config"], { server: "https://b.example.com", proxy: { user: "u" } })
+        assert.deepStrictEqual(changed.json["config"], { server, proxy: { user: "u" } })
         for (const one of [at, other.at]) assert.strictEqual((yield* ask("DELETE", one)).status, 204)
         for (const method of ["GET", "DELETE", "PATCH"]) {
           assert.strictEqual((yield* ask(method, at, method === "PATCH" ? {} : undefined)).status, 404, method)
