@@ -7,6 +7,7 @@ import { type HttpApiEndpoint, HttpApiError, HttpApiMiddleware } from "effect/ht
 import type { EmitBatchError, EmitError } from "../Hook.ts"
 import * as SchemaErrors from "../SchemaErrors.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
+import { told } from "../Told.ts"
 import * as Body from "./Body.ts"
 import * as Query from "./Query.ts"
 import * as Undeclared from "./Undeclared.ts"
@@ -70,9 +71,8 @@ export class Conflict extends HttpApiError.Problem<Conflict>()("Conflict", {
   status: 409,
   title: "The request contradicts what is stored"
 }, {
-  messageId: Schema.optionalKey(Schema.String),
-  /** How many of them stand in the way. */
-  subscriptions: Schema.optionalKey(Schema.Int)
+  messageId: Schema.optionalKey(Schema.String).pipe(told("The message that has the idempotency key")),
+  subscriptions: Schema.optionalKey(Schema.Int).pipe(told("How many of them stand in the way"))
 }) {}
 
 /**
@@ -97,7 +97,7 @@ export class Refused extends HttpApiError.Problem<Refused>()("Refused", {
   type: "https://hookline.dev/problems/refused",
   status: 422,
   title: "The request is refused"
-}, { path: Schema.optionalKey(Schema.String) }) {}
+}, { path: Schema.optionalKey(Schema.String).pipe(told("The field that is refused")) }) {}
 
 /**
  * 422: the system behind a provider, or the provider's code, did not do what it was asked to.

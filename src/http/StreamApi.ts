@@ -4,6 +4,7 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { SubscriptionId } from "../Id.ts"
+import { told } from "../Told.ts"
 import { LiveDelivery } from "./DeliveryShapes.ts"
 import { described } from "./Described.ts"
 import { Refused, TooManyRequests, Unavailable } from "./Problem.ts"
@@ -15,10 +16,9 @@ import { Refused, TooManyRequests, Unavailable } from "./Problem.ts"
  * @since 0.1.0
  */
 export const DeliveryEvent = Schema.Struct({
-  /** To be sent as `Last-Event-ID`, to go on after it. */
-  id: Schema.optional(Schema.String),
-  event: Schema.Literal("delivery"),
-  data: Schema.fromJsonString(LiveDelivery)
+  id: Schema.optional(Schema.String).pipe(told("To be sent as `Last-Event-ID`, to go on after it")),
+  event: Schema.Literal("delivery").pipe(told("An outcome that was recorded")),
+  data: Schema.fromJsonString(LiveDelivery).pipe(told("The delivery as it is now, with the attempt"))
 })
 
 /**
@@ -28,8 +28,10 @@ export const DeliveryEvent = Schema.Struct({
  * @since 0.1.0
  */
 export const DroppedEvent = Schema.Struct({
-  event: Schema.Literal("dropped"),
-  data: Schema.fromJsonString(Schema.Struct({ count: Schema.Int }))
+  event: Schema.Literal("dropped").pipe(told("The reader was too slow")),
+  data: Schema.fromJsonString(
+    Schema.Struct({ count: Schema.Int.pipe(told("How many outcomes are missing before the next one")) })
+  ).pipe(told("What is missing"))
 })
 
 /**
@@ -39,8 +41,10 @@ export const DroppedEvent = Schema.Struct({
  * @since 0.1.0
  */
 export const GapEvent = Schema.Struct({
-  event: Schema.Literal("gap"),
-  data: Schema.fromJsonString(Schema.Struct({}))
+  event: Schema.Literal("gap").pipe(
+    told("Outcomes after the one in `Last-Event-ID` are not kept any more, or were another runner's")
+  ),
+  data: Schema.fromJsonString(Schema.Struct({})).pipe(told("Nothing more"))
 })
 
 /**
