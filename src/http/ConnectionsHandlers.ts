@@ -102,14 +102,16 @@ export const layer = HttpApiBuilder.group(
       .handle("get", ({ params }) => Effect.flatMap(find(params.id), shown))
       .handle("update", ({ params, payload }) =>
         Effect.gen(function*() {
-          const { id } = yield* find(params.id)
-          const version = yield* ETag.asked
+          const found = yield* find(params.id)
+          const { id } = found
+          const version = yield* ETag.asked(found)
           return yield* shown(yield* Effect.catch(connections.update(id, payload, { version }), changed))
         }))
       .handle("remove", ({ params }) =>
         Effect.gen(function*() {
-          const { id } = yield* find(params.id)
-          const version = yield* ETag.asked
+          const found = yield* find(params.id)
+          const { id } = found
+          const version = yield* ETag.asked(found)
           yield* Effect.catch(connections.remove(id, { version }), removed)
         }))
       .handle("test", ({ params }) =>

@@ -75,8 +75,9 @@ export const layer = HttpApiBuilder.group(
       Effect.as(ETag.tell(subscription.version), Views.subscription(subscription))
     const enabled = (value: boolean) => ({ params }: { readonly params: { readonly id: string } }) =>
       Effect.gen(function*() {
-        const { id } = yield* find(params.id)
-        const version = yield* ETag.asked
+        const found = yield* find(params.id)
+        const { id } = found
+        const version = yield* ETag.asked(found)
         return yield* shown(yield* Effect.catch(service.update(id, { enabled: value }, { version }), changed))
       })
     const checkConnection = Effect.fnUntraced(function*(id: ConnectionId | undefined) {
@@ -122,14 +123,16 @@ export const layer = HttpApiBuilder.group(
       .handle("get", ({ params }) => Effect.flatMap(find(params.id), shown))
       .handle("update", ({ params, payload }) =>
         Effect.gen(function*() {
-          const { id } = yield* find(params.id)
-          const version = yield* ETag.asked
+          const found = yield* find(params.id)
+          const { id } = found
+          const version = yield* ETag.asked(found)
           return yield* shown(yield* Effect.catch(service.update(id, payload, { version }), changed))
         }))
       .handle("remove", ({ params }) =>
         Effect.gen(function*() {
-          const { id } = yield* find(params.id)
-          const version = yield* ETag.asked
+          const found = yield* find(params.id)
+          const { id } = found
+          const version = yield* ETag.asked(found)
           yield* Effect.catch(service.remove(id, { version }), changed)
         }))
       .handle(
@@ -182,8 +185,9 @@ export const layer = HttpApiBuilder.group(
         }))
       .handle("rotateSecret", ({ params, payload: { overlapMs, signingSecret } }) =>
         Effect.gen(function*() {
-          const { id } = yield* find(params.id)
-          const version = yield* ETag.asked
+          const found = yield* find(params.id)
+          const { id } = found
+          const version = yield* ETag.asked(found)
           const rotation = {
             ...(overlapMs === undefined ? {} : { overlapMs }),
             ...(signingSecret === undefined ? {} : { signingSecret: Redacted.make(signingSecret) })

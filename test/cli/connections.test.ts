@@ -192,7 +192,7 @@ describe("connections on the command line", () => {
           providerId: "chat.room",
           config: { room: "a" },
           connectionId,
-          events: ["*"]
+          events: ["incident.incident.created"]
         })
         const preview = yield* succeeds(["preview", "--file", "-"], definition)
         assert.include(preview.stdout, "https://chat.example.com")

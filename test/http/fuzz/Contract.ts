@@ -19,6 +19,8 @@ export interface Operation {
   readonly path: string
   /** None where any key may, or none is needed. */
   readonly scope: string | undefined
+  /** It needs no key. */
+  readonly isOpen: boolean
   readonly parameters: ReadonlyArray<Parameter>
   readonly body: { readonly schema: JsonSchema; readonly example: Schema.Json | undefined } | undefined
   /** By status: what an answer's type and form may be. */
@@ -111,6 +113,7 @@ export const read = (document: unknown): Contract => {
         method: method.toUpperCase(),
         path,
         scope: security[0]?.bearer[0],
+        isOpen: security.length === 0,
         parameters,
         body: media === undefined ? undefined : { schema: media.schema, example: media.example },
         answers: new Map(
