@@ -83,8 +83,9 @@ type Given = Command.Command.Config.Infer<typeof flags>
 
 const failed = (message: string) => new Remote.CommandFailed({ message })
 
-const fromFile = Effect.fnUntraced(function*(path: string, { file: _, ...given }: Given) {
-  if (Object.values(given).some(Option.isSome)) {
+const fromFile = Effect.fnUntraced(function*(path: string, given: Given) {
+  const { config, connectionId, description, events, filter, name, retryDelays } = given
+  if ([config, connectionId, description, events, filter, name, retryDelays].some(Option.isSome)) {
     return yield* failed("--file holds the whole change: leave the other flags out, or put them into the file.")
   }
   return yield* Input.json(yield* Input.fileText(path), path === "-" ? "Standard input" : path)
