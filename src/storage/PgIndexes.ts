@@ -50,6 +50,7 @@ export const build = <E>(sql: PgClient.PgClient, index: Index, steps: Steps<E>):
       ).unprepared
     )
     if (state?.unbuilt === true) return yield* steps.briefly(`create index if not exists ${definition(index)}`)
+    yield* Effect.logInfo(`Building the index ${index.name}, which may take long and holds nobody up`)
     if (state?.partitioned !== true) return yield* concurrently(sql, index, steps)
     // Partitions that are made from here on have the index.
     yield* steps.briefly(`create index if not exists ${definition(index, "only ")}`)
@@ -84,6 +85,6 @@ const concurrently = <E>(sql: PgClient.PgClient, index: Index, { patiently }: St
     ).unprepared
     if (found?.valid === true) return
     if (found) yield* sql.unsafe(`drop index concurrently hookline.${index.name}`).unprepared
-    yield* Effect.logInfo(`Building the index ${index.name}, which takes as long as its table is large`)
+    yield* Effect.logDebug(`Building ${index.name}`)
     yield* sql.unsafe(`create index concurrently ${definition(index)}`).unprepared
   }))
