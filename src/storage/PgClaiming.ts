@@ -160,7 +160,9 @@ const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
       from (
         select w.* from hookline.work w
         where w.worker_group = a.worker_group and w.subscription_id = a.subscription_id and w.epoch is null
-          and ${sql.literal(again("w."))} = v.again and w.claims < ${suspectClaims}::int and w.due_at <= clock_timestamp()
+          and ${
+    sql.literal(again("w."))
+  } = v.again and w.claims < ${suspectClaims}::int and w.due_at <= clock_timestamp()
           and ${sql.literal(isInTime)}
         order by w.due_at, w.seq limit a.free * ${defaults.orderedLook}::int + 1
       ) w

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
 import * as Id from "../../src/Id.ts"
 import { Storage } from "../../src/Storage.ts"
-import { latest, type Migration } from "../../src/storage/Migrations.ts"
+import { latest, type Migration, migrations } from "../../src/storage/Migrations.ts"
 import * as PgMigrating from "../../src/storage/PgMigrating.ts"
 import * as PgStorage from "../../src/storage/PgStorage.ts"
 import { eventually, group, success, waits } from "./support.ts"
@@ -181,6 +181,33 @@ describe("an upgrade of a database in use", () => {
         assert.strictEqual(yield* version, 11)
         assert.strictEqual(yield* Upgrading.migrate(steps("select 1")), 2)
         assert.strictEqual(yield* version, 13)
+      }).pipe(Effect.provide(client))
+    }))
+
+  it.live("locks at most one table that runners use in a transaction, for a time that is bounded, and itself has all the time", () =>
+    Effect.gen(function*() {
+      const { client } = yield* Upgrading.make
+      const check = `do $$ declare
+        held text := (select string_agg(distinct c.relname, ', ') from pg_locks l join pg_class c on c.oid = l.relation
+          where l.pid = pg_backend_pid() and l.mode in ('ShareLock', 'ShareRowExclusiveLock', 'AccessExclusiveLock')
+            and not c.relispartition and c.relname in (select name from public.there));
+      begin
+        if held like '%,%' then raise exception 'it holds %', held; end if;
+        if current_setting('statement_timeout') <> '0' or current_setting('lock_timeout') <> '100ms' then
+          raise exception 'it has other times';
+        end if;
+      end $$`
+      const checked = Object.entries(migrations).map(([name, migration]) =>
+        [
+          name,
+          migration._tag === "Statements" ? statements(...migration.statements, check) : migration
+        ] as const
+      )
+      yield* Effect.gen(function*() {
+        const sql = yield* PgClient.PgClient
+        yield* sql`create table public.there as select relname::text as name from pg_class
+          where relnamespace = 'hookline'::regnamespace and relkind in ('r', 'p') and not relispartition`
+        assert.strictEqual(yield* Upgrading.migrate(Object.fromEntries(checked)), versions)
       }).pipe(Effect.provide(client))
     }))
 
