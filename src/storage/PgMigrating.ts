@@ -50,6 +50,7 @@ export const migrate = (
     const sql = yield* PgPool.make(client, {
       maxConnections: 1,
       multiplex: false,
+      connectionTTL: undefined,
       applicationName: "hookline-migrate",
       startupParameters: {
         // What is large takes its time, and is ended by nobody but an operator.
@@ -58,9 +59,15 @@ export const migrate = (
         idle_in_transaction_session_timeout: "0"
       }
     })
-    yield* alone(sql)
-    const done = yield* Effect.forEach(lacks(yield* version(sql)), (step) => apply(sql, step))
-    return done.filter((one) => one).length
+    yield* Effect.addFinalizer(() => Effect.ignore(sql`select pg_advisory_unlock_all()`))
+    let done = 0
+    while (true) {
+      // Each time, as a session that was lost meanwhile had the lock.
+      yield* alone(sql)
+      const [next] = lacks(yield* version(sql))
+      if (next === undefined) return done
+      if (yield* apply(sql, next)) done += 1
+    }
   }).pipe(Effect.scoped)
 
 // --- internal ---
@@ -71,25 +78,22 @@ interface Step {
 }
 
 /**
- * Has the database's migrations to itself until the scope closes. The lock is asked for and not waited for: a statement that
- * waits has a snapshot, and an index that is built waits for all that are older than it.
+ * Has the database's migrations to itself as long as the session lasts. The lock is asked for and not waited for: a statement
+ * that waits has a snapshot, and an index that is built waits for all that are older than it.
  */
 const alone = (sql: PgClient.PgClient) =>
   Effect.gen(function*() {
     const { migrationPollMs } = yield* Limits
-    const key = sql`hashtext('hookline.migrate')`
     const take = PgErrors.engine(
       Effect.map(
-        sql<{ readonly taken: boolean }>`select pg_try_advisory_lock(${key}) as taken`,
+        sql<{ readonly taken: boolean }>`select pg_try_advisory_lock(hashtext('hookline.migrate')) as taken`,
         ([row]) => row?.taken === true
       )
     )
     if (yield* take) return
     yield* Effect.logInfo("Another process migrates the database: waiting until it is done")
     yield* Effect.repeat(take, { schedule: Schedule.spaced(migrationPollMs), until: (taken) => taken })
-  }).pipe(Effect.andThen(
-    Effect.addFinalizer(() => Effect.ignore(sql`select pg_advisory_unlock_all()`))
-  ))
+  })
 
 /** Applies a migration and notes it; whether it was done here. */
 const apply = (sql: PgClient.PgClient, { migration, name }: Step) =>
