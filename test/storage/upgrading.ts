@@ -39,7 +39,7 @@ export const migrate = (
 
 /** Makes a database with the layout of the version before, and fills it. */
 export const make = Effect.gen(function*() {
-  const { url } = yield* Postgres.testDatabase
+  const { url } = yield* Postgres.emptyDatabase
   const client = PgClient.layer({ url })
   const subscriptionId = yield* Id.subscriptionId(Date.now())
   yield* Effect.provide(Effect.andThen(migrate(before), fill(Id.toUuid(subscriptionId))), client)
