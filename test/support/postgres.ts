@@ -17,7 +17,8 @@ const admin = <A, E>(use: (sql: PgClient.PgClient) => Effect.Effect<A, E>) =>
     Effect.orDie
   )
 
-const made = (template: string) =>
+/** Copies a database, to which nobody is connected; its scope drops the copy, whoever is still connected. */
+export const copy = (template: string) =>
   Effect.acquireRelease(
     Effect.gen(function*() {
       const name = `test_${Math.abs(yield* Random.nextInt).toString(36)}_${process.pid}`
@@ -27,11 +28,11 @@ const made = (template: string) =>
     ({ name }) => admin((sql) => sql.unsafe(`drop database if exists ${name} with (force)`).unprepared)
   )
 
-/** Makes a database with the layout; its scope drops it, whoever is still connected. */
-export const testDatabase = made("hookline_layout")
+/** Makes a database with the layout. */
+export const testDatabase = copy("hookline_layout")
 
 /** Makes one with nothing in it. */
-export const emptyDatabase = made("template1")
+export const emptyDatabase = copy("template1")
 
 /** The caller's client on a database of its own. */
 export const layer = Layer.unwrap(
