@@ -29,7 +29,7 @@ const modules = [
 
 const levels: ReadonlyArray<readonly [RegExp, number]> = [
   ...modules.map((names, level) => [new RegExp(`^src/(${names.split(/\s+/u).join("|")})\\.ts$`, "u"), level] as const),
-  [/^src\/dispatcher\//u, 2],
+  [/^src\/(seam|dispatcher)\//u, 2],
   [/^src\/(storage|plugins|egress)\//u, 3],
   [/^src\/cluster\//u, 4],
   [/^src\/(http|cli|testing)\//u, 5]

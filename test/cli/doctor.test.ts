@@ -44,10 +44,9 @@ const examined = Effect.fnUntraced(function*(env: Record<string, string>, args: 
   return Object.fromEntries(checks.map(({ message, name, status }) => [name, `${status}: ${message}`]))
 })
 
-const migrated = Effect.gen(function*() {
+const database = Effect.gen(function*() {
   const { url } = yield* Postgres.testDatabase
   const client = Layer.fresh(PgClient.layer({ url, maxConnections: 2 }))
-  yield* Effect.provide(PgStorage.migrate, client)
   return { client, url: Redacted.value(url) }
 })
 
@@ -83,7 +82,7 @@ const store = (masterKey: string, providerId: string) =>
 describe("hookline doctor", () => {
   it.live("finds nothing where all is well, and says it to people too", () =>
     Effect.gen(function*() {
-      const { client, url } = yield* migrated
+      const { client, url } = yield* database
       yield* Effect.provide(store(keys.HOOKLINE_MASTER_KEY, "webhook.webhook"), client)
       yield* Effect.provide(connect(keys.HOOKLINE_MASTER_KEY), client)
       const env = { ...keys, DATABASE_URL: url, HOOKLINE_EGRESS_ALLOW: "10.0.0.0/8" }
@@ -132,7 +131,7 @@ describe("hookline doctor", () => {
 
   it.live("says why a database can't be used", () =>
     Effect.gen(function*() {
-      const { url } = yield* migrated
+      const { url } = yield* database
       const change = (f: (url: URL) => void) => {
         const changed = new URL(url)
         f(changed)
@@ -156,12 +155,12 @@ describe("hookline doctor", () => {
     "finds a layout that is not there or newer, partitions that are missing, secrets of another key",
     () =>
       Effect.gen(function*() {
-        const empty = yield* Postgres.testDatabase
+        const empty = yield* Postgres.emptyDatabase
         const bare = yield* examined({ ...keys, DATABASE_URL: Redacted.value(empty.url) })
         assert.strictEqual(bare["layout"], "warning: The database has no layout yet")
         assert.notProperty(bare, "partitions")
 
-        const { client, url } = yield* migrated
+        const { client, url } = yield* database
         yield* Effect.provide(store("cd".repeat(32), "slack.slack"), client)
         yield* Effect.provide(store(keys.HOOKLINE_MASTER_KEY, "webhook.webhook"), client)
         yield* Effect.provide(connect("ef".repeat(32)), client)
