@@ -14,7 +14,7 @@ import type { StorageUnavailable } from "./StorageError.ts"
 /**
  * What a channel does with a payload when its slowest listener has fallen behind by the channel's capacity: `sliding` drops
  * the oldest payload it holds, `dropping` drops the new one. Emitters never wait. Each drop counts in the metric
- * `hookline_channel_dropped`.
+ * `hookline_channel_dropped_total`.
  *
  * @category models
  * @since 0.1.0

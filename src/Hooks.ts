@@ -22,20 +22,10 @@ import {
 import * as Id from "./Id.ts"
 import { Limits } from "./Limits.ts"
 import { allTenants, defaultTenant, type Message, workerGroup } from "./Message.ts"
+import * as Metrics from "./Metrics.ts"
 import { Registry } from "./Registry.ts"
 import * as SchemaErrors from "./SchemaErrors.ts"
 import { type AppendError, type BatchItem, OutcomeUnknown, Storage, StorageUnavailable } from "./Storage.ts"
-
-/**
- * Payloads that a local channel dropped because its slowest listener had fallen behind, by event.
- *
- * @category metrics
- * @since 0.1.0
- */
-export const channelDropped = Metric.counter("hookline_channel_dropped", {
-  description: "Payloads dropped by local channels for slow listeners",
-  incremental: true
-})
 
 /**
  * Layer of the Hooks service.
@@ -313,7 +303,7 @@ const makeChannels = Effect.gen(function*() {
     const channel = yield* of(hook)
     const full = yield* PubSub.isFull(channel)
     yield* PubSub.publish(channel, payload)
-    if (full) yield* Metric.update(Metric.withAttributes(channelDropped, { event: eventId }), 1)
+    if (full) yield* Metric.update(Metric.withAttributes(Metrics.channelDropped, { event: eventId }), 1)
   })
 
   return { of, publish }

@@ -11,6 +11,7 @@ import { Deliveries } from "./DeliveriesApi.ts"
 import { Events } from "./EventsApi.ts"
 import { KeysGroup } from "./KeysApi.ts"
 import { Messages } from "./MessagesApi.ts"
+import { MetricsGroup } from "./MetricsApi.ts"
 import { PluginsGroup, ProvidersGroup } from "./PluginsApi.ts"
 import { Problems } from "./Problem.ts"
 import { ReplaysGroup } from "./ReplaysApi.ts"
@@ -41,6 +42,7 @@ export class Api extends HttpApi.make("hookline")
   .add(SessionGroup)
   .add(StatsGroup)
   .prefix("/api/v1")
+  .add(MetricsGroup)
   .middleware(Problems)
   .middleware(Auth)
   // Begun by whoever has no session yet.

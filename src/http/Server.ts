@@ -26,6 +26,7 @@ import * as KeysHandlers from "./KeysHandlers.ts"
 import * as Listener from "./Listener.ts"
 import * as MessagesHandlers from "./MessagesHandlers.ts"
 import * as Methods from "./Methods.ts"
+import * as MetricsHandlers from "./MetricsHandlers.ts"
 import * as PluginsHandlers from "./PluginsHandlers.ts"
 import * as Problem from "./Problem.ts"
 import * as ReplaysHandlers from "./ReplaysHandlers.ts"
@@ -184,6 +185,7 @@ const routes = Layer.mergeAll(
       EventsHandlers.layer,
       KeysHandlers.layer,
       MessagesHandlers.layer,
+      MetricsHandlers.layer,
       PluginsHandlers.layer,
       ReplaysHandlers.layer,
       SessionHandlers.layer,

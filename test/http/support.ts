@@ -79,7 +79,9 @@ export const call = Effect.fnUntraced(function*(
     headers: response.headers,
     type: response.headers.get("content-type"),
     text,
-    json: text === "" ? {} : Schema.decodeUnknownSync(Json)(text)
+    json: text === "" || !/json/u.test(response.headers.get("content-type") ?? "")
+      ? {}
+      : Schema.decodeUnknownSync(Json)(text)
   }
 })
 
