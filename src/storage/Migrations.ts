@@ -351,7 +351,7 @@ create index on hookline.connections (tenant_id, provider_id, id);
 
 -- No foreign key: the rows of deleted subscriptions stay, and keep no connection alive.
 alter table hookline.subscriptions add column connection_id uuid;
-create index on hookline.subscriptions (connection_id) where connection_id is not null and deleted_at is null;
+create index on hookline.subscriptions (connection_id, id) where connection_id is not null and deleted_at is null;
 `
 
 const replays = `
@@ -373,6 +373,7 @@ create table hookline.replays (
 ) with (fillfactor = 50);
 create index on hookline.replays (tenant_id, id);
 create index replays_running on hookline.replays (next_at) where state = 'running';
+create index replays_ended on hookline.replays (updated_at) where state in ('cancelled', 'completed');
 
 -- The replay that a delivery came by, and the one whose webhook-id it carries.
 alter table hookline.work add column replay_id uuid;
@@ -448,7 +449,14 @@ create index work_blocked on hookline.work (worker_group, ordering_key, seq)
 create index subscriptions_listed on hookline.subscriptions (id) where deleted_at is null;
 create index subscriptions_enabled on hookline.subscriptions (enabled, id) where deleted_at is null;
 create index subscriptions_enabled_of_tenant on hookline.subscriptions (tenant_id, enabled, id) where deleted_at is null;
-create index subscriptions_deleted on hookline.subscriptions (deleted_at) where deleted_at is not null;
+
+-- Deleted subscriptions of which deliveries are yet to be ended.
+alter table hookline.subscriptions add column ending boolean not null default false;
+
+update hookline.subscriptions s set ending = true
+where deleted_at is not null and exists (select 1 from hookline.work w where w.subscription_id = s.id);
+create index subscriptions_ending on hookline.subscriptions (tenant_id, id) where ending;
+create index work_expiring_of_tenant on hookline.work (tenant_id, expires_at) where expires_at is not null;
 `
 
 const phases = `
