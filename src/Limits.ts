@@ -161,6 +161,15 @@ export const defaults = {
   adminConnections: 4,
   listConnections: 2,
 
+  // -- migrating
+  /** How long a migration waits for a lock: less than `answerTimeoutMs`, as runners' statements wait behind it. */
+  migrationLockMs: 3000,
+  /** How long it lets them through before it tries again, and after how long it gives up. */
+  migrationLockPauseMs: 2000,
+  migrationLockTotalMs: 5 * 60_000,
+  /** How often a process looks whether another one that migrates is done. */
+  migrationPollMs: 200,
+
   // -- broadcast
   /** How often a process looks for what was broadcast. */
   broadcastPollMs: 200,

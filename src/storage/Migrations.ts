@@ -1,10 +1,21 @@
 /**
  * The database's layout, in migrations. History (`messages`, `routings`, `deliveries`, `attempts`) is partitioned by the
  * time in the UUIDv7 that is its key; what changes (`inbox`, `work`, `owners`) is narrow and small.
+ *
+ * From 0011 on each is made for a large database whose runners go on: it rewrites no table, builds the indexes of tables that
+ * have rows concurrently, and locks at most one table that runners use, as with a second one it could hold what they need
+ * while it waits for them. What runners of the version before need stays until the next version.
  */
-import type { PgMigrator } from "@effect/sql-pg"
-import { Effect } from "effect"
-import { SqlClient } from "effect/sql"
+import type { Index } from "./PgIndexes.ts"
+
+/**
+ * Whether a delivery of `work` was attempted or is delivered again: such wait in a line of their own. The index of claims is
+ * made of these words.
+ *
+ * @category migrations
+ * @since 0.1.0
+ */
+export const again = (of = ""): string => `(${of}attempts > ${of}retry_base or ${of}replay_id is not null)`
 
 const layout = `
 create schema if not exists hookline;
@@ -350,7 +361,8 @@ create table hookline.connections (
 create index on hookline.connections (tenant_id, provider_id, id);
 
 -- No foreign key: the rows of deleted subscriptions stay, and keep no connection alive.
-alter table hookline.subscriptions add column connection_id uuid;
+-- And whether nothing is left to be ended of one that was deleted: what knows no better leaves that to be looked for.
+alter table hookline.subscriptions add column connection_id uuid, add column ended boolean not null default false;
 create index on hookline.subscriptions (connection_id, id) where connection_id is not null and deleted_at is null;
 `
 
@@ -376,21 +388,7 @@ create index replays_running on hookline.replays (next_at) where state = 'runnin
 create index replays_ended on hookline.replays (updated_at) where state in ('cancelled', 'completed');
 
 -- The replay that a delivery came by, and the one whose webhook-id it carries.
-alter table hookline.work add column replay_id uuid;
-alter table hookline.work add column webhook_of uuid;
-alter table hookline.deliveries add column webhook_of uuid;
-create index work_replayed on hookline.work (replay_id, id) where replay_id is not null;
-
--- What is replayed is claimed in turn with what is new, like what is to be retried.
-drop index hookline.work_waiting;
-alter table hookline.work add column again boolean not null
-  generated always as (attempts > retry_base or replay_id is not null) stored;
-create index work_waiting on hookline.work (worker_group, subscription_id, again, due_at, seq) where epoch is null;
-
--- What did not succeed is found without looking at what did.
-create index on hookline.deliveries (id) where status <> 'success';
-create index on hookline.deliveries (subscription_id, id) where status <> 'success';
-create index on hookline.deliveries (tenant_id, id) where status <> 'success';
+alter table hookline.work add column replay_id uuid, add column webhook_of uuid;
 `
 
 const stats = `
@@ -422,41 +420,16 @@ create table hookline.stats (
 create index on hookline.stats (tenant_id, minutes, at);
 create index on hookline.stats (subscription_id, minutes, at);
 
--- What ended before there were sums, so that they stay right when it is retried by hand. Its attempts count when it ended.
-insert into hookline.stats
-select r.minutes, date_bin(make_interval(mins => r.minutes), d.completed_at, 'epoch'), d.tenant_id, d.event_id,
-  d.subscription_id, count(*) filter (where d.status = 'success'), count(*) filter (where d.status = 'failed'),
-  count(*) filter (where d.status = 'cancelled'), sum(d.attempts)
-from hookline.deliveries d cross join (values (5), (60)) r(minutes) group by 1, 2, 3, 4, 5;
+-- Since when there are sums: what ended before was not counted, and is not taken back when it is delivered again.
+create table hookline.stats_since (
+  singleton boolean primary key default true check (singleton),
+  at timestamptz not null default clock_timestamp()
+);
+insert into hookline.stats_since default values;
 `
 
-const lists = `
--- What ended without success is rare, and what people look for: by each filter in its own order.
-create index deliveries_ended on hookline.deliveries (status, id) where status <> 'success';
-create index deliveries_ended_of_tenant on hookline.deliveries (tenant_id, status, id) where status <> 'success';
-create index deliveries_ended_of_subscription on hookline.deliveries (subscription_id, status, id) where status <> 'success';
-create index deliveries_ended_of_event on hookline.deliveries (event_id, status, id) where status <> 'success';
-
-drop index hookline.deliveries_message_id_idx;
-create index deliveries_of_message on hookline.deliveries (message_id, id);
-
-drop index hookline.work_by_message;
-create index work_by_message on hookline.work (message_id, id);
-create index work_retried on hookline.work (id) where retried;
-create index work_blocked on hookline.work (worker_group, ordering_key, seq)
-  where retried and worker_group like 'subscription.%' and ordering_key is not null;
-
-create index subscriptions_listed on hookline.subscriptions (id) where deleted_at is null;
-create index subscriptions_enabled on hookline.subscriptions (enabled, id) where deleted_at is null;
-create index subscriptions_enabled_of_tenant on hookline.subscriptions (tenant_id, enabled, id) where deleted_at is null;
-
--- Deleted subscriptions of which deliveries are yet to be ended.
-alter table hookline.subscriptions add column ending boolean not null default false;
-
-update hookline.subscriptions s set ending = true
-where deleted_at is not null and exists (select 1 from hookline.work w where w.subscription_id = s.id);
-create index subscriptions_ending on hookline.subscriptions (tenant_id, id) where ending;
-create index work_expiring_of_tenant on hookline.work (tenant_id, expires_at) where expires_at is not null;
+const history = `
+alter table hookline.deliveries add column webhook_of uuid;
 `
 
 const phases = `
@@ -464,16 +437,89 @@ const phases = `
 alter table hookline.attempts add column phases text;
 `
 
-/** Splits at the semicolons that end a line outside a function's body. */
-const statements = (text: string): ReadonlyArray<string> =>
-  text.split(/;\n(?=\n|create|alter|drop|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")
+const lists: ReadonlyArray<Index> = [
+  // What is replayed is claimed in turn with what is new, like what is to be retried. An expression: a stored column would have
+  // all of `work` written anew.
+  {
+    table: "work",
+    name: "work_claimable",
+    columns: `worker_group, subscription_id, ${again()}, due_at, seq`,
+    where: "epoch is null"
+  },
+  { table: "work", name: "work_replayed", columns: "replay_id, id", where: "replay_id is not null" },
+  { table: "work", name: "work_of_message", columns: "message_id, id" },
+  { table: "work", name: "work_retried", columns: "id", where: "retried" },
+  { table: "work", name: "work_expiring_of_tenant", columns: "tenant_id, expires_at", where: "expires_at is not null" },
+  {
+    table: "work",
+    name: "work_blocked",
+    columns: "worker_group, ordering_key, seq",
+    where: "retried and worker_group like 'subscription.%' and ordering_key is not null"
+  },
 
-/** One statement a query: the protocol's extended form takes no more. */
-const run = (text: string) =>
-  Effect.flatMap(
-    SqlClient.SqlClient,
-    (sql) => Effect.forEach(statements(text), (statement) => sql.unsafe(statement).unprepared, { discard: true })
-  )
+  { table: "subscriptions", name: "subscriptions_listed", columns: "id", where: "deleted_at is null" },
+  { table: "subscriptions", name: "subscriptions_enabled", columns: "enabled, id", where: "deleted_at is null" },
+  {
+    table: "subscriptions",
+    name: "subscriptions_enabled_of_tenant",
+    columns: "tenant_id, enabled, id",
+    where: "deleted_at is null"
+  },
+  {
+    table: "subscriptions",
+    name: "subscriptions_ending",
+    columns: "tenant_id, id",
+    where: "deleted_at is not null and not ended"
+  },
+
+  { table: "deliveries", name: "deliveries_of_message", columns: "message_id, id" },
+  // What did not succeed is found without looking at what did: in the order of the ids, as replays go,
+  ...[
+    { name: "deliveries_lost", columns: "id" },
+    { name: "deliveries_lost_of_subscription", columns: "subscription_id, id" },
+    { name: "deliveries_lost_of_tenant", columns: "tenant_id, id" },
+    // and, as people look for it, by each filter in its own order.
+    { name: "deliveries_ended", columns: "status, id" },
+    { name: "deliveries_ended_of_tenant", columns: "tenant_id, status, id" },
+    { name: "deliveries_ended_of_subscription", columns: "subscription_id, status, id" },
+    { name: "deliveries_ended_of_event", columns: "event_id, status, id" }
+  ].map((index): Index => ({ table: "deliveries", ...index, where: "status <> 'success'" }))
+]
+
+const replacedOfWork = `
+drop index hookline.work_by_message;
+
+-- Runners of the version before claim by it. Where some are at work it stays, and the next version drops it.
+do $$
+begin
+  if not exists (select from hookline.runners where lease_until > clock_timestamp() - interval '1 minute') then
+    drop index if exists hookline.work_waiting;
+  end if;
+end $$;
+`
+
+const replacedOfDeliveries = `
+drop index hookline.deliveries_message_id_idx;
+`
+
+/**
+ * A migration: statements that are one transaction, or indexes that are built while everything goes on.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Migration =
+  | { readonly _tag: "Statements"; readonly statements: ReadonlyArray<string> }
+  | { readonly _tag: "Indexes"; readonly indexes: ReadonlyArray<Index> }
+
+/** Splits at the semicolons that end a line outside a function's body: the protocol's extended form takes one statement. */
+const statements = (text: string): Migration => ({
+  _tag: "Statements",
+  statements: text.split(/;\n(?=\n|create|alter|drop|do|insert|select|--)/u)
+    .map((part) => part.trim()).filter((part) => part !== "")
+})
+
+const indexes = (given: ReadonlyArray<Index>): Migration => ({ _tag: "Indexes", indexes: given })
 
 /**
  * The migrations, by number and name.
@@ -481,22 +527,25 @@ const run = (text: string) =>
  * @category migrations
  * @since 0.1.0
  */
-export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
-  "0001_layout": run(layout),
-  "0002_cluster": run(cluster),
-  "0003_broadcast": run(broadcast),
-  "0004_ordering": run(ordering),
-  "0005_circuits": run(circuits),
-  "0006_times": run(times),
-  "0007_tenants": run(tenants),
-  "0008_partitions": run(partitions),
-  "0009_moving": run(moving),
-  "0010_keys": run(keys),
-  "0011_connections": run(connections),
-  "0012_replays": run(replays),
-  "0013_stats": run(stats),
-  "0014_lists": run(lists),
-  "0015_phases": run(phases)
+export const migrations: Readonly<Record<string, Migration>> = {
+  "0001_layout": statements(layout),
+  "0002_cluster": statements(cluster),
+  "0003_broadcast": statements(broadcast),
+  "0004_ordering": statements(ordering),
+  "0005_circuits": statements(circuits),
+  "0006_times": statements(times),
+  "0007_tenants": statements(tenants),
+  "0008_partitions": statements(partitions),
+  "0009_moving": statements(moving),
+  "0010_keys": statements(keys),
+  "0011_connections": statements(connections),
+  "0012_replays": statements(replays),
+  "0013_stats": statements(stats),
+  "0014_history": statements(history),
+  "0015_phases": statements(phases),
+  "0016_lists": indexes(lists),
+  "0017_replaced_of_work": statements(replacedOfWork),
+  "0018_replaced_of_deliveries": statements(replacedOfDeliveries)
 }
 
 /**

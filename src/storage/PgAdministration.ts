@@ -115,8 +115,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
     deleteSubscription: (id) =>
       engine(sql.withTransaction(Effect.gen(function*() {
         yield* lock
-        const rows = yield* sql`update hookline.subscriptions set deleted_at = clock_timestamp(), enabled = false,
-            ending = true
+        const rows = yield* sql`update hookline.subscriptions set deleted_at = clock_timestamp(), enabled = false
           where id = ${Id.toUuid(id)}::uuid and deleted_at is null returning 1`
         if (rows.length > 0) yield* bump
         yield* sql`delete from hookline.circuits where subscription_id = ${Id.toUuid(id)}::uuid`
@@ -217,8 +216,11 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
             attempts, retry_base, last_error, webhook_of from gone returning ${PgCounting.ending(sql)}
         ), ${PgCounting.ended(sql, "ended")}
         select 1 from ended`
-        yield* sql`update hookline.subscriptions s set ending = false where s.ending and not exists (
-          select 1 from hookline.work w where w.subscription_id = s.id)`
+        // Nothing is routed to one that is deleted: what has ended stays so.
+        const settled = yield* sql`update hookline.subscriptions set ended = true where id in (
+          select s.id from hookline.subscriptions s where s.deleted_at is not null and not s.ended
+            and not exists (select 1 from hookline.work w where w.subscription_id = s.id) limit ${rows}::int
+        ) returning 1`
         yield* sql`update hookline.subscriptions s set awaited = null where awaited is not null and not exists (
           select 1 from hookline.work w where w.id = any(s.awaited) and w.epoch is not null
             and w.worker_group <> coalesce(s.worker_group, ''))`
@@ -239,7 +241,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
         yield* sql`delete from hookline.runners where lease_until < clock_timestamp() - interval '1 day'`
         // Last, because it gives up behind a long reader.
         yield* sql`select hookline.make_partitions(${partitionsAheadDays}::int)`
-        return isCounting || [ended, purged, told, replayed].some((gone) => gone.length >= rows)
+        return isCounting || [ended, settled, purged, told, replayed].some((gone) => gone.length >= rows)
       }))
   }
 }

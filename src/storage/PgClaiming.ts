@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import * as Id from "../Id.ts"
 import { defaults } from "../Limits.ts"
 import type { Claimed, Claims, Dispatching } from "../Storage.ts"
+import { again } from "./Migrations.ts"
 import { array } from "./PgArray.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 import { fence } from "./PgOwnership.ts"
@@ -145,7 +146,7 @@ const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
     from asked a cross join (values (false), (true)) v(again) cross join lateral (
       select w.id, w.due_at, w.seq, w.size from hookline.work w
       where w.worker_group = a.worker_group and w.subscription_id = a.subscription_id and w.epoch is null
-        and w.again = v.again and w.claims < ${suspectClaims}::int and ${sql.literal(isInTime)}
+        and ${sql.literal(again("w."))} = v.again and w.claims < ${suspectClaims}::int and ${sql.literal(isInTime)}
       order by w.due_at, w.seq limit a.free + 1 for update skip locked
     ) w where not a.ordered
   ), judged as materialized (
@@ -159,7 +160,9 @@ const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
       from (
         select w.* from hookline.work w
         where w.worker_group = a.worker_group and w.subscription_id = a.subscription_id and w.epoch is null
-          and w.again = v.again and w.claims < ${suspectClaims}::int and w.due_at <= clock_timestamp()
+          and ${
+    sql.literal(again("w."))
+  } = v.again and w.claims < ${suspectClaims}::int and w.due_at <= clock_timestamp()
           and ${sql.literal(isInTime)}
         order by w.due_at, w.seq limit a.free * ${defaults.orderedLook}::int + 1
       ) w
@@ -191,7 +194,7 @@ const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
     from asked a cross join (values (false), (true)) v(again) cross join lateral (
       select w.due_at from hookline.work w
       where w.worker_group = a.worker_group and w.subscription_id = a.subscription_id and w.epoch is null
-        and w.again = v.again and w.claims < ${suspectClaims}::int and w.due_at > clock_timestamp()
+        and ${sql.literal(again("w."))} = v.again and w.claims < ${suspectClaims}::int and w.due_at > clock_timestamp()
         and w.due_at < 'infinity' and ${sql.literal(isInTime)}
       order by w.due_at limit 1
     ) w where a.ordered

@@ -33,9 +33,15 @@ export const recorded = (sql: PgClient.PgClient, rows: { readonly ended: string;
       select tenant_id, event_id, subscription_id, null, statement_timestamp(), 0, 1 from ${sql.literal(rows.retried)}`
   )
 
-/** Takes back what was counted of rows of `deliveries` that are deleted, because they are to be delivered again. */
+/**
+ * Takes back what was counted of rows of `deliveries` that are deleted, because they are to be delivered again; what ended
+ * before there were sums was not counted.
+ */
 export const takenBack = (sql: PgClient.PgClient, gone: string) =>
-  added(sql, changed(sql, gone, { by: -1, attempts: 0 }))
+  added(
+    sql,
+    sql`${changed(sql, gone, { by: -1, attempts: 0 })} where completed_at >= (select s.at from hookline.stats_since s)`
+  )
 
 /** Folds what was added into the sums, and forgets sums that are too old; returns whether there may be more. */
 export const keepHouse = (sql: PgClient.PgClient, rows: number) =>
@@ -211,9 +217,10 @@ const looked = (
   return sql`select w.retried, ${fits} as fits from (${sql.join(" union all ", false)(found)}) w`
 }
 
+/** Less than nothing is left where what was not counted is taken back: runners of a version without sums had ended it. */
 const tally = (row: Tally | undefined): Tally => ({
-  success: row?.success ?? 0,
-  failed: row?.failed ?? 0,
-  cancelled: row?.cancelled ?? 0,
+  success: Math.max(0, row?.success ?? 0),
+  failed: Math.max(0, row?.failed ?? 0),
+  cancelled: Math.max(0, row?.cancelled ?? 0),
   attempts: row?.attempts ?? 0
 })

@@ -6,6 +6,7 @@ import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import * as Id from "../Id.ts"
 import type { Dispatching, Due, Outcome, Owner } from "../Storage.ts"
+import { again } from "./Migrations.ts"
 import * as PgAppend from "./PgAppend.ts"
 import { array, storable } from "./PgArray.ts"
 import * as PgCircuits from "./PgCircuits.ts"
@@ -375,7 +376,7 @@ const due = (
   cross join lateral (
     select min(w.due_at) as due_at from (values (false), (true)) v(again) cross join lateral (
       select w.due_at from hookline.work w where w.epoch is null and w.worker_group = l.worker_group
-        and w.subscription_id = l.subscription_id and w.again = v.again order by w.due_at limit 1
+        and w.subscription_id = l.subscription_id and ${sql.literal(again("w."))} = v.again order by w.due_at limit 1
     ) w
   ) first
   where first.due_at <= clock_timestamp() + make_interval(secs => ${aheadMs / 1000})

@@ -44,11 +44,12 @@ export const deleted = (
 ): Ending => {
   const ids = subscriptionId === undefined ? subscriptionIds : [subscriptionId]
   const meant = ids === undefined ? sql`true` : sql`s.id = any(${array(ids.map(Id.toUuid))}::uuid[])`
+  const isEnding = sql`s.deleted_at is not null and not s.ended`
   const of = (tenantId: string) => sql`s.tenant_id = ${tenantId}`
   return {
     few: sql`gone as materialized (
       select s.id from hookline.subscriptions s
-      where s.ending and ${meant} and ${tenantId === undefined ? sql`true` : of(tenantId)}
+      where ${isEnding} and ${meant} and ${tenantId === undefined ? sql`true` : of(tenantId)}
       limit ${PgWalk.count(sql, defaults.listDeleted + 1)}
     ), few as materialized (
       select w.* from gone s cross join lateral (${
@@ -60,7 +61,7 @@ export const deleted = (
       // A deleted work queue has deliveries of all tenants, in an order that is not by tenant.
       tenantId === undefined
         ? sql``
-        : sql`and not exists (select 1 from hookline.subscriptions s where s.ending and ${meant} and ${
+        : sql`and not exists (select 1 from hookline.subscriptions s where ${isEnding} and ${meant} and ${
           of(allTenants)
         })`})`
   }

@@ -12,6 +12,7 @@ import { latest as known } from "./Migrations.ts"
 import * as PgAdministration from "./PgAdministration.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgMembership from "./PgMembership.ts"
+import * as PgMigrating from "./PgMigrating.ts"
 import { ms } from "./PgRows.ts"
 
 /** The parts. */
@@ -76,15 +77,7 @@ const make = (sql: PgClient.PgClient): Inspection => ({
     }
     return best
   }),
-  layout: Effect.gen(function*() {
-    const [table] = yield* PgErrors.engine(sql<{ readonly there: boolean }>`
-      select to_regclass('hookline_migrations') is not null as there`)
-    const [row] = table?.there === true
-      ? yield* PgErrors.engine(sql<{ readonly id: number | null }>`
-        select max(migration_id)::int as id from hookline_migrations`)
-      : []
-    return { found: row?.id ?? 0, known }
-  }),
+  layout: Effect.map(PgMigrating.version(sql), (found) => ({ found, known })),
   partitions: Effect.map(
     PgErrors.engine(sql<{ readonly parent: string; readonly ahead: number }>`
       select parent, ahead from unnest(array['messages', 'routings', 'deliveries', 'attempts']) parent,

@@ -3,11 +3,11 @@
  * engine has connections of its own, with timeouts of its own.
  */
 import { PgClient } from "@effect/sql-pg"
-import { Effect, Layer, Schedule, Schema } from "effect"
-import { Migrator, SqlClient, SqlError } from "effect/sql"
+import { Effect, Layer, Schedule } from "effect"
 import { Limits } from "../Limits.ts"
 import { Storage, type StorageUnavailable } from "../Storage.ts"
-import { latest as known, migrations } from "./Migrations.ts"
+import { MigrationFailed } from "./MigrationFailed.ts"
+import { latest as known } from "./Migrations.ts"
 import * as PgAdministration from "./PgAdministration.ts"
 import * as PgAppend from "./PgAppend.ts"
 import * as PgAuditing from "./PgAuditing.ts"
@@ -20,24 +20,18 @@ import * as PgErrors from "./PgErrors.ts"
 import * as PgKeeping from "./PgKeeping.ts"
 import * as PgListing from "./PgListing.ts"
 import * as PgMembership from "./PgMembership.ts"
+import * as PgMigrating from "./PgMigrating.ts"
 import * as PgOwnership from "./PgOwnership.ts"
 import * as PgPool from "./PgPool.ts"
 import * as PgReplaying from "./PgReplaying.ts"
 import { ms } from "./PgRows.ts"
 import * as PgWalk from "./PgWalk.ts"
 
-/**
- * The database's layout can't be brought up to date, or is newer than this code.
- *
- * @category errors
- * @since 0.1.0
- */
-export class MigrationFailed extends Schema.TaggedError<MigrationFailed>()("MigrationFailed", {
-  message: Schema.String
-}) {}
+export { MigrationFailed } from "./MigrationFailed.ts"
 
 /**
- * Brings the database's layout up to date; several processes may do so at once.
+ * Brings the database's layout up to date while runners go on; several processes may do so at once. Returns how many migrations
+ * it applied.
  *
  * @category migrations
  * @since 0.1.0
@@ -45,24 +39,12 @@ export class MigrationFailed extends Schema.TaggedError<MigrationFailed>()("Migr
 export const migrate: Effect.Effect<number, MigrationFailed | StorageUnavailable, PgClient.PgClient> = Effect.gen(
   function*() {
     const sql = yield* PgClient.PgClient
-    const done = yield* Migrator.make({})({
-      loader: Migrator.fromRecord(migrations),
-      table: "hookline_migrations"
-    }).pipe(
-      Effect.provideService(SqlClient.SqlClient, sql),
-      Effect.catchTags({
-        MigrationError: (error) =>
-          Effect.fail(
-            new MigrationFailed({ message: `The database can't be migrated: ${error.message}${reason(error.cause)}` })
-          ),
-        SqlError: (error) => Effect.fail(PgErrors.unavailable(error))
-      })
-    )
+    const done = yield* PgMigrating.migrate(sql)
     yield* checkLayout
     // A start after a long stop finds no partition for today.
     const { partitionsAheadDays } = yield* Limits
     yield* PgErrors.engine(sql`select hookline.make_partitions(${partitionsAheadDays}::int)`)
-    return done.length
+    return done
   }
 )
 
@@ -140,13 +122,7 @@ export const layer = (options?: {
 const checkLayout: Effect.Effect<void, MigrationFailed | StorageUnavailable, PgClient.PgClient> = Effect.gen(
   function*() {
     const sql = yield* PgClient.PgClient
-    const [table] = yield* PgErrors.engine(sql<{ readonly there: boolean }>`
-    select to_regclass('hookline_migrations') is not null as there`)
-    const [latest] = table?.there === true
-      ? yield* PgErrors.engine(sql<{ readonly id: number | null }>`
-        select max(migration_id)::int as id from hookline_migrations`)
-      : []
-    const found = latest?.id ?? 0
+    const found = yield* PgMigrating.version(sql)
     if (found > known) {
       return yield* new MigrationFailed({
         message: `The database's layout is version ${found}, this program knows ${known}: run a newer Hookline.`
@@ -159,7 +135,3 @@ const checkLayout: Effect.Effect<void, MigrationFailed | StorageUnavailable, PgC
     }
   }
 )
-
-/** The server's own words: migrations have no parameters that could leak. */
-const reason = (cause: unknown): string =>
-  SqlError.isSqlError(cause) && cause.reason.cause instanceof Error ? ` (${cause.reason.cause.message})` : ""

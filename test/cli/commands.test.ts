@@ -3,7 +3,7 @@ import { Context, Effect, Layer, Schema } from "effect"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { call } from "../support/cli.ts"
-import { folder, hookline, run, until } from "../support/process.ts"
+import { folder, hookline, madeDataDir, run, until } from "../support/process.ts"
 import { adminKey, config, freePort, get, ready, receiver, startArgs } from "../support/runner.ts"
 
 /** A runner that serves, the environment by which commands find it, and a receiver. */
@@ -17,8 +17,7 @@ class Running extends Context.Service<Running, {
 const runner = Layer.effect(
   Running,
   Effect.gen(function*() {
-    const made = yield* folder
-    const dataDir = Path.join(made, "data")
+    const dataDir = yield* madeDataDir
     const port = yield* freePort
     const endpoint = yield* receiver
     yield* hookline(startArgs({ port, dataDir }), { HOOKLINE_ADMIN_KEY: adminKey })

@@ -3,7 +3,7 @@ import { Context, Effect, Layer, Schema } from "effect"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { call } from "../support/cli.ts"
-import { folder, hookline, run, until } from "../support/process.ts"
+import { hookline, madeDataDir, run, until } from "../support/process.ts"
 import { adminKey, freePort, ready, startArgs } from "../support/runner.ts"
 
 /** A runner with the chat's plugins, and the environment by which commands find it. */
@@ -15,7 +15,7 @@ class Running extends Context.Service<Running, {
 const runner = Layer.effect(
   Running,
   Effect.gen(function*() {
-    const dataDir = Path.join(yield* folder, "data")
+    const dataDir = yield* madeDataDir
     const port = yield* freePort
     const process = yield* hookline(startArgs({ config: "test/cli/configs/chat.ts", port, dataDir }), {
       HOOKLINE_ADMIN_KEY: adminKey

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { exited, folder, hookline, kill, until } from "../support/process.ts"
+import { exited, hookline, kill, madeDataDir, until } from "../support/process.ts"
 import { adminKey, config, freePort, post, ready, receiver, startArgs } from "../support/runner.ts"
 
 const emission = (n: number) => ({
@@ -20,7 +20,7 @@ describe("the runner", () => {
     "killed with its whole process group in mid-delivery and started again, it delivers everything",
     () =>
       Effect.gen(function*() {
-        const dataDir = `${yield* folder}/data`
+        const dataDir = yield* madeDataDir
         const port = yield* freePort
         const endpoint = yield* receiver
         const args = startArgs({ port, dataDir })
@@ -70,7 +70,7 @@ describe("the runner", () => {
         assert.notStrictEqual(yield* exited(noFile.child), 0)
         assert.include(noFile.output.text, "--config")
         const throwing = yield* hookline(
-          ["start", "--dev", "--config", "test/cli/configs/throws.ts", "--data-dir", `${yield* folder}/data`]
+          ["start", "--dev", "--config", "test/cli/configs/throws.ts", "--data-dir", yield* madeDataDir]
         )
         assert.notStrictEqual(yield* exited(throwing.child), 0)
         assert.include(throwing.output.text, "throws.ts: no connection to the incident database")
@@ -78,7 +78,7 @@ describe("the runner", () => {
         assert.notStrictEqual(yield* exited(unknown.child), 0)
         const endpoint = yield* receiver
         const taken = yield* hookline(
-          startArgs({ port: endpoint.port, dataDir: `${yield* folder}/data` })
+          startArgs({ port: endpoint.port, dataDir: yield* madeDataDir })
         )
         assert.notStrictEqual(yield* exited(taken.child), 0)
         assert.include(taken.output.text, "--port")

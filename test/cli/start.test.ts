@@ -3,7 +3,7 @@ import { Effect, Schema } from "effect"
 import * as Fs from "node:fs"
 import * as Http from "node:http"
 import * as Path from "node:path"
-import { exited, folder, hookline, kill, until } from "../support/process.ts"
+import { exited, folder, hookline, kill, madeDataDir, until } from "../support/process.ts"
 import { config, freePort, ready, receiver, startArgs } from "../support/runner.ts"
 
 const Created = Schema.fromJsonString(
@@ -99,7 +99,7 @@ describe("hookline start and listen", () => {
     "a killed runner leaves its PostgreSQL running, and the next one on the folder adopts it and keeps the keys",
     () =>
       Effect.gen(function*() {
-        const dataDir = Path.join(yield* folder, "data")
+        const dataDir = yield* madeDataDir
         const port = yield* freePort
         const args = ["start", "--dev", "--config", config, "--port", String(port), "--data-dir", dataDir]
         const first = yield* hookline(args)

@@ -65,7 +65,7 @@ export const fill = (deliveries: number) =>
 export const leave = (subscriptions: number, every: number) =>
   Effect.gen(function*() {
     const sql = yield* PgClient.PgClient
-    yield* sql`update hookline.subscriptions set deleted_at = now(), enabled = false, ending = true
+    yield* sql`update hookline.subscriptions set deleted_at = now(), enabled = false
       where id < id(1, ${subscriptions}::bigint)`
     // Not in the order of their making.
     yield* sql`update hookline.work set expires_at = now() - make_interval(secs => 1 + seq % 977)

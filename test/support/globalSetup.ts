@@ -1,7 +1,9 @@
 /**
- * One embedded PostgreSQL for a whole run of the tests; each test makes a database of its own in it.
+ * One embedded PostgreSQL for a whole run of the tests; each test makes a database of its own in it, or has a copy of the
+ * folder as it was when it was new.
  */
 import { Effect, Exit, Redacted, Scope } from "effect"
+import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
@@ -11,18 +13,24 @@ import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
 declare module "vitest" {
   interface ProvidedContext {
     readonly postgresUrl: string
+    /** A folder with a database that was made and stopped: copied, it saves a test the making. */
+    readonly madeFolder: string
   }
 }
 
 export default async (project: TestProject) => {
-  const dataDir = Fs.mkdtempSync(Path.join(Os.tmpdir(), "hookline-test-"))
-  Fs.chmodSync(dataDir, 0o711)
+  const root = Fs.mkdtempSync(Path.join(Os.tmpdir(), "hookline-test-"))
+  const [madeFolder, dataDir] = [Path.join(root, "made"), Path.join(root, "data")]
+  Fs.chmodSync(root, 0o711)
   const scope = await Effect.runPromise(Scope.make())
   const stop = async () => {
     await Effect.runPromise(Scope.close(scope, Exit.void))
-    Fs.rmSync(dataDir, { recursive: true, force: true })
+    Fs.rmSync(root, { recursive: true, force: true })
   }
   try {
+    await Effect.runPromise(Effect.scoped(EmbeddedPostgres.make({ dataDir: madeFolder })))
+    execFileSync("cp", ["-a", madeFolder, dataDir])
+    project.provide("madeFolder", madeFolder)
     const { url } = await Effect.runPromise(
       EmbeddedPostgres.make({ dataDir, unsafeFast: true }).pipe(Scope.provide(scope))
     )
