@@ -109,6 +109,26 @@ describe("lists on PostgreSQL", () => {
             assert.isAtMost(rows, (walks.length + 1) * (200 + slack), name)
           }
         }
+        // Once housekeeping has been there, the same is found in history, and nothing is left to be looked for.
+        const { expire, maintain } = yield* Storage
+        const house = {
+          partitionsAheadDays: 1,
+          heldMaxAgeMs: 1e9,
+          broadcastKeptMs: 1e9,
+          replaysKeptMs: 1e9,
+          rows: 1000
+        }
+        for (const round of [maintain(house), expire(1000)]) yield* Effect.repeat(round, { while: (more) => more })
+        const sql = yield* PgClient.PgClient
+        assert.deepStrictEqual(
+          yield* sql`select 1 from hookline.subscriptions where deleted_at is not null and not ended`,
+          []
+        )
+        const page = { limit: 100, look: 2000 }
+        yield* lead(
+          [[{ status: "cancelled" }, "status = 'cancelled'"], [{ status: "failed" }, "status = 'failed'"]],
+          page
+        )
       }).pipe(Effect.provide(storage)),
     240_000
   )
