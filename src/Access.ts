@@ -48,6 +48,17 @@ export const CurrentActor = Context.Reference<Actor>("hookline/Access/CurrentAct
 })
 
 /**
+ * The only tenant that whoever asks may see, by whom shares of what a runner has are counted; undefined where it is not bound
+ * to one, or nobody asks.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const BoundTenant = Context.Reference<string | undefined>("hookline/Access/BoundTenant", {
+  defaultValue: () => undefined
+})
+
+/**
  * Whether one of the scopes allows what needs `needed`.
  *
  * @category guards

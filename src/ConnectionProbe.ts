@@ -1,11 +1,12 @@
 /**
- * Running what a provider does with a connection besides delivering: a test of credentials, a resolver of options. Whatever
- * that code does, it is answered in time, takes no more than its share of the runner, and tells none of the secrets.
+ * Running what a provider does with a connection besides delivering, as tryouts: a test of credentials, a resolver of options.
+ * Whatever that code does, it tells none of the secrets.
  */
-import { Cause, Effect, Exit, Fiber, Option, Schema } from "effect"
+import { Cause, Effect, Exit, Option, Schema } from "effect"
 import { Limits } from "./Limits.ts"
 import { ConfigRefused, ConnectionOption, ConnectionTested, ProviderError } from "./Provider.ts"
 import * as Redaction from "./Redaction.ts"
+import { Tryouts } from "./Tryouts.ts"
 
 // -- errors
 
@@ -27,24 +28,13 @@ export class ProbeFailed extends Schema.TaggedError<ProbeFailed>()("ProbeFailed"
  */
 export const make = Effect.gen(function*() {
   const limits = yield* Limits
-  let underWay = 0
+  const tryouts = yield* Tryouts
 
   const answer = Effect.fnUntraced(function*<A>(
     probe: Effect.Effect<A, ProviderError | ConfigRefused>,
     told: (text: string) => string
   ) {
-    if (underWay >= limits.connectionTests) {
-      return yield* new ProbeFailed({ message: "Too many of these are under way here: try again in a moment" })
-    }
-    // Not awaited beyond its time: what a provider does may not be interruptible. Its place is taken until it ends. A fiber of
-    // its own, as one ends without its finalizers where JavaScript gave it what is no effect.
-    const fiber = yield* Effect.forkDetach(probe, { startImmediately: true })
-    underWay++
-    fiber.addObserver(() => underWay--)
-    const exit = yield* Fiber.await(fiber).pipe(
-      Effect.onInterrupt(() => Effect.sync(() => fiber.interruptUnsafe())),
-      Effect.timeoutOption(limits.connectionTestMs)
-    )
+    const exit = yield* tryouts.run(probe, limits.connectionTestMs)
     if (Option.isNone(exit)) {
       return yield* new ProbeFailed({ message: `There was no answer within ${limits.connectionTestMs} ms` })
     }

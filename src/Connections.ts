@@ -8,12 +8,14 @@ import { difference, type Fields } from "./AuditEntry.ts"
 import type { Connection } from "./Connection.ts"
 import * as ConnectionProbe from "./ConnectionProbe.ts"
 import type { ProbeFailed } from "./ConnectionProbe.ts"
+import * as Destinations from "./Destinations.ts"
 import { Dispatchers } from "./Dispatchers.ts"
 import * as Id from "./Id.ts"
 import type { ConnectionId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
 import { allTenants, defaultTenant } from "./Message.ts"
 import * as Nearest from "./Nearest.ts"
+import type { NoPlace } from "./Places.ts"
 import type { ConnectionKind, ConnectionOption, OptionContext } from "./Provider.ts"
 import { Registry } from "./Registry.ts"
 import * as SchemaErrors from "./SchemaErrors.ts"
@@ -23,6 +25,7 @@ import * as Secrets from "./Secrets.ts"
 import * as Storable from "./Storable.ts"
 import { type ConnectionUpdated, Storage } from "./Storage.ts"
 import type { StorageUnavailable } from "./StorageError.ts"
+import type { Tryouts } from "./Tryouts.ts"
 
 // -- models
 
@@ -41,7 +44,7 @@ export interface NewConnection {
 
 /**
  * What may be changed: the keys of `config` are merged into the stored ones, where a blank secret keeps its stored value, and
- * what comes of it is checked whole.
+ * what comes of it is checked whole. A change of an address has to bring the secrets that are sent there.
  *
  * @category models
  * @since 0.1.0
@@ -132,23 +135,27 @@ export class Connections extends Context.Service<Connections, {
     Connection,
     ConnectionNotFound | ConnectionRefused | ConnectionChanged | StorageUnavailable
   >
-  /** Deletes a connection that no subscription uses. */
+  /** Deletes a connection that no subscription uses, of a certain version where one is given. */
   readonly remove: (
-    id: ConnectionId
-  ) => Effect.Effect<void, ConnectionNotFound | ConnectionUsed | StorageUnavailable>
+    id: ConnectionId,
+    options?: { readonly version?: number | undefined }
+  ) => Effect.Effect<void, ConnectionNotFound | ConnectionUsed | ConnectionChanged | StorageUnavailable>
   /** Tries the credentials, in `Limits.connectionTestMs`. */
   readonly test: (
     id: ConnectionId
-  ) => Effect.Effect<TestResult, ConnectionNotFound | ConnectionRefused | StorageUnavailable>
+  ) => Effect.Effect<TestResult, ConnectionNotFound | ConnectionRefused | NoPlace | StorageUnavailable>
   /** Tries credentials that are not stored. */
-  readonly testConfig: (providerId: string, config: Schema.Json) => Effect.Effect<TestResult, ConnectionRefused>
+  readonly testConfig: (
+    providerId: string,
+    config: Schema.Json
+  ) => Effect.Effect<TestResult, ConnectionRefused | NoPlace>
   /** What a field of a subscription's configuration can be, in `Limits.connectionTestMs`. */
   readonly options: (
     id: ConnectionId,
     asked: { readonly resolver: string; readonly context: OptionContext }
   ) => Effect.Effect<
     ReadonlyArray<ConnectionOption>,
-    ConnectionNotFound | ConnectionRefused | ProbeFailed | StorageUnavailable
+    ConnectionNotFound | ConnectionRefused | ProbeFailed | NoPlace | StorageUnavailable
   >
 }>()("hookline/Connections") {}
 
@@ -160,7 +167,11 @@ export class Connections extends Context.Service<Connections, {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Connections, never, Storage | Registry | Secrets.Secrets | Dispatchers> = Layer.effect(
+export const layer: Layer.Layer<
+  Connections,
+  never,
+  Storage | Registry | Secrets.Secrets | Dispatchers | Tryouts
+> = Layer.effect(
   Connections,
   Effect.gen(function*() {
     const storage = yield* Storage
@@ -224,6 +235,11 @@ export const layer: Layer.Layer<Connections, never, Storage | Registry | Secrets
       )
       const config = SealedConfig.merge(kind.schema, opened, change)
       yield* checkConfig(kind, config)
+      const misdirected = Destinations.misdirected(kind.schema, { before: opened, change, after: config })
+      if (misdirected) {
+        const { message, path } = Destinations.refusal(misdirected)
+        return yield* refuse(path, message)
+      }
       return yield* SealedConfig.seal(secrets, kind.schema, { id: current.id, config })
     })
 
@@ -243,7 +259,7 @@ export const layer: Layer.Layer<Connections, never, Storage | Registry | Secrets
       const updated = yield* storage.atomically(Effect.gen(function*() {
         const updated = yield* storage.updateConnection(id, (stored) => {
           seen.before = stored
-          if (options?.version !== undefined && options.version !== stored.version) seen.is = "other"
+          if (isOther(stored, options)) seen.is = "other"
           // What was merged and checked goes with a state that another change has replaced meanwhile.
           else if (change.config !== undefined && stored.version !== current.version) seen.is = "overtaken"
           else if (change.config !== undefined || (change.name !== undefined && change.name !== stored.name)) {
@@ -286,15 +302,13 @@ export const layer: Layer.Layer<Connections, never, Storage | Registry | Secrets
       providerId: string,
       kind: ConnectionKind<never> | undefined,
       config: Schema.Json
-    ): Effect.fn.Return<TestResult> {
+    ): Effect.fn.Return<TestResult, NoPlace> {
       if (!kind?.test) {
         return { success: true, message: `The provider "${providerId}" does not support connection testing` }
       }
       return yield* probes.test(kind.test(config), yield* secretsOf(kind, config)).pipe(
-        Effect.match({
-          onFailure: ({ message }) => ({ success: false, message }),
-          onSuccess: (message) => ({ success: true, message })
-        })
+        Effect.map((message) => ({ success: true, message })),
+        Effect.catchTag("ProbeFailed", ({ message }) => Effect.succeed({ success: false, message }))
       )
     })
 
@@ -329,26 +343,27 @@ export const layer: Layer.Layer<Connections, never, Storage | Registry | Secrets
       get: (id) => Effect.flatMap(existing(id), show),
       list: (filter, page) => Effect.flatMap(storage.listConnections(filter, page), Effect.forEach(show)),
       update,
-      remove: Effect.fn("Connections.remove")(function*(id) {
-        const current = yield* existing(id)
-        const before = yield* fieldsOf(current)
-        const { tenantId } = current
-        const used = yield* storage.atomically(Effect.gen(function*() {
-          const used = yield* storage.deleteConnection(id)
-          const change = { action: "connection.delete", resourceId: id, tenantId, before, after: undefined }
-          if (Option.contains(used, 0)) yield* audit(change)
-          return used
+      remove: Effect.fn("Connections.remove")(function*(id, options) {
+        yield* storage.atomically(Effect.gen(function*() {
+          // Locked until the commit: the version that is judged is the one that is deleted.
+          const locked = yield* storage.updateConnection(id, (stored) => stored)
+          if (Option.isNone(locked)) return yield* new ConnectionNotFound({ id })
+          const { connection } = locked.value
+          const { tenantId, version } = connection
+          if (isOther(connection, options)) return yield* new ConnectionChanged({ id, version })
+          const before = yield* fieldsOf(connection)
+          const subscriptions = Option.getOrElse(yield* storage.deleteConnection(id), () => 0)
+          if (subscriptions > 0) return yield* new ConnectionUsed({ id, subscriptions })
+          yield* audit({ action: "connection.delete", resourceId: id, tenantId, before, after: undefined })
         }))
-        if (Option.isNone(used)) return yield* new ConnectionNotFound({ id })
-        if (used.value > 0) return yield* new ConnectionUsed({ id, subscriptions: used.value })
       }),
       test: Effect.fn("Connections.test")(function*(id) {
         const connection = yield* existing(id)
         const kind = yield* kindOf(connection.providerId)
-        return yield* SealedConfig.open(secrets, kind.schema, connection).pipe(
-          Effect.flatMap((config) => tested(connection.providerId, kind, config)),
-          Effect.catch(({ message }) => Effect.succeed({ success: false, message }))
-        )
+        const config = yield* Effect.result(SealedConfig.open(secrets, kind.schema, connection))
+        return config._tag === "Failure"
+          ? { success: false, message: config.failure.message }
+          : yield* tested(connection.providerId, kind, config.success)
       }),
       testConfig: Effect.fn("Connections.testConfig")(function*(providerId, config) {
         const { connection: kind } = yield* provider(providerId)
@@ -378,5 +393,9 @@ export const layer: Layer.Layer<Connections, never, Storage | Registry | Secrets
 )
 
 // --- internal ---
+
+/** Whether a change is meant for another version than the stored one. */
+const isOther = (stored: Connection, options: { readonly version?: number | undefined } | undefined): boolean =>
+  options?.version !== undefined && options.version !== stored.version
 
 const refuse = (path: string, message: string) => Effect.fail(new ConnectionRefused({ path, message }))

@@ -25,6 +25,7 @@ import type { Secrets } from "./Secrets.ts"
 import * as Stats from "./Stats.ts"
 import type { Storage } from "./Storage.ts"
 import * as Subscriptions from "./Subscriptions.ts"
+import * as Tryouts from "./Tryouts.ts"
 
 /**
  * Layer of a whole Hookline: emits, dispatches and administers.
@@ -72,6 +73,7 @@ export const layer = <E, R, E2 = never, R2 = never>(options: {
   ).pipe(
     Layer.provideMerge(HooksLive.layer),
     Layer.provideMerge(Layer.mergeAll(Subscriptions.layer, Connections.layer)),
+    Layer.provide(Tryouts.layer),
     Layer.provideMerge(Cluster.member),
     Layer.provideMerge(Dispatcher.layer),
     Layer.provide(Bindings.layer),

@@ -236,9 +236,8 @@ export const defaults = {
   rotationOverlapMaxMs: 7 * 24 * 60 * 60 * 1000,
 
   // -- connections
-  /** How long a test of credentials, or a resolver of options, may take, and how many of them a runner has under way. */
+  /** How long a test of credentials, or a resolver of options, may take. */
   connectionTestMs: 10_000,
-  connectionTests: 32,
   /** Options that a resolver may give. */
   connectionOptions: 5000,
   /** Subscriptions of a changed connection that are confirmed one by one; with more, the time of a lease is waited out. */
@@ -343,12 +342,19 @@ export const defaults = {
   // -- trying
   /** The longest an attempt may take that people make to try a subscription. */
   trialMs: 30_000,
+  /**
+   * Tests that a runner has under way, of credentials, options and subscriptions, and those that keys of one tenant may have
+   * of them.
+   */
+  tests: 32,
+  testsPerTenant: 8,
 
   // -- serving
   /** How long a stopping server waits for the answers under way before it cuts them off. */
   serverDrainMs: 1000,
-  /** Listeners of one runner, outcomes one of them holds while its reader is slow. */
+  /** Listeners of one runner, those that keys of one tenant may have of them, outcomes one holds while its reader is slow. */
   liveListeners: 64,
+  liveListenersPerTenant: 16,
   liveBuffer: 256,
   /** Outcomes that are kept for listeners that come back. */
   liveKept: 1024,

@@ -4,10 +4,11 @@
  * goes on where it was, as long as the newest are kept. While nobody listens, nor has just left, an outcome costs one
  * comparison.
  */
-import { type Cause, Context, Effect, Layer, Queue, Schema, type Scope } from "effect"
+import { type Cause, Context, Effect, Layer, Queue, type Scope } from "effect"
 import type { AttemptRecord, Delivery } from "./Delivery.ts"
 import type { SubscriptionId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
+import * as Places from "./Places.ts"
 
 // -- models
 
@@ -63,16 +64,6 @@ export interface Listening {
   readonly hasGap: boolean
 }
 
-/**
- * There are as many listeners as this runner serves.
- *
- * @category errors
- * @since 0.1.0
- */
-export class TooManyListeners extends Schema.TaggedError<TooManyListeners>()("TooManyListeners", {
-  message: Schema.String
-}) {}
-
 // -- service
 
 /**
@@ -85,7 +76,7 @@ export class Live extends Context.Service<Live, {
   /** Tells the listeners, without waiting for any; `make` is called only where there is one. */
   readonly offer: (make: () => Recorded) => void
   /** Listens while the scope is open, from now on, or from after the outcome with an id. */
-  readonly listen: (filter: Filter, after?: string) => Effect.Effect<Listening, TooManyListeners, Scope.Scope>
+  readonly listen: (filter: Filter, after?: string) => Effect.Effect<Listening, Places.NoPlace, Scope.Scope>
   /** Lets every listener end, so that a stopping server need not wait for them; later ones end at once. */
   readonly end: Effect.Effect<void>
 }>()("hookline/Live") {}
@@ -99,7 +90,8 @@ export class Live extends Context.Service<Live, {
 export const layer: Layer.Layer<Live> = Layer.effect(
   Live,
   Effect.gen(function*() {
-    const { liveBuffer, liveKept, liveListeners } = yield* Limits
+    const { liveBuffer, liveKept, liveListeners, liveListenersPerTenant } = yield* Limits
+    const places = Places.make({ what: "listeners", inAll: liveListeners, perTenant: liveListenersPerTenant })
     const listeners = new Set<Listener>()
     /** The newest outcomes, oldest first: while somebody listens, and some more for who has just left. */
     let kept: Array<Told> = []
@@ -110,13 +102,9 @@ export const layer: Layer.Layer<Live> = Layer.effect(
 
     const add = (filter: Filter, after: string | undefined) =>
       Effect.gen(function*() {
-        if (listeners.size >= liveListeners) {
-          return yield* new TooManyListeners({
-            message: `This runner has ${liveListeners} listeners already: close one, or listen at another runner.`
-          })
-        }
+        const giveBack = yield* places.take
         const queue = yield* Queue.sliding<Numbered, Cause.Done>(liveBuffer)
-        const listener: Listener = { filter, queue, offered: 0, taken: 0 }
+        const listener: Listener = { filter, queue, giveBack, offered: 0, taken: 0 }
         listeners.add(listener)
         const missed = after === undefined ? [] : since(filter, after)
         for (const told of missed ?? []) hand(listener, told)
@@ -143,6 +131,7 @@ export const layer: Layer.Layer<Live> = Layer.effect(
     }
 
     const leave = (listener: Listener) => {
+      listener.giveBack()
       listeners.delete(listener)
       if (listeners.size === 0) keepMore = liveKept
     }
@@ -187,6 +176,7 @@ interface Numbered {
 interface Listener {
   readonly filter: Filter
   readonly queue: Queue.Queue<Numbered, Cause.Done>
+  readonly giveBack: () => void
   offered: number
   /** The number that comes next if none is missed. */
   taken: number

@@ -3,6 +3,7 @@
  * the door to the outside fills it, so that no provider has to pass them on, and they are known of a request that failed.
  */
 import { Context, Schema } from "effect"
+import { told } from "./Told.ts"
 
 /**
  * The phases, in milliseconds; one that a request did not have is left out: one on a connection that was open already looked no
@@ -12,16 +13,11 @@ import { Context, Schema } from "effect"
  * @since 0.1.0
  */
 export const Phases = Schema.Struct({
-  /** Until the name was resolved. */
-  lookupMs: Schema.optionalKey(Schema.Finite),
-  /** From then until the connection was made. */
-  connectMs: Schema.optionalKey(Schema.Finite),
-  /** From then until TLS was agreed on. */
-  tlsMs: Schema.optionalKey(Schema.Finite),
-  /** From when the request went out until the answer began. */
-  firstByteMs: Schema.optionalKey(Schema.Finite),
-  /** From the beginning to the end of it all. */
-  totalMs: Schema.optionalKey(Schema.Finite)
+  lookupMs: Schema.optionalKey(Schema.Finite).pipe(told("Until the name was resolved")),
+  connectMs: Schema.optionalKey(Schema.Finite).pipe(told("From then until the connection was made")),
+  tlsMs: Schema.optionalKey(Schema.Finite).pipe(told("From then until TLS was agreed on")),
+  firstByteMs: Schema.optionalKey(Schema.Finite).pipe(told("From when the request went out until the answer began")),
+  totalMs: Schema.optionalKey(Schema.Finite).pipe(told("From the beginning to the end of it all"))
 }).annotate({ identifier: "Phases" })
 /** @category models @since 0.1.0 */
 export type Phases = typeof Phases.Type

@@ -15,6 +15,7 @@ import { Limits } from "./Limits.ts"
 import { allTenants, defaultTenant } from "./Message.ts"
 import * as Monotonic from "./Monotonic.ts"
 import * as Nearest from "./Nearest.ts"
+import type { NoPlace } from "./Places.ts"
 import type { Attempt, Bound, Delivered, ProviderError, RequestPreview, ResponseExcerpt } from "./Provider.ts"
 import { type RegisteredEvent, Registry } from "./Registry.ts"
 import * as SchemaErrors from "./SchemaErrors.ts"
@@ -25,6 +26,7 @@ import type { StorageUnavailable } from "./StorageError.ts"
 import { matchesEvent } from "./Subscription.ts"
 import * as SubscriptionConnections from "./SubscriptionConnections.ts"
 import { SubscriptionNotFound, SubscriptionRefused, Subscriptions } from "./Subscriptions.ts"
+import { Tryouts } from "./Tryouts.ts"
 
 // -- models
 
@@ -92,7 +94,7 @@ export class Previews extends Context.Service<Previews, {
     PreviewError
   >
   /** Sends a message to a subscription's endpoint, once, whether or not it is enabled; nothing of it is kept but that it was done. */
-  readonly send: (id: SubscriptionId, sample: Sample) => Effect.Effect<Trial, PreviewError>
+  readonly send: (id: SubscriptionId, sample: Sample) => Effect.Effect<Trial, PreviewError | NoPlace>
   /** Checks a filter and tells whether it holds for a message of the tenant, and if not, why. */
   readonly testFilter: (filter: Schema.Json, sample: Sample, tenantId?: string) => Effect.Effect<
     { readonly eventId: string; readonly passes: boolean; readonly reason: string | undefined },
@@ -108,163 +110,174 @@ export class Previews extends Context.Service<Previews, {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings | Subscriptions | Secrets> = Layer
-  .effect(
-    Previews,
-    Effect.gen(function*() {
-      const storage = yield* Storage
-      const registry = yield* Registry
-      const bindings = yield* Bindings
-      const subscriptions = yield* Subscriptions
-      const limits = yield* Limits
-      const { connectionOf } = SubscriptionConnections.make(storage, yield* Secrets)
-      const audit = Audit.writer(storage)
+export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings | Subscriptions | Secrets | Tryouts> =
+  Layer
+    .effect(
+      Previews,
+      Effect.gen(function*() {
+        const storage = yield* Storage
+        const registry = yield* Registry
+        const bindings = yield* Bindings
+        const subscriptions = yield* Subscriptions
+        const limits = yield* Limits
+        const tryouts = yield* Tryouts
+        const { connectionOf } = SubscriptionConnections.make(storage, yield* Secrets)
+        const audit = Audit.writer(storage)
 
-      const eventOf = Effect.fnUntraced(function*(eventId: string) {
-        const event = yield* registry.event(eventId)
-        if (event) return event
-        const known = (yield* registry.events).map((one) => one.eventId)
-        return yield* refuse("eventId", `There is no event "${eventId}"${Nearest.suggestion(eventId, known)}`)
-      })
+        const eventOf = Effect.fnUntraced(function*(eventId: string) {
+          const event = yield* registry.event(eventId)
+          if (event) return event
+          const known = (yield* registry.events).map((one) => one.eventId)
+          return yield* refuse("eventId", `There is no event "${eventId}"${Nearest.suggestion(eventId, known)}`)
+        })
 
-      const past = Effect.fnUntraced(function*(id: MessageId) {
-        const found = yield* storage.getMessage(id)
-        if (Option.isNone(found)) return yield* new MessageNotFound({ id })
-        const { eventId, orderingKey, state, tenantId } = found.value
-        const [loaded] = (yield* storage.load([{ messageId: id }])).messages
-        const payloadJson = loaded?.payloadJson ?? found.value.payloadJson
-        const event = yield* registry.event(eventId)
-        return {
-          id,
-          eventId,
-          tenantId,
-          orderingKey,
-          payloadJson: event && state._tag !== "Routed" ? yield* transformed(event, payloadJson) : payloadJson
-        } satisfies SampleMessage
-      })
+        const past = Effect.fnUntraced(function*(id: MessageId) {
+          const found = yield* storage.getMessage(id)
+          if (Option.isNone(found)) return yield* new MessageNotFound({ id })
+          const { eventId, orderingKey, state, tenantId } = found.value
+          const [loaded] = (yield* storage.load([{ messageId: id }])).messages
+          const payloadJson = loaded?.payloadJson ?? found.value.payloadJson
+          const event = yield* registry.event(eventId)
+          return {
+            id,
+            eventId,
+            tenantId,
+            orderingKey,
+            payloadJson: event && state._tag !== "Routed" ? yield* transformed(event, payloadJson) : payloadJson
+          } satisfies SampleMessage
+        })
 
-      const made = Effect.fnUntraced(function*(sample: Sample, { patterns, tenantId }: Wanted) {
-        const wanted = (yield* registry.events).map((one) => one.eventId).find((id) =>
-          patterns.some((pattern) => matchesEvent(pattern, id))
-        )
-        const eventId = sample.eventId ?? wanted
-        if (eventId === undefined) {
-          return yield* refuse("eventId", "Expected an event id: no event matches the subscription's patterns yet")
-        }
-        const event = yield* eventOf(eventId)
-        return {
-          id: yield* Effect.flatMap(storage.now, Id.messageId),
-          eventId,
-          tenantId: tenantId === allTenants ? defaultTenant : tenantId,
-          orderingKey: sample.orderingKey,
-          payloadJson: sample.payload === undefined
-            ? yield* Effect.mapError(event.example, (error) => refuse("payload", error.message))
-            : yield* Effect.flatMap(encoded(event.hook, sample.payload), (json) => transformed(event, json))
-        } satisfies SampleMessage
-      })
-
-      const messageOf = (sample: Sample, wanted: Wanted): Effect.Effect<SampleMessage, PreviewError> =>
-        sample.messageId === undefined ? made(sample, wanted) : past(sample.messageId)
-
-      const stored = Effect.fnUntraced(function*(id: SubscriptionId) {
-        const found = yield* storage.getSubscription(id)
-        if (Option.isNone(found)) return yield* new SubscriptionNotFound({ id })
-        const connection = found.value.connectionId && (yield* storage.getConnection(found.value.connectionId))
-        const { bound, signingSecrets } = yield* Effect.mapError(
-          bindings.bind(found.value, connection && Option.getOrUndefined(connection)),
-          (error) => refuse("config", error.message)
-        )
-        const now = yield* storage.now
-        return {
-          bound,
-          name: found.value.name,
-          tenantId: found.value.tenantId,
-          patterns: found.value.events,
-          signingSecrets: signingSecrets
-            .filter(({ expiresAtMs }) => expiresAtMs === undefined || expiresAtMs > now)
-            .map(({ secret }) => secret)
-        } satisfies Target
-      })
-
-      const unstored = Effect.fnUntraced(function*(
-        { config, connectionId, providerId }: Exclude<Previewed, { readonly subscriptionId: SubscriptionId }>
-      ) {
-        const provider = yield* registry.provider(providerId)
-        if (!provider) return yield* refuse("providerId", `There is no provider "${providerId}"`)
-        const named = connectionId && (yield* storage.getConnection(connectionId))
-        const tenantId = named && Option.isSome(named) ? named.value.tenantId : defaultTenant
-        const connection = yield* connectionOf(provider, { tenantId, connectionId })
-        const bound = yield* Effect.mapError(
-          provider.bind(config, { closed: true, connection: connection?.config }),
-          (error) => refuse(error.path, error.message)
-        )
-        return {
-          bound,
-          name: "preview",
-          tenantId,
-          patterns: ["*"],
-          signingSecrets: [yield* Signature.generateSecret]
-        } satisfies Target
-      })
-
-      const attemptOf = Effect.fnUntraced(function*(
-        message: SampleMessage,
-        subscription: Attempt["subscription"],
-        signingSecrets: Attempt["signingSecrets"]
-      ) {
-        const nowMs = yield* storage.now
-        const attempt: Attempt = {
-          deliveryId: yield* Id.deliveryId(nowMs),
-          number: 1,
-          nowMs,
-          message: { ...message, timestampMs: Id.timeOf(message.id) },
-          subscription,
-          signingSecrets
-        }
-        return attempt
-      })
-
-      return Previews.of({
-        preview: Effect.fn("Previews.preview")(function*(previewed, sample) {
-          const id = "subscriptionId" in previewed
-            ? previewed.subscriptionId
-            : yield* Effect.flatMap(storage.now, Id.subscriptionId)
-          const target: Target = "subscriptionId" in previewed
-            ? yield* stored(previewed.subscriptionId)
-            : yield* unstored(previewed)
-          const { bound, name, signingSecrets } = target
-          if (!bound.preview) {
-            return yield* refuse("providerId", "This provider can't show its request without sending it")
+        const made = Effect.fnUntraced(function*(sample: Sample, { patterns, tenantId }: Wanted) {
+          const wanted = (yield* registry.events).map((one) => one.eventId).find((id) =>
+            patterns.some((pattern) => matchesEvent(pattern, id))
+          )
+          const eventId = sample.eventId ?? wanted
+          if (eventId === undefined) {
+            return yield* refuse("eventId", "Expected an event id: no event matches the subscription's patterns yet")
           }
-          const message = yield* messageOf(sample, target)
-          const attempt = yield* attemptOf(message, { id, name }, signingSecrets)
-          const request = yield* Effect.mapError(bound.preview(attempt), (error) => refuse("config", error.message))
-          return { eventId: message.eventId, request }
-        }),
-        send: Effect.fn("Previews.send")(function*(id, sample) {
-          const target = yield* stored(id)
-          const { bound, name, signingSecrets, tenantId } = target
-          const message = yield* messageOf(sample, target)
-          const attempt = yield* attemptOf(message, { id, name }, signingSecrets)
-          const { eventId, id: messageId } = message
-          // Before it is sent: what can't be noted is not done.
-          yield* audit({ action: "subscription.test", resourceId: id, tenantId, before: undefined, after: { eventId } })
-          const startedAt = yield* Monotonic.nowMs
-          // Plugins may be JavaScript: they may throw, too.
-          const sent = Effect.suspend(() => bound.deliver(attempt))
-          const exit = yield* Effect.exit(Effect.timeoutOption(sent, limits.trialMs))
-          const durationMs = (yield* Monotonic.nowMs) - startedAt
-          return { eventId, messageId, durationMs, ...outcomeOf(exit, limits.trialMs) } satisfies Trial
-        }),
-        testFilter: Effect.fn("Previews.testFilter")(function*(json, sample, tenantId = defaultTenant) {
-          const message = yield* messageOf(sample, { patterns: ["*"], tenantId })
-          const filter = yield* subscriptions.checkFilter(json, [message.eventId])
-          const reason = Filter.explain(filter, { ...message, payload: JSON.parse(message.payloadJson) })
-          return { eventId: message.eventId, passes: reason === undefined, reason }
+          const event = yield* eventOf(eventId)
+          return {
+            id: yield* Effect.flatMap(storage.now, Id.messageId),
+            eventId,
+            tenantId: tenantId === allTenants ? defaultTenant : tenantId,
+            orderingKey: sample.orderingKey,
+            payloadJson: sample.payload === undefined
+              ? yield* Effect.mapError(event.example, (error) => refuse("payload", error.message))
+              : yield* Effect.flatMap(encoded(event.hook, sample.payload), (json) => transformed(event, json))
+          } satisfies SampleMessage
+        })
+
+        const messageOf = (sample: Sample, wanted: Wanted): Effect.Effect<SampleMessage, PreviewError> =>
+          sample.messageId === undefined ? made(sample, wanted) : past(sample.messageId)
+
+        const stored = Effect.fnUntraced(function*(id: SubscriptionId) {
+          const found = yield* storage.getSubscription(id)
+          if (Option.isNone(found)) return yield* new SubscriptionNotFound({ id })
+          const connection = found.value.connectionId && (yield* storage.getConnection(found.value.connectionId))
+          const { bound, signingSecrets } = yield* Effect.mapError(
+            bindings.bind(found.value, connection && Option.getOrUndefined(connection)),
+            (error) => refuse("config", error.message)
+          )
+          const now = yield* storage.now
+          return {
+            bound,
+            name: found.value.name,
+            tenantId: found.value.tenantId,
+            patterns: found.value.events,
+            signingSecrets: signingSecrets
+              .filter(({ expiresAtMs }) => expiresAtMs === undefined || expiresAtMs > now)
+              .map(({ secret }) => secret)
+          } satisfies Target
+        })
+
+        const unstored = Effect.fnUntraced(function*(
+          { config, connectionId, providerId }: Exclude<Previewed, { readonly subscriptionId: SubscriptionId }>
+        ) {
+          const provider = yield* registry.provider(providerId)
+          if (!provider) return yield* refuse("providerId", `There is no provider "${providerId}"`)
+          const named = connectionId && (yield* storage.getConnection(connectionId))
+          const tenantId = named && Option.isSome(named) ? named.value.tenantId : defaultTenant
+          const connection = yield* connectionOf(provider, { tenantId, connectionId })
+          const bound = yield* Effect.mapError(
+            provider.bind(config, { closed: true, connection: connection?.config }),
+            (error) => refuse(error.path, error.message)
+          )
+          return {
+            bound,
+            name: "preview",
+            tenantId,
+            patterns: ["*"],
+            signingSecrets: [yield* Signature.generateSecret]
+          } satisfies Target
+        })
+
+        const attemptOf = Effect.fnUntraced(function*(
+          message: SampleMessage,
+          subscription: Attempt["subscription"],
+          signingSecrets: Attempt["signingSecrets"]
+        ) {
+          const nowMs = yield* storage.now
+          const attempt: Attempt = {
+            deliveryId: yield* Id.deliveryId(nowMs),
+            number: 1,
+            nowMs,
+            message: { ...message, timestampMs: Id.timeOf(message.id) },
+            subscription,
+            signingSecrets
+          }
+          return attempt
+        })
+
+        return Previews.of({
+          preview: Effect.fn("Previews.preview")(function*(previewed, sample) {
+            const id = "subscriptionId" in previewed
+              ? previewed.subscriptionId
+              : yield* Effect.flatMap(storage.now, Id.subscriptionId)
+            const target: Target = "subscriptionId" in previewed
+              ? yield* stored(previewed.subscriptionId)
+              : yield* unstored(previewed)
+            const { bound, name, signingSecrets } = target
+            if (!bound.preview) {
+              return yield* refuse("providerId", "This provider can't show its request without sending it")
+            }
+            const message = yield* messageOf(sample, target)
+            const attempt = yield* attemptOf(message, { id, name }, signingSecrets)
+            const request = yield* Effect.mapError(bound.preview(attempt), (error) => refuse("config", error.message))
+            return { eventId: message.eventId, request }
+          }),
+          send: Effect.fn("Previews.send")(function*(id, sample) {
+            const target = yield* stored(id)
+            const { bound, name, signingSecrets, tenantId } = target
+            const message = yield* messageOf(sample, target)
+            const attempt = yield* attemptOf(message, { id, name }, signingSecrets)
+            const { eventId, id: messageId } = message
+            const begun = { atMs: yield* Monotonic.nowMs }
+            const exit = yield* tryouts.run(
+              // Before it is sent: what can't be noted is not done.
+              audit({ action: "subscription.test", resourceId: id, tenantId, before: undefined, after: { eventId } })
+                .pipe(
+                  Effect.andThen(Monotonic.nowMs),
+                  Effect.flatMap((nowMs) => {
+                    begun.atMs = nowMs
+                    // Plugins may be JavaScript: they may throw, too.
+                    return bound.deliver(attempt)
+                  })
+                ),
+              limits.trialMs
+            )
+            const durationMs = (yield* Monotonic.nowMs) - begun.atMs
+            const outcome = Option.isNone(exit) ? timedOut(limits.trialMs) : yield* outcomeOf(exit.value)
+            return { eventId, messageId, durationMs, ...outcome } satisfies Trial
+          }),
+          testFilter: Effect.fn("Previews.testFilter")(function*(json, sample, tenantId = defaultTenant) {
+            const message = yield* messageOf(sample, { patterns: ["*"], tenantId })
+            const filter = yield* subscriptions.checkFilter(json, [message.eventId])
+            const reason = Filter.explain(filter, { ...message, payload: JSON.parse(message.payloadJson) })
+            return { eventId: message.eventId, passes: reason === undefined, reason }
+          })
         })
       })
-    })
-  )
+    )
 
 // --- internal ---
 
@@ -289,35 +302,33 @@ interface Target extends Wanted {
   readonly signingSecrets: ReadonlyArray<Redacted.Redacted<string>>
 }
 
-const outcomeOf = (
-  exit: Exit.Exit<Option.Option<Delivered>, ProviderError>,
-  timeoutMs: number
-): Omit<Trial, "eventId" | "messageId" | "durationMs"> => {
-  const none = { statusCode: undefined, externalId: undefined, error: undefined, response: undefined }
+type Outcome = Omit<Trial, "eventId" | "messageId" | "durationMs">
+
+const none = { statusCode: undefined, externalId: undefined, error: undefined, response: undefined }
+
+const timedOut = (timeoutMs: number): Outcome => ({
+  ...none,
+  outcome: "timeout",
+  error: { tag: "Timeout", message: `It took longer than ${timeoutMs} ms, and was ended` }
+})
+
+/** What came of an attempt; it fails where the attempt could not be noted, and was not made. */
+const outcomeOf = Effect.fnUntraced(function*(
+  exit: Exit.Exit<Delivered, ProviderError | StorageUnavailable>
+): Effect.fn.Return<Outcome, StorageUnavailable> {
   if (Exit.isSuccess(exit)) {
-    return Option.match(exit.value, {
-      onNone: () => ({
-        ...none,
-        outcome: "timeout",
-        error: { tag: "Timeout", message: `It took longer than ${timeoutMs} ms, and was ended` }
-      }),
-      onSome: ({ externalId, response, statusCode }) => ({
-        outcome: "success",
-        statusCode,
-        externalId,
-        response,
-        error: undefined
-      })
-    })
+    const { externalId, response, statusCode } = exit.value
+    return { ...none, outcome: "success", statusCode, externalId, response }
   }
   const error = Option.getOrUndefined(Exit.findErrorOption(exit))
   if (!error) {
     const message = `The provider failed: ${String(Cause.squash(exit.cause))}`
     return { ...none, outcome: "retryable", error: { tag: "ProviderFailed", message } }
   }
+  if (error._tag === "StorageUnavailable") return yield* error
   const { code, message, response, statusCode } = error
   return { ...none, outcome: outcomes[error._tag], statusCode, response, error: { tag: code, message } }
-}
+})
 
 const outcomes = { Retryable: "retryable", Permanent: "permanent", Gone: "gone" } as const
 

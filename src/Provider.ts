@@ -6,6 +6,7 @@ import { Effect, type Redacted, Schema } from "effect"
 import type { DeliveryId, MessageId, SubscriptionId } from "./Id.ts"
 import type { RetrySchedule } from "./RetrySchedule.ts"
 import * as SchemaErrors from "./SchemaErrors.ts"
+import { told } from "./Told.ts"
 
 /**
  * What is kept of an endpoint's answer: some headers and the beginning of the body.
@@ -14,8 +15,8 @@ import * as SchemaErrors from "./SchemaErrors.ts"
  * @since 0.1.0
  */
 export const ResponseExcerpt = Schema.Struct({
-  headers: Schema.Record(Schema.String, Schema.String),
-  body: Schema.String
+  headers: Schema.Record(Schema.String, Schema.String).pipe(told("Some of them")),
+  body: Schema.String.pipe(told("Its beginning"))
 }).annotate({ identifier: "ResponseExcerpt" })
 /** @category models @since 0.1.0 */
 export type ResponseExcerpt = typeof ResponseExcerpt.Type
@@ -127,10 +128,12 @@ export type Delivered = typeof Delivered.Type
  * @since 0.1.0
  */
 export const RequestPreview = Schema.Struct({
-  method: Schema.String,
-  url: Schema.String,
-  headers: Schema.Array(Schema.Struct({ name: Schema.String, value: Schema.String })),
-  body: Schema.String
+  method: Schema.String.pipe(told("The method")),
+  url: Schema.String.pipe(told("With what templates made of it")),
+  headers: Schema.Array(
+    Schema.Struct({ name: Schema.String.pipe(told("The header's name")), value: Schema.String.pipe(told("Its value")) })
+  ).pipe(told("In their order; secrets are covered")),
+  body: Schema.String.pipe(told("The body, as it would be sent"))
 }).annotate({ identifier: "RequestPreview" })
 /** @category models @since 0.1.0 */
 export type RequestPreview = typeof RequestPreview.Type
@@ -156,9 +159,9 @@ export interface Bound<R> {
  * @since 0.1.0
  */
 export const ConnectionOption = Schema.Struct({
-  value: Schema.String,
-  label: Schema.String,
-  description: Schema.optionalKey(Schema.String)
+  value: Schema.String.pipe(told("What the field takes")),
+  label: Schema.String.pipe(told("What people read")),
+  description: Schema.optionalKey(Schema.String).pipe(told("More of it"))
 }).annotate({ identifier: "ConnectionOption" })
 /** @category models @since 0.1.0 */
 export type ConnectionOption = typeof ConnectionOption.Type
@@ -301,7 +304,8 @@ export interface Connected<
  * **Details**
  *
  * A configuration is JSON: the schema is turned into its JSON codec. A text field annotated with `secret`, or `Redacted`, is
- * sealed at rest. The same goes for a connection.
+ * sealed at rest. A change of a URL, or of another field annotated with `address`, has to give the secrets again, but for those
+ * annotated with `unsent`. The same goes for a connection.
  *
  * @category constructors
  * @since 0.1.0
@@ -407,6 +411,10 @@ declare module "effect/Schema" {
     interface Annotations {
       /** The field is a secret: sealed at rest, never in an answer, a log or an error. */
       readonly secret?: boolean | undefined
+      /** The secret itself is not sent anywhere, as it signs or decrypts: a change of the address may keep it. */
+      readonly unsent?: boolean | undefined
+      /** The field says where secrets are sent, as a host that is no URL; or, where false, does not though it is a URL. */
+      readonly address?: boolean | undefined
     }
   }
 }

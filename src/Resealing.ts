@@ -6,6 +6,7 @@ import { Context, Effect, Layer, type Schema } from "effect"
 import * as Audit from "./Audit.ts"
 import { Limits } from "./Limits.ts"
 import { allTenants } from "./Message.ts"
+import * as SealedConfig from "./SealedConfig.ts"
 import { Secrets } from "./Secrets.ts"
 import { type Page, Storage } from "./Storage.ts"
 import type { StorageUnavailable } from "./StorageError.ts"
@@ -72,7 +73,7 @@ export const layer: Layer.Layer<Resealing, never, Secrets | Storage> = Layer.eff
       const anew = Effect.fnUntraced(function*(id: string, value: Schema.Json) {
         const fresh = new Map<string, string>()
         let refusal: string | undefined
-        for (const text of textsOf(value)) {
+        for (const text of SealedConfig.texts(value)) {
           if (!secrets.isStale(text) || fresh.has(text)) continue
           const opened = yield* Effect.result(secrets.open(text, id))
           if (opened._tag === "Failure") refusal = opened.failure.message
@@ -133,16 +134,6 @@ export const layer: Layer.Layer<Resealing, never, Secrets | Storage> = Layer.eff
 // --- internal ---
 
 const isList = (value: Schema.Json): value is ReadonlyArray<Schema.Json> => Array.isArray(value)
-
-function* textsOf(value: Schema.Json): Generator<string> {
-  if (typeof value === "string") yield value
-  else if (isList(value)) { for (const item of value) yield* textsOf(item) }
-  else if (typeof value === "object" && value !== null) {
-    for (const item of Object.values(value)) {
-      yield* textsOf(item)
-    }
-  }
-}
 
 const replaced = (value: Schema.Json, fresh: ReadonlyMap<string, string>): Schema.Json => {
   if (typeof value === "string") return fresh.get(value) ?? value

@@ -52,6 +52,19 @@ export const open = (
 export const merge = (schema: Schema.Constraint, opened: Schema.Json, change: Schema.Json): Schema.Json =>
   isRecord(opened) && isRecord(change) ? SecretFields.keep(schema, { ...opened, ...change }, opened) : change
 
+/**
+ * Every text of a value, for who looks for sealed ones without its schema.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export function* texts(value: Schema.Json): Generator<string> {
+  if (typeof value === "string") yield value
+  else if (typeof value === "object" && value !== null) {
+    for (const item of Object.values(value)) yield* texts(item)
+  }
+}
+
 // --- internal ---
 
 const isRecord = (value: Schema.Json): value is { readonly [key: string]: Schema.Json } =>

@@ -41,6 +41,14 @@ export class Secrets extends Context.Service<Secrets, {
   readonly isStale: (text: string) => boolean
 }>()("hookline/Secrets") {}
 
+/**
+ * Whether a text has the form of one that was sealed, by whatever key.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isSealed = (text: string): boolean => sealedForm.test(text)
+
 // -- layers
 
 /**

@@ -6,6 +6,7 @@ import { Context, Effect, Layer, Option, type Redacted, Schema } from "effect"
 import * as Audit from "./Audit.ts"
 import { difference, type Fields } from "./AuditEntry.ts"
 import * as Circuit from "./Circuit.ts"
+import * as Destinations from "./Destinations.ts"
 import { Dispatchers } from "./Dispatchers.ts"
 import type * as Filter from "./Filter.ts"
 import * as Id from "./Id.ts"
@@ -154,12 +155,16 @@ export class Subscriptions extends Context.Service<Subscriptions, {
     SubscriptionNotFound | SubscriptionRefused | SubscriptionChanged | StorageUnavailable
   >
   /**
-   * Makes a new signing secret; the old ones sign beside it for a while. When it answers, every attempt that begins is
-   * signed with the new one.
+   * Makes a new signing secret of a subscription, of a certain version where one is given; the old ones sign beside it for a
+   * while. When it answers, every attempt that begins is signed with the new one.
    */
-  readonly rotateSecret: (id: SubscriptionId, rotation: Rotation) => Effect.Effect<
+  readonly rotateSecret: (
+    id: SubscriptionId,
+    rotation: Rotation,
+    options?: { readonly version?: number | undefined }
+  ) => Effect.Effect<
     { readonly subscription: SubscriptionView; readonly signingSecret: Redacted.Redacted<string> },
-    SubscriptionNotFound | SubscriptionRefused | StorageUnavailable
+    SubscriptionNotFound | SubscriptionRefused | SubscriptionChanged | StorageUnavailable
   >
   /** Checks a filter as for a subscription to these events. */
   readonly checkFilter: (filter: Schema.Json, events: ReadonlyArray<string>) => Effect.Effect<
@@ -167,12 +172,13 @@ export class Subscriptions extends Context.Service<Subscriptions, {
     SubscriptionRefused
   >
   /**
-   * Deletes a subscription; when it answers, no attempt of it begins any more. Unfinished deliveries end as `cancelled`. A
-   * work queue's is refused while its handler is there.
+   * Deletes a subscription, of a certain version where one is given; when it answers, no attempt of it begins any more.
+   * Unfinished deliveries end as `cancelled`. A work queue's is refused while its handler is there.
    */
   readonly remove: (
-    id: SubscriptionId
-  ) => Effect.Effect<void, SubscriptionNotFound | SubscriptionRefused | StorageUnavailable>
+    id: SubscriptionId,
+    options?: { readonly version?: number | undefined }
+  ) => Effect.Effect<void, SubscriptionNotFound | SubscriptionRefused | SubscriptionChanged | StorageUnavailable>
 }>()("hookline/Subscriptions") {}
 
 // -- layers
@@ -390,6 +396,12 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         )
         const next = change.config === undefined ? opened : SealedConfig.merge(found.config, opened, change.config)
         yield* checkConfig(current.providerId, next, connection?.config)
+        const misdirected = change.config !== undefined &&
+          Destinations.misdirected(found.config, { before: opened, change: change.config, after: next })
+        if (misdirected) {
+          const { message, path } = Destinations.refusal(misdirected)
+          return yield* refuse(path, message)
+        }
         return {
           config: change.config === undefined
             ? config
@@ -437,7 +449,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           const now = yield* storage.now
           const seen = { overtaken: false, other: false }
           const updated = yield* changing("subscription.update", id, (stored) => {
-            seen.other = options?.version !== undefined && options.version !== stored.version
+            seen.other = isOther(stored, options)
             if (seen.other) return stored
             // What was merged and checked goes with a state that another change has replaced meanwhile.
             const { config: given, connectionId, events, filter: wanted, ordered } = change
@@ -470,7 +482,11 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         }
       )
 
-      const rotateSecret = Effect.fn("Subscriptions.rotateSecret")(function*(id: SubscriptionId, rotation: Rotation) {
+      const rotateSecret = Effect.fn("Subscriptions.rotateSecret")(function*(
+        id: SubscriptionId,
+        rotation: Rotation,
+        options?: Versioned
+      ) {
         const { overlapMs = limits.rotationOverlapMs } = rotation
         if (overlapMs < 0 || overlapMs > limits.rotationOverlapMaxMs) {
           return yield* refuse("overlapMs", `Expected 0 to ${limits.rotationOverlapMaxMs} milliseconds`)
@@ -483,15 +499,20 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         const signingSecret = rotation.signingSecret ?? (yield* generated)
         const now = yield* storage.now
         const secret = yield* kept(signingSecret, id, now)
-        const updated = yield* changing("subscription.rotate-secret", id, (stored) => ({
-          ...stored,
-          signingSecrets: [secret, ...overlapping(stored.signingSecrets, now, now + overlapMs)].slice(
-            0,
-            limits.signingSecrets
-          ),
-          updatedAtMs: now
-        }))
+        const seen = { other: false }
+        const updated = yield* changing("subscription.rotate-secret", id, (stored) => {
+          seen.other = isOther(stored, options)
+          return seen.other ? stored : {
+            ...stored,
+            signingSecrets: [secret, ...overlapping(stored.signingSecrets, now, now + overlapMs)].slice(
+              0,
+              limits.signingSecrets
+            ),
+            updatedAtMs: now
+          }
+        })
         if (Option.isNone(updated)) return yield* new SubscriptionNotFound({ id })
+        if (seen.other) return yield* new SubscriptionChanged({ id, version: updated.value.version })
         yield* dispatchers.confirm({ id, version: updated.value.version })
         return { subscription: yield* view(updated.value), signingSecret }
       })
@@ -503,7 +524,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         get: (id) => Effect.flatMap(existing(id), view),
         list: (filter, page) => Effect.flatMap(storage.listSubscriptions(filter, page), viewAll),
         update,
-        remove: Effect.fn("Subscriptions.remove")(function*(id) {
+        remove: Effect.fn("Subscriptions.remove")(function*(id, options) {
           const current = yield* existing(id)
           if ((yield* registry.provider(current.providerId))?.queue) {
             return yield* refuse(
@@ -511,15 +532,16 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
               `${current.name} is a work queue that this program has the handler of: disable it`
             )
           }
-          const { tenantId } = current
-          const before = yield* fieldsOf(current)
-          const deleted = yield* storage.atomically(Effect.gen(function*() {
-            const deleted = yield* storage.deleteSubscription(id)
-            const change = { action: "subscription.delete", resourceId: id, tenantId, before, after: undefined }
-            if (deleted) yield* audit(change)
-            return deleted
+          yield* storage.atomically(Effect.gen(function*() {
+            // Locked until the commit: the version that is judged is the one that is deleted.
+            const locked = yield* storage.updateSubscription(id, (stored) => stored)
+            if (Option.isNone(locked)) return yield* new SubscriptionNotFound({ id })
+            const { tenantId, version } = locked.value
+            if (isOther(locked.value, options)) return yield* new SubscriptionChanged({ id, version })
+            const before = yield* fieldsOf(locked.value)
+            yield* storage.deleteSubscription(id)
+            yield* audit({ action: "subscription.delete", resourceId: id, tenantId, before, after: undefined })
           }))
-          if (!deleted) return yield* new SubscriptionNotFound({ id })
           yield* dispatchers.confirm({ id, version: Number.MAX_SAFE_INTEGER })
         })
       })
@@ -527,6 +549,14 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
   )
 
 // --- internal ---
+
+interface Versioned {
+  readonly version?: number | undefined
+}
+
+/** Whether a change is meant for another version than the stored one. */
+const isOther = (stored: Subscription, options: Versioned | undefined): boolean =>
+  options?.version !== undefined && options.version !== stored.version
 
 /** The secrets that go on signing, each at most until a time. */
 const overlapping = (

@@ -83,16 +83,16 @@ describe("a connection", () => {
           Effect.sync(() => void seen.push([server, Redacted.value(token), proxy?.user, proxy?.password].join(" ")))
         const proxy = { user: "u", password: "pl4nted-two" }
         const { id } = yield* connections.create(account({ proxy }))
-        yield* connections.update(id, { config: { server: "https://other.example.com", token: "" } })
+        yield* connections.update(id, { config: { server: "https://chat.example.com/other", token: "" } })
         yield* connections.test(id)
         yield* connections.update(id, { config: { proxy: { user: "v", password: "" } } })
         yield* connections.test(id)
         yield* connections.update(id, { config: { token: "pl4nted-new", proxy: { user: "w" } } })
         yield* connections.test(id)
         assert.deepStrictEqual(seen, [
-          "https://other.example.com pl4nted-one u pl4nted-two",
-          "https://other.example.com pl4nted-one v pl4nted-two",
-          "https://other.example.com pl4nted-new w "
+          "https://chat.example.com/other pl4nted-one u pl4nted-two",
+          "https://chat.example.com/other pl4nted-one v pl4nted-two",
+          "https://chat.example.com/other pl4nted-new w "
         ])
         const refused = yield* Effect.forEach([
           { server: "ftp://pl4nted" },
@@ -110,6 +110,35 @@ describe("a connection", () => {
       })
     ))
 
+  it.effect("that is sent to another address has to be given again: who doesn't know it does not learn it", () =>
+    world((chat) =>
+      Effect.gen(function*() {
+        const connections = yield* Connections
+        const seen: Array<string> = []
+        chat.test = ({ server, token }) => Effect.sync(() => void seen.push(`${server} ${Redacted.value(token)}`))
+        const { id } = yield* connections.create(account({ proxy: { user: "u", password: "pl4nted-two" } }))
+        const evil = { server: "https://evil.example.com" }
+        for (
+          const [config, path] of [
+            [evil, "config.token"],
+            [{ ...evil, token: "" }, "config.token"],
+            [{ ...evil, token: "known", proxy: { user: "u", password: "" } }, "config.proxy.password"],
+            [{ server: "https://chat.example.com:8443" }, "config.token"],
+            [{ server: "https:chat.example.com.evil.com" }, "config.server"],
+            [{ server: "https://chat.example.com@evil.example.com" }, "config.token"],
+            [{ ...evil, token: null }, "config.token"]
+          ] as const
+        ) {
+          const error = yield* Effect.flip(connections.update(id, { config }))
+          assert.deepInclude(error, { _tag: "ConnectionRefused", path }, JSON.stringify(config))
+        }
+        assert.strictEqual((yield* connections.get(id)).version, 1)
+        yield* connections.update(id, { config: { ...evil, token: "known", proxy: { user: "u" } } })
+        yield* connections.test(id)
+        assert.deepStrictEqual(seen, ["https://evil.example.com known"])
+      })
+    ))
+
   it.effect("is refused for another version than it has; of two changes at once neither is lost", () =>
     world(() =>
       Effect.gen(function*() {
@@ -119,11 +148,11 @@ describe("a connection", () => {
         const late = yield* Effect.flip(connections.update(id, { name: "c" }, { version }))
         assert.deepInclude(late, { _tag: "ConnectionChanged", version: version + 1 })
         yield* Effect.all([
-          connections.update(id, { config: { server: "https://two.example.com" } }),
+          connections.update(id, { config: { server: "https://chat.example.com/two" } }),
           connections.update(id, { config: { proxy: { user: "u" } } })
         ], { concurrency: "unbounded" })
         const { config } = yield* connections.get(id)
-        assert.deepStrictEqual(config, { server: "https://two.example.com", proxy: { user: "u" } })
+        assert.deepStrictEqual(config, { server: "https://chat.example.com/two", proxy: { user: "u" } })
       })
     ))
 
@@ -394,8 +423,8 @@ describe("a test of credentials", () => {
           assert.match(answer.message ?? "", /^The provider "\S+" does not support connection testing$/u)
         }
         const refused = yield* Effect.flip(connections.testConfig("chat.room", { server: "https://a" }))
-        assert.strictEqual(refused.path, "config.token")
-        assert.strictEqual((yield* Effect.flip(connections.testConfig("chat.rooms", {}))).path, "providerId")
+        assert.deepInclude(refused, { _tag: "ConnectionRefused", path: "config.token" })
+        assert.deepInclude(yield* Effect.flip(connections.testConfig("chat.rooms", {})), { path: "providerId" })
       })
     ))
 
@@ -442,7 +471,7 @@ describe("a test of credentials", () => {
       })
     ))
 
-  it.effect("waits for no other that hangs; and so many at once are all that a runner takes", () =>
+  it.effect("waits for no other that hangs; and so many at once are all that a runner takes on, for their time", () =>
     world((chat) =>
       Effect.gen(function*() {
         const connections = yield* Connections
@@ -451,22 +480,19 @@ describe("a test of credentials", () => {
         chat.test = () => Effect.uninterruptible(answers.await)
         const hanging = yield* Effect.forEach([1, 2], () =>
           Effect.forkChild(connections.test(id), { startImmediately: true }))
-        const third = yield* connections.test(id)
-        assert.deepStrictEqual(third, {
-          success: false,
-          message: "Too many of these are under way here: try again in a moment"
-        })
+        assert.deepInclude(yield* Effect.flip(connections.test(id)), { _tag: "NoPlace", ofTenant: false })
+        const options = connections.options(id, { resolver: "rooms", context: {} })
+        assert.strictEqual((yield* Effect.flip(options))._tag, "NoPlace")
         yield* TestClock.adjust(defaults.connectionTestMs)
         for (const fiber of hanging) {
           assert.isFalse((yield* Fiber.join(fiber)).success)
         }
-        // What can't be interrupted takes its place until it ends.
-        assert.include((yield* connections.test(id)).message, "Too many")
+        // What can't be interrupted has had its time.
+        chat.test = () =>
+          Effect.succeed({})
+        assert.isTrue((yield* connections.test(id)).success)
         yield* answers.open
-        yield* until("they have ended", () =>
-          Effect.map(connections.test(id), ({ success }) =>
-            success).pipe(Effect.orDie))
-      }), { connectionTests: 2 }))
+      }), { tests: 2 }))
 })
 
 describe("options", () => {

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Layer } from "effect"
+import { BoundTenant } from "../src/Access.ts"
 import * as Id from "../src/Id.ts"
 import * as Limits from "../src/Limits.ts"
 import * as Live from "../src/Live.ts"
@@ -136,10 +137,26 @@ describe("Live", () => {
       yield* Effect.scoped(Effect.gen(function*() {
         yield* listen(live, {})
         const refused = yield* Effect.flip(listen(live, {}))
-        assert.strictEqual(refused._tag, "TooManyListeners")
+        assert.deepInclude(refused, { _tag: "NoPlace", ofTenant: false })
       }))
       yield* listen(live, {})
     }).pipe(Effect.provide(small)))
+
+  it.effect("leaves places to others where one tenant has its share, which those who have left give back", () => {
+    const limited = Live.layer.pipe(Layer.provide(Limits.layer({ liveListeners: 3, liveListenersPerTenant: 1 })))
+    return Effect.gen(function*() {
+      const live = yield* Live.Live
+      const of = (tenantId: string | undefined) => Effect.provideService(listen(live, {}), BoundTenant, tenantId)
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* of("north")
+        assert.deepInclude(yield* Effect.flip(of("north")), { _tag: "NoPlace", ofTenant: true })
+        yield* of("south")
+        yield* of(undefined)
+        assert.deepInclude(yield* Effect.flip(of("west")), { _tag: "NoPlace", ofTenant: false })
+      }))
+      yield* of("north")
+    }).pipe(Effect.provide(limited))
+  })
 
   it.effect("ends its listeners, those that wait and those that come later", () =>
     Effect.gen(function*() {

@@ -181,6 +181,9 @@ describe("secret fields", () => {
     assert.deepStrictEqual(keep({ open: "x", named: { a: "", c: "" } }), { open: "x", named: { a: "1" } })
     const list = [{ name: "b", key: "" }]
     assert.deepStrictEqual(keep({ open: "x", list }), { open: "x", list })
+    assert.deepStrictEqual(keep({ open: "x", token: null }), { open: "x" })
+    const orNull = Schema.Struct({ token: Schema.NullOr(secret) })
+    assert.deepStrictEqual(SecretFields.keep(orNull, { token: null }, { token: "t" }), { token: null })
     assert.deepStrictEqual(SecretFields.keep(schema, { token: "" }, { token: { constructor: "x" } }), {})
     assert.deepStrictEqual(SecretFields.keep(schema, { named: { constructor: "" } }, {}), { named: {} })
   })

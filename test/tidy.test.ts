@@ -18,10 +18,10 @@ const sources = filesIn("src").map((file) => ({ file, text: Fs.readFileSync(Path
 /** The modules that stand alone, by level; folders have one level each. */
 const modules = [
   `Id Key AuditEntry Member Message Subscription Connection Limits Monotonic Version SchemaErrors StorageError PayloadExample PayloadProperties PayloadSchema Nearest Storable
-    Redaction SecretFields Tally Phases`,
+    Redaction SchemaPlaces SecretFields Destinations Told Tally Phases`,
   `Access Core Hook Handler IntegrationEvent RetrySchedule RateLimit Circuit Delivery Filter Template TemplateEngine TemplateHost Replay Provider Signature SignatureKey`,
   `Storage StorageMemory\\w* Registry Plugin Hooks Handlers Secrets Egress Live Dispatcher Dispatchers Bindings SubscriptionChecks Subscriptions
-    SealedConfig SubscriptionConnections Connections ConnectionProbe Explanations Previews Keys Audit Resealing Replayer Replays Stats`,
+    SealedConfig SubscriptionConnections Connections ConnectionProbe Tryouts Places Explanations Previews Keys Audit Resealing Replayer Replays Stats`,
   ``,
   `Cluster Maintenance Members Hookline`,
   `Runner index`
@@ -29,7 +29,7 @@ const modules = [
 
 const levels: ReadonlyArray<readonly [RegExp, number]> = [
   ...modules.map((names, level) => [new RegExp(`^src/(${names.split(/\s+/u).join("|")})\\.ts$`, "u"), level] as const),
-  [/^src\/dispatcher\//u, 2],
+  [/^src\/(seam|dispatcher)\//u, 2],
   [/^src\/(storage|plugins|egress)\//u, 3],
   [/^src\/cluster\//u, 4],
   [/^src\/(http|cli|testing)\//u, 5]

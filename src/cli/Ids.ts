@@ -73,6 +73,21 @@ export const replay = Argument.String("replay").pipe(
 )
 
 /**
+ * A provider's id.
+ *
+ * @category arguments
+ * @since 0.1.0
+ */
+export const provider = Argument.String("provider").pipe(
+  Argument.withSchema(
+    Schema.String.check(
+      Schema.isPattern(/^[\w-]+(\.[\w-]+)+$/u, { message: "a provider's id, such as webhook.webhook" })
+    )
+  ),
+  Argument.withDescription("The provider's id, such as webhook.webhook")
+)
+
+/**
  * An event's id.
  *
  * @category arguments

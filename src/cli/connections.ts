@@ -96,7 +96,9 @@ const update = Command.make("update", {
   id: Ids.connection,
   name: Flag.String("name").pipe(Flag.withDescription("Another name"), Flag.optional),
   config: credentials.config.pipe(
-    Flag.withDescription("What changes of its configuration, as JSON: a secret left blank stays as it is")
+    Flag.withDescription(
+      "What changes of its configuration, as JSON: a secret left blank stays as it is, unless its address changes"
+    )
   ),
   file: credentials.file.pipe(Flag.withDescription("A file with the same; - is standard input")),
   ...Remote.flags

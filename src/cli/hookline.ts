@@ -19,6 +19,7 @@ import { migrate } from "./migrate.ts"
 import { partitions } from "./partitions.ts"
 import { plugins } from "./pluginList.ts"
 import { preview } from "./preview.ts"
+import { providers } from "./providers.ts"
 import { replay } from "./replay.ts"
 import { replays } from "./replays.ts"
 import { retry } from "./retry.ts"
@@ -46,6 +47,7 @@ export const command = Command.make("hookline").pipe(
     listen,
     events,
     plugins,
+    providers,
     emit,
     messages,
     preview,

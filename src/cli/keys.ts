@@ -39,6 +39,23 @@ const list = Command.make("list", {
     yield* Paging.more(found.nextCursor)
   })).pipe(Command.withDescription("Lists keys, newest first"))
 
+const get = Command.make("get", { id: Ids.key, ...Remote.flags }, (given) =>
+  Effect.gen(function*() {
+    const remote = yield* Remote.connect(given)
+    const found = yield* remote.ask((client) => client.keys.get({ params: { id: given.id } }))
+    if (given.json) return yield* Output.json(found)
+    yield* Output.fields([
+      ["key", { text: found.id, tone: "strong" }],
+      ["name", found.name],
+      ["begins", found.prefix],
+      ["scopes", found.scopes.join(", ")],
+      ["tenant", found.tenantId ?? "all"],
+      ["state", stateOf(found)],
+      ["last used", found.lastUsedAt],
+      ["created", found.createdAt]
+    ])
+  })).pipe(Command.withDescription("Shows a key, without the key itself"))
+
 const create = Command.make("create", {
   name: Flag.String("name").pipe(Flag.withDescription("What people call it")),
   scopes: Flag.Literals("scope", Scope.literals).pipe(
@@ -81,7 +98,7 @@ const revoke = Command.make("revoke", { id: Ids.key, ...Remote.flags }, (given) 
  */
 export const keys = Command.make("keys").pipe(
   Command.withDescription("Makes, lists and revokes keys of the API"),
-  Command.withSubcommands([list, create, revoke])
+  Command.withSubcommands([list, get, create, revoke])
 )
 
 // --- internal ---

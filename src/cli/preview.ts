@@ -3,12 +3,13 @@
  */
 import { Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { MessageId, SubscriptionId } from "../Id.ts"
+import { ConnectionId, SubscriptionId } from "../Id.ts"
 import { matchesEvent } from "../Subscription.ts"
 import * as AuthHeader from "./AuthHeader.ts"
 import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
 import * as Remote from "./Remote.ts"
+import * as Sample from "./Sample.ts"
 
 const flags = {
   what: Argument.String("what").pipe(
@@ -20,23 +21,7 @@ const flags = {
     Flag.withDescription("A subscription as JSON, as `subscribe` takes it; - is standard input"),
     Flag.optional
   ),
-  eventId: Flag.String("event").pipe(
-    Flag.withDescription("Of which event the example is sent (the first that is subscribed to)"),
-    Flag.optional
-  ),
-  payload: Flag.String("payload").pipe(
-    Flag.withDescription("The payload, as JSON, instead of the event's example"),
-    Flag.optional
-  ),
-  orderingKey: Flag.String("ordering-key").pipe(
-    Flag.withDescription("What the message is ordered by, instead of what its hook says"),
-    Flag.optional
-  ),
-  messageId: Flag.String("message").pipe(
-    Flag.withSchema(MessageId),
-    Flag.withDescription("A past message, msg_…, instead of an event's example"),
-    Flag.optional
-  )
+  ...Sample.flags
 }
 
 /**
@@ -84,6 +69,7 @@ interface Previewed {
   readonly subscriptionId?: SubscriptionId
   readonly providerId?: string
   readonly config?: Schema.Json
+  readonly connectionId?: ConnectionId
   readonly events?: ReadonlyArray<string>
 }
 
@@ -114,6 +100,7 @@ const previewed = Effect.fnUntraced(function*(given: Given): Effect.fn.Return<Pr
 const Definition = Schema.Struct({
   providerId: Schema.String,
   config: Schema.Json,
+  connectionId: Schema.optionalKey(ConnectionId),
   events: Schema.optionalKey(Schema.Array(Schema.String))
 })
 
@@ -127,17 +114,12 @@ const fromFile = Effect.fnUntraced(function*(path: string) {
   )
 })
 
-const sample = Effect.fnUntraced(function*({ eventId, messageId, orderingKey, payload }: Given) {
-  if (Option.isSome(messageId) && [eventId, orderingKey, payload].some(Option.isSome)) {
-    return yield* failed("--message is a whole message: leave --event, --payload and --ordering-key out.")
-  }
-  if (Option.isSome(payload) && Option.isNone(eventId)) {
+const sample = Effect.fnUntraced(function*(given: Given) {
+  const found = yield* Sample.of(given)
+  if ("payload" in found && !("eventId" in found)) {
     return yield* failed("Say with --event which event the payload is of; `hookline events` lists them.")
   }
-  return {
-    ...Input.given({ eventId, messageId, orderingKey }),
-    ...(Option.isSome(payload) ? { payload: yield* Input.json(payload.value, "--payload") } : {})
-  }
+  return found
 })
 
 const firstOf = Effect.fnUntraced(function*(remote: Remote.Remote, patterns: ReadonlyArray<string>) {

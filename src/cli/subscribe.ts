@@ -214,7 +214,7 @@ const fromFlags = Effect.fnUntraced(function*(given: Given) {
   if (Option.isSome(given.retry) && Option.isSome(given.retryDelays)) {
     return yield* failed("--retry and --retry-delays exclude each other: pass one of them.")
   }
-  const delaysMs = Option.isSome(given.retryDelays) ? yield* delays(given.retryDelays.value) : undefined
+  const delaysMs = Option.isSome(given.retryDelays) ? yield* Delay.list(given.retryDelays.value) : undefined
   const filter = Option.isSome(given.filter) ? { filter: yield* Input.json(given.filter.value, "--filter") } : {}
   if (Option.isSome(given.burst) && Option.isNone(given.rateLimit)) {
     return yield* failed("--burst is of a --rate-limit: pass both.")
@@ -247,6 +247,3 @@ const rate = Effect.fnUntraced(function*(text: string) {
   }
   return { messages: Number(messages), intervalMs: yield* Delay.milliseconds(/^[0-9]/u.test(time) ? time : `1${time}`) }
 })
-
-const delays = (text: string) =>
-  Effect.forEach(text.split(",").map((part) => part.trim()).filter((part) => part !== ""), Delay.milliseconds)

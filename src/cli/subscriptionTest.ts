@@ -1,12 +1,12 @@
 /**
  * `hookline subscriptions test`: one attempt, outside of the delivery log.
  */
-import { Console, Effect, Option } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Console, Effect } from "effect"
+import { Command } from "effect/cli"
 import * as Ids from "./Ids.ts"
-import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
 import * as Remote from "./Remote.ts"
+import * as Sample from "./Sample.ts"
 
 /**
  * The command.
@@ -16,16 +16,12 @@ import * as Remote from "./Remote.ts"
  */
 export const test = Command.make("test", {
   id: Ids.subscription,
-  eventId: Flag.String("event").pipe(Flag.withDescription("Which event's; the first that it wants"), Flag.optional),
-  payload: Flag.String("payload").pipe(Flag.withDescription("As JSON; the event's example"), Flag.optional),
+  ...Sample.flags,
   ...Remote.flags
 }, (given) =>
   Effect.gen(function*() {
+    const sample = yield* Sample.of(given)
     const remote = yield* Remote.connect(given)
-    const payload = Option.isSome(given.payload)
-      ? { payload: yield* Input.json(given.payload.value, "--payload") }
-      : {}
-    const sample = { ...Input.given({ eventId: given.eventId }), ...payload }
     const found = yield* remote.ask((client) =>
       client.subscriptions.test({ params: { id: given.id }, payload: sample })
     )
@@ -44,4 +40,4 @@ export const test = Command.make("test", {
     if (found.outcome !== "success") {
       return yield* new Remote.CommandFailed({ message: "The endpoint did not accept it." })
     }
-  })).pipe(Command.withDescription("Sends an example to a subscription's endpoint, once"))
+  })).pipe(Command.withDescription("Sends an example, a payload or a past message to a subscription's endpoint, once"))

@@ -6,13 +6,16 @@ import { Command, Flag } from "effect/cli"
 import type { SubscriptionView } from "../http/SubscriptionsApi.ts"
 import { ConnectionId } from "../Id.ts"
 import type { RateLimit } from "../RateLimit.ts"
+import { testFilter } from "./filterTest.ts"
 import * as Ids from "./Ids.ts"
 import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
 import * as Paging from "./Paging.ts"
 import * as Remote from "./Remote.ts"
 import { rotateSecret } from "./rotateSecret.ts"
+import { previewSchedule } from "./schedulePreview.ts"
 import { test } from "./subscriptionTest.ts"
+import { update } from "./subscriptionUpdate.ts"
 
 const id = {
   id: Ids.subscription,
@@ -143,9 +146,21 @@ const blocked = Command.make("blocked", {
  */
 export const subscriptions = Command.make("subscriptions").pipe(
   Command.withDescription(
-    "Lists, shows, tests, enables, disables and deletes subscriptions, and rotates their secrets"
+    "Lists, shows, changes, tests, enables, disables and deletes subscriptions, and rotates their secrets"
   ),
-  Command.withSubcommands([list, get, test, blocked, enable, disable, rotateSecret, remove])
+  Command.withSubcommands([
+    list,
+    get,
+    update,
+    test,
+    testFilter,
+    previewSchedule,
+    blocked,
+    enable,
+    disable,
+    rotateSecret,
+    remove
+  ])
 )
 
 // --- internal ---

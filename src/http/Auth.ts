@@ -4,7 +4,7 @@
  */
 import { Effect, Layer, Option, Redacted } from "effect"
 import { HttpServerRequest } from "effect/http"
-import { CurrentActor, may, Principal, Standing } from "../Access.ts"
+import { BoundTenant, CurrentActor, may, Principal, Standing } from "../Access.ts"
 import { Keys } from "../Keys.ts"
 import type { Secrets } from "../Secrets.ts"
 import type { Storage } from "../Storage.ts"
@@ -91,7 +91,8 @@ const auth = Layer.effect(
             Effect.provideService(Standing, {
               isGood: Effect.catch(Effect.map(verify, Option.isSome), () => Effect.succeed(true))
             }),
-            Effect.provideService(CurrentActor, actor)
+            Effect.provideService(CurrentActor, actor),
+            Effect.provideService(BoundTenant, tenantId)
           )
         })
     })

@@ -5,51 +5,61 @@ import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { ConnectionId } from "../Id.ts"
 import { ConnectionOption } from "../Provider.ts"
+import { told } from "../Told.ts"
 import { described } from "./Described.ts"
 import * as Examples from "./Examples.ts"
 import * as Page from "./Page.ts"
-import { Conflict, NotFound, PreconditionFailed, ProviderFailed, Refused, Unavailable } from "./Problem.ts"
+import {
+  Conflict,
+  NotFound,
+  PreconditionFailed,
+  ProviderFailed,
+  Refused,
+  TooManyRequests,
+  Unavailable
+} from "./Problem.ts"
 import { closed, id, JsonObject, Name } from "./Shapes.ts"
+import { Time } from "./Time.ts"
 
 /** @category schemas @since 0.1.0 */
 export const ConnectionInput = Schema.Struct({
-  name: Schema.String,
-  providerId: Schema.String,
-  config: Schema.Json,
-  tenantId: Schema.optionalKey(Schema.String)
+  name: Schema.String.pipe(told("Its name for people")),
+  providerId: Schema.String.pipe(told("Whose connection it is")),
+  config: Schema.Json.pipe(told("As the provider's `connectionSchema` wants it")),
+  tenantId: Schema.optionalKey(Schema.String).pipe(
+    told("Whose it is; the tenant of the key, or `default`, when left out")
+  )
 }).annotate({ identifier: "ConnectionInput" })
 
 /** @category schemas @since 0.1.0 */
 export const ConnectionPatch = Schema.Struct({
-  name: Schema.optionalKey(Schema.String),
-  config: Schema.optionalKey(Schema.Json)
+  name: Schema.optionalKey(Schema.String).pipe(told("Its name for people")),
+  config: Schema.optionalKey(Schema.Json).pipe(
+    told("Merged into the stored one: a secret that is blank stays, one that is null is taken away")
+  )
 }).annotate({ identifier: "ConnectionPatch" })
 
 /** @category schemas @since 0.1.0 */
 export const ConnectionView = Schema.Struct({
-  id: ConnectionId,
-  tenantId: Schema.String,
-  providerId: Schema.String,
-  name: Schema.String,
-  /** Without its secrets. */
-  config: Schema.Json,
-  createdAt: Schema.String,
-  updatedAt: Schema.String
+  id: ConnectionId.pipe(told("The connection's id, which subscriptions name")),
+  tenantId: Schema.String.pipe(told("Whose it is")),
+  providerId: Schema.String.pipe(told("Whose connection it is")),
+  name: Schema.String.pipe(told("Its name for people")),
+  config: Schema.Json.pipe(told("Without its secrets")),
+  createdAt: Time.pipe(told("When it was made")),
+  updatedAt: Time.pipe(told("When it was changed last"))
 }).annotate({ identifier: "Connection" })
 
 /** @category schemas @since 0.1.0 */
 export const ConnectionTest = Schema.Struct({
-  success: Schema.Boolean,
-  /** What the provider says, without secrets. */
-  message: Schema.optionalKey(Schema.String)
+  success: Schema.Boolean.pipe(told("Whether the credentials serve")),
+  message: Schema.optionalKey(Schema.String).pipe(told("What the provider says, without secrets"))
 }).annotate({ identifier: "ConnectionTest" })
 
 /** @category schemas @since 0.1.0 */
 export const OptionsInput = Schema.Struct({
-  /** One of the provider's `optionResolvers`. */
-  resolver: Schema.String,
-  /** What is chosen so far. */
-  context: Schema.optionalKey(JsonObject)
+  resolver: Schema.String.pipe(told("One of the provider's `optionResolvers`")),
+  context: Schema.optionalKey(JsonObject).pipe(told("What is chosen so far"))
 }).annotate({ identifier: "OptionsInput" })
 
 /**
@@ -104,7 +114,9 @@ export class ConnectionsGroup extends HttpApiGroup.make("connections").add(
   }).annotateMerge(described({
     summary: "Change a connection",
     description:
-      "Its fields are merged into the stored ones, where a blank secret keeps its value. When it is answered, no attempt begins under the old credentials.",
+      "Its fields are merged into the stored ones, where a blank secret keeps its value, and one that is null is taken " +
+      "away. A change of an address has to bring the secrets that are sent there. When it is answered, no attempt begins " +
+      "under the old credentials.",
     request: { config: { apiToken: "…" } },
     answer: Examples.connection,
     versioned: true
@@ -112,15 +124,16 @@ export class ConnectionsGroup extends HttpApiGroup.make("connections").add(
   HttpApiEndpoint.delete("remove", "/connections/:id", {
     ...id,
     success: HttpApiSchema.NoContent,
-    error: [NotFound, Conflict, Unavailable]
+    error: [NotFound, Conflict, PreconditionFailed, Unavailable]
   }).annotateMerge(described({
     summary: "Delete a connection",
-    description: "Refused while subscriptions use it."
+    description:
+      "Refused while subscriptions use it. With If-Match it deletes the version that was read, or answers 412."
   })),
   HttpApiEndpoint.post("test", "/connections/:id/test", {
     ...id,
     success: ConnectionTest,
-    error: [NotFound, Refused, Unavailable]
+    error: [NotFound, Refused, TooManyRequests, Unavailable]
   }).annotateMerge(described({
     summary: "Try a connection",
     description: "Asks the provider whether the stored credentials work.",
@@ -130,7 +143,7 @@ export class ConnectionsGroup extends HttpApiGroup.make("connections").add(
     ...id,
     payload: OptionsInput,
     success: Page.whole(ConnectionOption),
-    error: [NotFound, Refused, ProviderFailed, Unavailable]
+    error: [NotFound, Refused, ProviderFailed, TooManyRequests, Unavailable]
   }).annotateMerge(described({
     summary: "List choices",
     description: "What a field of a subscription may be, as the provider knows it: projects, channels, issue types.",

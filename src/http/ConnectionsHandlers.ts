@@ -13,11 +13,12 @@ import {
   type ProbeFailed
 } from "../Connections.ts"
 import { ConnectionId } from "../Id.ts"
+import type { NoPlace } from "../Places.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
-import { connectionIdOf, notFound, stored } from "./Answers.ts"
+import { connectionIdOf, crowded, notFound, stored } from "./Answers.ts"
 import { Api } from "./Api.ts"
 import * as ETag from "./ETag.ts"
-import { Conflict, PreconditionFailed, ProviderFailed, Refused, unavailable } from "./Problem.ts"
+import { Conflict, ProviderFailed, Refused, unavailable } from "./Problem.ts"
 import { filterOf, own } from "./Tenancy.ts"
 import * as Views from "./Views.ts"
 
@@ -32,23 +33,36 @@ const refused = (error: ConnectionRefused | StorageUnavailable) =>
 const tried = (error: ConnectionNotFound | ConnectionRefused | StorageUnavailable) =>
   error._tag === "ConnectionNotFound" ? notFound("connection", error.id) : refused(error)
 
-const resolved = (error: ConnectionNotFound | ConnectionRefused | ProbeFailed | StorageUnavailable) =>
-  error._tag === "ProbeFailed" ? new ProviderFailed({ detail: error.message }) : tried(error)
+const tested = Effect.fnUntraced(
+  function*(error: ConnectionNotFound | ConnectionRefused | NoPlace | StorageUnavailable) {
+    return yield* error._tag === "NoPlace" ? crowded(error) : tried(error)
+  }
+)
 
-const changed = (error: ConnectionNotFound | ConnectionRefused | ConnectionChanged | StorageUnavailable) =>
-  error._tag === "ConnectionChanged"
-    ? new PreconditionFailed({
-      detail: `It is of version ${error.version} now: read it again, and send its ETag as If-Match.`
-    })
-    : tried(error)
+const resolved = Effect.fnUntraced(
+  function*(error: ConnectionNotFound | ConnectionRefused | ProbeFailed | NoPlace | StorageUnavailable) {
+    if (error._tag === "ProbeFailed") return yield* new ProviderFailed({ detail: error.message })
+    return yield* tested(error)
+  }
+)
 
-const removed = (error: ConnectionNotFound | ConnectionUsed | StorageUnavailable) =>
-  error._tag === "ConnectionUsed"
-    ? new Conflict({
+const changed = Effect.fnUntraced(
+  function*(error: ConnectionNotFound | ConnectionRefused | ConnectionChanged | StorageUnavailable) {
+    if (error._tag === "ConnectionChanged") return yield* ETag.stale(error.version)
+    return yield* tried(error)
+  }
+)
+
+const removed = Effect.fnUntraced(
+  function*(error: ConnectionNotFound | ConnectionUsed | ConnectionChanged | StorageUnavailable) {
+    if (error._tag === "ConnectionChanged") return yield* ETag.stale(error.version)
+    if (error._tag !== "ConnectionUsed") return yield* missing(error)
+    return yield* new Conflict({
       detail: `Subscriptions use it (${error.subscriptions}): give them another connection, or delete them first.`,
       subscriptions: error.subscriptions
     })
-    : missing(error)
+  }
+)
 
 /**
  * Layer of the handlers.
@@ -88,24 +102,27 @@ export const layer = HttpApiBuilder.group(
       .handle("get", ({ params }) => Effect.flatMap(find(params.id), shown))
       .handle("update", ({ params, payload }) =>
         Effect.gen(function*() {
-          const { id } = yield* find(params.id)
-          const version = yield* ETag.asked
-          return yield* shown(yield* Effect.mapError(connections.update(id, payload, { version }), changed))
+          const found = yield* find(params.id)
+          const { id } = found
+          const version = yield* ETag.asked(found)
+          return yield* shown(yield* Effect.catch(connections.update(id, payload, { version }), changed))
         }))
       .handle("remove", ({ params }) =>
         Effect.gen(function*() {
-          const { id } = yield* find(params.id)
-          yield* Effect.mapError(connections.remove(id), removed)
+          const found = yield* find(params.id)
+          const { id } = found
+          const version = yield* ETag.asked(found)
+          yield* Effect.catch(connections.remove(id, { version }), removed)
         }))
       .handle("test", ({ params }) =>
         Effect.gen(function*() {
           const { id } = yield* find(params.id)
-          return Views.connectionTest(yield* Effect.mapError(connections.test(id), tried))
+          return Views.connectionTest(yield* Effect.catch(connections.test(id), tested))
         }))
       .handle("options", ({ params, payload: { context = {}, resolver } }) =>
         Effect.gen(function*() {
           const { id } = yield* find(params.id)
-          const items = yield* Effect.mapError(connections.options(id, { resolver, context }), resolved)
+          const items = yield* Effect.catch(connections.options(id, { resolver, context }), resolved)
           return { items, nextCursor: null }
         }))
   })

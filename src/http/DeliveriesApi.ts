@@ -5,6 +5,7 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { DeliveryReason, DeliveryStatus } from "../Delivery.ts"
 import { DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
+import { told } from "../Told.ts"
 import { DeliveryDetail, DeliveryView } from "./DeliveryShapes.ts"
 import { described } from "./Described.ts"
 import * as Examples from "./Examples.ts"
@@ -12,6 +13,8 @@ import * as Page from "./Page.ts"
 import { Conflict, NotFound, Refused, Unavailable } from "./Problem.ts"
 import { id, Name } from "./Shapes.ts"
 import { IsoTime } from "./Time.ts"
+
+const Taken = Schema.Struct({ id: DeliveryId.pipe(told("The delivery's id")) })
 
 /** @category groups @since 0.1.0 */
 export class Deliveries extends HttpApiGroup.make("deliveries").add(
@@ -38,7 +41,7 @@ export class Deliveries extends HttpApiGroup.make("deliveries").add(
   ),
   HttpApiEndpoint.post("skip", "/deliveries/:id/skip", {
     ...id,
-    success: Schema.Struct({ id: DeliveryId }),
+    success: Taken,
     error: [NotFound, Conflict, Unavailable]
   }).annotateMerge(
     described({
@@ -57,7 +60,7 @@ export class Deliveries extends HttpApiGroup.make("deliveries").add(
     ),
   HttpApiEndpoint.post("retry", "/deliveries/:id/retry", {
     ...id,
-    success: Schema.Struct({ id: DeliveryId }).pipe(HttpApiSchema.status(202)),
+    success: Taken.pipe(HttpApiSchema.status(202)),
     error: [NotFound, Conflict, Unavailable]
   }).annotateMerge(
     described({

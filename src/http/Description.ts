@@ -7,6 +7,7 @@ import { type HttpApi, type HttpApiEndpoint, type HttpApiGroup, OpenApi } from "
 import { Api } from "./Api.ts"
 import { needOf } from "./Bearer.ts"
 import { Extras } from "./Described.ts"
+import * as Health from "./HealthDescription.ts"
 import * as Undeclared from "./Undeclared.ts"
 
 const info = {
@@ -46,6 +47,7 @@ const headers = {
 /** The headers that the server adds by the status of an answer. */
 const headersOf: Readonly<Record<string, ReadonlyArray<keyof typeof headers>>> = {
   401: ["WWW-Authenticate"],
+  412: ["ETag"],
   429: ["Retry-After"],
   503: ["Retry-After"]
 }
@@ -103,8 +105,27 @@ export const describe = <Id extends string, Groups extends HttpApiGroup.Constrai
       described[path] = { ...described[path], [method]: operationOf(operation, name, endpoint, parts) }
     }
   }
+  for (const [path, { description, example, id, name, problems, summary }] of Object.entries(Health.operations)) {
+    const answer = { "application/json": { schema: { $ref: `#/components/schemas/${name}` }, example } }
+    described[path] = {
+      get: {
+        tags: [Health.tag.name],
+        operationId: id,
+        security: [],
+        summary,
+        description: `${description}\n\nNeeds no key.`,
+        parameters: [],
+        responses: {
+          200: { description: "The answer.", content: answer },
+          ...aroundOf({ ...around, ...problems }, parts)
+        }
+      }
+    }
+  }
+  Object.assign(parts.schemas, Health.schemas)
   return plain({
     ...spec,
+    tags: [...spec.tags, Health.tag],
     info: { ...told, ...info },
     servers: servers ?? [{ url: "/", description: "The runner that serves this description." }],
     paths: described,
@@ -160,12 +181,45 @@ const plain = <A extends { readonly components: Parts }>(spec: A): Document => {
       schemas: Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [short(name, schemas), schema]))
     }
   }
-  return decode(
-    JSON.stringify(named).replaceAll(
-      /"#\/components\/schemas\/(\w+)"/gu,
-      (_, name: string) => `"#/components/schemas/${short(name, schemas)}"`
-    )
+  const document = JSON.stringify(named).replaceAll(
+    /"#\/components\/schemas\/(\w+)"/gu,
+    (_, name: string) => `"#/components/schemas/${short(name, schemas)}"`
   )
+  return decode(JSON.stringify(decode(document), (_, value) => isRecord(value) ? worded(value) : value))
+}
+
+/**
+ * A schema with the words of its property in it: Effect puts them beside it, in an `allOf`. What is a problem by its `type`
+ * gets those of the members that all problems have.
+ */
+const worded = (schema: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> => {
+  const { allOf, ...rest } = schema
+  const { properties } = schema
+  if (isRecord(properties) && isProblem(properties["type"])) {
+    const told = Object.entries(properties).map(([name, of]) =>
+      [name, isRecord(of) && name in problemWords ? { ...of, description: problemWords[name] } : of] as const
+    )
+    return { ...schema, properties: Object.fromEntries(told) }
+  }
+  // A text that holds JSON keeps no words of its property.
+  if ("contentSchema" in schema) return { description: "The event's data, as JSON", ...schema }
+  if (!Array.isArray(allOf) || !allOf.every(isRecord)) return schema
+  const all = allOf.reduce<Readonly<Record<string, unknown>>>((sum, part) => ({ ...sum, ...part }), rest)
+  // Two constraints of one name both hold: these stay apart.
+  const names = [rest, ...allOf].flatMap((part) => Object.keys(part)).filter((name) => name !== "description")
+  return names.length === new Set(names).size ? all : schema
+}
+
+const isProblem = (type: unknown): boolean =>
+  isRecord(type) && Array.isArray(type["enum"]) && String(type["enum"][0]).startsWith(Undeclared.base)
+
+/** The members of RFC 9457. */
+const problemWords: Readonly<Record<string, string>> = {
+  type: "Which problem it is; it stays the same",
+  status: "The answer's status",
+  title: "What the problem is, the same for all of its type",
+  detail: "What is wrong here, and what to do",
+  instance: "Which occurrence it is"
 }
 
 const operationOf = (
@@ -231,17 +285,18 @@ const responsesOf = (
         : { content: contentOf(content, `${name}Answer`, answers[status] ?? answer, parts) })
     }
   }
-  for (const [problem, kind] of Object.entries(hasBody ? { ...around, ...aroundBodies } : around)) {
-    parts.schemas[problem] ??= schemaOf(kind)
-    all[kind.status] ??= problemOf(
-      String(kind.status),
-      { $ref: `#/components/schemas/${problem}` },
-      kind.title,
-      parts
-    )
-  }
-  return sorted(all)
+  return sorted({ ...aroundOf(hasBody ? { ...around, ...aroundBodies } : around, parts), ...all })
 }
+
+/** The answers of the server's own. */
+const aroundOf = (kinds: Readonly<Record<string, Undeclared.Kind>>, parts: Parts): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(kinds).map(([name, kind]) => {
+      parts.schemas[name] ??= schemaOf(kind)
+      const schema = { $ref: `#/components/schemas/${name}` }
+      return [kind.status, problemOf(String(kind.status), schema, kind.title, parts)]
+    })
+  )
 
 const withHeaders = (status: string, more: ReadonlyArray<keyof typeof headers> = []) => {
   const names = [...headersOf[status] ?? [], ...more]

@@ -5,6 +5,7 @@ import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { defaults } from "../Limits.ts"
 import { PayloadProperty } from "../PayloadProperties.ts"
+import { told } from "../Told.ts"
 import { Needs } from "./Bearer.ts"
 import { described } from "./Described.ts"
 import * as Examples from "./Examples.ts"
@@ -14,12 +15,12 @@ import { closed, id, JsonObject } from "./Shapes.ts"
 
 /** @category schemas @since 0.1.0 */
 export const EventView = Schema.Struct({
-  id: Schema.String,
-  pluginId: Schema.String,
-  displayName: Schema.String,
-  description: Schema.optionalKey(Schema.String),
-  category: Schema.String,
-  payloadSchema: JsonObject
+  id: Schema.String.pipe(told("The event's id, which subscriptions name")),
+  pluginId: Schema.String.pipe(told("Whose it is")),
+  displayName: Schema.String.pipe(told("Its name for people")),
+  description: Schema.optionalKey(Schema.String).pipe(told("What it tells of")),
+  category: Schema.String.pipe(told("What it is listed under")),
+  payloadSchema: JsonObject.pipe(told("JSON Schema of its payload as it is delivered"))
 }).annotate({ identifier: "Event" })
 
 /**
@@ -29,7 +30,9 @@ export const EventView = Schema.Struct({
  * @since 0.1.0
  */
 export const Partitions = Schema.Struct({
-  partitions: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: defaults.partitions }))
+  partitions: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: defaults.partitions })).pipe(
+    told("How many dispatchers its messages are shared out to")
+  )
 }).annotate({ identifier: "Partitions" })
 
 /** @category groups @since 0.1.0 */
@@ -39,7 +42,12 @@ export class Events extends HttpApiGroup.make("events").add(
     success: Schema.Union([
       Page.whole(EventView),
       Schema.Struct({
-        categories: Schema.Array(Schema.Struct({ category: Schema.String, events: Schema.Array(EventView) }))
+        categories: Schema.Array(
+          Schema.Struct({
+            category: Schema.String.pipe(told("What they are listed under")),
+            events: Schema.Array(EventView).pipe(told("The events"))
+          })
+        ).pipe(told("Events by their category"))
       })
     ])
   }).annotateMerge(
@@ -79,10 +87,15 @@ export class Events extends HttpApiGroup.make("events").add(
   HttpApiEndpoint.get("schema", "/events/:id/schema", {
     ...id,
     success: Schema.Struct({
-      payloadSchema: JsonObject,
-      availableProperties: Schema.Array(PayloadProperty),
-      /** A payload as it is delivered, made of the schema; left out where the event's transform refuses what the schema makes. */
-      example: Schema.optionalKey(Schema.Json)
+      payloadSchema: JsonObject.pipe(told("JSON Schema of the payload as it is delivered")),
+      availableProperties: Schema.Array(PayloadProperty).pipe(
+        told("Its properties, flattened into the paths that filters and templates use")
+      ),
+      example: Schema.optionalKey(Schema.Json).pipe(
+        told(
+          "A payload as it is delivered, made of the schema; left out where the event's transform refuses what the schema makes"
+        )
+      )
     }).annotate({ identifier: "EventSchema" }),
     error: NotFound
   }).annotateMerge(

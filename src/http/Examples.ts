@@ -216,7 +216,12 @@ export const cluster: Example = {
 export const dispatchers = page({ workerGroup: `integration.${eventId}`, partition: 0, epoch: 1, runnerId })
 
 /** @category constants @since 0.1.0 */
-export const keyInput: Example = { name: "Billing", scopes: ["emit"], tenantId: "acme", expiresAt: "2027-01-01" }
+export const keyInput: Example = {
+  name: "Billing",
+  scopes: ["emit"],
+  tenantId: "acme",
+  expiresAt: "2027-01-01T00:00:00Z"
+}
 /** @category constants @since 0.1.0 */
 export const key: Example = {
   id: `key_${uuid}`,

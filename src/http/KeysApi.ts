@@ -5,27 +5,27 @@ import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { KeyId } from "../Id.ts"
 import { Scope } from "../Key.ts"
+import { told } from "../Told.ts"
 import { Needs } from "./Bearer.ts"
 import { described } from "./Described.ts"
 import * as Examples from "./Examples.ts"
 import * as Page from "./Page.ts"
 import { NotFound, Refused, Unavailable } from "./Problem.ts"
 import { closed, id, Name } from "./Shapes.ts"
-import { IsoTime } from "./Time.ts"
+import { IsoTime, Time } from "./Time.ts"
 
 const keyFields = {
-  id: KeyId,
-  name: Schema.String,
-  /** How it begins. */
-  prefix: Schema.String,
-  scopes: Schema.Array(Scope),
-  /** The only tenant whose things it sees; left out where it sees everybody's. */
-  tenantId: Schema.optionalKey(Schema.String),
-  expiresAt: Schema.optionalKey(Schema.String),
-  revokedAt: Schema.optionalKey(Schema.String),
-  /** Known to a minute. */
-  lastUsedAt: Schema.optionalKey(Schema.String),
-  createdAt: Schema.String
+  id: KeyId.pipe(told("The key's id; not the key itself")),
+  name: Schema.String.pipe(told("What it is for")),
+  prefix: Schema.String.pipe(told("How the key begins")),
+  scopes: Schema.Array(Scope).pipe(told("What it may do")),
+  tenantId: Schema.optionalKey(Schema.String).pipe(
+    told("The only tenant whose things it sees; left out where it sees everybody's")
+  ),
+  expiresAt: Schema.optionalKey(Time).pipe(told("From when on it is no good")),
+  revokedAt: Schema.optionalKey(Time).pipe(told("When it was revoked")),
+  lastUsedAt: Schema.optionalKey(Time).pipe(told("When it was used last, known to a minute")),
+  createdAt: Time.pipe(told("When it was made"))
 }
 
 /** @category schemas @since 0.1.0 */
@@ -34,16 +34,15 @@ export const KeyView = Schema.Struct(keyFields).annotate({ identifier: "Key" })
 /** @category schemas @since 0.1.0 */
 export const KeyCreated = Schema.Struct({
   ...keyFields,
-  /** The key itself: in this answer only. */
-  key: Schema.String
+  key: Schema.String.pipe(told("The key itself: in this answer only"))
 }).annotate({ identifier: "KeyCreated" })
 
 /** @category schemas @since 0.1.0 */
 export const KeyInput = Schema.Struct({
-  name: Schema.String,
-  scopes: Schema.Array(Scope),
-  tenantId: Schema.optionalKey(Schema.String),
-  expiresAt: Schema.optionalKey(IsoTime)
+  name: Schema.String.pipe(told("What it is for")),
+  scopes: Schema.Array(Scope).pipe(told("What it may do")),
+  tenantId: Schema.optionalKey(Schema.String).pipe(told("Binds it to one tenant")),
+  expiresAt: Schema.optionalKey(IsoTime).pipe(told("From when on it is no good; never when left out"))
 }).annotate({ identifier: "KeyInput" })
 
 const admin = { scope: "admin" } as const

@@ -6,6 +6,7 @@ import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "
 import { Verdict } from "../Explanations.ts"
 import { MessageId, SubscriptionId } from "../Id.ts"
 import { defaults } from "../Limits.ts"
+import { told } from "../Told.ts"
 import { Needs } from "./Bearer.ts"
 import { DeliveryView } from "./DeliveryShapes.ts"
 import { described } from "./Described.ts"
@@ -13,57 +14,68 @@ import * as Examples from "./Examples.ts"
 import * as Page from "./Page.ts"
 import { Conflict, NotFound, Refused, Unavailable } from "./Problem.ts"
 import { closed, id, Name, Text } from "./Shapes.ts"
-import { IsoTime } from "./Time.ts"
+import { IsoTime, Time } from "./Time.ts"
 
 /** @category schemas @since 0.1.0 */
 export const Emission = Schema.Struct({
-  eventId: Schema.String,
-  payload: Schema.Json,
-  idempotencyKey: Schema.optionalKey(Text),
-  orderingKey: Schema.optionalKey(Text),
-  tenantId: Schema.optionalKey(Text),
-  /** When it is delivered, and from when on no attempt begins. */
-  deliverAt: Schema.optionalKey(IsoTime),
-  expiresAt: Schema.optionalKey(IsoTime)
+  eventId: Schema.String.pipe(told("The event, as `incident.incident.created`")),
+  payload: Schema.Json.pipe(told("What happened, as the event's schema wants it")),
+  idempotencyKey: Schema.optionalKey(Text).pipe(
+    told("A repetition with the same key, within a day, is the same message")
+  ),
+  orderingKey: Schema.optionalKey(Text).pipe(
+    told("Messages of one key reach an ordered subscription one after the other")
+  ),
+  tenantId: Schema.optionalKey(Text).pipe(told("Whose it is; the tenant of the key, or `default`, when left out")),
+  deliverAt: Schema.optionalKey(IsoTime).pipe(told("Not delivered before; up to 30 days ahead")),
+  expiresAt: Schema.optionalKey(IsoTime).pipe(told("From when on no attempt begins; up to 60 days ahead"))
 }).annotate({ identifier: "Emission" })
 
 /** @category schemas @since 0.1.0 */
 export const EmissionBatch = Schema.Struct({
-  messages: Schema.Array(Emission).check(Schema.isMinLength(1), Schema.isMaxLength(defaults.batchMessages))
+  messages: Schema.Array(Emission).check(Schema.isMinLength(1), Schema.isMaxLength(defaults.batchMessages)).pipe(
+    told("Stored all or none, in this order")
+  )
 }).annotate({ identifier: "EmissionBatch" })
 
 /** @category schemas @since 0.1.0 */
 export const MessageView = Schema.Struct({
-  id: MessageId,
-  eventId: Schema.String,
-  tenantId: Schema.String,
-  orderingKey: Schema.optionalKey(Schema.String),
-  payload: Schema.Json,
-  state: Schema.Literals(["unrouted", "routed", "set-aside"]),
-  /** Subscriptions that matched, and those of its event whose filter did not hold, once it is routed. */
-  matched: Schema.optionalKey(Schema.Int),
-  filtered: Schema.optionalKey(Schema.Int),
-  deliverAt: Schema.optionalKey(Schema.String),
-  expiresAt: Schema.optionalKey(Schema.String),
-  /** Why it was set aside. */
-  error: Schema.optionalKey(Schema.String),
-  createdAt: Schema.String,
-  routedAt: Schema.optionalKey(Schema.String)
+  id: MessageId.pipe(told("The message's id")),
+  eventId: Schema.String.pipe(told("Its event")),
+  tenantId: Schema.String.pipe(told("Whose it is")),
+  orderingKey: Schema.optionalKey(Schema.String).pipe(told("Messages of one key are in an order")),
+  payload: Schema.Json.pipe(told("As it was emitted")),
+  state: Schema.Literals(["unrouted", "routed", "set-aside"]).pipe(
+    told("How far its routing is; `set-aside` is what failed to be routed")
+  ),
+  matched: Schema.optionalKey(Schema.Int).pipe(told("Subscriptions that it was routed to")),
+  filtered: Schema.optionalKey(Schema.Int).pipe(told("Subscriptions of its event whose filter did not hold")),
+  deliverAt: Schema.optionalKey(Time).pipe(told("Not delivered before")),
+  expiresAt: Schema.optionalKey(Time).pipe(told("From when on no attempt begins")),
+  error: Schema.optionalKey(Schema.String).pipe(told("Why it was set aside")),
+  createdAt: Time.pipe(told("When it was emitted")),
+  routedAt: Schema.optionalKey(Time).pipe(told("When it was routed"))
 }).annotate({ identifier: "Message" })
 
 /** @category schemas @since 0.1.0 */
 export const ExplanationView = Schema.Struct({
-  subscription: Schema.Struct({ id: SubscriptionId, name: Schema.String, enabled: Schema.Boolean }),
-  verdict: Verdict,
-  reason: Schema.String,
-  delivery: Schema.optionalKey(DeliveryView)
+  subscription: Schema.Struct({
+    id: SubscriptionId.pipe(told("Its id")),
+    name: Schema.String.pipe(told("Its name")),
+    enabled: Schema.Boolean.pipe(told("Whether it is enabled now"))
+  }).pipe(told("Whose explanation it is")),
+  verdict: Verdict.pipe(told("Whether it got the message, or which rule said no")),
+  reason: Schema.String.pipe(told("The same in a sentence")),
+  delivery: Schema.optionalKey(DeliveryView).pipe(told("What it got, as it is now"))
 }).annotate({ identifier: "Explanation" })
+
+const Taken = Schema.Struct({ id: MessageId.pipe(told("The message's id")) })
 
 /** @category groups @since 0.1.0 */
 export class Messages extends HttpApiGroup.make("messages").add(
   HttpApiEndpoint.post("emit", "/messages", {
     payload: Emission,
-    success: Schema.Struct({ id: MessageId }).pipe(HttpApiSchema.status(202)),
+    success: Taken.pipe(HttpApiSchema.status(202)),
     error: [Refused, Conflict, Unavailable]
   }).annotateMerge(described({
     summary: "Emit a message",
@@ -74,7 +86,9 @@ export class Messages extends HttpApiGroup.make("messages").add(
   })).annotate(HttpApi.PayloadParseOptions, closed).annotate(Needs, { scope: "emit" }),
   HttpApiEndpoint.post("emitBatch", "/messages/batch", {
     payload: EmissionBatch,
-    success: Schema.Struct({ ids: Schema.Array(MessageId) }).pipe(HttpApiSchema.status(202)),
+    success: Schema.Struct({ ids: Schema.Array(MessageId).pipe(told("Their ids, in the order of the batch")) }).pipe(
+      HttpApiSchema.status(202)
+    ),
     error: [Refused, Conflict, Unavailable]
   }).annotateMerge(described({
     summary: "Emit a batch of messages",
@@ -102,7 +116,10 @@ export class Messages extends HttpApiGroup.make("messages").add(
   HttpApiEndpoint.get("explain", "/messages/:id/explain", {
     ...id,
     query: Page.query,
-    success: Schema.Struct({ message: MessageView, ...Page.of(ExplanationView).fields }),
+    success: Schema.Struct({
+      message: MessageView.pipe(told("The message, as it is now")),
+      ...Page.of(ExplanationView).fields
+    }),
     error: [NotFound, Refused, Unavailable]
   }).annotateMerge(
     described({
@@ -113,7 +130,7 @@ export class Messages extends HttpApiGroup.make("messages").add(
   ),
   HttpApiEndpoint.post("retry", "/messages/:id/retry", {
     ...id,
-    success: Schema.Struct({ id: MessageId }).pipe(HttpApiSchema.status(202)),
+    success: Taken.pipe(HttpApiSchema.status(202)),
     error: [NotFound, Conflict, Unavailable]
   }).annotateMerge(
     described({

@@ -3,6 +3,7 @@
  */
 import { Schema, SchemaAST } from "effect"
 import { defaults } from "../Limits.ts"
+import { told } from "../Told.ts"
 
 /**
  * The query of a list: how many items, and where they begin.
@@ -35,7 +36,10 @@ export const asked = (cursor: string | undefined, limit: number | undefined) => 
  * @since 0.1.0
  */
 export const of = <S extends Schema.Constraint>(item: S) =>
-  Schema.Struct({ items: Schema.Array(item), nextCursor: Schema.NullOr(Schema.String) }).annotate(named(item, "Page"))
+  Schema.Struct({
+    items: Schema.Array(item).pipe(told("Newest first")),
+    nextCursor: Schema.NullOr(Schema.String).pipe(told("Asks for the next page, as `cursor`; null on the last one"))
+  }).annotate(named(item, "Page"))
 
 /**
  * A list that is answered whole, in the form of one with pages.
@@ -44,7 +48,10 @@ export const of = <S extends Schema.Constraint>(item: S) =>
  * @since 0.1.0
  */
 export const whole = <S extends Schema.Constraint>(item: S) =>
-  Schema.Struct({ items: Schema.Array(item), nextCursor: Schema.Null }).annotate(named(item, "List"))
+  Schema.Struct({
+    items: Schema.Array(item).pipe(told("All of them")),
+    nextCursor: Schema.Null.pipe(told("There is no further page"))
+  }).annotate(named(item, "List"))
 
 // --- internal ---
 

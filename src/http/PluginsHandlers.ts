@@ -9,6 +9,7 @@ import * as Nearest from "../Nearest.ts"
 import { providerIds, type RegisteredProvider, type Registration, Registry } from "../Registry.ts"
 import * as SecretFields from "../SecretFields.ts"
 import { Storage } from "../Storage.ts"
+import { crowded } from "./Answers.ts"
 import { Api } from "./Api.ts"
 import { NotFound, Refused } from "./Problem.ts"
 import * as Views from "./Views.ts"
@@ -57,10 +58,10 @@ const providers = HttpApiBuilder.group(
       .handle("test", ({ params, payload }) =>
         Effect.gen(function*() {
           const { providerId } = yield* find(params.id)
-          const result = yield* Effect.mapError(
-            connections.testConfig(providerId, payload.config),
-            ({ message, path }) => new Refused({ path, detail: `${path}: ${message}` })
-          )
+          const result = yield* Effect.catchTags(connections.testConfig(providerId, payload.config), {
+            NoPlace: crowded,
+            ConnectionRefused: ({ message, path }) => Effect.fail(new Refused({ path, detail: `${path}: ${message}` }))
+          })
           return Views.connectionTest(result)
         }))
   })

@@ -7,6 +7,7 @@ import { type HttpApiEndpoint, HttpApiError, HttpApiMiddleware } from "effect/ht
 import type { EmitBatchError, EmitError } from "../Hook.ts"
 import * as SchemaErrors from "../SchemaErrors.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
+import { told } from "../Told.ts"
 import * as Body from "./Body.ts"
 import * as Query from "./Query.ts"
 import * as Undeclared from "./Undeclared.ts"
@@ -70,9 +71,8 @@ export class Conflict extends HttpApiError.Problem<Conflict>()("Conflict", {
   status: 409,
   title: "The request contradicts what is stored"
 }, {
-  messageId: Schema.optionalKey(Schema.String),
-  /** How many of them stand in the way. */
-  subscriptions: Schema.optionalKey(Schema.Int)
+  messageId: Schema.optionalKey(Schema.String).pipe(told("The message that has the idempotency key")),
+  subscriptions: Schema.optionalKey(Schema.Int).pipe(told("How many of them stand in the way"))
 }) {}
 
 /**
@@ -97,7 +97,7 @@ export class Refused extends HttpApiError.Problem<Refused>()("Refused", {
   type: "https://hookline.dev/problems/refused",
   status: 422,
   title: "The request is refused"
-}, { path: Schema.optionalKey(Schema.String) }) {}
+}, { path: Schema.optionalKey(Schema.String).pipe(told("The field that is refused")) }) {}
 
 /**
  * 422: the system behind a provider, or the provider's code, did not do what it was asked to.
@@ -112,7 +112,7 @@ export class ProviderFailed extends HttpApiError.Problem<ProviderFailed>()("Prov
 }) {}
 
 /**
- * 429: too many requests; the answer's `Retry-After` says how many seconds to wait.
+ * 429: too many requests, or too much of one tenant's at once; the answer's `Retry-After` says how many seconds to wait.
  *
  * @category errors
  * @since 0.1.0
@@ -124,7 +124,7 @@ export class TooManyRequests extends HttpApiError.Problem<TooManyRequests>()("To
 }) {}
 
 /**
- * 503: the database is away; nothing was done, or the detail says what may have been.
+ * 503: the database is away; nothing was done, or the detail says what may have been. Or the runner has no room now.
  *
  * @category errors
  * @since 0.1.0

@@ -5,65 +5,67 @@ import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { MessageId, ReplayId, SubscriptionId } from "../Id.ts"
 import { ReplayReason, ReplayState, ReplayStatus } from "../Replay.ts"
+import { told } from "../Told.ts"
 import { described } from "./Described.ts"
 import * as Examples from "./Examples.ts"
 import * as Page from "./Page.ts"
 import { Conflict, NotFound, Refused, Unavailable } from "./Problem.ts"
 import { closed, id, Name, Text } from "./Shapes.ts"
-import { IsoTime } from "./Time.ts"
+import { IsoTime, Time } from "./Time.ts"
 
 const filterFields = {
-  subscriptionId: Schema.optionalKey(SubscriptionId),
-  eventId: Schema.optionalKey(Name),
-  messageId: Schema.optionalKey(MessageId),
-  reason: Schema.optionalKey(ReplayReason)
+  subscriptionId: Schema.optionalKey(SubscriptionId).pipe(told("Deliveries of this subscription")),
+  eventId: Schema.optionalKey(Name).pipe(told("Of this event")),
+  messageId: Schema.optionalKey(MessageId).pipe(told("Of this message")),
+  reason: Schema.optionalKey(ReplayReason).pipe(told("That ended for this reason"))
 }
 
 /** @category schemas @since 0.1.0 */
 export const ReplayView = Schema.Struct({
-  id: ReplayId,
-  /** The only tenant whose deliveries are meant; left out where everybody's are. */
-  tenantId: Schema.optionalKey(Schema.String),
+  id: ReplayId.pipe(told("The replay's id")),
+  tenantId: Schema.optionalKey(Schema.String).pipe(
+    told("The only tenant whose deliveries are meant; left out where everybody's are")
+  ),
   filter: Schema.Struct({
     ...filterFields,
-    status: ReplayStatus,
-    from: Schema.optionalKey(Schema.String),
-    to: Schema.optionalKey(Schema.String)
-  }),
-  freshWebhookId: Schema.Boolean,
-  state: ReplayState,
-  /** So far: those that are due again, and those whose subscription or message is gone; `matched` are both. */
-  counts: Schema.Struct({ matched: Schema.Int, replayed: Schema.Int, skipped: Schema.Int }),
-  /** When the last delivery was made that it has come to. */
-  reachedAt: Schema.optionalKey(Schema.String),
-  createdAt: Schema.String,
-  updatedAt: Schema.String,
-  completedAt: Schema.optionalKey(Schema.String)
+    status: ReplayStatus.pipe(told("How they ended")),
+    from: Schema.optionalKey(Time).pipe(told("Made at this time or later")),
+    to: Schema.optionalKey(Time).pipe(told("Made at this time or before"))
+  }).pipe(told("Which deliveries are meant")),
+  freshWebhookId: Schema.Boolean.pipe(
+    told("Whether receivers get a webhook-id of the replay's own, and so can't take it for a repetition")
+  ),
+  state: ReplayState.pipe(told("Whether it goes on")),
+  counts: Schema.Struct({
+    matched: Schema.Int.pipe(told("Deliveries that were meant")),
+    replayed: Schema.Int.pipe(told("Those of them that are due again")),
+    skipped: Schema.Int.pipe(told("Those whose subscription or message is gone"))
+  }).pipe(told("So far")),
+  reachedAt: Schema.optionalKey(Time).pipe(told("When the last delivery was made that it has come to")),
+  createdAt: Time.pipe(told("When it was made")),
+  updatedAt: Time.pipe(told("When it went on last")),
+  completedAt: Schema.optionalKey(Time).pipe(told("When it ended"))
 }).annotate({ identifier: "Replay" })
 
 /** @category schemas @since 0.1.0 */
 export const ReplayInput = Schema.Struct({
-  /** At least one of `subscriptionId`, `eventId`, `messageId`, `from`. */
   filter: Schema.Struct({
     ...filterFields,
-    /** `failed` when left out. */
-    status: Schema.optionalKey(ReplayStatus),
-    /** When deliveries were made, both ends included. */
-    from: Schema.optionalKey(IsoTime),
-    to: Schema.optionalKey(IsoTime)
-  }),
-  tenantId: Schema.optionalKey(Text),
-  /** Whether receivers get a webhook-id of the replay's own, and so can't take it for a repetition. */
-  freshWebhookId: Schema.optionalKey(Schema.Boolean),
-  /** Counts, and makes nothing. */
-  dryRun: Schema.optionalKey(Schema.Boolean)
+    status: Schema.optionalKey(ReplayStatus).pipe(told("How they ended; `failed` when left out")),
+    from: Schema.optionalKey(IsoTime).pipe(told("Made at this time or later")),
+    to: Schema.optionalKey(IsoTime).pipe(told("Made at this time or before"))
+  }).pipe(told("Which deliveries are meant: at least one of `subscriptionId`, `eventId`, `messageId`, `from`")),
+  tenantId: Schema.optionalKey(Text).pipe(told("Those of this tenant")),
+  freshWebhookId: Schema.optionalKey(Schema.Boolean).pipe(
+    told("Whether receivers get a webhook-id of the replay's own, and so can't take it for a repetition")
+  ),
+  dryRun: Schema.optionalKey(Schema.Boolean).pipe(told("Counts, and makes nothing"))
 }).annotate({ identifier: "ReplayInput" })
 
 /** @category schemas @since 0.1.0 */
 export const ReplayCount = Schema.Struct({
-  matched: Schema.Int,
-  /** Not all were looked at: there may be more. */
-  isAtLeast: Schema.optionalKey(Schema.Literal(true))
+  matched: Schema.Int.pipe(told("Deliveries that are meant")),
+  isAtLeast: Schema.optionalKey(Schema.Literal(true)).pipe(told("Not all were looked at: there may be more"))
 }).annotate({ identifier: "ReplayCount" })
 
 const changing = { ...id, success: ReplayView, error: [NotFound, Conflict, Unavailable] }

@@ -4,6 +4,7 @@
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Scope } from "../Key.ts"
+import { told } from "../Told.ts"
 import { Needs } from "./Bearer.ts"
 import { described } from "./Described.ts"
 import * as Examples from "./Examples.ts"
@@ -13,13 +14,14 @@ import { closed } from "./Shapes.ts"
 /** @category schemas @since 0.1.0 */
 export const SessionView = Schema.Struct({
   actor: Schema.Struct({
-    kind: Schema.Literals(["key", "admin-key", "hookline"]),
-    id: Schema.optionalKey(Schema.String),
-    name: Schema.optionalKey(Schema.String)
-  }),
-  scopes: Schema.Array(Scope),
-  /** The only tenant that is seen; left out where all are. */
-  tenantId: Schema.optionalKey(Schema.String)
+    kind: Schema.Literals(["key", "admin-key", "hookline"]).pipe(
+      told("The bearer of a key, the admin key's, or Hookline itself")
+    ),
+    id: Schema.optionalKey(Schema.String).pipe(told("The key's id")),
+    name: Schema.optionalKey(Schema.String).pipe(told("The key's name"))
+  }).pipe(told("Who asks")),
+  scopes: Schema.Array(Scope).pipe(told("What they may do")),
+  tenantId: Schema.optionalKey(Schema.String).pipe(told("The only tenant that is seen; left out where all are"))
 }).annotate({ identifier: "Session" })
 
 /**
@@ -49,7 +51,9 @@ export class SessionGroup extends HttpApiGroup.make("session").add(
  */
 export class LoginGroup extends HttpApiGroup.make("login").add(
   HttpApiEndpoint.post("begin", "/session", {
-    payload: Schema.Struct({ key: Schema.String }).annotate({ identifier: "SessionInput" }),
+    payload: Schema.Struct({ key: Schema.String.pipe(told("A key of Hookline's")) }).annotate({
+      identifier: "SessionInput"
+    }),
     success: SessionView,
     error: [Unauthorized, TooManyRequests, Unavailable]
   }).annotateMerge(described({

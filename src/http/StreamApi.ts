@@ -4,9 +4,10 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { SubscriptionId } from "../Id.ts"
+import { told } from "../Told.ts"
 import { LiveDelivery } from "./DeliveryShapes.ts"
 import { described } from "./Described.ts"
-import { Refused, Unavailable } from "./Problem.ts"
+import { Refused, TooManyRequests, Unavailable } from "./Problem.ts"
 
 /**
  * An outcome that was recorded: the delivery as it is now, with the attempt.
@@ -15,10 +16,9 @@ import { Refused, Unavailable } from "./Problem.ts"
  * @since 0.1.0
  */
 export const DeliveryEvent = Schema.Struct({
-  /** To be sent as `Last-Event-ID`, to go on after it. */
-  id: Schema.optional(Schema.String),
-  event: Schema.Literal("delivery"),
-  data: Schema.fromJsonString(LiveDelivery)
+  id: Schema.optional(Schema.String).pipe(told("To be sent as `Last-Event-ID`, to go on after it")),
+  event: Schema.Literal("delivery").pipe(told("An outcome that was recorded")),
+  data: Schema.fromJsonString(LiveDelivery).pipe(told("The delivery as it is now, with the attempt"))
 })
 
 /**
@@ -28,8 +28,10 @@ export const DeliveryEvent = Schema.Struct({
  * @since 0.1.0
  */
 export const DroppedEvent = Schema.Struct({
-  event: Schema.Literal("dropped"),
-  data: Schema.fromJsonString(Schema.Struct({ count: Schema.Int }))
+  event: Schema.Literal("dropped").pipe(told("The reader was too slow")),
+  data: Schema.fromJsonString(
+    Schema.Struct({ count: Schema.Int.pipe(told("How many outcomes are missing before the next one")) })
+  ).pipe(told("What is missing"))
 })
 
 /**
@@ -39,8 +41,10 @@ export const DroppedEvent = Schema.Struct({
  * @since 0.1.0
  */
 export const GapEvent = Schema.Struct({
-  event: Schema.Literal("gap"),
-  data: Schema.fromJsonString(Schema.Struct({}))
+  event: Schema.Literal("gap").pipe(
+    told("Outcomes after the one in `Last-Event-ID` are not kept any more, or were another runner's")
+  ),
+  data: Schema.fromJsonString(Schema.Struct({})).pipe(told("Nothing more"))
 })
 
 /**
@@ -66,12 +70,13 @@ export class StreamGroup extends HttpApiGroup.make("stream").add(
     },
     headers: { "last-event-id": Schema.optionalKey(Schema.String) },
     success: HttpApiSchema.StreamSse({ events: Schema.Union([DeliveryEvent, DroppedEvent, GapEvent]) }),
-    error: [Refused, Unavailable]
+    error: [Refused, TooManyRequests, Unavailable]
   }).annotateMerge(
     described({
       summary: "Listen to outcomes",
       description: "Server-sent events: each outcome as the runner that answers records it, from when the answer has " +
-        "begun. A slow reader is told how many outcomes it missed."
+        "begun. A slow reader is told how many outcomes it missed. A runner has so many listeners, of whom keys of one " +
+        "tenant may have a quarter: else 503, or 429."
     })
   )
 ).annotateMerge(OpenApi.annotations({ description: "Outcomes as they happen." })) {}

@@ -8,8 +8,8 @@ import { HttpApiBuilder } from "effect/http-api"
 import { Standing } from "../Access.ts"
 import { Limits } from "../Limits.ts"
 import * as Live from "../Live.ts"
+import { crowded } from "./Answers.ts"
 import { Api } from "./Api.ts"
-import { Unavailable } from "./Problem.ts"
 import { filterOf } from "./Tenancy.ts"
 import * as Views from "./Views.ts"
 
@@ -23,10 +23,7 @@ const group = HttpApiBuilder.group(
     return handlers.handleRaw("listen", ({ headers, query }) =>
       Effect.gen(function*() {
         const filter = { ...query, ...(yield* filterOf(query.tenantId)) }
-        const { hasGap, next } = yield* Effect.mapError(
-          live.listen(filter, headers["last-event-id"]),
-          ({ message }) => new Unavailable({ detail: message })
-        )
+        const { hasGap, next } = yield* Effect.catch(live.listen(filter, headers["last-event-id"]), crowded)
         const events = Effect.timeoutOption(next, liveHeartbeatMs).pipe(
           Effect.map(Option.match({ onNone: () => heartbeat, onSome: render })),
           Stream.fromEffectRepeat

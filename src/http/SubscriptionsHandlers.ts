@@ -7,6 +7,7 @@ import { Principal } from "../Access.ts"
 import type { Connection } from "../Connection.ts"
 import { type ConnectionId, type MessageId, SubscriptionId } from "../Id.ts"
 import { defaults } from "../Limits.ts"
+import type { NoPlace } from "../Places.ts"
 import { type PreviewError, Previews } from "../Previews.ts"
 import { RetryableError } from "../Provider.ts"
 import * as RetrySchedule from "../RetrySchedule.ts"
@@ -19,30 +20,26 @@ import {
   Subscriptions,
   type SubscriptionView
 } from "../Subscriptions.ts"
-import { notFound, stored, subscriptionIdOf } from "./Answers.ts"
+import { crowded, notFound, stored, subscriptionIdOf } from "./Answers.ts"
 import { Api } from "./Api.ts"
 import * as ETag from "./ETag.ts"
-import { PreconditionFailed, Refused, unavailable } from "./Problem.ts"
+import { Refused, unavailable } from "./Problem.ts"
 import { filterOf, own } from "./Tenancy.ts"
 import * as Views from "./Views.ts"
 
-const changed = (error: SubscriptionNotFound | SubscriptionRefused | SubscriptionChanged | StorageUnavailable) => {
-  switch (error._tag) {
-    case "SubscriptionChanged":
-      return new PreconditionFailed({
-        detail: `It is of version ${error.version} now: read it again, and send its ETag as If-Match.`
-      })
-    case "SubscriptionNotFound":
-      return notFound("subscription", error.id)
-    case "SubscriptionRefused":
-      return new Refused({ path: error.path, detail: `${error.path}: ${error.message}` })
-    case "StorageUnavailable":
-      return unavailable(error)
+const changed = Effect.fnUntraced(
+  function*(error: SubscriptionNotFound | SubscriptionRefused | SubscriptionChanged | StorageUnavailable) {
+    if (error._tag === "SubscriptionChanged") return yield* ETag.stale(error.version)
+    return yield* unchanged(error)
   }
-}
+)
 
 const tried = (error: PreviewError) =>
   error._tag === "MessageNotFound" ? notFound("message", error.id) : unchanged(error)
+
+const sent = Effect.fnUntraced(function*(error: PreviewError | NoPlace) {
+  return yield* error._tag === "NoPlace" ? crowded(error) : tried(error)
+})
 
 /** As for a change that is no matter of versions. */
 const unchanged = (error: SubscriptionNotFound | SubscriptionRefused | StorageUnavailable) =>
@@ -78,9 +75,10 @@ export const layer = HttpApiBuilder.group(
       Effect.as(ETag.tell(subscription.version), Views.subscription(subscription))
     const enabled = (value: boolean) => ({ params }: { readonly params: { readonly id: string } }) =>
       Effect.gen(function*() {
-        const { id } = yield* find(params.id)
-        const version = yield* ETag.asked
-        return yield* shown(yield* Effect.mapError(service.update(id, { enabled: value }, { version }), changed))
+        const found = yield* find(params.id)
+        const { id } = found
+        const version = yield* ETag.asked(found)
+        return yield* shown(yield* Effect.catch(service.update(id, { enabled: value }, { version }), changed))
       })
     const checkConnection = Effect.fnUntraced(function*(id: ConnectionId | undefined) {
       if (id === undefined) return
@@ -126,14 +124,17 @@ export const layer = HttpApiBuilder.group(
       .handle("get", ({ params }) => Effect.flatMap(find(params.id), shown))
       .handle("update", ({ params, payload }) =>
         Effect.gen(function*() {
-          const { id } = yield* find(params.id)
-          const version = yield* ETag.asked
-          return yield* shown(yield* Effect.mapError(service.update(id, payload, { version }), changed))
+          const found = yield* find(params.id)
+          const { id } = found
+          const version = yield* ETag.asked(found)
+          return yield* shown(yield* Effect.catch(service.update(id, payload, { version }), changed))
         }))
       .handle("remove", ({ params }) =>
         Effect.gen(function*() {
-          const { id } = yield* find(params.id)
-          yield* Effect.mapError(service.remove(id), unchanged)
+          const found = yield* find(params.id)
+          const { id } = found
+          const version = yield* ETag.asked(found)
+          yield* Effect.catch(service.remove(id, { version }), changed)
         }))
       .handle(
         "preview",
@@ -181,18 +182,18 @@ export const layer = HttpApiBuilder.group(
         Effect.gen(function*() {
           const { id } = yield* find(params.id)
           yield* checkSample(payload.messageId)
-          return Views.trial(yield* Effect.mapError(previews.send(id, payload), tried))
+          return Views.trial(yield* Effect.catch(previews.send(id, payload), sent))
         }))
       .handle("rotateSecret", ({ params, payload: { overlapMs, signingSecret } }) =>
         Effect.gen(function*() {
-          const { id } = yield* find(params.id)
-          const rotated = yield* Effect.mapError(
-            service.rotateSecret(id, {
-              ...(overlapMs === undefined ? {} : { overlapMs }),
-              ...(signingSecret === undefined ? {} : { signingSecret: Redacted.make(signingSecret) })
-            }),
-            unchanged
-          )
+          const found = yield* find(params.id)
+          const { id } = found
+          const version = yield* ETag.asked(found)
+          const rotation = {
+            ...(overlapMs === undefined ? {} : { overlapMs }),
+            ...(signingSecret === undefined ? {} : { signingSecret: Redacted.make(signingSecret) })
+          }
+          const rotated = yield* Effect.catch(service.rotateSecret(id, rotation, { version }), changed)
           return {
             ...(yield* shown(rotated.subscription)),
             signingSecret: Redacted.value(rotated.signingSecret)

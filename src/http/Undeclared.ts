@@ -14,6 +14,14 @@ export interface Kind {
   readonly title: string
 }
 
+/**
+ * What the `type` of every problem begins with.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const base = "https://hookline.dev/problems/"
+
 /** @category constants @since 0.1.0 */
 export const tooLarge = { name: "too-large", status: 413, title: "The body is too large" } as const
 
@@ -66,4 +74,4 @@ export const internal = { name: "internal", status: 500, title: "Hookline failed
  * @category conversions
  * @since 0.1.0
  */
-export const typeOf = ({ name }: Kind): string => `https://hookline.dev/problems/${name}`
+export const typeOf = ({ name }: Kind): string => `${base}${name}`

@@ -1,4 +1,6 @@
-/** What people ask of the storage: subscriptions, messages, deliveries and the times of housekeeping. A part of `Storage`. */
+/**
+ * What people ask of the storage: subscriptions, messages, deliveries and the times of housekeeping. A part of `Storage`.
+ */
 import type { Effect, Option } from "effect"
 import type { AttemptRecord, Delivery, DeliveryReason, DeliveryStatus } from "../Delivery.ts"
 import type { ConnectionId, DeliveryId, MessageId, SubscriptionId } from "../Id.ts"

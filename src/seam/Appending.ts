@@ -1,4 +1,6 @@
-/** Accepting messages: what an emit asks of the storage. A part of `Storage`. */
+/**
+ * Accepting messages: what an emit asks of the storage. A part of `Storage`.
+ */
 import type { Effect } from "effect"
 import type { MessageId } from "../Id.ts"
 import type { Message } from "../Message.ts"

@@ -1,4 +1,6 @@
-/** The audit log, written with each change. A part of `Storage`. */
+/**
+ * The audit log, written with each change. A part of `Storage`.
+ */
 import type { Effect } from "effect"
 import type { AuditEntry } from "../AuditEntry.ts"
 import type { StorageUnavailable } from "../StorageError.ts"

@@ -1,4 +1,6 @@
-/** What every process may hear. A part of `Storage`. */
+/**
+ * What every process may hear. A part of `Storage`.
+ */
 import type { Effect } from "effect"
 import type { Message } from "../Message.ts"
 import type { StorageUnavailable } from "../StorageError.ts"

@@ -1,4 +1,6 @@
-/** Connections, as the storage keeps them. A part of `Storage`. */
+/**
+ * Connections, as the storage keeps them. A part of `Storage`.
+ */
 import type { Effect, Option } from "effect"
 import type { Connection } from "../Connection.ts"
 import type { ConnectionId } from "../Id.ts"

@@ -1,4 +1,6 @@
-/** The sums of deliveries. A part of `Storage`. */
+/**
+ * The sums of deliveries. A part of `Storage`.
+ */
 import type { Effect } from "effect"
 import type { SubscriptionId } from "../Id.ts"
 import type { StorageUnavailable } from "../StorageError.ts"

@@ -1,4 +1,6 @@
-/** What the owner of a worker group asks of the storage: routing, claiming, recording, and giving back. A part of `Storage`. */
+/**
+ * What the owner of a worker group asks of the storage: routing, claiming, recording, and giving back. A part of `Storage`.
+ */
 import type { Effect } from "effect"
 import type * as Circuit from "../Circuit.ts"
 import type { Connection } from "../Connection.ts"

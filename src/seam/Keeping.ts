@@ -1,4 +1,6 @@
-/** Keys of the HTTP API, as the storage keeps them. A part of `Storage`. */
+/**
+ * Keys of the HTTP API, as the storage keeps them. A part of `Storage`.
+ */
 import type { Effect, Option } from "effect"
 import type { KeyId } from "../Id.ts"
 import type { Key } from "../Key.ts"

@@ -1,4 +1,6 @@
-/** What runners tell each other through the storage. A part of `Storage`. */
+/**
+ * What runners tell each other through the storage. A part of `Storage`.
+ */
 import type { Effect } from "effect"
 import type { RunnerId } from "../Id.ts"
 import type { Announcement, Member, Ownership } from "../Member.ts"

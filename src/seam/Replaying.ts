@@ -1,4 +1,6 @@
-/** Replays, as the storage keeps and carries them on. A part of `Storage`. */
+/**
+ * Replays, as the storage keeps and carries them on. A part of `Storage`.
+ */
 import type { Effect, Option } from "effect"
 import type { ReplayId } from "../Id.ts"
 import type { NewReplay, Replay, ReplayScope, ReplayState } from "../Replay.ts"

@@ -1,4 +1,6 @@
-/** Lists that may be long, in bounded steps. A part of `Storage`. */
+/**
+ * Lists that may be long, in bounded steps. A part of `Storage`.
+ */
 import type { Effect } from "effect"
 import type { AuditEntry } from "../AuditEntry.ts"
 import type { Delivery } from "../Delivery.ts"

@@ -101,6 +101,63 @@ const unknown = (prefix: string) => `${prefix}_${"0".repeat(12)}7${"0".repeat(3)
 
 describe("the command line against a runner", () => {
   layer(runner, { excludeTestServices: true, timeout: "60 seconds" })((it) => {
+    it.effect("a subscription is changed, by flags and by a file, and what changes nothing is refused", () =>
+      Effect.gen(function*() {
+        const made = yield* succeeds(["subscribe", "https://example.com/hooks", "--events", "incident.*", "--json"])
+        const id = String(json(made.stdout)["id"])
+        const update = (...args: ReadonlyArray<string>) => succeeds(["subscriptions", "update", id, ...args])
+        const filter = { field: "payload.severity", equals: "major" }
+        yield* update("--name", "B", "--events", `${created}, maintenance.*`, "--filter", JSON.stringify(filter))
+        const config = JSON.stringify({ timeoutMs: 5000 })
+        const changed = json((yield* update("--config", config, "--retry-delays", "1s,5s", "--json")).stdout)
+        assert.deepInclude(changed, {
+          name: "B",
+          events: [created, "maintenance.*"],
+          filter,
+          config: { url: "https://example.com/hooks", timeoutMs: 5000 },
+          retry: { type: "delays", delaysMs: [1000, 5000] }
+        })
+        const change = JSON.stringify({ filter: null, maxConcurrency: 3 })
+        const last = json((yield* succeeds(["subscriptions", "update", id, "--file", "-", "--json"], change)).stdout)
+        assert.deepInclude(last, { name: "B", maxConcurrency: 3 })
+        assert.notProperty(last, "filter")
+        yield* fails(["subscriptions", "update", id], ["Say what changes"])
+        yield* fails(["subscriptions", "update", id, "--file", "x.json", "--name", "C"], ["leave the other flags out"])
+        yield* fails(["subscriptions", "update", id, "--file", "-"], ["nmae"], {}, JSON.stringify({ nmae: "C" }))
+        yield* succeeds(["subscriptions", "delete", id])
+      }))
+
+    it.effect("a filter and a schedule are tried before they are saved", () =>
+      Effect.gen(function*() {
+        const filter = JSON.stringify({ field: "payload.severity", equals: "major" })
+        const on = (severity: string) => [
+          "subscriptions",
+          "test-filter",
+          filter,
+          "--event",
+          created,
+          "--payload",
+          JSON.stringify({ ...payload, severity })
+        ]
+        assert.strictEqual((yield* succeeds(on("major"))).stdout, `It holds for ${created}.\n`)
+        yield* fails(on("minor"), ["It does not hold", "payload.severity"])
+        yield* fails(["subscriptions", "test-filter", filter], ["--event or --message"])
+        const shown = yield* succeeds(["subscriptions", "preview-schedule", "1s,30s,5m"])
+        assert.match(shown.stdout, /^4 +5m +5\.5m$/mu)
+        const json = yield* succeeds(["subscriptions", "preview-schedule", "seed", "--json"])
+        assert.include(json.stdout, "\"delaysMs\"")
+        yield* fails(["subscriptions", "preview-schedule", "soon"], ["is no delay"])
+        yield* fails(["subscriptions", "preview-schedule", "{\"type\":\"delays\"}"], ["schedule.delaysMs"])
+      }))
+
+    it.effect("a key is shown without itself", () =>
+      Effect.gen(function*() {
+        const made = json((yield* succeeds(["keys", "create", "--name", "one", "--scope", "read", "--json"])).stdout)
+        const shown = yield* succeeds(["keys", "get", String(made["id"])])
+        assert.match(shown.stdout, /^scopes +read$/mu)
+        assert.notInclude(shown.stdout, String(made["key"]))
+      }))
+
     it.effect("events are listed, and one is shown with its properties and schema", () =>
       Effect.gen(function*() {
         const list = yield* succeeds(["events"])

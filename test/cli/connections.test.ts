@@ -88,13 +88,13 @@ describe("connections on the command line", () => {
           const shown = yield* succeeds(["connections", "get", id])
           assert.match(shown.stdout, /^provider +chat\.room$/mu)
           assert.include(shown.stdout, "\"server\": \"https://chat.example.com\"")
-          const change = JSON.stringify({ server: "https://b.example.com", token: "" })
+          const change = JSON.stringify({ server: "https://chat.example.com/b", token: "" })
           const changed = yield* succeeds(["connections", "update", id, "--name", "B", "--config", change])
           assert.include(changed.stdout, "no attempt begins any more with the old credentials")
           assert.include((yield* succeeds(["connections", "test", id])).stdout, "Connected as hookline")
           assert.deepInclude(json((yield* succeeds(["connections", "get", id, "--json"])).stdout), {
             name: "B",
-            config: { server: "https://b.example.com" }
+            config: { server: "https://chat.example.com/b" }
           })
           yield* succeeds(["connections", "delete", id])
           assert.include((yield* fails(["connections", "get", id])).stderr, "no connection")
@@ -185,5 +185,28 @@ describe("connections on the command line", () => {
         assert.include((yield* fails(both)).stderr, "exclude each other")
         assert.include((yield* fails(["connections", "update", id, "--config", "{oops"])).stderr, "--config is no JSON")
       }), 60_000)
+
+    it.effect("providers are listed and shown, with what connections take; what goes through one is previewed", () =>
+      Effect.gen(function*() {
+        const list = yield* succeeds(["providers"])
+        assert.match(list.stdout, /^PROVIDER +NAME +CONNECTIONS +DESCRIPTION\n/u)
+        assert.match(list.stdout, /^chat\.room +Chat room +yes, tested/mu)
+        assert.match(list.stdout, /^webhook\.webhook +Webhook +Sends/mu)
+        const one = yield* succeeds(["providers", "chat.room"])
+        assert.match(one.stdout, /^of connections +config\.token/mu)
+        assert.include(one.stdout, "A connection:")
+        assert.deepInclude(json((yield* succeeds(["providers", "chat.room", "--json"])).stdout), { id: "chat.room" })
+        assert.include((yield* fails(["providers", "chat.rom"])).stderr, "chat.room")
+        const connectionId = yield* make
+        const definition = JSON.stringify({
+          providerId: "chat.room",
+          config: { room: "a" },
+          connectionId,
+          events: ["incident.incident.created"]
+        })
+        const preview = yield* succeeds(["preview", "--file", "-"], definition)
+        assert.include(preview.stdout, "https://chat.example.com")
+        yield* succeeds(["connections", "delete", connectionId])
+      }))
   })
 })

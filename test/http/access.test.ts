@@ -203,6 +203,31 @@ describe("access to the HTTP API", () => {
         assert.strictEqual((yield* call("PATCH", path, { name: "x" }, { "if-match": "W/\"a\"" })).status, 412)
       }))
 
+    it.effect("a subscription is deleted, or its secret rotated, by If-Match only where nobody else has changed it", () =>
+      Effect.gen(function*() {
+        const made = yield* call("POST", "/api/v1/subscriptions", subscription())
+        const path = `/api/v1/subscriptions/${text(made.json["id"])}`
+        const seen = { "if-match": made.headers.get("etag") ?? "" }
+        const rotated = yield* call("POST", `${path}/rotate-secret`, {}, seen)
+        assert.strictEqual(rotated.status, 200, rotated.text)
+        for (
+          const [method, to, body] of [["POST", `${path}/rotate-secret`, {}], ["DELETE", path, undefined]] as const
+        ) {
+          const late = yield* call(method, to, body, seen)
+          assert.deepStrictEqual(
+            [late.status, late.json["type"], late.headers.get("etag")],
+            [412, "https://hookline.dev/problems/precondition-failed", rotated.headers.get("etag")],
+            method
+          )
+          assert.strictEqual((yield* call(method, to, body, { "if-match": "W/\"1\"" })).status, 412, method)
+        }
+        assert.strictEqual((yield* call("GET", path)).headers.get("etag"), rotated.headers.get("etag"))
+        const again = yield* call("POST", `${path}/rotate-secret`, {}, { "if-match": "*" })
+        const newest = { "if-match": again.headers.get("etag") ?? "" }
+        assert.strictEqual((yield* call("DELETE", path, undefined, newest)).status, 204)
+        assert.strictEqual((yield* call("DELETE", path, undefined, newest)).status, 404)
+      }))
+
     it.effect("the audit log says who changed what, with what differs", () =>
       Effect.gen(function*() {
         const { id: keyId, key } = yield* keyFor(["manage"])

@@ -55,10 +55,13 @@ describe("connections over HTTP", () => {
         assert.deepStrictEqual(yield* idsOf(`limit=1&cursor=${String(first.json["nextCursor"])}`), [id])
         const shown = yield* ask("GET", at)
         assert.deepStrictEqual(shown.json, json)
-        const changed = yield* ask("PATCH", at, { name: "b", config: { server: "https://b.example.com", token: "" } })
+        const evil = yield* ask("PATCH", at, { config: { server: "https://evil.example.com", token: "" } })
+        assert.deepStrictEqual([evil.status, evil.json["path"]], [422, "config.token"], evil.text)
+        const server = "https://chat.example.com/b"
+        const changed = yield* ask("PATCH", at, { name: "b", config: { server, token: "" } })
         assert.strictEqual(changed.status, 200, changed.text)
         assert.strictEqual(changed.headers.get("etag"), "\"2\"")
-        assert.deepStrictEqual(changed.json["config"], { server: "https://b.example.com", proxy: { user: "u" } })
+        assert.deepStrictEqual(changed.json["config"], { server, proxy: { user: "u" } })
         for (const one of [at, other.at]) assert.strictEqual((yield* ask("DELETE", one)).status, 204)
         for (const method of ["GET", "DELETE", "PATCH"]) {
           assert.strictEqual((yield* ask(method, at, method === "PATCH" ? {} : undefined)).status, 404, method)
@@ -73,7 +76,22 @@ describe("connections over HTTP", () => {
         const late = yield* ask("PATCH", at, { name: "c" }, etag)
         assert.strictEqual(late.status, 412)
         assert.include(late.text, "version 2")
+        assert.strictEqual(late.headers.get("etag"), "\"2\"")
         assert.strictEqual((yield* ask("PATCH", at, { name: "c" }, { "if-match": "*" })).status, 200)
+      }))
+
+    it.effect("are deleted by If-Match only where nobody else has changed them", () =>
+      Effect.gen(function*() {
+        const { at, headers } = yield* made()
+        const changed = yield* ask("PATCH", at, { name: "b" })
+        const late = yield* ask("DELETE", at, undefined, { "if-match": headers.get("etag") ?? "" })
+        assert.deepInclude(late.json, { status: 412, type: "https://hookline.dev/problems/precondition-failed" })
+        assert.strictEqual(late.headers.get("etag"), changed.headers.get("etag"))
+        assert.strictEqual((yield* ask("DELETE", at, undefined, { "if-match": "2" })).status, 412)
+        assert.deepInclude((yield* ask("GET", at)).json, { name: "b" })
+        const seen = { "if-match": changed.headers.get("etag") ?? "" }
+        assert.strictEqual((yield* ask("DELETE", at, undefined, seen)).status, 204)
+        assert.strictEqual((yield* ask("DELETE", at, undefined, seen)).status, 404)
       }))
 
     it.effect("that are refused say where, and repeat no secret", () =>

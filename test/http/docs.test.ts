@@ -64,6 +64,34 @@ describe("the description of the API", () => {
     }
   })
 
+  it("has the words of every property, those of a schema that others refer to too", () => {
+    const { schemas } = document.components
+    const property = (schema: string, name: string) => {
+      const { properties } = Schema.decodeUnknownSync(Schema.Struct({ properties: Json }))(schemas[schema])
+      return properties[name]
+    }
+    assert.deepStrictEqual(property("Subscription", "createdAt"), {
+      type: "string",
+      format: "date-time",
+      description: "When it was made"
+    })
+    assert.deepStrictEqual(property("BlockedKey", "head"), {
+      $ref: "#/components/schemas/Delivery",
+      description: "The delivery that the others wait for"
+    })
+    assert.deepInclude(property("Refused", "detail"), { description: "What is wrong here, and what to do" })
+    assert.notInclude(JSON.stringify(document), "\"allOf\"")
+  })
+
+  it("has what is served beside the contract, for who has no key", () => {
+    for (const path of ["/health/live", "/health/ready"]) {
+      const { get } = document.paths[path] ?? {}
+      assert.deepStrictEqual(get?.security, [], path)
+      assert.includeMembers(Object.keys(get?.responses ?? {}), ["200", "413", "500"], path)
+    }
+    assert.include(Object.keys(document.paths["/health/ready"]?.["get"]?.responses ?? {}), "503")
+  })
+
   it("names every body", () => {
     const unnamed = (content: Schema.Json | undefined) =>
       JSON.stringify(content ?? {}).match(/"schema":\{(?!"(\$ref|anyOf)")/gu) ?? []

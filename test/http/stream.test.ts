@@ -172,6 +172,19 @@ describe("GET stream", () => {
       yield* eventually("there is room again", open(), ({ status }) => status === 200)
     }).pipe(Effect.provide(limited({ liveListeners: 1 }))))
 
+  it.live("has room for others where the keys of one tenant have their share", () =>
+    Effect.gen(function*() {
+      const { json: { key } } = yield* call("POST", "/api/v1/keys", { name: "a", scopes: ["read"], tenantId: "acme" })
+      const acme = yield* open("", { key: String(key) })
+      assert.strictEqual(acme.status, 200)
+      const refused = yield* call("GET", "/api/v1/stream", undefined, { authorization: `Bearer ${String(key)}` })
+      assert.deepStrictEqual([refused.status, refused.headers.get("retry-after")], [429, "1"])
+      assert.include(String(refused.json["detail"]), "1 listeners of this tenant")
+      assert.strictEqual((yield* open()).status, 200)
+      acme.leave()
+      yield* eventually("it has room again", open("", { key: String(key) }), ({ status }) => status === 200)
+    }).pipe(Effect.provide(limited({ liveListenersPerTenant: 1 }))))
+
   it.live("a client that does not read misses outcomes, is told how many, and holds nobody up", () => {
     const endpoints = new Endpoints()
     endpoints.behaviours.set("a", () => Effect.succeed({ externalId: "x".repeat(100_000) }))

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Schema } from "effect"
+import { Effect, Fiber, Latch, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Webhook } from "standardwebhooks"
 import * as Limits from "../../src/Limits.ts"
 import * as Provider from "../../src/Provider.ts"
 import { Endpoints, until } from "../support/world.ts"
-import { call, server } from "./support.ts"
+import { call, items, server } from "./support.ts"
 
 const eventId = "incident.incident.created"
 
@@ -46,6 +46,18 @@ const Explained = Schema.Array(Schema.Struct({
   reason: Schema.String,
   delivery: Schema.optionalKey(Schema.Struct({ status: Schema.String }))
 }))
+
+const keyOf = (tenantId: string) =>
+  Effect.map(
+    call("POST", "/api/v1/keys", { name: tenantId, scopes: ["manage"], tenantId }),
+    ({ json }) => ({ authorization: `Bearer ${String(json["key"])}` })
+  )
+
+const made = (key: Record<string, string>) =>
+  Effect.map(
+    call("POST", "/api/v1/subscriptions", endpoint("a", { enabled: false }), key),
+    ({ json }) => ({ test: `/api/v1/subscriptions/${String(json["id"])}/test` })
+  )
 
 describe("a preview", () => {
   it.effect("shows the exact signed request for the event's example, without secrets, and sends nothing", () =>
@@ -344,6 +356,41 @@ describe("a subscription", () => {
       const wrong = yield* trial("well", { payload: { incidentId: 1 } })
       assert.deepStrictEqual([wrong.status, wrong.json["path"]], [422, "payload.incidentId"])
     }).pipe(Effect.provide(server({ endpoints })))
+  })
+
+  it.effect("is tried while there is a place for it: one tenant's keys have a share, and a test that can't be ended its time", () => {
+    const endpoints = new Endpoints()
+    const end = Latch.makeUnsafe()
+    endpoints.behaviours.set("a", () => Effect.uninterruptible(Effect.as(end.await, {})))
+    const body = Effect.gen(function*() {
+      const north = yield* keyOf("north")
+      const path = (yield* made(north)).test
+      const hanging = yield* Effect.forkChild(call("POST", path, {}, north))
+      yield* until("it has begun", () => endpoints.of("a").length === 1)
+      const second = yield* call("POST", path, {}, north)
+      assert.deepStrictEqual([second.status, second.headers.get("retry-after")], [429, "1"], second.text)
+      // What was refused is not noted.
+      const audit = yield* call("GET", "/api/v1/audit?action=subscription.test")
+      assert.lengthOf(items(audit.json), 1)
+      const south = yield* keyOf("south")
+      const other = (yield* made(south)).test
+      const beside = yield* Effect.forkChild(call("POST", other, {}, south))
+      yield* until("another tenant's has, too", () => endpoints.of("a").length === 2)
+      const third = yield* call("POST", path, {})
+      assert.deepStrictEqual([third.status, third.headers.get("retry-after")], [503, "1"], third.text)
+      yield* until(
+        "their time is over",
+        () => hanging.pollUnsafe() !== undefined && beside.pollUnsafe() !== undefined,
+        Limits.defaults.trialMs + 60_000
+      )
+      assert.deepInclude((yield* Fiber.join(hanging)).json, { outcome: "timeout" })
+      endpoints.behaviours.set("a", () => Effect.succeed({}))
+      assert.deepInclude((yield* call("POST", path, {}, north)).json, { outcome: "success" })
+      yield* end.open
+    })
+    return body.pipe(
+      Effect.provide(server({ endpoints }).pipe(Layer.provide(Limits.layer({ tests: 2, testsPerTenant: 1 }))))
+    )
   })
 
   it.effect("'s retry schedule is shown before it is saved", () =>

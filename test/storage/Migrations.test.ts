@@ -18,7 +18,7 @@ const partitions = Effect.flatMap(PgClient.PgClient, (sql) =>
 describe("the layout of PostgreSQL", () => {
   it.live("many processes migrate an empty database at once", () =>
     Effect.gen(function*() {
-      const { url } = yield* Postgres.testDatabase
+      const { url } = yield* Postgres.emptyDatabase
       const migrate = () =>
         Effect.provide(PgStorage.migrate, Layer.fresh(PgClient.layer({ url })))
           .pipe(Effect.retry({ times: 5, while: (error) => error._tag === "StorageUnavailable" }))
@@ -31,7 +31,7 @@ describe("the layout of PostgreSQL", () => {
 
   it.live("a layout newer than the program is refused, migrating or not", () =>
     Effect.gen(function*() {
-      const { url } = yield* Postgres.testDatabase
+      const { url } = yield* Postgres.emptyDatabase
       const client = PgClient.layer({ url })
       const start = (migrate: boolean) =>
         Effect.scoped(Layer.build(PgStorage.layer({ migrate }).pipe(Layer.provide(client))))
@@ -49,7 +49,7 @@ describe("the layout of PostgreSQL", () => {
 
   it.live("partitions of the coming days are made by housekeeping, and again at the next start after a long stop", () =>
     Effect.gen(function*() {
-      const { url } = yield* Postgres.testDatabase
+      const { url } = yield* Postgres.emptyDatabase
       const client = PgClient.layer({ url })
       const storage = PgStorage.layer().pipe(Layer.provideMerge(client))
       yield* Effect.gen(function*() {
@@ -77,7 +77,7 @@ describe("the layout of PostgreSQL", () => {
 
   it.live("a claim finds its rows by index among 100,000 others", () =>
     Effect.gen(function*() {
-      const { url } = yield* Postgres.testDatabase
+      const { url } = yield* Postgres.emptyDatabase
       const client = PgClient.layer({ url })
       const storage = PgStorage.layer().pipe(Layer.provideMerge(client))
       const { owner, subscriptionId } = yield* Effect.provide(fill, storage)

@@ -1,5 +1,5 @@
 import { PgClient } from "@effect/sql-pg"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, layer } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
 import * as Id from "../../src/Id.ts"
 import { Storage } from "../../src/Storage.ts"
@@ -14,8 +14,8 @@ const versions = latest - 10
 
 const statements = (...given: ReadonlyArray<string>): Migration => ({ _tag: "Statements", statements: given })
 
-describe("an upgrade of a database in use", () => {
-  it.live("tries again for a table that others hold for longer than it waits, and what was unfinished is delivered", () =>
+layer(Upgrading.filled, { excludeTestServices: true })("an upgrade of a database in use", (it) => {
+  it.effect("tries again for a table that others hold for longer than it waits, and what was unfinished is delivered", () =>
     Effect.gen(function*() {
       const { client, subscriptionId } = yield* Upgrading.make
       yield* Effect.provide(Upgrading.alive, client)
@@ -69,7 +69,7 @@ describe("an upgrade of a database in use", () => {
       }).pipe(Effect.provide(PgStorage.layer().pipe(Layer.provideMerge(client))))
     }))
 
-  it.live("counts from then on: what ended before is not taken back when it is delivered again", () =>
+  it.effect("counts from then on: what ended before is not taken back when it is delivered again", () =>
     Effect.gen(function*() {
       const { client, subscriptionId } = yield* Upgrading.make
       yield* Effect.provide(Upgrading.migrate(), client)
@@ -96,14 +96,14 @@ describe("an upgrade of a database in use", () => {
       }).pipe(Effect.provide(PgStorage.layer().pipe(Layer.provideMerge(client))))
     }))
 
-  it.live("drops at once what only runners of the version before need, where none is at work", () =>
+  it.effect("drops at once what only runners of the version before need, where none is at work", () =>
     Effect.gen(function*() {
       const { client } = yield* Upgrading.make
       yield* Effect.provide(Upgrading.migrate(), client)
       assert.isFalse(yield* Effect.provide(Upgrading.hasIndex("work_waiting"), client))
     }))
 
-  it.live("builds indexes while rows are written", () =>
+  it.effect("builds indexes while rows are written", () =>
     Effect.gen(function*() {
       const { client, url } = yield* Upgrading.make
       yield* Effect.provide(Upgrading.migrate(Upgrading.upTo(15)), client)
@@ -125,7 +125,7 @@ describe("an upgrade of a database in use", () => {
       assert.deepStrictEqual(yield* Effect.provide(Upgrading.invalid, client), [])
     }))
 
-  it.live("builds anew what was left half built, whether of a table or of a partition", () =>
+  it.effect("builds anew what was left half built, whether of a table or of a partition", () =>
     Effect.gen(function*() {
       const { client } = yield* Upgrading.make
       yield* Effect.gen(function*() {
@@ -149,7 +149,7 @@ describe("an upgrade of a database in use", () => {
       }).pipe(Effect.provide(client))
     }))
 
-  it.live("fails with what to do when others are in its way for too long, and goes on from there", () =>
+  it.effect("fails with what to do when others are in its way for too long, and goes on from there", () =>
     Effect.gen(function*() {
       const { client } = yield* Upgrading.make
       const reader = yield* Upgrading.hold(client, "select count(*) from hookline.work")
@@ -165,7 +165,7 @@ describe("an upgrade of a database in use", () => {
       }).pipe(Effect.provide(client))
     }))
 
-  it.live("keeps what came before a migration that fails, and goes on with it at the next start", () =>
+  it.effect("keeps what came before a migration that fails, and goes on with it at the next start", () =>
     Effect.gen(function*() {
       const { client } = yield* Upgrading.make
       const steps = (second: string) => ({
@@ -184,7 +184,7 @@ describe("an upgrade of a database in use", () => {
       }).pipe(Effect.provide(client))
     }))
 
-  it.live("locks at most one table that runners use in a transaction, for a time that is bounded, and itself has all the time", () =>
+  it.effect("locks at most one table that runners use in a transaction, for a time that is bounded, and itself has all the time", () =>
     Effect.gen(function*() {
       const { client } = yield* Upgrading.make
       const check = `do $$ declare
@@ -211,7 +211,7 @@ describe("an upgrade of a database in use", () => {
       }).pipe(Effect.provide(client))
     }))
 
-  it.live("is made by one of several processes that start at once", () =>
+  it.effect("is made by one of several processes that start at once", () =>
     Effect.gen(function*() {
       const { client, url } = yield* Upgrading.make
       const done = yield* Effect.all(

@@ -2,7 +2,7 @@
  * A database as the version before left it, with history and unfinished deliveries, and sessions that are in a migration's way.
  */
 import { PgClient } from "@effect/sql-pg"
-import { Deferred, Effect, Layer, Logger, type Scope } from "effect"
+import { Context, Deferred, Effect, Layer, Logger, type Scope } from "effect"
 import * as Id from "../../src/Id.ts"
 import { Limits } from "../../src/Limits.ts"
 import { type Migration, migrations } from "../../src/storage/Migrations.ts"
@@ -37,13 +37,28 @@ export const migrate = (
     Effect.provide(Logger.layer([Logger.make<unknown, void>(({ message }) => onLog(String(message)))]))
   )
 
-/** Makes a database with the layout of the version before, and fills it. */
+/** A database with the layout of the version before, filled. */
+class Filled extends Context.Service<Filled, { readonly name: string; readonly subscriptionId: Id.SubscriptionId }>()(
+  "test/Filled"
+) {}
+
+export const filled = Layer.effect(
+  Filled,
+  Effect.gen(function*() {
+    const { name, url } = yield* Postgres.emptyDatabase
+    const subscriptionId = yield* Id.subscriptionId(Date.now())
+    yield* Effect.andThen(migrate(before), fill(Id.toUuid(subscriptionId))).pipe(
+      Effect.provide(PgClient.layer({ url }))
+    )
+    return { name, subscriptionId }
+  })
+)
+
+/** A copy of it. */
 export const make = Effect.gen(function*() {
-  const { url } = yield* Postgres.testDatabase
-  const client = PgClient.layer({ url })
-  const subscriptionId = yield* Id.subscriptionId(Date.now())
-  yield* Effect.provide(Effect.andThen(migrate(before), fill(Id.toUuid(subscriptionId))), client)
-  return { url, client, subscriptionId }
+  const { name, subscriptionId } = yield* Filled
+  const { url } = yield* Postgres.copy(name)
+  return { url, client: PgClient.layer({ url }), subscriptionId }
 })
 
 /** Says that a runner is at work. */

@@ -19,6 +19,8 @@ export interface Operation {
   readonly path: string
   /** None where any key may, or none is needed. */
   readonly scope: string | undefined
+  /** It needs no key. */
+  readonly isOpen: boolean
   readonly parameters: ReadonlyArray<Parameter>
   readonly body: { readonly schema: JsonSchema; readonly example: Schema.Json | undefined } | undefined
   /** By status: what an answer's type and form may be. */
@@ -111,6 +113,7 @@ export const read = (document: unknown): Contract => {
         method: method.toUpperCase(),
         path,
         scope: security[0]?.bearer[0],
+        isOpen: security.length === 0,
         parameters,
         body: media === undefined ? undefined : { schema: media.schema, example: media.example },
         answers: new Map(
@@ -128,7 +131,12 @@ export const read = (document: unknown): Contract => {
       }
     })
   )
-  const ajv = new Ajv.Ajv2020({ strict: false, allErrors: false })
+  const ajv = new Ajv.Ajv2020({
+    strict: false,
+    allErrors: false,
+    // A day is taken for a time.
+    formats: { "date-time": /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/u }
+  })
   ajv.addSchema({ $id: "openapi", components: { schemas } })
   const compiled = new Map<string, Ajv.ValidateFunction>()
   return {

@@ -57,7 +57,7 @@ const success = (contract: Contract, request: Request, { body, headers, status }
   if (isItsOwn && operation.scope !== undefined && !may(bearer, scopeOf(operation.scope))) {
     return `it is ${status} to ${bearer.name}, who may not ${operation.scope}`
   }
-  if (bearer.authorization === undefined) return `it is ${status} without a key`
+  if (bearer.authorization === undefined && !operation.isOpen) return `it is ${status} without a key`
   if (!isItsOwn || headOnly) return undefined
   const media = operation.answers.get(status)
   if (media === undefined) return `${operation.id} is not said to answer ${status}`
