@@ -124,6 +124,8 @@ export const defaults = {
   replayCounted: 100_000,
   /** Replays of one tenant that are running or paused. */
   replaysPerTenant: 20,
+  /** How long replays are kept that were completed or cancelled. */
+  replaysKeptMs: 90 * 24 * 60 * 60 * 1000,
 
   // -- circuits
   /** Failures in a row, over at least so long, after which a circuit opens. */
@@ -283,7 +285,10 @@ export const defaults = {
 
   /** Stored items of a kind that one page of a list looks at. */
   listLook: 2000,
-  /** Subscriptions, those deleted last, whose deliveries are listed as cancelled before housekeeping has ended them. */
+  /**
+   * Deleted subscriptions whose deliveries are looked for by each, before housekeeping has ended them; with more, all that waits is
+   * walked.
+   */
   listDeleted: 100,
 
   // -- statistics

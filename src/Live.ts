@@ -4,7 +4,7 @@
  * goes on where it was, as long as the newest are kept. While nobody listens, nor has just left, an outcome costs one
  * comparison.
  */
-import { type Cause, Context, Effect, Layer, Queue, Random, type Scope } from "effect"
+import { type Cause, Context, Effect, Layer, Queue, type Scope } from "effect"
 import type { AttemptRecord, Delivery } from "./Delivery.ts"
 import type { SubscriptionId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
@@ -24,7 +24,7 @@ export interface Recorded {
 }
 
 /**
- * An outcome with its place among those of this runner, to go on after it.
+ * An outcome with an id to go on after it: its delivery's and its attempt's number, which tell nothing of what else there was.
  *
  * @category models
  * @since 0.1.0
@@ -57,7 +57,10 @@ export interface Batch {
 export interface Listening {
   /** Waits for what has come since the last time; it is done once the runner stops. */
   readonly next: Effect.Effect<Batch, Cause.Done>
-  /** Whether what came after the outcome that it wanted to go on after is not kept any more, or is another runner's. */
+  /**
+   * Whether what came after the outcome that it wanted to go on after is not kept any more, or is another runner's. It is kept
+   * for all listeners together: a gap says that this runner can't tell, not that something was missed.
+   */
   readonly hasGap: boolean
 }
 
@@ -89,12 +92,12 @@ export const layer: Layer.Layer<Live> = Layer.effect(
   Effect.gen(function*() {
     const { liveBuffer, liveKept, liveListeners, liveListenersPerTenant } = yield* Limits
     const places = Places.make({ what: "listeners", inAll: liveListeners, perTenant: liveListenersPerTenant })
-    const run = (yield* Random.nextIntBetween(0, 2 ** 31)).toString(16)
     const listeners = new Set<Listener>()
     /** The newest outcomes, oldest first: while somebody listens, and some more for who has just left. */
-    let kept: Array<Kept> = []
+    let kept: Array<Told> = []
+    /** The one before them, where it is known. */
+    let before: Told | undefined
     let keepMore = 0
-    let count = 0
     let ended = false
 
     const add = (filter: Filter, after: string | undefined) =>
@@ -103,26 +106,28 @@ export const layer: Layer.Layer<Live> = Layer.effect(
         const queue = yield* Queue.sliding<Numbered, Cause.Done>(liveBuffer)
         const listener: Listener = { filter, queue, giveBack, offered: 0, taken: 0 }
         listeners.add(listener)
-        const place = placeOf(after)
-        const hasGap = place !== undefined && place < (kept[0]?.place ?? count + 1) - 1
-        // Of one that is not kept any more it would see some again that came before.
-        if (place !== undefined && !hasGap) {
-          for (const one of kept.filter((one) => one.place > place)) hand(listener, one)
-        }
+        const missed = after === undefined ? [] : since(filter, after)
+        for (const told of missed ?? []) hand(listener, told)
         if (ended) Queue.endUnsafe(queue)
-        return { listener, hasGap }
+        return { listener, hasGap: missed === undefined }
       })
 
-    /** The place that an id tells; that of another runner, or run, is before all. */
-    const placeOf = (id: string | undefined): number | undefined => {
-      if (id === undefined) return undefined
-      const [of, place] = id.split("-")
-      return of === run && place !== undefined && /^\d{1,15}$/u.test(place) ? Number(place) : -1
+    /** What came after an outcome of the listener's tenant; undefined where that is not known. */
+    const since = ({ tenantId }: Filter, id: string): ReadonlyArray<Told> | undefined => {
+      const isIt = (told: Told) => told.id === id && (tenantId ?? told.delivery.tenantId) === told.delivery.tenantId
+      if (before && isIt(before)) return kept
+      const place = kept.findLastIndex(isIt)
+      return place < 0 ? undefined : kept.slice(place + 1)
     }
 
-    const hand = (listener: Listener, { place, recorded }: Kept) => {
-      if (!wants(listener.filter, recorded)) return
-      Queue.offerUnsafe(listener.queue, { n: listener.offered++, told: { ...recorded, id: `${run}-${place}` } })
+    const hand = (listener: Listener, told: Told) => {
+      if (wants(listener.filter, told)) Queue.offerUnsafe(listener.queue, { n: listener.offered++, told })
+    }
+
+    /** Keeps the last so many. */
+    const keep = (most: number) => {
+      before = kept.at(-most - 1)
+      kept = most === 0 ? [] : kept.slice(-most)
     }
 
     const leave = (listener: Listener) => {
@@ -133,14 +138,17 @@ export const layer: Layer.Layer<Live> = Layer.effect(
 
     return Live.of({
       offer: (make) => {
-        count++
-        if (listeners.size === 0 && keepMore === 0) return
-        const one = { place: count, recorded: make() }
-        kept.push(one)
+        if (listeners.size === 0 && keepMore === 0) {
+          before = undefined
+          return
+        }
+        const recorded = make()
+        const told = { ...recorded, id: `${recorded.delivery.id}-${recorded.attempt.number}` }
+        kept.push(told)
         // Rarely: what is copied is as much as was added since.
-        if (kept.length >= 2 * liveKept) kept = kept.slice(-liveKept)
-        for (const listener of listeners) hand(listener, one)
-        if (listeners.size === 0 && --keepMore === 0) kept = []
+        if (kept.length >= 2 * liveKept) keep(liveKept)
+        for (const listener of listeners) hand(listener, told)
+        if (listeners.size === 0 && --keepMore === 0) keep(0)
       },
       listen: (filter, after) =>
         Effect.acquireRelease(add(filter, after), ({ listener }) => Effect.sync(() => leave(listener))).pipe(
@@ -163,11 +171,6 @@ export const layer: Layer.Layer<Live> = Layer.effect(
 interface Numbered {
   readonly n: number
   readonly told: Told
-}
-
-interface Kept {
-  readonly place: number
-  readonly recorded: Recorded
 }
 
 interface Listener {

@@ -90,6 +90,14 @@ export interface Replay extends NewReplay {
 }
 
 /**
+ * Whether a replay is over for good.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const hasEnded = ({ state }: Pick<Replay, "state">): boolean => state === "cancelled" || state === "completed"
+
+/**
  * What a replay's deliveries are known by to receivers, where it asks for a webhook-id of their own: the same for all attempts
  * of a message that it makes. Without the full stop that separates what is signed.
  *

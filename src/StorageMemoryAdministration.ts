@@ -5,6 +5,7 @@ import { Clock, Effect, Option } from "effect"
 import { type DeliveryId, timeOf } from "./Id.ts"
 import { defaults } from "./Limits.ts"
 import { workerGroup } from "./Message.ts"
+import { hasEnded } from "./Replay.ts"
 import type { Administration, Owner, Page, RetryAnswer, SkipAnswer } from "./Storage.ts"
 import { isExpired, type Work } from "./StorageMemoryLane.ts"
 import { cancelled, type Tables } from "./StorageMemoryTables.ts"
@@ -83,11 +84,12 @@ const subscriptions = (tables: Tables): Pick<Administration, OfSubscriptions> =>
       return true
     }),
   getSubscription: (id) => Effect.sync(() => Option.fromNullishOr(tables.subscriptions.get(id))),
-  listSubscriptions: ({ enabled, tenantId }, by) =>
+  listSubscriptions: ({ connectionId, enabled, tenantId }, by) =>
     Effect.sync(() =>
       page(
         [...tables.subscriptions.values()].filter((subscription) =>
           (tenantId === undefined || subscription.tenantId === tenantId) &&
+          (connectionId === undefined || subscription.connectionId === connectionId) &&
           (enabled === undefined || subscription.enabled === enabled)
         ),
         by
@@ -233,11 +235,7 @@ const skipDelivery = (tables: Tables, id: DeliveryId, nowMs: number): SkipAnswer
 
 const maintain = (
   tables: Tables,
-  { broadcastKeptMs, heldMaxAgeMs, rows }: {
-    readonly broadcastKeptMs: number
-    readonly heldMaxAgeMs: number
-    readonly rows: number
-  },
+  { broadcastKeptMs, heldMaxAgeMs, replaysKeptMs, rows }: Parameters<Administration["maintain"]>[0],
   nowMs: number
 ): boolean => {
   let left = rows
@@ -261,6 +259,9 @@ const maintain = (
   for (const [workerGroup, group] of tables.listened) {
     group.messages = group.messages.filter(({ atMs }) => nowMs - atMs <= broadcastKeptMs)
     if (nowMs - group.listenedAtMs > broadcastKeptMs) tables.listened.delete(workerGroup)
+  }
+  for (const [id, { replay }] of tables.replays) {
+    if (hasEnded(replay) && nowMs - replay.updatedAtMs > replaysKeptMs) tables.replays.delete(id)
   }
   tables.sums.forget(nowMs - defaults.statsKeptMs)
   let keys = rows

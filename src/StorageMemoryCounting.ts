@@ -87,10 +87,13 @@ const count = (
       .filter(({ tally }) => !isNone(tally))
   const first = <K extends string>(of: (sum: Sum) => K) =>
     grouped(of).sort((a, b) => byVolume(a.tally, b.tally) || (a.key < b.key ? -1 : 1)).slice(0, top)
+  const isOfSubscription = filter.subscriptionId !== undefined &&
+    (filter.tenantId === undefined || subscription(filter.subscriptionId)?.tenantId === filter.tenantId)
+  // As in a database, where a tenant's own are looked at and nobody else's.
   const unfinished = [...tables.work.values()].filter((work) =>
-    (filter.subscriptionId === undefined || work.subscriptionId === filter.subscriptionId) &&
-    (filter.subscriptionId !== undefined || filter.tenantId === undefined ||
-      work.message.message.tenantId === filter.tenantId)
+    isOfSubscription
+      ? work.subscriptionId === filter.subscriptionId
+      : filter.tenantId === undefined || work.message.message.tenantId === filter.tenantId
   ).slice(0, counted)
   const fitting = unfinished.filter(({ message: { message }, subscriptionId }) =>
     isMeant({ ...message, subscriptionId })

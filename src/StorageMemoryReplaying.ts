@@ -140,7 +140,7 @@ const meant = (tables: Tables, { filter, tenantId }: ReplayScope): ReadonlyArray
 const waitingOf = (tables: Tables, id: ReplayId, nowMs: number): number =>
   [...tables.work.values()].filter((work) =>
     work.replayId === id && work.epoch === undefined && work.attempts === work.retryBase && work.dueAtMs <= nowMs &&
-    tables.isActive(work.subscriptionId) && !tables.isOpen(work.subscriptionId, nowMs) &&
+    tables.isActive(work.subscriptionId) && !tables.isOpen(work.subscriptionId, nowMs) && !tables.lacksCode(work) &&
     !(tables.isOrdered(work.subscriptionId) && tables.order.isBehind(work))
   ).length
 

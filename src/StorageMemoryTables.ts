@@ -421,7 +421,7 @@ export class Tables {
     if (!this.isActive(work.subscriptionId)) return "held"
     if (this.#isBehind(work)) return "blocked"
     if (work.epoch === undefined && this.isOpen(work.subscriptionId, nowMs)) return "circuit-open"
-    return this.#lacksCode(work) ? "code-missing" : undefined
+    return this.lacksCode(work) ? "code-missing" : undefined
   }
 
   /** Whether a subscription's circuit is open. */
@@ -434,7 +434,7 @@ export class Tables {
   }
 
   /** Whether the runner that owns a delivery's group says that it has other providers. */
-  #lacksCode({ subscriptionId, workerGroup }: Work): boolean {
+  lacksCode({ subscriptionId, workerGroup }: Work): boolean {
     const runnerId = this.#owners.get(`${workerGroup}#0`)?.runnerId
     const announced = runnerId === undefined ? undefined : this.announced.get(runnerId)
     const providerId = this.subscriptions.get(subscriptionId)?.providerId

@@ -18,13 +18,19 @@ export const make = (tables: Tables): Walking => ({
     Effect.map(
       Clock.currentTimeMillis,
       (nowMs) =>
-        walk([...tables.work.keys(), ...tables.finished.keys()], page, (id) => id, (id) => {
-          const delivery = tables.delivery(id, nowMs)
-          return delivery && fits(delivery, filter) ? delivery : undefined
-        })
+        walk(
+          [...tables.work.keys(), ...tables.finished.keys()].flatMap((id) => {
+            const delivery = tables.delivery(id, nowMs)
+            return delivery && isOf(delivery, filter) ? [delivery] : []
+          }),
+          page,
+          (delivery) => fits(delivery, filter)
+        )
     ),
   walkAudit: (filter, page) =>
-    Effect.sync(() => walk(tables.audit, page, ({ id }) => id, (entry) => isEntry(entry, filter) ? entry : undefined))
+    Effect.sync(() =>
+      walk(tables.audit.filter((entry) => isOf(entry, filter)), page, (entry) => isEntry(entry, filter))
+    )
 })
 
 /**
@@ -46,28 +52,17 @@ export const fits = (delivery: Delivery, filter: DeliveryFilter): boolean =>
 
 // --- internal ---
 
-const walk = <A, B>(
+/** What is another tenant's is not looked at: a page would tell how much there is of it. */
+const isOf = (item: { readonly tenantId: string }, { tenantId }: { readonly tenantId?: string }) =>
+  tenantId === undefined || item.tenantId === tenantId
+
+const walk = <A extends { readonly id: string }>(
   stored: ReadonlyArray<A>,
   { cursor, limit, look }: WalkPage,
-  idOf: (item: A) => string,
-  read: (item: A) => B | undefined
-): Walked<B> => {
-  const below = stored.filter((item) => cursor === undefined || idOf(item) < cursor).sort((a, b) =>
-    idOf(a) < idOf(b) ? 1 : -1
-  )
-  const found = below.slice(0, look).flatMap((item) => {
-    const one = read(item)
-    return one === undefined ? [] : [{ id: idOf(item), one }]
-  })
-  const next = found.length > limit
-    ? found[limit - 1]?.id
-    : below.length >= look
-    ? idOfLast(below, look, idOf)
-    : undefined
-  return { items: found.slice(0, limit).map(({ one }) => one), next }
-}
-
-const idOfLast = <A>(items: ReadonlyArray<A>, look: number, idOf: (item: A) => string): string | undefined => {
-  const item = items[look - 1]
-  return item === undefined ? undefined : idOf(item)
+  isMeant: (item: A) => boolean
+): Walked<A> => {
+  const below = stored.filter(({ id }) => cursor === undefined || id < cursor).sort((a, b) => a.id < b.id ? 1 : -1)
+  const found = below.slice(0, look).filter(isMeant)
+  const last = found.length > limit ? found[limit - 1] : below[look - 1]
+  return { items: found.slice(0, limit), next: last?.id }
 }

@@ -10,7 +10,7 @@ import * as Destinations from "./Destinations.ts"
 import { Dispatchers } from "./Dispatchers.ts"
 import type * as Filter from "./Filter.ts"
 import * as Id from "./Id.ts"
-import type { SubscriptionId } from "./Id.ts"
+import type { ConnectionId, SubscriptionId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
 import { allTenants, defaultTenant } from "./Message.ts"
 import { RateLimit } from "./RateLimit.ts"
@@ -139,7 +139,7 @@ export class Subscriptions extends Context.Service<Subscriptions, {
   >
   readonly get: (id: SubscriptionId) => Effect.Effect<SubscriptionView, SubscriptionNotFound | StorageUnavailable>
   readonly list: (
-    filter: { readonly tenantId?: string; readonly enabled?: boolean },
+    filter: { readonly tenantId?: string; readonly enabled?: boolean; readonly connectionId?: ConnectionId },
     page: { readonly cursor: string | undefined; readonly limit: number }
   ) => Effect.Effect<ReadonlyArray<SubscriptionView>, StorageUnavailable>
   /**

@@ -9,8 +9,8 @@ const small = Live.layer.pipe(Layer.provide(Limits.layer({ liveBuffer: 3, liveLi
 
 const recorded = Effect.map(
   Effect.all({ id: Id.deliveryId(0), messageId: Id.messageId(0), subscriptionId: Id.subscriptionId(0) }),
-  (ids) => (n: number, eventId = "a.b"): Live.Recorded => ({
-    delivery: { ...ids, eventId, tenantId: "default", status: "success", attemptCount: n, createdAtMs: 0 },
+  (ids) => (n: number, eventId = "a.b", tenantId = "default"): Live.Recorded => ({
+    delivery: { ...ids, eventId, tenantId, status: "success", attemptCount: n, createdAtMs: 0 },
     attempt: { number: n, startedAtMs: 0, durationMs: 1, outcome: "success" }
   })
 )
@@ -50,6 +50,45 @@ describe("Live", () => {
       const late = yield* Effect.scoped(live.listen({}, last[1]))
       assert.isTrue(late.hasGap)
     }).pipe(Effect.provide(small)))
+
+  it.effect("who comes back has missed nothing where nothing came, also when what was kept is forgotten", () =>
+    Effect.gen(function*() {
+      const live = yield* Live.Live
+      const make = yield* recorded
+      const listened = Effect.scoped(Effect.gen(function*() {
+        const next = yield* listen(live, {})
+        live.offer(() => make(1))
+        return (yield* next).outcomes[0]?.id
+      }))
+      const first = yield* listened
+      assert.isFalse((yield* Effect.scoped(live.listen({}, first))).hasGap)
+      // As many as are kept for one who has left; the last of them is where another would go on.
+      const last = { ...make(5), id: `${make(5).delivery.id}-5` }
+      for (let n = 2; n <= 5; n++) live.offer(() => make(n))
+      assert.isFalse((yield* Effect.scoped(live.listen({}, last.id))).hasGap)
+      for (let n = 6; n <= 10; n++) live.offer(() => make(n))
+      assert.isTrue((yield* Effect.scoped(live.listen({}, last.id))).hasGap)
+    }).pipe(Effect.provide(small)))
+
+  it.effect("an id tells nothing of what others had meanwhile, and leads nobody to what is not its own", () =>
+    Effect.gen(function*() {
+      const make = yield* recorded
+      const told = (others: number) =>
+        Effect.gen(function*() {
+          const live = yield* Live.Live
+          const next = yield* listen(live, { tenantId: "acme" })
+          for (let n = 1; n <= others; n++) live.offer(() => make(n, "a.b", "other"))
+          live.offer(() => make(20, "a.b", "acme"))
+          live.offer(() => make(21, "a.b", "other"))
+          const { outcomes } = yield* next
+          const ids = outcomes.map(({ id }) => id)
+          const again = yield* live.listen({ tenantId: "other" }, ids[0])
+          return { ids, hasGap: again.hasGap }
+        }).pipe(Effect.scoped, Effect.provide(Layer.fresh(small)))
+      const alone = yield* told(0)
+      assert.deepStrictEqual([alone.ids.length, alone.hasGap], [1, true])
+      assert.deepStrictEqual(yield* told(3), alone)
+    }))
 
   it.effect("what another runner told, or one before a restart, is a gap", () =>
     Effect.gen(function*() {

@@ -65,6 +65,7 @@ describe("statistics", () => {
         partitionsAheadDays: 1,
         heldMaxAgeMs: 1000,
         broadcastKeptMs: 1000,
+        replaysKeptMs: 1e12,
         rows: 100
       })
       yield* TestClock.adjust(defaults.statsKeptMs - 3_600_000)

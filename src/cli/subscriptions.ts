@@ -4,6 +4,7 @@
 import { Console, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
 import type { SubscriptionView } from "../http/SubscriptionsApi.ts"
+import { ConnectionId } from "../Id.ts"
 import type { RateLimit } from "../RateLimit.ts"
 import { testFilter } from "./filterTest.ts"
 import * as Ids from "./Ids.ts"
@@ -27,13 +28,18 @@ const list = Command.make("list", {
     Flag.withDescription("The enabled or the disabled ones"),
     Flag.optional
   ),
+  connectionId: Flag.String("connection").pipe(
+    Flag.withSchema(ConnectionId),
+    Flag.withDescription("Those that deliver through a connection, con_…"),
+    Flag.optional
+  ),
   ...Paging.flags,
   ...Remote.flags
 }, (given) =>
   Effect.gen(function*() {
-    const { cursor, enabled, limit, tenantId } = given
+    const { connectionId, cursor, enabled, limit, tenantId } = given
     const remote = yield* Remote.connect(given)
-    const query = Input.given({ cursor, enabled, limit, tenantId })
+    const query = Input.given({ connectionId, cursor, enabled, limit, tenantId })
     const found = yield* remote.ask((client) => client.subscriptions.list({ query }))
     if (given.json) return yield* Output.json(found)
     yield* Output.table(

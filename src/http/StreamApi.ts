@@ -54,7 +54,8 @@ export const GapEvent = Schema.Struct({
  * **Gotchas**
  *
  * Live means live: a slow reader misses outcomes, though it is told how many. Who comes back with `Last-Event-ID` goes on after
- * that outcome while this runner keeps it (`Limits.liveKept`), and is told where it can't. `GET deliveries` is the record. An attempt is sent without the endpoint's answer, and `completedAt` is the attempt's
+ * that outcome while this runner keeps it (`Limits.liveKept`), and is told where it can't, whether or not some were missed: it is
+ * kept for all together. `GET deliveries` is the record. An attempt is sent without the endpoint's answer, and `completedAt` is the attempt's
  * end, which the record may have some milliseconds later.
  *
  * @category groups

@@ -218,14 +218,16 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
     query: {
       ...Page.query,
       tenantId: Schema.optionalKey(Name),
-      enabled: Schema.optionalKey(Schema.Literals(["true", "false"]))
+      enabled: Schema.optionalKey(Schema.Literals(["true", "false"])),
+      connectionId: Schema.optionalKey(ConnectionId)
     },
     success: Page.of(SubscriptionView),
     error: [Refused, Unavailable]
   }).annotateMerge(
     described({
       summary: "List subscriptions",
-      description: "Newest first, page by page.",
+      description:
+        "Newest first, page by page; all, or those that are enabled or not, or deliver through a connection.",
       answer: Examples.subscriptions
     })
   ),

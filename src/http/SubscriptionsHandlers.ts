@@ -115,6 +115,7 @@ export const layer = HttpApiBuilder.group(
             Effect.flatMap(filterOf(query.tenantId), (tenant) =>
               stored(service.list({
                 ...tenant,
+                ...(query.connectionId === undefined ? {} : { connectionId: query.connectionId }),
                 ...(query.enabled === undefined ? {} : { enabled: query.enabled === "true" })
               }, page)))
           ),

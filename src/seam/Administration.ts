@@ -3,7 +3,7 @@
  */
 import type { Effect, Option } from "effect"
 import type { AttemptRecord, Delivery, DeliveryReason, DeliveryStatus } from "../Delivery.ts"
-import type { DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
+import type { ConnectionId, DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
 import type { Message, MessageState } from "../Message.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
 import type { Subscription } from "../Subscription.ts"
@@ -96,7 +96,7 @@ export interface Administration {
   readonly deleteSubscription: (id: SubscriptionId) => Effect.Effect<boolean, StorageUnavailable>
   readonly getSubscription: (id: SubscriptionId) => Effect.Effect<Option.Option<Subscription>, StorageUnavailable>
   readonly listSubscriptions: (
-    filter: { readonly tenantId?: string; readonly enabled?: boolean },
+    filter: { readonly tenantId?: string; readonly enabled?: boolean; readonly connectionId?: ConnectionId },
     page: Page
   ) => Effect.Effect<ReadonlyArray<Subscription>, StorageUnavailable>
   /** How subscriptions fare that fail. */
@@ -160,13 +160,15 @@ export interface Administration {
   /**
    * One round of housekeeping: coming partitions are made, deliveries of deleted subscriptions cancelled, deliveries held
    * for longer than `heldMaxAgeMs` expired, idempotency keys purged, broadcasts forgotten that are older than
-   * `broadcastKeptMs`, and groups that nobody listened to for that long. Returns whether there may be more to do. A delivery
-   * is held from when it was made or its subscription disabled, whichever came later.
+   * `broadcastKeptMs`, and groups that nobody listened to for that long, and replays that ended longer than `replaysKeptMs` ago.
+   * Returns whether there may be more to do. A delivery is held from when it was made or its subscription disabled, whichever came
+   * later.
    */
   readonly maintain: (options: {
     readonly partitionsAheadDays: number
     readonly heldMaxAgeMs: number
     readonly broadcastKeptMs: number
+    readonly replaysKeptMs: number
     readonly rows: number
   }) => Effect.Effect<boolean, StorageUnavailable>
 }

@@ -54,8 +54,8 @@ export interface Replaying {
   /**
    * Works a portion of a running replay, which others leave alone meanwhile: of the next `look` deliveries up to `rows` that
    * it is about and that had ended when it was created are pending again, due now, their schedule anew, claimed in turn with
-   * new ones. Takes none while `waiting` of it wait for a first attempt that could begin; is not asked again for `intervalMs`
-   * when it took some. All of it, and what is noted of it, or nothing.
+   * new ones. Takes none while `waiting` of it wait for a first attempt that could begin, which one whose code the group's
+   * owner lacks could not; is not asked again for `intervalMs` when it took some. All of it, and what is noted of it, or nothing.
    */
   readonly replaySome: (options: {
     readonly rows: number

@@ -361,8 +361,9 @@ create table hookline.connections (
 create index on hookline.connections (tenant_id, provider_id, id);
 
 -- No foreign key: the rows of deleted subscriptions stay, and keep no connection alive.
-alter table hookline.subscriptions add column connection_id uuid;
-create index on hookline.subscriptions (connection_id) where connection_id is not null and deleted_at is null;
+-- And whether nothing is left to be ended of one that was deleted: what knows no better leaves that to be looked for.
+alter table hookline.subscriptions add column connection_id uuid, add column ended boolean not null default false;
+create index on hookline.subscriptions (connection_id, id) where connection_id is not null and deleted_at is null;
 `
 
 const replays = `
@@ -384,6 +385,7 @@ create table hookline.replays (
 ) with (fillfactor = 50);
 create index on hookline.replays (tenant_id, id);
 create index replays_running on hookline.replays (next_at) where state = 'running';
+create index replays_ended on hookline.replays (updated_at) where state in ('cancelled', 'completed');
 
 -- The replay that a delivery came by, and the one whose webhook-id it carries.
 alter table hookline.work add column replay_id uuid, add column webhook_of uuid;
@@ -447,6 +449,7 @@ const lists: ReadonlyArray<Index> = [
   { table: "work", name: "work_replayed", columns: "replay_id, id", where: "replay_id is not null" },
   { table: "work", name: "work_of_message", columns: "message_id, id" },
   { table: "work", name: "work_retried", columns: "id", where: "retried" },
+  { table: "work", name: "work_expiring_of_tenant", columns: "tenant_id, expires_at", where: "expires_at is not null" },
   {
     table: "work",
     name: "work_blocked",
@@ -462,7 +465,12 @@ const lists: ReadonlyArray<Index> = [
     columns: "tenant_id, enabled, id",
     where: "deleted_at is null"
   },
-  { table: "subscriptions", name: "subscriptions_deleted", columns: "deleted_at", where: "deleted_at is not null" },
+  {
+    table: "subscriptions",
+    name: "subscriptions_ending",
+    columns: "tenant_id, id",
+    where: "deleted_at is not null and not ended"
+  },
 
   { table: "deliveries", name: "deliveries_of_message", columns: "message_id, id" },
   // What did not succeed is found without looking at what did: in the order of the ids, as replays go,

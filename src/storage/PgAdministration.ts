@@ -122,10 +122,11 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
         return rows.length > 0
       }))),
     getSubscription: (id) => engine(subscription(id)),
-    listSubscriptions: ({ enabled, tenantId }, page) =>
+    listSubscriptions: ({ connectionId, enabled, tenantId }, page) =>
       engine(Effect.map(
         sql<PgRows.SubscriptionRow>`select ${sql.literal(PgRows.subscriptionColumns)} from hookline.subscriptions
           where deleted_at is null and ${is("tenant_id", tenantId, "text")}
+            and ${is("connection_id", connectionId && Id.toUuid(connectionId), "uuid")}
             and ${enabled === undefined ? sql`true` : sql`enabled = ${enabled}`} and ${before(page, "id")}
           order by subscriptions.id desc limit ${PgWalk.count(sql, page.limit)}`,
         (rows) => rows.map(PgRows.subscription)
@@ -193,7 +194,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
         select 1 from ended`,
         (ended) => ended.length >= rows
       )),
-    maintain: ({ broadcastKeptMs, heldMaxAgeMs, partitionsAheadDays, rows }) =>
+    maintain: ({ broadcastKeptMs, heldMaxAgeMs, partitionsAheadDays, replaysKeptMs, rows }) =>
       engine(Effect.gen(function*() {
         const ended = yield* sql`with old as (
           select w.id, s.deleted_at is not null as deleted from hookline.subscriptions s
@@ -215,6 +216,11 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
             attempts, retry_base, last_error, webhook_of from gone returning ${PgCounting.ending(sql)}
         ), ${PgCounting.ended(sql, "ended")}
         select 1 from ended`
+        // Nothing is routed to one that is deleted: what has ended stays so.
+        const settled = yield* sql`update hookline.subscriptions set ended = true where id in (
+          select s.id from hookline.subscriptions s where s.deleted_at is not null and not s.ended
+            and not exists (select 1 from hookline.work w where w.subscription_id = s.id) limit ${rows}::int
+        ) returning 1`
         yield* sql`update hookline.subscriptions s set awaited = null where awaited is not null and not exists (
           select 1 from hookline.work w where w.id = any(s.awaited) and w.epoch is not null
             and w.worker_group <> coalesce(s.worker_group, ''))`
@@ -227,11 +233,15 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
           select worker_group, position from hookline.broadcasts where told_at < clock_timestamp() - ${kept}
           limit ${rows}::int
         ) returning 1`
+        const replayed = yield* sql`delete from hookline.replays where id in (
+          select id from hookline.replays where state in ('cancelled', 'completed')
+            and updated_at < clock_timestamp() - make_interval(secs => ${replaysKeptMs / 1000}) limit ${rows}::int
+        ) returning 1`
         yield* sql`delete from hookline.listened where listened_at < clock_timestamp() - ${kept}`
         yield* sql`delete from hookline.runners where lease_until < clock_timestamp() - interval '1 day'`
         // Last, because it gives up behind a long reader.
         yield* sql`select hookline.make_partitions(${partitionsAheadDays}::int)`
-        return isCounting || [ended, purged, told].some((gone) => gone.length >= rows)
+        return isCounting || [ended, settled, purged, told, replayed].some((gone) => gone.length >= rows)
       }))
   }
 }

@@ -11,6 +11,7 @@ import type { CountFilter, Counting } from "../Storage.ts"
 import type { Tally } from "../Tally.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import * as PgRows from "./PgRows.ts"
+import * as PgTenants from "./PgTenants.ts"
 
 const fineMinutes = defaults.statsFineStepMs / 60_000
 const minutes = defaults.statsStepMs / 60_000
@@ -186,28 +187,34 @@ const counted = (
     order by kind, at, place`
 }
 
-/** Unfinished deliveries, up to so many: those that an index finds, and whether they fit the rest of the filter. */
+/**
+ * Unfinished deliveries, up to so many: those that an index finds, and whether they fit the rest of the filter. Where a tenant is
+ * named, they are its own.
+ */
 const looked = (
   sql: PgClient.PgClient,
   { eventId, providerId, subscriptionId, tenantId }: CountFilter,
   counted: number
 ) => {
+  const uuid = subscriptionId === undefined ? undefined : Id.toUuid(subscriptionId)
+  const bySubscription = uuid === undefined ? undefined : sql`w.subscription_id = ${uuid}::uuid`
+  const byTenant = tenantId === undefined ? undefined : sql`w.tenant_id = ${tenantId}`
   const fits = sql.and([
     sql`true`,
-    ...(tenantId === undefined ? [] : [sql`w.tenant_id = ${tenantId}`]),
+    ...(byTenant ? [byTenant] : []),
+    ...(bySubscription ? [bySubscription] : []),
     ...(eventId === undefined ? [] : [sql`w.event_id = ${eventId}`]),
     ...(providerId === undefined
       ? []
       : [sql`exists (select 1 from hookline.subscriptions s
           where s.id = w.subscription_id and s.provider_id = ${providerId})`])
   ])
-  const found = subscriptionId !== undefined
-    ? sql`w.subscription_id = ${Id.toUuid(subscriptionId)}::uuid`
-    : tenantId !== undefined
-    ? sql`w.tenant_id = ${tenantId}`
-    : sql`true`
-  return sql`select w.retried, ${fits} as fits from (
-    select w.* from hookline.work w where ${found} limit ${counted}::int) w`
+  const isOwn = uuid === undefined || tenantId === undefined ? undefined : PgTenants.areOwn(sql, [uuid], tenantId)
+  const ways = bySubscription && byTenant && isOwn
+    ? [sql`${isOwn} and ${bySubscription}`, sql`not ${isOwn} and ${byTenant}`]
+    : [bySubscription ?? byTenant ?? sql`true`]
+  const found = ways.map((way) => sql`(select w.* from hookline.work w where ${way} limit ${counted}::int)`)
+  return sql`select w.retried, ${fits} as fits from (${sql.join(" union all ", false)(found)}) w`
 }
 
 /** Less than nothing is left where what was not counted is taken back: runners of a version without sums had ended it. */

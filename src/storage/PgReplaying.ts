@@ -5,6 +5,7 @@
  */
 import type { PgClient } from "@effect/sql-pg"
 import { Effect, Option } from "effect"
+import type { SqlError } from "effect/sql"
 import * as Id from "../Id.ts"
 import { allTenants } from "../Message.ts"
 import type { Replay, ReplayFilter, ReplayScope, ReplayState } from "../Replay.ts"
@@ -13,6 +14,7 @@ import { array } from "./PgArray.ts"
 import * as PgCounting from "./PgCounting.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import * as PgRows from "./PgRows.ts"
+import * as PgTenants from "./PgTenants.ts"
 
 interface ReplayRow {
   readonly id: string
@@ -86,11 +88,13 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Replaying
       )),
     countReplay: (scope, look) =>
       engine(sql.withTransaction(Effect.gen(function*() {
+        const way = yield* wayOf(sql, scope)
         yield* sql`select ${sorts(sql, isSorted(scope))}`
         const [row] = yield* sql<{ readonly matched: number; readonly looked: number }>`with ${
-          looked(sql, scope, { look })
+          looked(sql, scope, { way, look })
         }
-          select count(*)::int as looked, (count(*) filter (where ${meant(sql, scope)}))::int as matched from looked d`
+          select (count(*) filter (where ${ofTenant(sql, scope)}))::int as looked,
+            (count(*) filter (where ${meant(sql, scope)}))::int as matched from looked d`
         return { matched: row?.matched ?? 0, isAtLeast: (row?.looked ?? 0) >= look }
       }))),
     replaySome: (options) =>
@@ -113,14 +117,59 @@ export const sorts = (sql: PgClient.PgClient, may: boolean) =>
 /** Whether what is looked at is found in no order: the deliveries of a message, which are made together. */
 export const isSorted = ({ filter }: ReplayScope): boolean => filter.messageId !== undefined
 
+/**
+ * The column before the id in the index that is walked, none where it is the id alone. Its value is told as a range of both,
+ * not as a value and a range: otherwise the planner may take an index of ids alone, which has the order too, and walk past
+ * whatever is somebody else's.
+ */
+export interface Way {
+  readonly column: string
+  readonly type: string
+  readonly value: string
+}
+
+/**
+ * The way of a replay. A tenant's own rows rather than those of an event or a work queue, which are everybody's: neither the
+ * bound on what is looked at nor where a replay has come to tells how many others have.
+ */
+export const wayOf = (
+  sql: PgClient.PgClient,
+  scope: ReplayScope
+): Effect.Effect<Way | undefined, SqlError.SqlError> => {
+  const { filter: { eventId, messageId, status, subscriptionId }, tenantId } = scope
+  if (messageId !== undefined) return Effect.succeed(undefined)
+  const byTenant = { column: "d.tenant_id", type: "text", value: tenantId }
+  if (subscriptionId !== undefined) {
+    const uuid = Id.toUuid(subscriptionId)
+    const bySubscription = { column: "d.subscription_id", type: "uuid", value: uuid }
+    return tenantId === allTenants
+      ? Effect.succeed(bySubscription)
+      : Effect.map(
+        sql<{ readonly own: boolean }>`select ${PgTenants.areOwn(sql, [uuid], tenantId)} as own`,
+        ([row]) => row?.own === true ? bySubscription : byTenant
+      )
+  }
+  return Effect.succeed(
+    tenantId !== allTenants
+      ? byTenant
+      : status === "success" && eventId !== undefined
+      ? { column: "d.event_id", type: "text", value: eventId }
+      : undefined
+  )
+}
+
 /** The part of a statement that looks at the next deliveries. */
 export const looked = (
   sql: PgClient.PgClient,
   scope: ReplayScope,
-  { after, look, until }: { readonly after?: string | null; readonly until?: string | null; readonly look: number }
+  { after, look, until, way }: {
+    readonly way: Way | undefined
+    readonly after?: string | null
+    readonly until?: string | null
+    readonly look: number
+  }
 ) => {
   const { filter: { fromMs = 0, messageId, status, toMs } } = scope
-  const way = wayOf(scope)
   const bounds: ReadonlyArray<readonly [operator: ">" | ">=" | "<" | "<=", uuid: string | null]> = [
     [">=", bound(fromMs)],
     ["<", toMs === undefined ? "f".repeat(32) : bound(toMs + 1)],
@@ -150,23 +199,10 @@ export const looked = (
 
 // --- internal ---
 
-/**
- * The column before the id in the index that is walked, none where it is the id alone. Its value is told as a range of both,
- * not as a value and a range: otherwise the planner may take an index of ids alone, which has the order too, and walk past
- * whatever is somebody else's.
- */
-const wayOf = ({ filter: { eventId, messageId, status, subscriptionId }, tenantId }: ReplayScope) =>
-  messageId !== undefined
-    ? undefined
-    : subscriptionId !== undefined
-    ? { column: "d.subscription_id", type: "uuid", value: Id.toUuid(subscriptionId) }
-    : status === "success" && eventId !== undefined
-    ? { column: "d.event_id", type: "text", value: eventId }
-    : tenantId !== allTenants
-    ? { column: "d.tenant_id", type: "text", value: tenantId }
-    : undefined
-
 const bound = (ms: number): string => ms.toString(16).padStart(12, "0") + "0".repeat(20)
+
+const ofTenant = (sql: PgClient.PgClient, { tenantId }: Pick<ReplayScope, "tenantId">) =>
+  tenantId === allTenants ? sql`true` : sql`d.tenant_id = ${tenantId}`
 
 /** Which of those that were looked at are meant. */
 const meant = (
@@ -176,7 +212,7 @@ const meant = (
   sql.and([
     sql`d.status = ${status}`,
     ...(reason === undefined ? [] : [sql`d.reason = ${reason}`]),
-    ...(tenantId === allTenants ? [] : [sql`d.tenant_id = ${tenantId}`]),
+    ofTenant(sql, { tenantId }),
     ...(eventId === undefined ? [] : [sql`d.event_id = ${eventId}`]),
     ...(subscriptionId === undefined ? [] : [sql`d.subscription_id = ${Id.toUuid(subscriptionId)}::uuid`])
   ])
@@ -206,11 +242,12 @@ const portion = Effect.fnUntraced(function*(sql: PgClient.PgClient, row: ReplayR
       workerGroups: []
     } satisfies ReplaySome
   }
+  const way = yield* wayOf(sql, scope)
   const [found] = yield* sql<{
     readonly looked: number
     readonly last: string | null
     readonly ids: ReadonlyArray<string> | null
-  }>`with ${looked(sql, scope, { after: row.reached, until: row.until, look: options.look })}, meant as (
+  }>`with ${looked(sql, scope, { way, after: row.reached, until: row.until, look: options.look })}, meant as (
       select d.id from looked d where ${meant(sql, scope)}
         and d.completed_at <= (select r.created_at from hookline.replays r where r.id = ${row.id}::uuid)
       order by d.id limit ${options.rows}::int
@@ -252,17 +289,20 @@ const later = (sql: PgClient.PgClient, { intervalMs }: Options) =>
 
 /**
  * Whether enough of a replay waits: of those it took last, so many could begin a first attempt and have not. What waits for a
- * disabled subscription, an open circuit or its turn holds nothing up.
+ * disabled subscription, an open circuit, its turn or code that its runner lacks holds nothing up.
  */
 const isHeldUp = (sql: PgClient.PgClient, row: ReplayRow, scope: ReplayScope, waiting: number) =>
   Effect.map(
     sql<{ readonly held: boolean }>`select count(*) >= ${waiting}::int as held, ${sorts(sql, isSorted(scope))} from (
-        select w.subscription_id, w.epoch, w.due_at, w.attempts, w.retry_base from hookline.work w
+        select w.subscription_id, w.worker_group, w.epoch, w.due_at, w.attempts, w.retry_base from hookline.work w
         where w.replay_id = ${row.id}::uuid order by w.id desc limit ${2 * waiting}::int
       ) w join hookline.subscriptions s on s.id = w.subscription_id and s.enabled and s.deleted_at is null
       left join hookline.circuits c on c.subscription_id = w.subscription_id
+      left join hookline.owners o on o.worker_group = w.worker_group and o.partition = 0
+      left join hookline.runners r on r.id = o.runner_id
       where w.epoch is null and w.attempts = w.retry_base and w.due_at <= clock_timestamp()
-        and coalesce(c.open_until <= clock_timestamp(), true)`,
+        and coalesce(c.open_until <= clock_timestamp(), true)
+        and coalesce(r.announced -> 'providers' @> to_jsonb(s.provider_id), true)`,
     ([found]) => found?.held === true
   )
 

@@ -43,27 +43,16 @@ export interface Step {
  * statistics that are old or wrong can't make the server choose one that has to look at rows of others. The bare comparison of
  * the id leaves partitions out.
  */
-export const rows = (
-  sql: PgClient.PgClient,
-  { columns = "t.*", prefix, table, where = "true" }: Walk,
-  span: Span,
-  look: number
-) => {
-  const names = [...prefix.map(([column]) => `t.${column}`), "t.id"]
-  const order = sql.literal(names.map((name) => `${name} desc`).join(", "))
-  const bound = (uuid: string) =>
-    prefix.length === 0
-      ? sql`${uuid}::uuid`
-      : sql`(${sql.join(", ", false)([...prefix.map(([, value]) => value), sql`${uuid}::uuid`])})`
-  const left = sql.literal(prefix.length === 0 ? "t.id" : `(${names.join(", ")})`)
-  const from = span.from ?? first
-  const before = span.before ?? last
-  return sql`select ${sql.literal(columns)}, row_number() over (order by ${order}) as n
-    from ${sql.literal(`hookline.${table}`)} t
-    where ${left} >= ${bound(from)} and ${left} < ${bound(before)}
-      and t.id >= ${from}::uuid and t.id < ${before}::uuid and ${sql.literal(where)}
-    order by ${order} limit ${count(sql, look)}`
-}
+export const rows = (sql: PgClient.PgClient, walk: Walk, span: Span, look: number) =>
+  part(sql, walk, span, look, (order) => `row_number() over (order by ${order})`)
+
+/** The rows `t` of a part of a table that is looked at whole, which is no walk: their places are 0. */
+export const whole = (sql: PgClient.PgClient, walk: Walk, span: Span, most: number) =>
+  part(sql, walk, span, most, () => "0::bigint")
+
+/** Whether an id lies within a span. */
+export const within = (sql: PgClient.PgClient, column: string, { before = last, from = first }: Span) =>
+  sql`(${sql.literal(column)} >= ${from}::uuid and ${sql.literal(column)} < ${before}::uuid)`
 
 /** A number of rows, as the server is to know it when it plans: a parameter it would take for a tenth of them all. */
 export const count = (sql: PgClient.PgClient, rows: number) => sql.literal(String(Math.trunc(rows)))
@@ -144,6 +133,29 @@ export const full = <A, E, R>(
 
 const first = "0".repeat(32)
 const last = "f".repeat(32)
+
+const part = (
+  sql: PgClient.PgClient,
+  { columns = "t.*", prefix, table, where = "true" }: Walk,
+  span: Span,
+  look: number,
+  place: (order: string) => string
+) => {
+  const names = [...prefix.map(([column]) => `t.${column}`), "t.id"]
+  const order = names.map((name) => `${name} desc`).join(", ")
+  const bound = (uuid: string) =>
+    prefix.length === 0
+      ? sql`${uuid}::uuid`
+      : sql`(${sql.join(", ", false)([...prefix.map(([, value]) => value), sql`${uuid}::uuid`])})`
+  const left = sql.literal(prefix.length === 0 ? "t.id" : `(${names.join(", ")})`)
+  const from = span.from ?? first
+  const before = span.before ?? last
+  return sql`select ${sql.literal(`${columns}, ${place(order)}`)} as n
+    from ${sql.literal(`hookline.${table}`)} t
+    where ${left} >= ${bound(from)} and ${left} < ${bound(before)}
+      and t.id >= ${from}::uuid and t.id < ${before}::uuid and ${sql.literal(where)}
+    order by ${sql.literal(order)} limit ${count(sql, look)}`
+}
 
 /** The first id of a millisecond. */
 const at = (ms: number): string => ms.toString(16).padStart(12, "0") + "0".repeat(20)

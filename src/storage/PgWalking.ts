@@ -9,8 +9,10 @@ import { defaults } from "../Limits.ts"
 import type { AuditFilter, DeliveryFilter, Page, Walking, WalkPage } from "../Storage.ts"
 import { array } from "./PgArray.ts"
 import { type AuditRow, entryOf } from "./PgAuditing.ts"
+import * as PgEnding from "./PgEnding.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import * as PgRows from "./PgRows.ts"
+import * as PgTenants from "./PgTenants.ts"
 import { unfinished } from "./PgUnfinished.ts"
 import * as PgWalk from "./PgWalk.ts"
 
@@ -38,11 +40,13 @@ export const deliveries = (
   filter: DeliveryFilter,
   page: WalkPage
 ): ReadonlyArray<PgWalk.Fragment> => {
+  const { look } = page
   const span = PgWalk.span(page, filter)
   const narrow = narrowest(sql, filter)
   const fits = matching(sql, filter)
   const limit = PgWalk.count(sql, page.limit + 2)
-  const finished = (status: "failed" | "cancelled" | undefined, { of, prefix }: Narrow) => {
+  const finished = (status: "failed" | "cancelled" | undefined, by: Narrow) => {
+    const { of, prefix } = by
     const meant = status === undefined ? fits : sql`(${fits} and d.status = ${status})`
     return sql`select ${finishedColumns(sql)}, d.id::text as key_text, d.n::float8 as n, ${meant} as fits from (${
       PgWalk.rows(
@@ -54,17 +58,25 @@ export const deliveries = (
           ...(status === undefined || of === "message" ? {} : { where: "t.status <> 'success'" })
         },
         span,
-        page.look
+        look
       )
-    }) d where ${meant} or d.n = ${PgWalk.count(sql, page.look)} limit ${limit}`
+    }) d where ${by.when} and (${meant} or ${by.ends("d", look)}) limit ${limit}`
   }
-  const waiting = (from: PgWalk.Fragment) =>
-    sql`select d.*, ${fits} as fits from (${unfinished(sql, from, waitingColumns)}) d
-      where ${fits} or d.n = ${page.look}::int order by d.n limit ${limit}`
-  /** Those of a kind without an end of their own: few, and soon gone. */
-  const ending = (from: PgWalk.Fragment) =>
-    sql`select d.*, ${fits} as fits from (${unfinished(sql, from, endingColumns)}) d
-      where ${fits} order by d.key desc limit ${limit}`
+  const open = (by: Narrow) => PgWalk.rows(sql, { table: "work", ...openBy(filter, by) }, span, look)
+  const waiting = (by: Narrow) =>
+    sql`select d.*, ${fits} as fits from (${unfinished(sql, first(sql, filter, page, by, open(by)), openColumns)}) d
+      where ${fits} or d.n = ${PgWalk.count(sql, look)} order by d.n limit ${limit}`
+  /** Those that count as ended, where they are few; else they are found among all that is unfinished. */
+  const ending = ({ few, isFew }: PgEnding.Ending) => {
+    const walks = narrow.map((by) =>
+      sql`select t.* from (${open(by)}) t
+        where not ${isFew} and ${by.when} and (${owned(sql, filter, "t")} or ${by.ends("t", look)})`
+    )
+    const all = sql`select t.* from few t where ${isFew} and ${PgWalk.within(sql, "t.id", span)}`
+    const from = sql.join(" union all ", false)([all, ...walks].map((part) => sql`(${part})`))
+    return sql`with ${few} select d.*, ${fits} as fits from (${unfinished(sql, from, openColumns)}) d
+      where ${fits} or d.n = ${PgWalk.count(sql, look)} order by d.key desc limit ${limit}`
+  }
 
   const { reason, status } = filter
   const isOpen = (status === undefined || status === "pending" || status === "retrying") &&
@@ -72,22 +84,19 @@ export const deliveries = (
   const ends = statuses.filter((one) =>
     (status === undefined ? reason !== undefined : status === one) && (reason === undefined || !waits.has(reason))
   )
+  if (narrow.length === 0) return []
   return [
     ...(status === "pending" || status === "retrying" || (reason !== undefined && waits.has(reason))
       ? []
       : ends.length > 0
       ? ends.flatMap((one) => narrow.map((by) => finished(one, by)))
       : narrow.map((by) => finished(undefined, by))),
-    ...(isOpen
-      ? narrow.map((by) =>
-        waiting(first(sql, filter, page, PgWalk.rows(sql, { table: "work", ...openBy(filter, by) }, span, page.look)))
-      )
-      : []),
+    ...(isOpen ? narrow.map(waiting) : []),
     ...(ends.includes("failed") && (reason === undefined || reason === "expired")
-      ? [ending(expiring(sql, span, page.look))]
+      ? [ending(PgEnding.expired(sql, filter, look))]
       : []),
     ...(ends.includes("cancelled") && (reason === undefined || reason === "deleted")
-      ? [ending(deleted(sql, filter, span, page.limit + 1))]
+      ? [ending(PgEnding.deleted(sql, filter, span, look))]
       : [])
   ]
 }
@@ -165,24 +174,54 @@ export const audit = (
 interface Narrow {
   readonly of: "message" | "subscription" | "tenant" | "event" | "nothing"
   readonly prefix: PgWalk.Walk["prefix"]
+  /** Whether it is walked at all. */
+  readonly when: PgWalk.Fragment
+  /** Whether a row is where the walk ended, which the page tells. */
+  readonly ends: (row: string, look: number) => PgWalk.Fragment
 }
 
-/** Where several fields are given, the one that leaves least: of each there is a walk. */
+/**
+ * Where several fields are given, the one that leaves least: of each there is a walk. Where a tenant is, no walk tells where it
+ * ended among others' rows, nor how many they have: a message's deliveries are all of its tenant, and so are those of a
+ * tenant's own subscriptions; of a work queue, which has everybody's, and of what is not its own, its own rows are walked.
+ */
 const narrowest = (sql: PgClient.PgClient, filter: DeliveryFilter): ReadonlyArray<Narrow> => {
   const { eventId, messageId, subscriptionId, subscriptionIds, tenantId } = filter
+  const isLast = (row: string, look: number) => sql`${sql.literal(`${row}.n`)} = ${PgWalk.count(sql, look)}`
+  const always = { when: sql`true`, ends: isLast }
+  const byTenant = (tenantId: string): Narrow => ({
+    ...always,
+    of: "tenant",
+    prefix: [["tenant_id", sql`${tenantId}`]]
+  })
   if (messageId !== undefined) {
-    return [{ of: "message", prefix: [["message_id", sql`${Id.toUuid(messageId)}::uuid`]] }]
+    return [{
+      ...always,
+      of: "message",
+      prefix: [["message_id", sql`${Id.toUuid(messageId)}::uuid`]],
+      ends: (row, look) =>
+        tenantId === undefined
+          ? isLast(row, look)
+          : sql`(${isLast(row, look)} and ${sql.literal(`${row}.tenant_id`)} = ${tenantId})`
+    }]
   }
-  const ids = subscriptionId === undefined ? subscriptionIds : [subscriptionId]
-  if (ids !== undefined) {
-    return [...new Set(ids)].map((id) => ({
-      of: "subscription",
-      prefix: [["subscription_id", sql`${Id.toUuid(id)}::uuid`]]
-    }))
+  const given = subscriptionId === undefined ? subscriptionIds : [subscriptionId]
+  if (given !== undefined) {
+    const ids = [...new Set(given)].map(Id.toUuid)
+    const areOwn = tenantId === undefined ? sql`true` : PgTenants.areOwn(sql, ids, tenantId)
+    return [
+      ...ids.map((id): Narrow => ({
+        ...always,
+        of: "subscription",
+        prefix: [["subscription_id", sql`${id}::uuid`]],
+        when: areOwn
+      })),
+      ...(tenantId === undefined || ids.length === 0 ? [] : [{ ...byTenant(tenantId), when: sql`not ${areOwn}` }])
+    ]
   }
-  if (tenantId !== undefined) return [{ of: "tenant", prefix: [["tenant_id", sql`${tenantId}`]] }]
-  if (eventId !== undefined) return [{ of: "event", prefix: [["event_id", sql`${eventId}`]] }]
-  return [{ of: "nothing", prefix: [] }]
+  if (tenantId !== undefined) return [byTenant(tenantId)]
+  if (eventId !== undefined) return [{ ...always, of: "event", prefix: [["event_id", sql`${eventId}`]] }]
+  return [{ ...always, of: "nothing", prefix: [] }]
 }
 
 const statuses = ["failed", "cancelled"] as const satisfies ReadonlyArray<DeliveryStatus>
@@ -202,52 +241,39 @@ const openBy = ({ status }: DeliveryFilter, { of, prefix }: Narrow) =>
 /** The rows of a walk of unfinished deliveries that are looked at closely: all, where what is asked for is derived. */
 const first = (
   sql: PgClient.PgClient,
-  { eventId, reason, status, subscriptionId, subscriptionIds, tenantId }: DeliveryFilter,
+  filter: DeliveryFilter,
   { limit, look }: WalkPage,
+  by: Narrow,
   rows: PgWalk.Fragment
 ) => {
-  const fits = sql.and([
-    sql`true`,
-    ...(tenantId === undefined ? [] : [sql`t.tenant_id = ${tenantId}`]),
-    ...(eventId === undefined ? [] : [sql`t.event_id = ${eventId}`]),
-    ...(subscriptionId === undefined ? [] : [sql`t.subscription_id = ${Id.toUuid(subscriptionId)}::uuid`]),
-    ...(subscriptionIds === undefined
-      ? []
-      : [sql`t.subscription_id = any(${array(subscriptionIds.map(Id.toUuid))}::uuid[])`]),
-    ...(status === undefined ? [] : [sql`t.retried = ${status === "retrying"}`])
-  ])
+  const { reason, status } = filter
+  const fits = status === undefined
+    ? owned(sql, filter, "t")
+    : sql`(${owned(sql, filter, "t")} and t.retried = ${status === "retrying"})`
   const most = status === undefined && reason === undefined ? limit + 2 : look
-  return sql`select t.* from (${rows}) t where ${fits} or t.n = ${PgWalk.count(sql, look)}
+  return sql`select t.* from (${rows}) t where ${by.when} and (${fits} or ${by.ends("t", look)})
     limit ${PgWalk.count(sql, most)}`
 }
 
-/** Those whose message has expired, which housekeeping ends soon. */
-const expiring = (sql: PgClient.PgClient, { before, from }: PgWalk.Span, look: number) =>
-  sql`select t.* from hookline.work t where t.expires_at <= clock_timestamp() and t.epoch is null
-    ${before === undefined ? sql`` : sql`and t.id < ${before}::uuid`}
-    ${from === undefined ? sql`` : sql`and t.id >= ${from}::uuid`}
-    order by t.expires_at limit ${PgWalk.count(sql, look)}`
-
-/** Those of the subscriptions that were deleted last, which housekeeping ends soon. */
-const deleted = (
+/** Whether a row of `work` has the columns that are asked for. */
+const owned = (
   sql: PgClient.PgClient,
-  { subscriptionId }: DeliveryFilter,
-  { before, from }: PgWalk.Span,
-  limit: number
-) =>
-  sql`select t.* from (
-    select s.id from hookline.subscriptions s where s.deleted_at is not null
-      ${subscriptionId === undefined ? sql`` : sql`and s.id = ${Id.toUuid(subscriptionId)}::uuid`}
-    order by s.deleted_at desc limit ${PgWalk.count(sql, defaults.listDeleted)}
-  ) s cross join lateral (
-    select w.* from hookline.work w where w.subscription_id = s.id
-      ${before === undefined ? sql`` : sql`and w.id < ${before}::uuid`}
-      ${from === undefined ? sql`` : sql`and w.id >= ${from}::uuid`}
-    order by w.subscription_id desc, w.id desc limit ${PgWalk.count(sql, limit)}
-  ) t`
+  { eventId, subscriptionId, subscriptionIds, tenantId }: DeliveryFilter,
+  row: string
+) => {
+  const column = (name: string) => sql.literal(`${row}.${name}`)
+  return sql.and([
+    sql`true`,
+    ...(tenantId === undefined ? [] : [sql`${column("tenant_id")} = ${tenantId}`]),
+    ...(eventId === undefined ? [] : [sql`${column("event_id")} = ${eventId}`]),
+    ...(subscriptionId === undefined ? [] : [sql`${column("subscription_id")} = ${Id.toUuid(subscriptionId)}::uuid`]),
+    ...(subscriptionIds === undefined
+      ? []
+      : [sql`${column("subscription_id")} = any(${array(subscriptionIds.map(Id.toUuid))}::uuid[])`])
+  ])
+}
 
-const waitingColumns = "w.id::text as key_text, w.n::float8 as n"
-const endingColumns = "w.id::text as key_text, 0::float8 as n"
+const openColumns = "w.id::text as key_text, w.n::float8 as n"
 
 const finishedColumns = (sql: PgClient.PgClient) =>
   sql.literal(`d.id as key, d.id::text as id, d.message_id as message_key, d.message_id::text, d.event_id,

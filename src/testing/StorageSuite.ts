@@ -23,6 +23,7 @@ import { routing } from "./StorageSuiteRouting.ts"
 import { subscribing } from "./StorageSuiteSubscribing.ts"
 import { times } from "./StorageSuiteTimes.ts"
 import { upkeep } from "./StorageSuiteUpkeep.ts"
+import { walking } from "./StorageSuiteWalking.ts"
 import { Backend, type Cases } from "./StorageSuiteWorld.ts"
 
 /**
@@ -103,6 +104,7 @@ const cases: Cases = {
   ...subscribing,
   ...connecting,
   ...reading,
+  ...walking,
   ...replays,
   ...upkeep
 }

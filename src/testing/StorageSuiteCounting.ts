@@ -35,7 +35,13 @@ const maintain = (rows: number) =>
   Effect.flatMap(
     Storage,
     (storage) =>
-      storage.maintain({ partitionsAheadDays: 2, heldMaxAgeMs: 6 * hourMs, broadcastKeptMs: hourMs, rows }).pipe(
+      storage.maintain({
+        partitionsAheadDays: 2,
+        heldMaxAgeMs: 6 * hourMs,
+        broadcastKeptMs: hourMs,
+        replaysKeptMs: 1e12,
+        rows
+      }).pipe(
         Effect.repeat({ while: (more) => more })
       )
   )

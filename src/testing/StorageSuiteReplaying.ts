@@ -259,6 +259,26 @@ export const replays: Cases = {
     yield* storage.updateSubscription(subscription.id, (current) => ({ ...current, enabled: false }))
     assert.strictEqual((yield* through(id, few)).replayed, 6)
   }),
+  "what waits for code that its runner lacks holds no replay up: it comes to its end, and the code finds all of it":
+    Effect
+      .gen(function*() {
+        const { create, delivery, ids, runnerId, some, storage, subscription, through } = yield* failed(6, {
+          leaseMs: hourMs
+        })
+        const announce = (providers: ReadonlyArray<string>) =>
+          storage.announce(runnerId, { address: "a:1", version: "0", startedAtMs: 0, shards: 1, events: [], providers })
+        const { id } = yield* create({ subscriptionId: subscription.id })
+        const few = { rows: 2, waiting: 2 }
+        assert.strictEqual(replayed(yield* some(few)), 2)
+        assert.strictEqual(replayed(yield* some(few)), 0)
+        yield* announce(["another.provider"])
+        assert.deepStrictEqual(counts(yield* through(id, few)), { replayed: 6, skipped: 0, state: "completed" })
+        for (const one of ids) {
+          assert.deepInclude((yield* delivery(one)).delivery, { status: "pending", reason: "code-missing" })
+        }
+        yield* announce([subscription.providerId])
+        for (const one of ids) assert.notProperty((yield* delivery(one)).delivery, "reason")
+      }),
   "a replay is not asked again for a while after it took some": Effect.gen(function*() {
     const { backend, create, some, subscription, through } = yield* failed(3)
     const { id } = yield* create({ subscriptionId: subscription.id })

@@ -152,6 +152,16 @@ describe("connections on the command line", () => {
             new RegExp(`^connection +${id}$`, "mu")
           )
           assert.include((yield* fails(["connections", "delete", id])).stderr, "Subscriptions use it (1)")
+          const users = ["subscriptions", "list", "--connection"]
+          const listed = yield* succeeds([...users, id])
+          assert.deepStrictEqual(listed.stdout.trim().split("\n").map((line) => line.split(" ", 1)[0]), [
+            "SUBSCRIPTION",
+            subscription
+          ])
+          assert.include(
+            (yield* succeeds([...users, `con_${"0".repeat(12)}70008${"0".repeat(15)}`])).stderr,
+            "no such subscriptions"
+          )
           const cases = [
             [["https://example.com/", ...subscribe.slice(1)], "--connection is instead of a target"],
             [subscribe.slice(1), "config.room"],

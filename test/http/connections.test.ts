@@ -133,6 +133,15 @@ describe("connections over HTTP", () => {
         const subscribed = yield* ask("POST", "/api/v1/subscriptions", room(id))
         assert.strictEqual(subscribed.status, 201, subscribed.text)
         assert.strictEqual(subscribed.json["connectionId"], id)
+        const users = (connectionId: string, key?: Record<string, string>) =>
+          Effect.map(
+            ask("GET", `/api/v1/subscriptions?connectionId=${connectionId}`, undefined, key),
+            ({ json }) => items(json).map((one) => one["id"])
+          )
+        assert.deepStrictEqual(yield* users(id), [subscribed.json["id"]])
+        assert.deepStrictEqual(yield* users(second.id), [])
+        assert.deepStrictEqual(yield* users(id, yield* keyOf("other")), [])
+        assert.deepInclude((yield* ask("GET", "/api/v1/subscriptions?connectionId=x")).json, { path: "connectionId" })
         const used = yield* ask("DELETE", at)
         assert.strictEqual(used.status, 409)
         assert.strictEqual(used.json["subscriptions"], 1)

@@ -54,7 +54,13 @@ describe("the layout of PostgreSQL", () => {
       const storage = PgStorage.layer().pipe(Layer.provideMerge(client))
       yield* Effect.gen(function*() {
         const storage = yield* Storage
-        yield* storage.maintain({ partitionsAheadDays: 10, heldMaxAgeMs: 1000, broadcastKeptMs: 3_600_000, rows: 10 })
+        yield* storage.maintain({
+          partitionsAheadDays: 10,
+          heldMaxAgeMs: 1000,
+          broadcastKeptMs: 3_600_000,
+          replaysKeptMs: 1e12,
+          rows: 10
+        })
         assert.strictEqual(yield* partitions, 12 * 4)
         const sql = yield* PgClient.PgClient
         const rows = yield* sql<{ readonly name: string }>`select inhrelid::regclass::text as name from pg_inherits i

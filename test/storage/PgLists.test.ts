@@ -4,8 +4,9 @@ import { Console, Effect, Layer } from "effect"
 import { defaults } from "../../src/Limits.ts"
 import { type DeliveryFilter, Storage, type WalkPage } from "../../src/Storage.ts"
 import * as PgStorage from "../../src/storage/PgStorage.ts"
+import * as PgWalking from "../../src/storage/PgWalking.ts"
 import * as Postgres from "../support/postgres.ts"
-import { combinations, explained, fill, subscriptionId } from "./lists.ts"
+import { combinations, connectionId, explained, fill, leave, subscriptionId } from "./lists.ts"
 import { eventually, storage } from "./support.ts"
 
 const isLong = process.env["HOOKLINE_LONG"] === "1"
@@ -59,9 +60,7 @@ describe("lists on PostgreSQL", () => {
   it.live("short pages lead to everything that fits, each once and in order", () =>
     Effect.gen(function*() {
       yield* fill(3000)
-      const sql = yield* PgClient.PgClient
-      const storage = yield* Storage
-      const filters: ReadonlyArray<readonly [DeliveryFilter, string]> = [
+      yield* lead([
         [{}, "true"],
         [{ tenantId: "t3", eventId: "a.e3" }, "tenant_id = 't3' and event_id = 'a.e3'"],
         [{ eventId: "rare.event" }, "event_id = 'rare.event'"],
@@ -71,28 +70,68 @@ describe("lists on PostgreSQL", () => {
         [{ status: "pending", eventId: "a.e1" }, "status = 'pending' and event_id = 'a.e1'"],
         [{ reason: "exhausted" }, "reason = 'exhausted'"],
         [{ reason: "skipped", tenantId: "t2" }, "reason = 'skipped' and tenant_id = 't2'"],
-        [{ subscriptionId: subscriptionId(3), tenantId: "t3" }, "subscription_id = id(1, 3) and tenant_id = 't3'"]
-      ]
-      for (const [filter, condition] of filters) {
-        const expected = yield* sql<{ readonly id: string }>`select replace(id::text, '-', '') as id from (
-          select id, tenant_id, event_id, subscription_id, status, reason from hookline.deliveries
-          union all select id, tenant_id, event_id, subscription_id,
-            case when attempts > 0 then 'retrying' else 'pending' end, null from hookline.work
-        ) d where ${sql.literal(condition)} order by id desc`
-        const seen: Array<string> = []
-        let page: WalkPage = { cursor: undefined, limit: 7, look: 50 }
-        while (true) {
-          const { items, next } = yield* storage.walkDeliveries(filter, page)
-          assert.isAtMost(items.length, 7)
-          seen.push(...items.map(({ id }) => id.slice(4)))
-          if (next === undefined) break
-          page = { ...page, cursor: next }
-        }
-        assert.deepStrictEqual(seen, expected.map(({ id }) => id), JSON.stringify(filter))
-        const first = yield* storage.listDeliveries(filter, { cursor: undefined, limit: 10 })
-        assert.deepStrictEqual(first.map(({ id }) => id.slice(4)), seen.slice(0, 10))
-      }
+        [{ subscriptionId: subscriptionId(3), tenantId: "t3" }, "subscription_id = id(1, 3) and tenant_id = 't3'"],
+        // Of another tenant's subscription, which has one of its deliveries all the same.
+        [{ subscriptionId: subscriptionId(7), tenantId: "rare" }, "subscription_id = id(1, 7) and tenant_id = 'rare'"]
+      ])
     }).pipe(Effect.provide(storage)), 120_000)
+
+  it.live(
+    "what housekeeping has yet to end is listed as it counts, and within a walk, be it few or many",
+    () =>
+      Effect.gen(function*() {
+        yield* fill(20_000)
+        const filters: ReadonlyArray<readonly [DeliveryFilter, string]> = [
+          [{}, "true"],
+          [{ tenantId: "t3" }, "tenant_id = 't3'"],
+          [{ eventId: "a.e3" }, "event_id = 'a.e3'"],
+          [{ tenantId: "t4", eventId: "a.e4" }, "tenant_id = 't4' and event_id = 'a.e4'"],
+          [{ subscriptionId: subscriptionId(3) }, "subscription_id = id(1, 3)"],
+          [{ subscriptionId: subscriptionId(4), tenantId: "t4" }, "subscription_id = id(1, 4) and tenant_id = 't4'"],
+          [{ subscriptionId: subscriptionId(4), tenantId: "t3" }, "false"]
+        ]
+        for (const [subscriptions, every] of [[5, 40], [300, 3]] as const) {
+          yield* leave(subscriptions, every)
+          const ended = filters.flatMap(([filter, condition]): typeof filters => [
+            [{ ...filter, status: "failed" }, `${condition} and status = 'failed'`],
+            [{ ...filter, reason: "expired" }, `${condition} and reason = 'expired'`],
+            [{ ...filter, status: "cancelled" }, `${condition} and status = 'cancelled'`],
+            [{ ...filter, reason: "deleted" }, `${condition} and reason = 'deleted'`]
+          ])
+          yield* lead(ended, { limit: 50, look: 200 })
+          const sql = yield* PgClient.PgClient
+          for (const [filter] of ended) {
+            const walks = PgWalking.deliveries(sql, filter, { cursor: undefined, limit: 20, look: 200 })
+            const { rows, scanned } = yield* explained(walks)
+            const name = JSON.stringify({ subscriptions, filter })
+            assert.deepStrictEqual(scanned, [], name)
+            // What is left is looked at first, and once more among all that waits where it is not few.
+            assert.isAtMost(rows, (walks.length + 1) * (200 + slack), name)
+          }
+        }
+        // Once housekeeping has been there, the same is found in history, and nothing is left to be looked for.
+        const { expire, maintain } = yield* Storage
+        const house = {
+          partitionsAheadDays: 1,
+          heldMaxAgeMs: 1e9,
+          broadcastKeptMs: 1e9,
+          replaysKeptMs: 1e9,
+          rows: 1000
+        }
+        for (const round of [maintain(house), expire(1000)]) yield* Effect.repeat(round, { while: (more) => more })
+        const sql = yield* PgClient.PgClient
+        assert.deepStrictEqual(
+          yield* sql`select 1 from hookline.subscriptions where deleted_at is not null and not ended`,
+          []
+        )
+        const page = { limit: 100, look: 2000 }
+        yield* lead(
+          [[{ status: "cancelled" }, "status = 'cancelled'"], [{ status: "failed" }, "status = 'failed'"]],
+          page
+        )
+      }).pipe(Effect.provide(storage)),
+    240_000
+  )
 
   it.live("keys and subscriptions are listed by index, whatever they are asked for by", () =>
     Effect.gen(function*() {
@@ -110,7 +149,10 @@ describe("lists on PostgreSQL", () => {
             const id = (prefix: string) => cursor === undefined ? cursor : `${prefix}_0190${"0".repeat(28)}`
             yield* storage.listKeys(tenant, { cursor: id("key"), limit: 20 })
             for (const enabled of [{}, { enabled: true }, { enabled: false }]) {
-              yield* storage.listSubscriptions({ ...tenant, ...enabled }, { cursor: id("sub"), limit: 20 })
+              for (const connection of [{}, { connectionId: connectionId(3) }]) {
+                const filter = { ...tenant, ...enabled, ...connection }
+                yield* storage.listSubscriptions(filter, { cursor: id("sub"), limit: 20 })
+              }
             }
           }
         }
@@ -127,6 +169,37 @@ describe("lists on PostgreSQL", () => {
         const slowest = times.toSorted((a, b) => b.ms - a.ms).slice(0, 20)
         for (const { ms, name, rows } of slowest) yield* Console.log(`${ms.toFixed(2)} ms, ${rows} rows: ${name}`)
       }).pipe(Effect.provide(storage)), 1_800_000)
+  }
+})
+
+/** Checks that pages lead to what each condition in SQL holds for, and that a list begins with it. */
+const lead = Effect.fnUntraced(function*(
+  filters: ReadonlyArray<readonly [DeliveryFilter, condition: string]>,
+  by: { readonly limit: number; readonly look: number } = { limit: 7, look: 50 }
+) {
+  const sql = yield* PgClient.PgClient
+  const storage = yield* Storage
+  for (const [filter, condition] of filters) {
+    const expected = yield* sql<{ readonly id: string }>`select replace(id::text, '-', '') as id from (
+      select id, tenant_id, event_id, subscription_id, status, reason from hookline.deliveries
+      union all select w.id, w.tenant_id, w.event_id, w.subscription_id,
+        case when s.deleted_at is not null then 'cancelled' when w.expires_at <= now() then 'failed'
+          when w.attempts > 0 then 'retrying' else 'pending' end,
+        case when s.deleted_at is not null then 'deleted' when w.expires_at <= now() then 'expired' end
+        from hookline.work w join hookline.subscriptions s on s.id = w.subscription_id
+    ) d where ${sql.literal(condition)} order by id desc`
+    const seen: Array<string> = []
+    let page: WalkPage = { cursor: undefined, ...by }
+    while (true) {
+      const { items, next } = yield* storage.walkDeliveries(filter, page)
+      assert.isAtMost(items.length, by.limit)
+      seen.push(...items.map(({ id }) => id.slice(4)))
+      if (next === undefined) break
+      page = { ...page, cursor: next }
+    }
+    assert.deepStrictEqual(seen, expected.map(({ id }) => id), JSON.stringify(filter))
+    const first = yield* storage.listDeliveries(filter, { cursor: undefined, limit: 10 })
+    assert.deepStrictEqual(first.map(({ id }) => id.slice(4)), seen.slice(0, 10))
   }
 })
 

@@ -77,10 +77,11 @@ describe("replays on PostgreSQL", () => {
         for (const [filter, of] of scopes) {
           for (const status of ["failed", "cancelled", "success"] as const) {
             const scope = { tenantId: of, filter: { ...filter, status } }
+            const way = yield* PgReplaying.wayOf(sql, scope)
             const rows = yield* sql.withTransaction(Effect.andThen(
               sql`select ${PgReplaying.sorts(sql, PgReplaying.isSorted(scope))}`,
               sql<{ readonly "QUERY PLAN": string }>`explain with ${
-                PgReplaying.looked(sql, scope, { after: "0".repeat(32), until: "f".repeat(32), look: 5000 })
+                PgReplaying.looked(sql, scope, { way, after: "0".repeat(32), until: "f".repeat(32), look: 5000 })
               } select * from looked`
             ))
             const plan = rows.map((row) => row["QUERY PLAN"]).join("\n")

@@ -47,8 +47,8 @@ export const fill = (deliveries: number) =>
         'a.e' || n % 7, case when n % ${share}::int = 3 then 1 else 0 end, 2
       from generate_series(${total} + 1, ${total} + ${total} / 10) n`.unprepared
     yield* sql`insert into hookline.subscriptions (id, tenant_id, name, events, provider_id, config, signing_secrets,
-        enabled, version, created_at, updated_at)
-      select id(1, n), 't' || n % 20, 's', '{*}', 'a.p', '{}', '[]', n % ${share}::int <> 5, 1, now(), now()
+        enabled, connection_id, version, created_at, updated_at)
+      select id(1, n), 't' || n % 20, 's', '{*}', 'a.p', '{}', '[]', n % ${share}::int <> 5, id(2, n % 500), 1, now(), now()
       from generate_series(0, 1000 + ${total} / 100) n`.unprepared
     yield* sql`insert into hookline.keys (id, tenant_id, name, scopes, prefix, digest, created_at)
       select made(n, ${total}), 't' || n % 20, 'k', '{read}', 'hk', n::text, now() from generate_series(1, ${total} / 10) n`
@@ -61,9 +61,27 @@ export const fill = (deliveries: number) =>
     }
   })
 
+/** Deletes the first so many subscriptions, and lets each so manieth message expire: housekeeping has yet to end what that leaves. */
+export const leave = (subscriptions: number, every: number) =>
+  Effect.gen(function*() {
+    const sql = yield* PgClient.PgClient
+    yield* sql`update hookline.subscriptions set deleted_at = now(), enabled = false
+      where id < id(1, ${subscriptions}::bigint)`
+    // Not in the order of their making.
+    yield* sql`update hookline.work set expires_at = now() - make_interval(secs => 1 + seq % 977)
+      where seq % ${every}::int = 0`
+    // And some that have yet to.
+    yield* sql`update hookline.work set expires_at = now() + interval '1 hour' where seq % ${every}::int = 1`
+    for (const table of ["work", "subscriptions"]) yield* sql.unsafe(`analyze hookline.${table}`).unprepared
+  })
+
 /** A subscription of those that were filled in. */
 export const subscriptionId = (n: number): Id.SubscriptionId =>
   Id.SubscriptionId.make(`sub_019000000000700081${n.toString(16).padStart(14, "0")}`)
+
+/** A connection of theirs. */
+export const connectionId = (n: number): Id.ConnectionId =>
+  Id.ConnectionId.make(`con_019000000000700082${n.toString(16).padStart(14, "0")}`)
 
 /** A combination of a list's filters, as a statement. */
 export interface Combination {
@@ -90,7 +108,7 @@ export const combinations = Effect.gen(function*() {
     eventId: ["a.e3", "rare.event"],
     messageId: [Id.MessageId.make(`msg_${Id.fromUuid(bounds.message)}`)],
     status: ["pending", "retrying", "success", "failed", "cancelled"],
-    reason: ["gone", "held", "deleted"]
+    reason: ["gone", "held", "deleted", "expired"]
   })
   const spans: ReadonlyArray<readonly [string, DeliveryFilter]> = [
     ["", {}],
