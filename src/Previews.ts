@@ -265,7 +265,7 @@ export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings |
                 ),
               limits.trialMs
             )
-            const durationMs = (yield* Monotonic.nowMs) - begun.atMs
+            const durationMs = Math.round((yield* Monotonic.nowMs) - begun.atMs)
             const outcome = Option.isNone(exit) ? timedOut(limits.trialMs) : yield* outcomeOf(exit.value)
             return { eventId, messageId, durationMs, ...outcome } satisfies Trial
           }),

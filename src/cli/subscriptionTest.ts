@@ -31,7 +31,7 @@ export const test = Command.make("test", {
         ["outcome", Output.status(found.outcome)],
         ["event", found.eventId],
         ["status", found.statusCode === undefined ? undefined : String(found.statusCode)],
-        ["took", `${Math.round(found.durationMs)} ms`],
+        ["took", `${found.durationMs} ms`],
         ["error", found.error && `${found.error.tag}: ${found.error.message}`],
         ["external id", found.externalId]
       ])

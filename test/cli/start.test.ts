@@ -156,7 +156,7 @@ describe("a command that ends by itself", () => {
     }), 60_000)
 })
 
-describe("what can't be used is told in a sentence, without a stack", () => {
+describe.concurrent("what can't be used is told in a sentence, without a stack", () => {
   const refused = (args: ReadonlyArray<string>, env: Record<string, string>, ...expected: ReadonlyArray<string>) =>
     Effect.gen(function*() {
       const { child, output } = yield* hookline(args, env)

@@ -191,7 +191,7 @@ describe("appending on PostgreSQL", () => {
 
   it.live("a database that is away is a typed error of the layer that tells what to check", () =>
     Effect.gen(function*() {
-      const { url } = yield* Postgres.testDatabase
+      const { url } = yield* Postgres.emptyDatabase
       const away = PgStorage.layer({ migrate: false, engine: { port: 1, host: "127.0.0.1" } }).pipe(
         Layer.provide(PgClient.layer({ host: "127.0.0.1", port: 1, username: "nobody", database: "none" }))
       )
