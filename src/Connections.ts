@@ -252,6 +252,8 @@ export const layer: Layer.Layer<
 
     const update: Connections["Service"]["update"] = Effect.fn("Connections.update")(function*(id, change, options) {
       const current = yield* existing(id)
+      // Before anything is merged with a state that the change is not for; it is judged again with the change.
+      if (isOther(current, options)) return yield* new ConnectionChanged({ id, version: current.version })
       if (change.name !== undefined) yield* checkText("name", change.name, limits.nameLength)
       const config = change.config === undefined ? current.config : yield* merged(current, change.config)
       const now = yield* storage.now

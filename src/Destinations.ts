@@ -107,12 +107,20 @@ const isJudged = (ast: SchemaAST.AST): boolean =>
 
 const is = (ast: SchemaAST.AST, value: boolean): boolean => chain(ast).some((one) => isAnnotated(one, "address", value))
 
+/** What a URL's reader passes over: control characters and spaces; and what is trimmed before. */
+const leading = /^[\0-\x20\s]+/u
+
 /** As a URL's reader sees it, which drops tabs and line breaks, and takes those that need an authority without slashes too. */
 const isUrl = (text: string): boolean =>
-  /^(https?|wss?|ftp):|^[a-z][a-z0-9+.-]*:[\\/]{2}/iu.test(text.replace(/[\t\n\r]/gu, "").trimStart())
+  /^(https?|wss?|ftp):|^[a-z][a-z0-9+.-]*:[\\/]{2}/iu.test(text.replace(/[\t\n\r]/gu, "").replace(leading, ""))
 
-/** What of an address says where it leads to. */
+/**
+ * What of an address says where it leads to: all of it, where what looks like a user's name may be a template's way to write
+ * another host.
+ */
 const targetOf = (value: Schema.Json | undefined): string => {
   const url = typeof value === "string" && isUrl(value) ? URL.parse(value) : null
-  return url === null ? JSON.stringify(value) ?? "" : `${url.protocol}//${url.host}`
+  return url === null || url.username !== "" || url.password !== ""
+    ? JSON.stringify(value) ?? ""
+    : `${url.protocol}//${url.host}`
 }

@@ -306,6 +306,8 @@ export const defaults = {
   statsTop: 100,
   /** Unfinished deliveries that are looked at to count them. */
   statsCounted: 10_000,
+  /** How long a reading of the metrics waits for what the database has to say. */
+  metricsMs: 2000,
 
   // -- the embedded PostgreSQL
   /** How long a start waits for what may pass: a recovery, another process that starts or stops the same server. */

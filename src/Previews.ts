@@ -2,10 +2,11 @@
  * Trying: the exact request that a subscription would make of a message, whether a filter holds for it, and one attempt outside
  * of the delivery log. The message is a past one, an event's example, or a payload that the caller brings.
  */
-import { Cause, Context, Effect, Exit, Layer, Option, type Redacted, Schema } from "effect"
+import { Context, Effect, Exit, Layer, Option, type Redacted, Schema } from "effect"
 import * as Audit from "./Audit.ts"
 import { Bindings } from "./Bindings.ts"
-import type { AttemptOutcome } from "./Delivery.ts"
+import type * as Delivery from "./Delivery.ts"
+import * as Answer from "./dispatcher/Answer.ts"
 import { MessageNotFound } from "./Explanations.ts"
 import * as Filter from "./Filter.ts"
 import type { AnyHook, Hook } from "./Hook.ts"
@@ -16,7 +17,7 @@ import { allTenants, defaultTenant } from "./Message.ts"
 import * as Monotonic from "./Monotonic.ts"
 import * as Nearest from "./Nearest.ts"
 import type { NoPlace } from "./Places.ts"
-import type { Attempt, Bound, Delivered, ProviderError, RequestPreview, ResponseExcerpt } from "./Provider.ts"
+import type { Attempt, Bound, RequestPreview, ResponseExcerpt } from "./Provider.ts"
 import { type RegisteredEvent, Registry } from "./Registry.ts"
 import * as SchemaErrors from "./SchemaErrors.ts"
 import { Secrets } from "./Secrets.ts"
@@ -68,7 +69,7 @@ export type Previewed =
 export interface Trial {
   readonly eventId: string
   readonly messageId: MessageId
-  readonly outcome: Exclude<AttemptOutcome, "interrupted">
+  readonly outcome: Exclude<Delivery.AttemptOutcome, "interrupted">
   readonly durationMs: number
   readonly statusCode: number | undefined
   readonly externalId: string | undefined
@@ -168,7 +169,14 @@ export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings |
         })
 
         const messageOf = (sample: Sample, wanted: Wanted): Effect.Effect<SampleMessage, PreviewError> =>
-          sample.messageId === undefined ? made(sample, wanted) : past(sample.messageId)
+          sample.messageId === undefined
+            ? made(sample, wanted)
+            : sample.eventId !== undefined || sample.payload !== undefined || sample.orderingKey !== undefined
+            ? refuse(
+              "messageId",
+              "A past message has its own event, payload and key: leave those out, or the messageId"
+            )
+            : past(sample.messageId)
 
         const stored = Effect.fnUntraced(function*(id: SubscriptionId) {
           const found = yield* storage.getSubscription(id)
@@ -237,18 +245,33 @@ export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings |
               ? yield* stored(previewed.subscriptionId)
               : yield* unstored(previewed)
             const { bound, name, signingSecrets } = target
-            if (!bound.preview) {
+            const preview = bound.preview?.bind(bound)
+            if (!preview) {
               return yield* refuse("providerId", "This provider can't show its request without sending it")
             }
             const message = yield* messageOf(sample, target)
             const attempt = yield* attemptOf(message, { id, name }, signingSecrets)
-            const request = yield* Effect.mapError(bound.preview(attempt), (error) => refuse("config", error.message))
+            // Plugins may be JavaScript: they may throw, or never end.
+            const request = yield* Effect.suspend(() => preview(attempt)).pipe(
+              Effect.mapError(({ message }) => refuse("config", message)),
+              Effect.catchDefect((defect) =>
+                Effect.fail(refuse("config", `The provider failed: ${Answer.thrownMessage(defect)}`))
+              ),
+              Effect.timeoutOrElse({
+                duration: limits.connectionTestMs,
+                orElse: () =>
+                  Effect.fail(refuse("config", `The provider took longer than ${limits.connectionTestMs} ms`))
+              })
+            )
             return { eventId: message.eventId, request }
           }),
           send: Effect.fn("Previews.send")(function*(id, sample) {
             const target = yield* stored(id)
             const { bound, name, signingSecrets, tenantId } = target
             const message = yield* messageOf(sample, target)
+            if (tenantId !== allTenants && message.tenantId !== tenantId) {
+              return yield* refuse("messageId", "It is another tenant's: the subscription would never get it")
+            }
             const attempt = yield* attemptOf(message, { id, name }, signingSecrets)
             const { eventId, id: messageId } = message
             const begun = { atMs: yield* Monotonic.nowMs }
@@ -259,15 +282,17 @@ export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings |
                   Effect.andThen(Monotonic.nowMs),
                   Effect.flatMap((nowMs) => {
                     begun.atMs = nowMs
-                    // Plugins may be JavaScript: they may throw, too.
-                    return bound.deliver(attempt)
+                    // What fails from here on is the provider's, whatever it fails with.
+                    return Effect.exit(Effect.suspend(() => bound.deliver(attempt)))
                   })
                 ),
               limits.trialMs
             )
             const durationMs = Math.round((yield* Monotonic.nowMs) - begun.atMs)
-            const outcome = Option.isNone(exit) ? timedOut(limits.trialMs) : yield* outcomeOf(exit.value)
-            return { eventId, messageId, durationMs, ...outcome } satisfies Trial
+            const outcome = Option.isNone(exit)
+              ? Answer.tookTooLong(limits.trialMs)
+              : yield* outcomeOf(exit.value)
+            return { eventId, messageId, durationMs, ...shown(outcome, limits.errorLength) } satisfies Trial
           }),
           testFilter: Effect.fn("Previews.testFilter")(function*(json, sample, tenantId = defaultTenant) {
             const message = yield* messageOf(sample, { patterns: ["*"], tenantId })
@@ -306,29 +331,33 @@ type Outcome = Omit<Trial, "eventId" | "messageId" | "durationMs">
 
 const none = { statusCode: undefined, externalId: undefined, error: undefined, response: undefined }
 
-const timedOut = (timeoutMs: number): Outcome => ({
-  ...none,
-  outcome: "timeout",
-  error: { tag: "Timeout", message: `It took longer than ${timeoutMs} ms, and was ended` }
-})
-
 /** What came of an attempt; it fails where the attempt could not be noted, and was not made. */
-const outcomeOf = Effect.fnUntraced(function*(
-  exit: Exit.Exit<Delivered, ProviderError | StorageUnavailable>
-): Effect.fn.Return<Outcome, StorageUnavailable> {
-  if (Exit.isSuccess(exit)) {
-    const { externalId, response, statusCode } = exit.value
+const outcomeOf = (
+  exit: Exit.Exit<Exit.Exit<unknown, unknown>, StorageUnavailable>
+): Effect.Effect<Delivery.Outcome, StorageUnavailable> => {
+  if (Exit.isSuccess(exit)) return Effect.succeed(Answer.outcomeOf(exit.value))
+  const error = Exit.findErrorOption(exit)
+  // JavaScript may have given what is no effect, which ends the whole fiber.
+  return Option.isSome(error) ? Effect.fail(error.value) : Effect.succeed(Answer.outcomeOf(exit))
+}
+
+const shown = (outcome: Delivery.Outcome, errorLength: number): Outcome => {
+  if (outcome._tag === "Delivered") {
+    const { externalId, response, statusCode } = outcome.delivered
     return { ...none, outcome: "success", statusCode, externalId, response }
   }
-  const error = Option.getOrUndefined(Exit.findErrorOption(exit))
-  if (!error) {
-    const message = `The provider failed: ${String(Cause.squash(exit.cause))}`
-    return { ...none, outcome: "retryable", error: { tag: "ProviderFailed", message } }
+  // Nobody ends a trial from outside but its time.
+  if (outcome._tag === "Interrupted") return { ...none, outcome: "retryable" }
+  const { error } = outcome
+  const timedOut = error._tag === "Retryable" && error.timedOut === true
+  return {
+    ...none,
+    outcome: timedOut ? "timeout" : outcomes[error._tag],
+    statusCode: error.statusCode,
+    response: error.response,
+    error: { tag: error.code, message: error.message.toWellFormed().slice(0, errorLength) }
   }
-  if (error._tag === "StorageUnavailable") return yield* error
-  const { code, message, response, statusCode } = error
-  return { ...none, outcome: outcomes[error._tag], statusCode, response, error: { tag: code, message } }
-})
+}
 
 const outcomes = { Retryable: "retryable", Permanent: "permanent", Gone: "gone" } as const
 

@@ -437,6 +437,8 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
       const update: Subscriptions["Service"]["update"] = Effect.fn("Subscriptions.update")(
         function*(id, change, options) {
           const current = yield* existing(id)
+          // Before anything is merged with a state that the change is not for; it is judged again with the change.
+          if (isOther(current, options)) return yield* new SubscriptionChanged({ id, version: current.version })
           const { enabled: _, ...rest } = change
           const [path] = Object.keys(rest)
           if (isInternal(current) && path !== undefined) {

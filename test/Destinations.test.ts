@@ -21,7 +21,7 @@ describe("a stored secret", () => {
 
   it("stays where scheme, host and port are the same", () => {
     for (
-      const url of ["https://a.example/y?z", "https://A.EXAMPLE", "https://a.example:443/", "https://u@a.example/"]
+      const url of ["https://a.example/y?z", "https://A.EXAMPLE", "https://a.example:443/"]
     ) {
       assert.isUndefined(judge(schema, before, { url }), url)
     }
@@ -35,9 +35,15 @@ describe("a stored secret", () => {
         "https://b.example/x",
         "https://a.example.b.example/",
         "https://a.example@b.example/",
+        // What is before the sign may be what is left of it, once a template is rendered.
+        "https://u@a.example/",
+        "https://b.example{% comment %}@a.example/{% endcomment %}",
+        "https://b.example{{ '%2F' | url_decode }}@a.example/",
         "https://a.example\\@b.example\\",
         "https:b.example",
         " https://b.example",
+        "\u0001https://b.example",
+        "\u00a0\u001fhttps://b.example",
         "https:\n//b.example",
         "HTTPS:\\\\b.example",
         "ftp://a.example",
@@ -62,6 +68,7 @@ describe("a stored secret", () => {
     for (
       const [more, place] of [
         ["https://b.example", "more"],
+        ["\u0001https://b.example", "more"],
         [["x", { deep: "wss://b.example" }], "more.1.deep"],
         [{ "https://b.example": true }, "more.https://b.example"],
         [{ __proto__x: "postgres://b.example/db" }, "more.__proto__x"]

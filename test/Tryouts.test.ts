@@ -26,6 +26,12 @@ describe("tryouts", () => {
         1000
       )
       assert.isTrue(Option.isSome(thrown) && Exit.isFailure(thrown.value))
+      // JavaScript may give what is no effect; more often than there are places.
+      const none: Effect.Effect<string> = JSON.parse("null")
+      for (let n = 0; n < 5; n++) {
+        const senseless = yield* run(none, 1000)
+        assert.isTrue(Option.isSome(senseless) && Exit.isFailure(senseless.value))
+      }
       const hanging = yield* Effect.forkChild(run(Effect.never, 1000), started)
       yield* TestClock.adjust(1000)
       assert.isTrue(Option.isNone(yield* Fiber.join(hanging)))

@@ -45,6 +45,27 @@ for (const [name, storage] of Object.entries(storages)) {
     )
 
     it.live(
+      "are refused for their version before anything else that they may be refused for",
+      () =>
+        Effect.gen(function*() {
+          const subscriptions = yield* Subscriptions
+          const connections = yield* Connections
+          const connection = yield* connections.create(account())
+          const { subscription } = yield* subscriptions.create(room(connection.id))
+          yield* subscriptions.update(subscription.id, { name: "b" })
+          yield* connections.update(connection.id, { name: "b" })
+          const late = { version: subscription.version }
+          const changed = yield* Effect.flip(subscriptions.update(subscription.id, { events: [] }, late))
+          assert.strictEqual(changed._tag, "SubscriptionChanged")
+          const other = yield* Effect.flip(
+            connections.update(connection.id, { config: "no object" }, { version: connection.version })
+          )
+          assert.strictEqual(other._tag, "ConnectionChanged")
+        }).pipe(Effect.provide(storage)),
+      60_000
+    )
+
+    it.live(
       "are made once: a change and a deletion of a connection at a time, and what is refused is not noted",
       () =>
         Effect.gen(function*() {

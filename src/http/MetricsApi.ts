@@ -5,7 +5,6 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Needs } from "./Bearer.ts"
 import { described } from "./Described.ts"
-import { Unavailable } from "./Problem.ts"
 
 /** @category schemas @since 0.1.0 */
 export const Exposition = Schema.String.annotate({ description: "Prometheus' text format, version 0.0.4" }).pipe(
@@ -14,7 +13,7 @@ export const Exposition = Schema.String.annotate({ description: "Prometheus' tex
 
 /** @category groups @since 0.1.0 */
 export class MetricsGroup extends HttpApiGroup.make("metrics").add(
-  HttpApiEndpoint.get("read", "/metrics", { success: Exposition, error: Unavailable }).annotateMerge(
+  HttpApiEndpoint.get("read", "/metrics", { success: Exposition }).annotateMerge(
     described({
       summary: "Read what a runner measures",
       description:

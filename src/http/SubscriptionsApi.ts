@@ -251,7 +251,7 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
   }).annotateMerge(described({
     summary: "Change a subscription",
     description:
-      "Changes the properties that are sent; null takes away what is optional. A change of an address in the " +
+      "Changes the properties that are sent; null takes away a retry schedule, a filter, a limit or a secret. A change of an address in the " +
       "configuration has to bring the secrets that are sent there. With If-Match it changes the version that was read, " +
       "or answers 412.",
     request: { enabled: false },

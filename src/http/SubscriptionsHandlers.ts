@@ -83,13 +83,15 @@ export const layer = HttpApiBuilder.group(
     const checkConnection = Effect.fnUntraced(function*(id: ConnectionId | undefined) {
       if (id === undefined) return
       const found = yield* stored(storage.getConnection(id))
-      if (Option.isSome(found)) yield* own<Connection>("connection", id)(found.value)
+      if (Option.isNone(found)) return yield* notFound("connection", id)
+      yield* own<Connection>("connection", id)(found.value)
     })
     /** What a preview looks at has to be the asker's. */
     const checkSample = Effect.fnUntraced(function*(messageId: MessageId | undefined) {
       if (messageId === undefined) return
       const found = yield* stored(storage.getMessage(messageId))
-      if (Option.isSome(found)) yield* own<StoredMessage>("message", messageId)(found.value)
+      if (Option.isNone(found)) return yield* notFound("message", messageId)
+      yield* own<StoredMessage>("message", messageId)(found.value)
     })
     return handlers
       .handle("create", ({ payload }) =>
@@ -146,7 +148,16 @@ export const layer = HttpApiBuilder.group(
                 detail: "subscriptionId: Expected either a subscriptionId, or a providerId with its config"
               })
             }
-            if (subscriptionId !== undefined) yield* find(subscriptionId)
+            if (subscriptionId !== undefined) {
+              const path = config !== undefined ? "config" : connectionId !== undefined ? "connectionId" : undefined
+              if (path !== undefined) {
+                return yield* new Refused({
+                  path,
+                  detail: `${path}: A stored subscription has its own: name a providerId instead of the subscriptionId`
+                })
+              }
+              yield* find(subscriptionId)
+            }
             yield* checkConnection(connectionId)
             yield* checkSample(sample.messageId)
             const previewed = subscriptionId === undefined

@@ -315,6 +315,52 @@ describe("a rotation of the signing secret", () => {
     }).pipe(Effect.provide(server())))
 })
 
+describe("what is tried", () => {
+  it.effect("is there for who asks, or is not: as if it did not exist where it is another tenant's", () =>
+    Effect.gen(function*() {
+      const north = yield* keyOf("north")
+      const body = { eventId, tenantId: "south", payload: { incidentId: "i1", systemIds: [] } }
+      const messageId = String((yield* call("POST", "/api/v1/messages", body)).json["id"])
+      const nobody = "msg_01a2166f85a37caf9e96398f0cb18d67"
+      for (const providerId of ["test.endpoint", "no.such"]) {
+        const asked = (id: string) =>
+          call("POST", "/api/v1/subscriptions/preview", { providerId, config: { name: "a" }, messageId: id }, north)
+        const [others, none] = [yield* asked(messageId), yield* asked(nobody)]
+        assert.strictEqual(none.status, 404, none.text)
+        assert.strictEqual(others.text.replaceAll(messageId, nobody), none.text)
+        const connectionId = "con_01a2166f85a37caf9e96398f0cb18d67"
+        const unconnected = yield* call(
+          "POST",
+          "/api/v1/subscriptions/preview",
+          { providerId, config: {}, connectionId },
+          north
+        )
+        assert.strictEqual(unconnected.status, 404, unconnected.text)
+      }
+      // A key of all tenants finds both, and sends nothing of one to the other.
+      const { test } = yield* made(north)
+      const sent = yield* call("POST", test, { messageId })
+      assert.deepStrictEqual([sent.status, sent.json["path"]], [422, "messageId"])
+    }).pipe(Effect.provide(server())))
+
+  it.effect("is not said twice: what would be ignored is refused", () =>
+    Effect.gen(function*() {
+      const created = yield* call("POST", "/api/v1/subscriptions", webhook())
+      const subscriptionId = String(created.json["id"])
+      const messageId = yield* emit(["s1"])
+      for (
+        const [body, path] of [
+          [{ subscriptionId, config: { url: "https://example.com" } }, "config"],
+          [{ subscriptionId, messageId, eventId }, "messageId"],
+          [{ subscriptionId, messageId, orderingKey: "a" }, "messageId"]
+        ] as const
+      ) {
+        const { json, status } = yield* call("POST", "/api/v1/subscriptions/preview", body)
+        assert.deepStrictEqual([status, json["path"]], [422, path])
+      }
+    }).pipe(Effect.provide(server())))
+})
+
 describe("a subscription", () => {
   it.effect("is tried with one attempt, whose outcome is answered and stands in no log", () => {
     const endpoints = new Endpoints()
@@ -324,6 +370,13 @@ describe("a subscription", () => {
     )
     endpoints.behaviours.set("odd", () => Effect.die(new Error("a bug")))
     endpoints.behaviours.set("hangs", () => Effect.never)
+    const anything = JSON.parse
+    endpoints.behaviours.set("answers nothing", () => Effect.as(Effect.void, anything("null")))
+    endpoints.behaviours.set("fails with a text", () => Effect.fail(anything(`"no"`)))
+    endpoints.behaviours.set("is no effect", () => anything("1"))
+    endpoints.behaviours.set("throws", () => {
+      throw new Error("long ".repeat(1000))
+    })
     return Effect.gen(function*() {
       const trial = (name: string, sample: Readonly<Record<string, Schema.Json>> = {}) =>
         Effect.gen(function*() {
@@ -353,6 +406,13 @@ describe("a subscription", () => {
       assert.deepStrictEqual((yield* call("GET", "/api/v1/deliveries")).json["items"], [])
       const audit = yield* call("GET", `/api/v1/audit?resourceId=${gone.id}&action=subscription.test`)
       assert.include(audit.text, "\"action\":\"subscription.test\"")
+      // JavaScript may answer anything, and fail with anything.
+      for (const name of ["answers nothing", "fails with a text", "is no effect", "throws"]) {
+        const senseless = yield* trial(name)
+        assert.deepInclude(senseless.json, { outcome: "retryable" }, name)
+        assert.include(senseless.text, "ProviderDefect", name)
+        assert.isBelow(senseless.text.length, 1000, name)
+      }
       const wrong = yield* trial("well", { payload: { incidentId: 1 } })
       assert.deepStrictEqual([wrong.status, wrong.json["path"]], [422, "payload.incidentId"])
     }).pipe(Effect.provide(server({ endpoints })))
