@@ -162,8 +162,10 @@ export const defaults = {
   listConnections: 2,
 
   // -- migrating
-  /** How long a migration waits for a lock: less than `answerTimeoutMs`, as runners' statements wait behind it. */
-  migrationLockMs: 3000,
+  /** How long a migration waits for a lock: less than `leaseMs`, as runners' statements wait behind it. */
+  migrationLockMs: 1500,
+  /** How long it takes with all the locks of a statement, those of a table and of each of its partitions. */
+  migrationStatementMs: 5000,
   /** How long it lets them through before it tries again, and after how long it gives up. */
   migrationLockPauseMs: 2000,
   migrationLockTotalMs: 5 * 60_000,

@@ -176,7 +176,9 @@ const reading = (tables: Tables): Omit<Administration, OfSubscriptions> => ({
     Effect.map(Clock.currentTimeMillis, (nowMs) => {
       const expired = [...tables.work.values()].flatMap((work) => {
         const lane = tables.lane(work.workerGroup, work.subscriptionId)
-        return lane && work.epoch === undefined && isExpired(work, nowMs) ? [{ lane, work }] : []
+        return lane && work.epoch === undefined && isExpired(work, nowMs) && !tables.deleted.has(work.subscriptionId)
+          ? [{ lane, work }]
+          : []
       }).slice(0, rows)
       for (const { lane, work } of expired) {
         tables.finish(

@@ -363,7 +363,6 @@ create index on hookline.connections (tenant_id, provider_id, id);
 -- No foreign key: the rows of deleted subscriptions stay, and keep no connection alive.
 -- And whether nothing is left to be ended of one that was deleted: what knows no better leaves that to be looked for.
 alter table hookline.subscriptions add column connection_id uuid, add column ended boolean not null default false;
-create index on hookline.subscriptions (connection_id, id) where connection_id is not null and deleted_at is null;
 `
 
 const replays = `
@@ -457,6 +456,12 @@ const lists: ReadonlyArray<Index> = [
     where: "retried and worker_group like 'subscription.%' and ordering_key is not null"
   },
 
+  {
+    table: "subscriptions",
+    name: "subscriptions_connected",
+    columns: "connection_id, id",
+    where: "connection_id is not null and deleted_at is null"
+  },
   { table: "subscriptions", name: "subscriptions_listed", columns: "id", where: "deleted_at is null" },
   { table: "subscriptions", name: "subscriptions_enabled", columns: "enabled, id", where: "deleted_at is null" },
   {

@@ -181,8 +181,9 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
     expire: (rows) =>
       engine(Effect.map(
         sql`with old as (
-          select w.id from hookline.work w where w.expires_at <= clock_timestamp() and w.epoch is null
-          limit ${rows}::int for update skip locked
+          select w.id from hookline.work w join hookline.subscriptions s on s.id = w.subscription_id
+          where w.expires_at <= clock_timestamp() and w.epoch is null and s.deleted_at is null
+          limit ${rows}::int for update of w skip locked
         ), gone as (
           delete from hookline.work w using old where w.id = old.id returning w.*
         ), ${PgOrdering.unparked(sql, "gone")}, ended as (

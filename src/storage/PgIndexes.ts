@@ -63,13 +63,20 @@ export const build = <E>(sql: PgClient.PgClient, index: Index, steps: Steps<E>):
         ) order by c.relname desc`
       ).unprepared
     )
-    yield* Effect.forEach(partitions, ({ name: table }) => {
-      const name = table + index.name.slice(index.table.length)
-      return Effect.andThen(
-        concurrently(sql, { ...index, table, name }, steps),
-        steps.briefly(`alter index hookline.${index.name} attach partition hookline.${name}`)
-      )
-    }, { discard: true })
+    yield* Effect.forEach(partitions, ({ name: table }) =>
+      Effect.gen(function*() {
+        // It may take hours to come to the oldest, which may have been dropped meanwhile.
+        const [found] = yield* steps.patiently(
+          sql.unsafe<{ readonly there: boolean }>(
+            `select exists (select from pg_inherits where inhrelid = to_regclass('hookline.${table}')
+              and inhparent = 'hookline.${index.table}'::regclass) as there`
+          ).unprepared
+        )
+        if (found?.there !== true) return
+        const name = table + index.name.slice(index.table.length)
+        yield* concurrently(sql, { ...index, table, name }, steps)
+        yield* steps.briefly(`alter index hookline.${index.name} attach partition hookline.${name}`)
+      }), { discard: true })
   })
 
 // --- internal ---

@@ -49,6 +49,8 @@ export const migrate = (
     if (lacks(yield* version(client)).length === 0) return 0
     const sql = yield* PgPool.make(client, {
       maxConnections: 1,
+      // The session has the migrations' lock: it must not be closed for being idle.
+      idleTimeout: undefined,
       multiplex: false,
       connectionTTL: undefined,
       applicationName: "hookline-migrate",
@@ -103,14 +105,15 @@ const apply = (sql: PgClient.PgClient, { migration, name }: Step) =>
         migration.indexes,
         (index) =>
           PgIndexes.build(sql, index, {
-            briefly: (statement) => patiently(name, sql.withTransaction(briefly(sql, [statement]))),
-            patiently: (effect) => patiently(name, effect)
+            briefly: (statement) => patiently(sql, name, sql.withTransaction(briefly(sql, [statement]))),
+            patiently: (effect) => patiently(sql, name, effect)
           }),
         { discard: true }
       )
     }
     const statements = migration._tag === "Indexes" ? [] : migration.statements
     const applied = yield* patiently(
+      sql,
       name,
       Migrator.make({})({ loader: Migrator.fromRecord({ [name]: briefly(sql, statements) }), table }).pipe(
         Effect.provideService(SqlClient.SqlClient, sql)
@@ -122,29 +125,40 @@ const apply = (sql: PgClient.PgClient, { migration, name }: Step) =>
 /** Runs statements of a transaction that lets nobody wait behind it for long. */
 const briefly = (sql: PgClient.PgClient, statements: ReadonlyArray<string>) =>
   Effect.gen(function*() {
-    const { migrationLockMs } = yield* Limits
-    yield* sql`select set_config('lock_timeout', ${String(migrationLockMs)}, true)`
+    const { migrationLockMs, migrationStatementMs } = yield* Limits
+    // A partitioned table stays locked while each of its partitions is waited for: that is bounded by the statement's time.
+    yield* sql`select set_config('lock_timeout', ${String(migrationLockMs)}, true),
+      set_config('statement_timeout', ${String(migrationStatementMs)}, true)`
     yield* Effect.forEach(statements, (statement) => sql.unsafe(statement).unprepared, { discard: true })
   })
 
-/** Tries again, for a time, what found others in its way. */
-const patiently = <A>(name: string, effect: Effect.Effect<A, SqlError.SqlError | Migrator.MigrationError>) =>
+/** Tries again, for a time, what found others in its way; a session that was lost meanwhile had the migrations' lock. */
+const patiently = <A>(
+  sql: PgClient.PgClient,
+  name: string,
+  effect: Effect.Effect<A, SqlError.SqlError | Migrator.MigrationError>
+) =>
   Effect.gen(function*() {
     const { migrationLockPauseMs, migrationLockTotalMs } = yield* Limits
-    return yield* effect.pipe(
+    return yield* Effect.andThen(alone(sql), effect).pipe(
       Effect.catchDefect((defect) => SqlError.isSqlError(defect) ? Effect.fail(defect) : Effect.die(defect)),
       Effect.tapError((error) =>
-        isInTheWay(error)
+        isOurs(error) && isInTheWay(error)
           ? Effect.logInfo(`Migration ${name} found others in its way (${reason(error)}), and is tried again`)
           : Effect.void
       ),
       Effect.retry({
         schedule: Schedule.spaced(migrationLockPauseMs).pipe(Schedule.upTo({ duration: migrationLockTotalMs })),
-        while: isInTheWay
+        while: (error) => isOurs(error) && isInTheWay(error)
       }),
-      Effect.mapError((error) => failed(name, error, migrationLockTotalMs))
+      Effect.mapError((error) => isOurs(error) ? failed(name, error, migrationLockTotalMs) : error)
     )
   })
+
+type MigratingError = SqlError.SqlError | Migrator.MigrationError
+
+const isOurs = (error: MigratingError | StorageUnavailable): error is MigratingError =>
+  error._tag !== "StorageUnavailable"
 
 const sqlErrorOf = (error: SqlError.SqlError | Migrator.MigrationError): SqlError.SqlError | undefined =>
   SqlError.isSqlError(error) ? error : SqlError.isSqlError(error.cause) ? error.cause : undefined

@@ -288,14 +288,14 @@ const later = (sql: PgClient.PgClient, { intervalMs }: Options) =>
   sql`clock_timestamp() + make_interval(secs => ${intervalMs / 1000})`
 
 /**
- * Whether enough of a replay waits: of those it took last, so many could begin a first attempt and have not. What waits for a
+ * Whether enough of a replay waits: of the tenfold that it took last, so many could begin a first attempt and have not. What waits for a
  * disabled subscription, an open circuit, its turn or code that its runner lacks holds nothing up.
  */
 const isHeldUp = (sql: PgClient.PgClient, row: ReplayRow, scope: ReplayScope, waiting: number) =>
   Effect.map(
     sql<{ readonly held: boolean }>`select count(*) >= ${waiting}::int as held, ${sorts(sql, isSorted(scope))} from (
         select w.subscription_id, w.worker_group, w.epoch, w.due_at, w.attempts, w.retry_base from hookline.work w
-        where w.replay_id = ${row.id}::uuid order by w.id desc limit ${2 * waiting}::int
+        where w.replay_id = ${row.id}::uuid order by w.id desc limit ${10 * waiting}::int
       ) w join hookline.subscriptions s on s.id = w.subscription_id and s.enabled and s.deleted_at is null
       left join hookline.circuits c on c.subscription_id = w.subscription_id
       left join hookline.owners o on o.worker_group = w.worker_group and o.partition = 0

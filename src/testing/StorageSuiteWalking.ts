@@ -134,7 +134,7 @@ export const walking: Cases = {
       // What expires first was not made first.
       const first = yield* delivered(6, [one, other], { expiresAtMs })
       const second = yield* delivered(3, [one], { eventId: otherEventId, expiresAtMs: expiresAtMs - 10 })
-      yield* delivered(3, [one, other])
+      const later = yield* delivered(3, [one, other])
       yield* delivered(3, [one, other], { tenantId: `${tenantId}x`, expiresAtMs: expiresAtMs - 15 })
       yield* backend.advance(60)
       const all = [...first.made, ...second.made]
@@ -154,6 +154,12 @@ export const walking: Cases = {
         }
         yield* finds(storage, { tenantId, status: "cancelled", ...filter }, [])
       }
+      // What was deleted is told as cancelled, and ends so, whether or not it has expired too.
+      yield* storage.deleteSubscription(other.id)
+      yield* storage.expire(1000).pipe(Effect.repeat({ while: (more) => more }))
+      const isOthers = ({ subscriptionId }: { readonly subscriptionId: string }) => subscriptionId === other.id
+      yield* finds(storage, { tenantId, status: "cancelled" }, idsOf([...all, ...later.made], isOthers))
+      yield* finds(storage, { tenantId, status: "failed" }, idsOf(all, (made) => !isOthers(made)))
     }
   ),
   "what a tenant is told, page by page and count by count, is the same whatever others have": Effect.gen(function*() {
