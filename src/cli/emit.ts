@@ -1,7 +1,7 @@
 /**
  * `hookline emit`: emits one message, or a batch of them.
  */
-import { Console, Effect, Option, Schema } from "effect"
+import { Console, Effect, Option, Schema, Stdio } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { IsoTime } from "../http/Time.ts"
 import { defaults } from "../Limits.ts"
@@ -114,7 +114,7 @@ const read = Effect.fnUntraced(function*(given: {
   }
   if (Option.isSome(payload)) return yield* Input.json(payload.value, "--payload")
   const path = Option.getOrElse(file, () => "-")
-  if (Option.isNone(file) && process.stdin.isTTY) {
+  if (Option.isNone(file) && (yield* Effect.flatMap(Stdio.Stdio, ({ stdinIsTerminal }) => stdinIsTerminal))) {
     return yield* new Remote.CommandFailed({
       message: "There is no payload: pass it with --payload or --file, or pipe it in."
     })

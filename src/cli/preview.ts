@@ -1,7 +1,7 @@
 /**
  * `hookline preview`: the exact request that would be sent, without sending it.
  */
-import { Effect, Option, Schema } from "effect"
+import { Effect, Option, Schema, type Stdio } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { ConnectionId, SubscriptionId } from "../Id.ts"
 import { matchesEvent } from "../Subscription.ts"
@@ -73,28 +73,30 @@ interface Previewed {
   readonly events?: ReadonlyArray<string>
 }
 
-const previewed = Effect.fnUntraced(function*(given: Given): Effect.fn.Return<Previewed, Remote.CommandFailed> {
-  const { authHeader, file, what } = given
-  if (Option.isSome(file)) {
-    return Option.isSome(what) || Option.isSome(authHeader)
-      ? yield* failed("--file holds what is previewed: leave the id, the URL and --auth-header out.")
-      : yield* fromFile(file.value)
+const previewed = Effect.fnUntraced(
+  function*(given: Given): Effect.fn.Return<Previewed, Remote.CommandFailed, Stdio.Stdio> {
+    const { authHeader, file, what } = given
+    if (Option.isSome(file)) {
+      return Option.isSome(what) || Option.isSome(authHeader)
+        ? yield* failed("--file holds what is previewed: leave the id, the URL and --auth-header out.")
+        : yield* fromFile(file.value)
+    }
+    const text = Option.getOrElse(what, () => "")
+    const id = Schema.decodeOption(SubscriptionId)(text)
+    if (Option.isSome(id)) {
+      return Option.isSome(authHeader)
+        ? yield* failed("--auth-header is for a URL: a subscription has its own.")
+        : { subscriptionId: id.value }
+    }
+    if (!URL.canParse(text)) {
+      return yield* failed(
+        "Expected a subscription's id or a URL, as in `hookline preview sub_…` or `hookline preview https://example.com/hooks`, " +
+          "or --file."
+      )
+    }
+    return { providerId: "webhook.webhook", config: { url: text, ...(yield* AuthHeader.config(authHeader)) } }
   }
-  const text = Option.getOrElse(what, () => "")
-  const id = Schema.decodeOption(SubscriptionId)(text)
-  if (Option.isSome(id)) {
-    return Option.isSome(authHeader)
-      ? yield* failed("--auth-header is for a URL: a subscription has its own.")
-      : { subscriptionId: id.value }
-  }
-  if (!URL.canParse(text)) {
-    return yield* failed(
-      "Expected a subscription's id or a URL, as in `hookline preview sub_…` or `hookline preview https://example.com/hooks`, " +
-        "or --file."
-    )
-  }
-  return { providerId: "webhook.webhook", config: { url: text, ...(yield* AuthHeader.config(authHeader)) } }
-})
+)
 
 /** Of a whole subscription, what its requests depend on. */
 const Definition = Schema.Struct({

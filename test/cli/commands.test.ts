@@ -58,14 +58,10 @@ const recorded = (id: string, status: string, count: number) =>
       )
     ))
 
-/** In this process, where neither standard input nor a terminal's settings matter. */
-const ran = (args: ReadonlyArray<string>, env: Record<string, string>, input: string | undefined) =>
-  input === undefined ? call(args, env) : run(args, env, input)
-
 /** A command that succeeds; what it printed. */
 const succeeds = Effect.fnUntraced(function*(args: ReadonlyArray<string>, input?: string) {
   const { env } = yield* Running
-  const result = yield* ran(args, env, input)
+  const result = yield* call(args, env, input)
   assert.strictEqual(result.code, 0, `${args.join(" ")}: ${result.stderr}`)
   return result
 })
@@ -78,7 +74,7 @@ const fails = Effect.fnUntraced(function*(
   input?: string
 ) {
   const { env: usual } = yield* Running
-  const result = yield* ran(args, { ...usual, ...env }, input)
+  const result = yield* call(args, { ...usual, ...env }, input)
   assert.strictEqual(result.code, 1, args.join(" "))
   assert.strictEqual(result.stdout, "")
   assert.match(result.stderr, /^hookline: [^\n]+\n$/u)

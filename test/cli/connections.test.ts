@@ -3,7 +3,7 @@ import { Context, Effect, Layer, Schema } from "effect"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { call } from "../support/cli.ts"
-import { hookline, madeDataDir, run, until } from "../support/process.ts"
+import { hookline, madeDataDir, until } from "../support/process.ts"
 import { adminKey, freePort, ready, startArgs } from "../support/runner.ts"
 
 /** A runner with the chat's plugins, and the environment by which commands find it. */
@@ -35,7 +35,7 @@ const json = (text: string) => Schema.decodeUnknownSync(Json)(text)
 /** A command that succeeds; what it printed, which holds no secret. */
 const succeeds = Effect.fnUntraced(function*(args: ReadonlyArray<string>, input?: string) {
   const { env } = yield* Running
-  const result = yield* (input === undefined ? call(args, env) : run(args, env, input))
+  const result = yield* call(args, env, input)
   assert.strictEqual(result.code, 0, `${args.join(" ")}: ${result.stderr}`)
   assert.notInclude(result.stdout + result.stderr, "pl4nted")
   return result

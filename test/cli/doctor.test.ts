@@ -11,8 +11,9 @@ import * as PgStorage from "../../src/storage/PgStorage.ts"
 import { StorageUnavailable } from "../../src/StorageError.ts"
 import * as Http from "../http/support.ts"
 import { subscribe } from "../storage/support.ts"
+import { call } from "../support/cli.ts"
 import * as Postgres from "../support/postgres.ts"
-import { folder, run } from "../support/process.ts"
+import { folder } from "../support/process.ts"
 import { config, freePort } from "../support/runner.ts"
 import { served } from "../support/served.ts"
 
@@ -31,7 +32,7 @@ const keys = { HOOKLINE_MASTER_KEY: "ab".repeat(32), HOOKLINE_ADMIN_KEY: "hk_012
 /** What `hookline doctor` finds, by the names of its checks, as `failure: …`. */
 const examined = Effect.fnUntraced(function*(env: Record<string, string>, args: ReadonlyArray<string> = []) {
   const port = args.includes("--port") ? [] : ["--port", String(yield* freePort)]
-  const { code, stderr, stdout } = yield* run(["doctor", "--json", ...port, ...args], env)
+  const { code, stderr, stdout } = yield* call(["doctor", "--json", ...port, ...args], env)
   const { checks, ok } = Schema.decodeUnknownSync(Report)(stdout)
   const failures = checks.filter((check) => check.status === "failure")
   assert.strictEqual(ok, failures.length === 0)
@@ -97,7 +98,7 @@ describe("hookline doctor", () => {
         egress: "ok: Public addresses, 10.0.0.0/8",
         port: `ok: 127.0.0.1:${port} is free: no runner listens there`
       })
-      const people = yield* run(["doctor", "--config", config, "--port", port], env)
+      const people = yield* call(["doctor", "--config", config, "--port", port], env)
       assert.strictEqual(people.code, 0, people.stdout)
       assert.match(people.stdout, /^ok +clock +The database's clock is/mu)
       assert.match(people.stdout, /Nothing is in the way\.\n$/u)
@@ -196,9 +197,10 @@ describe("hookline doctor", () => {
         found["port"],
         `failure: A runner listens at 127.0.0.1:${port}, but is not ready: The database does not answer.`
       )
-      const stranger = Http.server({ port, key: "hk_fedcba9876543210" })
-      const refused = yield* Effect.provide(examined(keys, ["--port", String(port)]), stranger)
-      assert.strictEqual(refused["admin-key"], `failure: The runner at 127.0.0.1:${port} refuses it`)
+      const another = yield* freePort
+      const stranger = Http.server({ port: another, key: "hk_fedcba9876543210" })
+      const refused = yield* Effect.provide(examined(keys, ["--port", String(another)]), stranger)
+      assert.strictEqual(refused["admin-key"], `failure: The runner at 127.0.0.1:${another} refuses it`)
     }), 60_000)
 
   it.live("looks at a folder of a runner in development and makes nothing in it", () =>

@@ -7,8 +7,8 @@ import * as Secrets from "../../src/Secrets.ts"
 import { Storage } from "../../src/Storage.ts"
 import * as PgStorage from "../../src/storage/PgStorage.ts"
 import { subscribe } from "../storage/support.ts"
+import { call } from "../support/cli.ts"
 import * as Postgres from "../support/postgres.ts"
-import { run } from "../support/process.ts"
 
 const [older, newer, lost] = ["a1", "b2", "c3"].map((byte) => byte.repeat(32)) as [string, string, string]
 
@@ -84,7 +84,7 @@ describe("hookline rotate-key", () => {
             HOOKLINE_MASTER_KEY: newer,
             HOOKLINE_OTHER_MASTER_KEYS: older
           }
-          const done = yield* run(["rotate-key"], env)
+          const done = yield* call(["rotate-key"], env)
           assert.deepStrictEqual([done.code, done.stderr], [0, ""], done.stderr)
           assert.strictEqual(done.stdout, "7 secrets of 3 sealed anew with this master key.\n")
           for (const id of [first, second]) {
@@ -92,10 +92,10 @@ describe("hookline rotate-key", () => {
             assert.strictEqual((yield* Effect.flip(opened(id, older)))._tag, "UnsealError")
           }
           assert.strictEqual(yield* shared(connection, newer), "sh4red")
-          assert.strictEqual((yield* run(["rotate-key"], env)).stdout, "Everything is sealed with this master key.\n")
+          assert.strictEqual((yield* call(["rotate-key"], env)).stdout, "Everything is sealed with this master key.\n")
 
           const third = yield* store(lost)
-          const left = yield* run(["rotate-key"], env)
+          const left = yield* call(["rotate-key"], env)
           assert.strictEqual(left.code, 1)
           assert.include(left.stderr, third)
           assert.include(left.stderr, "HOOKLINE_OTHER_MASTER_KEYS")
@@ -118,9 +118,9 @@ describe("hookline rotate-key", () => {
     Effect.gen(function*() {
       const { url } = yield* Postgres.testDatabase
       const env = { DATABASE_URL: Redacted.value(url) }
-      const none = yield* run(["rotate-key"], env)
+      const none = yield* call(["rotate-key"], env)
       assert.deepStrictEqual([none.code, none.stderr.includes("HOOKLINE_MASTER_KEY")], [1, true])
-      const wrong = yield* run(["rotate-key"], {
+      const wrong = yield* call(["rotate-key"], {
         ...env,
         HOOKLINE_MASTER_KEY: newer,
         HOOKLINE_OTHER_MASTER_KEYS: "short"

@@ -2,7 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import * as Provider from "../../src/Provider.ts"
 import { adminKey, call, emission, server, subscription } from "../http/support.ts"
-import { exited, hookline, kill, run, until } from "../support/process.ts"
+import * as Cli from "../support/cli.ts"
+import { exited, hookline, kill, until } from "../support/process.ts"
 import { freePort } from "../support/runner.ts"
 import { Endpoints } from "../support/world.ts"
 
@@ -80,10 +81,10 @@ describe("hookline tail", () => {
     Effect.gen(function*() {
       const port = yield* freePort
       const env = { HOOKLINE_URL: `http://127.0.0.1:${port}`, HOOKLINE_ADMIN_KEY: "wrong" }
-      const away = yield* run(["tail"], env)
+      const away = yield* Cli.call(["tail"], env)
       assert.strictEqual(away.code, 1)
       assert.match(away.stderr, /^hookline: No Hookline answers at .*\n$/u)
-      const refused = yield* serving(port, run(["tail"], env))
+      const refused = yield* serving(port, Cli.call(["tail"], env))
       assert.strictEqual(refused.code, 1)
       assert.match(refused.stderr, /^hookline: .* refuses the key .*\n$/u)
     }), 60_000)

@@ -451,7 +451,7 @@ describe("the embedded PostgreSQL is not mixed up with others:", () => {
 
   it.live("a server that starts is waited for and adopted", () =>
     Effect.gen(function*() {
-      const dir = yield* dataDir
+      const dir = yield* madeDataDir
       const { child, go, url } = yield* supervisor(dir)
       yield* go
       yield* until("its server begins", Effect.sync(() => Fs.existsSync(lockOf(dir))))
