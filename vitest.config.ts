@@ -8,6 +8,7 @@ const apart = [
   "test/outage.test.ts",
   "test/cli/*.test.ts",
   "test/cluster/*.test.ts",
+  "test/http/fuzz.test.ts",
   "test/storage/EmbeddedPostgres.test.ts"
 ]
 

@@ -38,14 +38,15 @@ const empty = (name) => {
 
 const guides = Path.join(root, "docs", "guides")
 
-/** The guides' blocks of a language, in the order in which the README lists the guides. */
+/** The blocks of a language, of the guides in the order in which the README lists them, and of the API's. */
 const blocks = (info) => {
   const readme = Fs.readFileSync(Path.join(root, "README.md"), "utf8")
   const pages = [...readme.matchAll(/\(docs\/guides\/([\w-]+\.md)\)/gu)].map(([, page]) => page)
   const missing = Fs.readdirSync(guides).filter((page) => !pages.includes(page))
   if (missing.length > 0) throw new Error(`the README does not list the guides ${missing.join(", ")}`)
   const fence = new RegExp(`^\`\`\`${info}\\n([\\s\\S]*?)^\`\`\`$`, "gmu")
-  return pages.flatMap((page) => [...Fs.readFileSync(Path.join(guides, page), "utf8").matchAll(fence)])
+  return [...pages.map((page) => Path.join(guides, page)), Path.join(root, "docs", "api.md")]
+    .flatMap((path) => [...Fs.readFileSync(path, "utf8").matchAll(fence)])
     .map(([, text]) => text)
 }
 

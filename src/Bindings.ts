@@ -2,11 +2,12 @@
  * From a stored subscription to what its attempts use: the configuration opened, decoded and bound to its provider, the
  * signing secrets opened.
  */
-import { Context, Effect, Layer, Redacted, Schema } from "effect"
-import type { Bound, ConfigRefused } from "./Provider.ts"
-import { Registry } from "./Registry.ts"
+import { Context, Effect, Layer, type Redacted, Schema } from "effect"
+import type { Connection } from "./Connection.ts"
+import { type Bound, ConfigRefused } from "./Provider.ts"
+import { type RegisteredProvider, Registry } from "./Registry.ts"
 import type * as RetrySchedule from "./RetrySchedule.ts"
-import * as SecretFields from "./SecretFields.ts"
+import * as SealedConfig from "./SealedConfig.ts"
 import * as Secrets from "./Secrets.ts"
 import type { Subscription } from "./Subscription.ts"
 
@@ -43,7 +44,11 @@ export interface Binding {
  * @since 0.1.0
  */
 export class Bindings extends Context.Service<Bindings, {
-  readonly bind: (subscription: Subscription) => Effect.Effect<Binding, BindingError>
+  /** Binds a subscription, with the connection that it names where it names one. */
+  readonly bind: (
+    subscription: Subscription,
+    connection?: Connection | undefined
+  ) => Effect.Effect<Binding, BindingError>
 }>()("hookline/Bindings") {}
 
 /**
@@ -57,8 +62,22 @@ export const layer: Layer.Layer<Bindings, never, Registry | Secrets.Secrets> = L
   Effect.gen(function*() {
     const registry = yield* Registry
     const secrets = yield* Secrets.Secrets
+    const credentials = Effect.fnUntraced(function*(
+      provider: RegisteredProvider,
+      { connectionId, tenantId }: Subscription,
+      connection: Connection | undefined
+    ) {
+      // A provider may have got connections after it was subscribed: it asks for one then.
+      if (!provider.connection || connectionId === undefined) return {}
+      const isOwn = connection?.id === connectionId && connection.tenantId === tenantId &&
+        connection.providerId === provider.providerId
+      if (!isOwn) {
+        return yield* new ConfigRefused({ path: "connectionId", message: `There is no connection "${connectionId}"` })
+      }
+      return { connection: yield* SealedConfig.open(secrets, provider.connection.schema, connection) }
+    })
     return Bindings.of({
-      bind: Effect.fnUntraced(function*(subscription) {
+      bind: Effect.fnUntraced(function*(subscription, connection) {
         const provider = yield* registry.provider(subscription.providerId)
         if (!provider) {
           return yield* new ProviderMissing({
@@ -66,12 +85,8 @@ export const layer: Layer.Layer<Bindings, never, Registry | Secrets.Secrets> = L
             message: `This runner has no provider "${subscription.providerId}".`
           })
         }
-        const config = yield* SecretFields.map(
-          provider.config,
-          subscription.config,
-          (sealed) => Effect.map(secrets.open(sealed, subscription.id), Redacted.value)
-        )
-        const bound = yield* provider.bind(config)
+        const config = yield* SealedConfig.open(secrets, provider.config, subscription)
+        const bound = yield* provider.bind(config, yield* credentials(provider, subscription, connection))
         const signingSecrets = yield* Effect.forEach(
           subscription.signingSecrets,
           (secret) =>

@@ -10,6 +10,7 @@
  */
 import { Option, Schema } from "effect"
 import { DeliveryId, MessageId, SubscriptionId } from "./Id.ts"
+import { Phases } from "./Phases.ts"
 import { type Delivered, type ProviderError, ResponseExcerpt, RetryableError } from "./Provider.ts"
 
 // -- models
@@ -62,7 +63,9 @@ export const AttemptRecord = Schema.Struct({
   statusCode: Schema.optionalKey(Schema.Int),
   error: Schema.optionalKey(Schema.Struct({ tag: Schema.String, message: Schema.String })),
   response: Schema.optionalKey(ResponseExcerpt),
-  retryAfterMs: Schema.optionalKey(Schema.Finite)
+  retryAfterMs: Schema.optionalKey(Schema.Finite),
+  /** Where its time went, where that is known. */
+  phases: Schema.optionalKey(Phases)
 })
 /** @category models @since 0.1.0 */
 export type AttemptRecord = typeof AttemptRecord.Type

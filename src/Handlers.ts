@@ -40,6 +40,7 @@ export const layer: Layer.Layer<never, never, Hooks | Registry | Storage> = Laye
           events,
           providerId,
           config: {},
+          connectionId: undefined,
           signingSecrets: [],
           retry: undefined,
           filter: undefined,

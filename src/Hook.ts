@@ -14,7 +14,7 @@ import type { StorageUnavailable } from "./StorageError.ts"
 /**
  * What a channel does with a payload when its slowest listener has fallen behind by the channel's capacity: `sliding` drops
  * the oldest payload it holds, `dropping` drops the new one. Emitters never wait. Each drop counts in the metric
- * `hookline_channel_dropped`.
+ * `hookline_channel_dropped_total`.
  *
  * @category models
  * @since 0.1.0
@@ -126,6 +126,42 @@ export type EmitError =
   | EmitOutcomeUnknown
   | IdempotencyConflict
 
+/**
+ * One message of a batch is refused, and so none of it was stored.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class BatchRefused extends Schema.TaggedError<BatchRefused>()("BatchRefused", {
+  /** Which, from 0 on; left out where the database does not say. */
+  index: Schema.optionalKey(Schema.Int),
+  reason: Schema.Union([PayloadRefused, HookNotRegistered, IdempotencyConflict])
+}) {
+  override get message(): string {
+    return `${this.path}: ${this.reason.message}`
+  }
+  /** The path of the message in its batch. */
+  get path(): string {
+    return this.index === undefined ? "messages" : `messages[${this.index}]`
+  }
+}
+
+/** @category errors @since 0.1.0 */
+export type EmitBatchError = BatchRefused | StorageUnavailable | EmitOutcomeUnknown
+
+/**
+ * A message of a batch.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Emission {
+  readonly eventId: string
+  /** In its JSON form. */
+  readonly payload: unknown
+  readonly options?: EmitOptions
+}
+
 // -- service
 
 /**
@@ -142,6 +178,13 @@ export class Hooks extends Context.Service<Hooks, {
     payload: unknown,
     options?: EmitOptions
   ) => Effect.Effect<MessageId, EmitError>
+  /**
+   * Emits messages by event id, as `emitJson` does, in one transaction: all of them or none, delivered in their order where a
+   * subscription is ordered. Tells their ids in order; a key that was used, in the batch or before, is its message's again.
+   */
+  readonly emitBatch: (
+    emissions: ReadonlyArray<Emission>
+  ) => Effect.Effect<ReadonlyArray<MessageId>, EmitBatchError>
   readonly emitLocal: <A>(hook: Hook<A>, payload: A) => Effect.Effect<void, PayloadRefused | HookNotRegistered>
   readonly stream: <A>(hook: Hook<A>) => Stream.Stream<A, HookNotRegistered>
 }>()("hookline/Hooks") {}

@@ -5,21 +5,27 @@ import { Effect, Layer } from "effect"
 import type { Sharding } from "effect/cluster"
 import * as Bindings from "./Bindings.ts"
 import * as Cluster from "./Cluster.ts"
+import * as Connections from "./Connections.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import * as Dispatchers from "./Dispatchers.ts"
 import * as Explanations from "./Explanations.ts"
 import * as Handlers from "./Handlers.ts"
 import type { Hooks } from "./Hook.ts"
 import * as HooksLive from "./Hooks.ts"
+import * as Keys from "./Keys.ts"
 import * as Live from "./Live.ts"
 import * as Maintenance from "./Maintenance.ts"
 import * as Members from "./Members.ts"
 import * as Previews from "./Previews.ts"
 import type { PluginError } from "./Registry.ts"
 import * as Registry from "./Registry.ts"
+import * as Replayer from "./Replayer.ts"
+import * as Replays from "./Replays.ts"
 import type { Secrets } from "./Secrets.ts"
+import * as Stats from "./Stats.ts"
 import type { Storage } from "./Storage.ts"
 import * as Subscriptions from "./Subscriptions.ts"
+import * as Tryouts from "./Tryouts.ts"
 
 /**
  * Layer of a whole Hookline: emits, dispatches and administers.
@@ -45,15 +51,29 @@ export const layer = <E, R, E2 = never, R2 = never>(options: {
   | Members.Members
   | Cluster.Pulse
   | Subscriptions.Subscriptions
+  | Connections.Connections
+  | Keys.Keys
+  | Replays.Replays
   | Explanations.Explanations
   | Previews.Previews
+  | Stats.Stats
   | Sharding.Sharding,
   E | E2 | PluginError,
   Storage | Secrets | R2 | Exclude<R, Registry.Registry>
 > =>
-  Layer.mergeAll(Handlers.layer, Maintenance.layer, Explanations.layer, Members.layer, Previews.layer).pipe(
+  Layer.mergeAll(
+    Handlers.layer,
+    Keys.layer,
+    Maintenance.layer,
+    Explanations.layer,
+    Members.layer,
+    Previews.layer,
+    Layer.provide(Replays.layer, Replayer.layer),
+    Stats.layer
+  ).pipe(
     Layer.provideMerge(HooksLive.layer),
-    Layer.provideMerge(Subscriptions.layer),
+    Layer.provideMerge(Layer.mergeAll(Subscriptions.layer, Connections.layer)),
+    Layer.provide(Tryouts.layer),
     Layer.provideMerge(Cluster.member),
     Layer.provideMerge(Dispatcher.layer),
     Layer.provide(Bindings.layer),

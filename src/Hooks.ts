@@ -8,6 +8,8 @@ import * as Core from "./Core.ts"
 import { Dispatchers } from "./Dispatchers.ts"
 import {
   type AnyHook,
+  BatchRefused,
+  type EmitBatchError,
   type EmitError,
   type EmitOptions,
   EmitOutcomeUnknown,
@@ -20,20 +22,10 @@ import {
 import * as Id from "./Id.ts"
 import { Limits } from "./Limits.ts"
 import { allTenants, defaultTenant, type Message, workerGroup } from "./Message.ts"
+import * as Metrics from "./Metrics.ts"
 import { Registry } from "./Registry.ts"
 import * as SchemaErrors from "./SchemaErrors.ts"
-import { type AppendError, OutcomeUnknown, Storage, StorageUnavailable } from "./Storage.ts"
-
-/**
- * Payloads that a local channel dropped because its slowest listener had fallen behind, by event.
- *
- * @category metrics
- * @since 0.1.0
- */
-export const channelDropped = Metric.counter("hookline_channel_dropped", {
-  description: "Payloads dropped by local channels for slow listeners",
-  incremental: true
-})
+import { type AppendError, type BatchItem, OutcomeUnknown, Storage, StorageUnavailable } from "./Storage.ts"
 
 /**
  * Layer of the Hooks service.
@@ -62,7 +54,14 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
       })
     })
 
-    const emitAs = Effect.fnUntraced(function*<A>(eventId: string, hook: Hook<A>, payload: A, options: EmitOptions) {
+    const known = Effect.fnUntraced(function*(eventId: string) {
+      const found = yield* registry.hook(eventId)
+      if (found) return found
+      return yield* new HookNotRegistered({ hookId: eventId, message: `No plugin brings the hook "${eventId}".` })
+    })
+
+    /** A message that may be stored, and what is done when it is. */
+    const prepared = Effect.fnUntraced(function*<A>(eventId: string, hook: Hook<A>, payload: A, options: EmitOptions) {
       if (Core.isOwn(eventId)) return yield* own(eventId)
       const payloadJson = yield* encode(eventId, hook, payload, limits.payloadBytes)
       const orderingKey = options.orderingKey ?? (yield* keyOf(eventId, hook, payload))
@@ -94,21 +93,17 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
       }
       const published = (group: string) =>
         Effect.andThen(channels.publish(eventId, hook, payload), dispatchers.wake(group))
-      if (options.idempotencyKey !== undefined) {
-        const answer = yield* storage.appendOnce(message, {
-          key: options.idempotencyKey,
-          contentHash: contentHash(message),
-          ttlMs: limits.idempotencyTtlMs
-        }).pipe(Effect.mapError(emitError(eventId)))
-        if (answer._tag === "Conflict") {
-          return yield* new IdempotencyConflict({
-            key: options.idempotencyKey,
-            messageId: answer.messageId,
-            message:
-              `The idempotency key "${options.idempotencyKey}" belongs to the message ${answer.messageId}, which ` +
-              "has other content: use a new key for a new message."
-          })
-        }
+      const once = idempotencyKey === undefined
+        ? undefined
+        : { key: idempotencyKey, contentHash: contentHash(message), ttlMs: limits.idempotencyTtlMs }
+      return { message, once, published }
+    })
+
+    const emitAs = Effect.fnUntraced(function*<A>(eventId: string, hook: Hook<A>, payload: A, options: EmitOptions) {
+      const { message, once, published } = yield* prepared(eventId, hook, payload, options)
+      if (once !== undefined) {
+        const answer = yield* storage.appendOnce(message, once).pipe(Effect.mapError(emitError(eventId)))
+        if (answer._tag === "Conflict") return yield* conflict(once.key, answer.messageId)
         if (answer._tag === "Repeated") return answer.messageId
         yield* storage.afterCommit(published(answer.workerGroup))
       } else if (yield* storage.inTransaction) {
@@ -127,13 +122,38 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
       }),
       emitJson: Effect.fn("Hook.emitJson")(function*(eventId, payload, options) {
         if (Core.isOwn(eventId)) return yield* own(eventId)
-        const found = yield* registry.hook(eventId)
-        if (!found) {
-          return yield* new HookNotRegistered({ hookId: eventId, message: `No plugin brings the hook "${eventId}".` })
-        }
+        const found = yield* known(eventId)
         return yield* found.hook.use((hook) =>
           Effect.flatMap(decode(eventId, hook, payload), (decoded) => emitAs(eventId, hook, decoded, options ?? {}))
         )
+      }),
+      emitBatch: Effect.fn("Hook.emitBatch")(function*(emissions) {
+        const batch = yield* Effect.forEach(
+          emissions,
+          ({ eventId, options = {}, payload }, index) =>
+            Effect.gen(function*() {
+              if (Core.isOwn(eventId)) return yield* own(eventId)
+              const found = yield* known(eventId)
+              return yield* found.hook.use((hook) =>
+                Effect.flatMap(decode(eventId, hook, payload), (decoded) => prepared(eventId, hook, decoded, options))
+              )
+            }).pipe(Effect.mapError((reason) => new BatchRefused({ index, reason })))
+        )
+        if (batch.length === 0) return []
+        const answer = yield* storage.appendBatch(batch.map(({ message, once }): BatchItem => ({
+          message,
+          ...(once === undefined ? {} : { once })
+        }))).pipe(Effect.mapError(batchError(batch.map(({ message }) => message))))
+        if (answer._tag === "Conflict") {
+          const { index, messageId } = answer
+          const reason = conflict(batch[index]?.once?.key ?? "", messageId)
+          return yield* new BatchRefused({ index, reason })
+        }
+        for (const [n, { workerGroup }] of answer.items.entries()) {
+          const published = workerGroup === undefined ? undefined : batch[n]?.published(workerGroup)
+          if (published) yield* storage.afterCommit(published)
+        }
+        return answer.items.map(({ messageId }) => messageId)
       }),
       emitLocal: Effect.fnUntraced(function*(hook, payload) {
         const { eventId } = yield* registered(hook)
@@ -244,6 +264,23 @@ const emitError = (eventId: string) => (error: AppendError): EmitError => {
   }
 }
 
+/** What the database refuses in a batch it does not say of which message: nothing of it is stored. */
+const batchError = ([first]: ReadonlyArray<Message>) => (error: AppendError): EmitBatchError => {
+  const reason = emitError(first?.eventId ?? "")(error)
+  return reason._tag === "StorageUnavailable" || reason._tag === "EmitOutcomeUnknown"
+    ? reason
+    : new BatchRefused({ reason })
+}
+
+const conflict = (key: string, messageId: Id.MessageId) =>
+  new IdempotencyConflict({
+    key,
+    messageId,
+    message:
+      `The idempotency key "${key}" belongs to the message ${messageId}, which has other content: use a new key ` +
+      "for a new message."
+  })
+
 /** The local channels, made when a first listener or payload comes; the hook's type ties its channel's. */
 const makeChannels = Effect.gen(function*() {
   const limits = yield* Limits
@@ -266,7 +303,7 @@ const makeChannels = Effect.gen(function*() {
     const channel = yield* of(hook)
     const full = yield* PubSub.isFull(channel)
     yield* PubSub.publish(channel, payload)
-    if (full) yield* Metric.update(Metric.withAttributes(channelDropped, { event: eventId }), 1)
+    if (full) yield* Metric.update(Metric.withAttributes(Metrics.channelDropped, { event: eventId }), 1)
   })
 
   return { of, publish }

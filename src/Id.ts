@@ -42,6 +42,26 @@ export const RunnerId = id("run").pipe(Schema.brand("hookline/RunnerId"))
 /** @category models @since 0.1.0 */
 export type RunnerId = typeof RunnerId.Type
 
+/** @category schemas @since 0.1.0 */
+export const KeyId = id("key").pipe(Schema.brand("hookline/KeyId"))
+/** @category models @since 0.1.0 */
+export type KeyId = typeof KeyId.Type
+
+/** @category schemas @since 0.1.0 */
+export const AuditId = id("aud").pipe(Schema.brand("hookline/AuditId"))
+/** @category models @since 0.1.0 */
+export type AuditId = typeof AuditId.Type
+
+/** @category schemas @since 0.1.0 */
+export const ConnectionId = id("con").pipe(Schema.brand("hookline/ConnectionId"))
+/** @category models @since 0.1.0 */
+export type ConnectionId = typeof ConnectionId.Type
+
+/** @category schemas @since 0.1.0 */
+export const ReplayId = id("rpl").pipe(Schema.brand("hookline/ReplayId"))
+/** @category models @since 0.1.0 */
+export type ReplayId = typeof ReplayId.Type
+
 const hex = (n: number, digits: number) => n.toString(16).padStart(digits, "0")
 
 /**
@@ -72,6 +92,17 @@ export const subscriptionId: (timeMs: number) => Effect.Effect<SubscriptionId> =
 )
 /** @category constructors @since 0.1.0 */
 export const deliveryId: (timeMs: number) => Effect.Effect<DeliveryId> = generator("dlv", (s) => DeliveryId.make(s))
+/** @category constructors @since 0.1.0 */
+export const keyId: (timeMs: number) => Effect.Effect<KeyId> = generator("key", (s) => KeyId.make(s))
+/** @category constructors @since 0.1.0 */
+export const auditId: (timeMs: number) => Effect.Effect<AuditId> = generator("aud", (s) => AuditId.make(s))
+/** @category constructors @since 0.1.0 */
+export const connectionId: (timeMs: number) => Effect.Effect<ConnectionId> = generator(
+  "con",
+  (s) => ConnectionId.make(s)
+)
+/** @category constructors @since 0.1.0 */
+export const replayId: (timeMs: number) => Effect.Effect<ReplayId> = generator("rpl", (s) => ReplayId.make(s))
 /** @category constructors @since 0.1.0 */
 export const runnerId: Effect.Effect<RunnerId> = Effect.flatMap(
   Clock.currentTimeMillis,

@@ -28,6 +28,10 @@ export const defaults = {
   /** Messages a hook's local channel holds for its slowest listener, unless the hook says otherwise. */
   channelCapacity: 1024,
 
+  /** Messages of one batch, and bytes of its request's body. */
+  batchMessages: 1000,
+  batchBytes: 8 * 1024 * 1024,
+
   // -- retrying
   /** Attempts of one delivery that are ever made and remembered. */
   attemptsPerDelivery: 100,
@@ -106,6 +110,23 @@ export const defaults = {
   /** Deliveries behind a blocked one that are counted. */
   blockedCounted: 1000,
 
+  // -- replaying
+  /** Deliveries that one portion of a replay makes again, and those that it looks at to find them. */
+  replayRows: 500,
+  replayLook: 5000,
+  /** How long a replay waits after a portion, whichever runner works it. */
+  replayIntervalMs: 500,
+  /** Deliveries of a replay that wait for their first attempt, at which it takes no more: endpoints set its pace. */
+  replayWaiting: 1000,
+  /** How often a runner looks for replays that others left. */
+  replayPollMs: 5000,
+  /** Deliveries that a dry run looks at; what there is beyond them is told as "at least". */
+  replayCounted: 100_000,
+  /** Replays of one tenant that are running or paused. */
+  replaysPerTenant: 20,
+  /** How long replays are kept that were completed or cancelled. */
+  replaysKeptMs: 90 * 24 * 60 * 60 * 1000,
+
   // -- circuits
   /** Failures in a row, over at least so long, after which a circuit opens. */
   circuitFailures: 10,
@@ -135,9 +156,21 @@ export const defaults = {
   statementTimeoutMs: 30_000,
   /** Time the engine waits for a statement's answer before it counts as lost. */
   answerTimeoutMs: 10_000,
-  /** Connections to the database of a process's engine, and those of its administration. */
+  /** Connections to the database of a process's engine, those of its administration, and those of its long lists. */
   engineConnections: 8,
   adminConnections: 4,
+  listConnections: 2,
+
+  // -- migrating
+  /** How long a migration waits for a lock: less than `leaseMs`, as runners' statements wait behind it. */
+  migrationLockMs: 1500,
+  /** How long it takes with all the locks of a statement, those of a table and of each of its partitions. */
+  migrationStatementMs: 5000,
+  /** How long it lets them through before it tries again, and after how long it gives up. */
+  migrationLockPauseMs: 2000,
+  migrationLockTotalMs: 5 * 60_000,
+  /** How often a process looks whether another one that migrates is done. */
+  migrationPollMs: 200,
 
   // -- broadcast
   /** How often a process looks for what was broadcast. */
@@ -204,6 +237,14 @@ export const defaults = {
   rotationOverlapMs: 24 * 60 * 60 * 1000,
   rotationOverlapMaxMs: 7 * 24 * 60 * 60 * 1000,
 
+  // -- connections
+  /** How long a test of credentials, or a resolver of options, may take. */
+  connectionTestMs: 10_000,
+  /** Options that a resolver may give. */
+  connectionOptions: 5000,
+  /** Subscriptions of a changed connection that are confirmed one by one; with more, the time of a lease is waited out. */
+  connectionConfirms: 16,
+
   // -- verifying
   /** Signatures of each kind in one `webhook-signature` that are tried: each costs its verifier time. */
   signaturesTried: 20,
@@ -244,6 +285,32 @@ export const defaults = {
   /** Bytes of payloads on one page of messages, beyond one payload. */
   pageBytes: 8 * 1024 * 1024,
 
+  /** Stored items of a kind that one page of a list looks at. */
+  listLook: 2000,
+  /**
+   * Deleted subscriptions whose deliveries are looked for by each, before housekeeping has ended them; with more, all that waits is
+   * walked.
+   */
+  listDeleted: 100,
+
+  // -- statistics
+  /** Hours that statistics are asked for, at most and unless asked for. */
+  statsHours: 720,
+  statsHoursDefault: 24,
+  /** Up to so many hours their series has fine steps; these are kept for an hour more. */
+  statsFineHours: 6,
+  /** The steps of a series; the database's layout has them too. */
+  statsFineStepMs: 5 * 60_000,
+  statsStepMs: 60 * 60_000,
+  /** How long sums are kept, whatever becomes of what they count. */
+  statsKeptMs: 90 * 24 * 60 * 60 * 1000,
+  /** Events, providers and subscriptions shown, those with the most deliveries. */
+  statsTop: 100,
+  /** Unfinished deliveries that are looked at to count them. */
+  statsCounted: 10_000,
+  /** How long a reading of the metrics waits for what the database has to say. */
+  metricsMs: 2000,
+
   // -- the embedded PostgreSQL
   /** How long a start waits for what may pass: a recovery, another process that starts or stops the same server. */
   embeddedStartMs: 15_000,
@@ -257,12 +324,44 @@ export const defaults = {
   /** Bytes of the server's log told with a start that failed. */
   embeddedLogBytes: 2000,
 
+  // -- keys
+  /** How long a key that was looked up is taken for good, and how many are remembered. */
+  keyCacheMs: 4000,
+  keyCacheKeys: 10_000,
+  /** Keys that are looked up at once: a flood of unknown ones must not take the connections of administration. */
+  keyLookups: 2,
+  /** How often it is noted which keys were used. */
+  keyUseMs: 60_000,
+  /** Requests of one key that a runner answers within a time, all at once if need be. */
+  keyRequests: 10_000,
+  keyRequestsMs: 10_000,
+  /** Requests without a good key that a runner refuses of one address within a time, before it says when to come again. */
+  addressRefusals: 100,
+  addressRefusalsMs: 60_000,
+  /** Counters of addresses: those who share one share its limit. */
+  addressSlots: 65_536,
+  /** How long a browser's session lasts. */
+  sessionMs: 12 * 60 * 60_000,
+
+  // -- trying
+  /** The longest an attempt may take that people make to try a subscription. */
+  trialMs: 30_000,
+  /**
+   * Tests that a runner has under way, of credentials, options and subscriptions, and those that keys of one tenant may have
+   * of them.
+   */
+  tests: 32,
+  testsPerTenant: 8,
+
   // -- serving
   /** How long a stopping server waits for the answers under way before it cuts them off. */
   serverDrainMs: 1000,
-  /** Listeners of one runner, outcomes one of them holds while its reader is slow. */
+  /** Listeners of one runner, those that keys of one tenant may have of them, outcomes one holds while its reader is slow. */
   liveListeners: 64,
+  liveListenersPerTenant: 16,
   liveBuffer: 256,
+  /** Outcomes that are kept for listeners that come back. */
+  liveKept: 1024,
   /** How long a live stream is silent before a comment shows that it is open. */
   liveHeartbeatMs: 15_000,
 

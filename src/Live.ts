@@ -1,12 +1,14 @@
 /**
  * What this runner has recorded just now, for whoever listens: each outcome of an attempt, after the database has taken it.
- * Nothing waits for a listener. One that is slow keeps the newest outcomes and is told how many it missed; without
- * listeners an outcome costs one comparison.
+ * Nothing waits for a listener. One that is slow keeps the newest outcomes and is told how many it missed; one that comes back
+ * goes on where it was, as long as the newest are kept. While nobody listens, nor has just left, an outcome costs one
+ * comparison.
  */
-import { type Cause, Context, Effect, Layer, Queue, Schema, type Scope } from "effect"
+import { type Cause, Context, Effect, Layer, Queue, type Scope } from "effect"
 import type { AttemptRecord, Delivery } from "./Delivery.ts"
 import type { SubscriptionId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
+import * as Places from "./Places.ts"
 
 // -- models
 
@@ -21,6 +23,16 @@ export interface Recorded {
   readonly attempt: AttemptRecord
 }
 
+/**
+ * An outcome with an id to go on after it: its delivery's and its attempt's number, which tell nothing of what else there was.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Told extends Recorded {
+  readonly id: string
+}
+
 /** @category models @since 0.1.0 */
 export interface Filter {
   readonly subscriptionId?: SubscriptionId
@@ -33,18 +45,24 @@ export interface Batch {
   /** Outcomes before these that the listener was too slow for. */
   readonly dropped: number
   /** Oldest first, at least one. */
-  readonly outcomes: ReadonlyArray<Recorded>
+  readonly outcomes: ReadonlyArray<Told>
 }
 
 /**
- * There are as many listeners as this runner serves.
+ * What a listener has.
  *
- * @category errors
+ * @category models
  * @since 0.1.0
  */
-export class TooManyListeners extends Schema.TaggedError<TooManyListeners>()("TooManyListeners", {
-  message: Schema.String
-}) {}
+export interface Listening {
+  /** Waits for what has come since the last time; it is done once the runner stops. */
+  readonly next: Effect.Effect<Batch, Cause.Done>
+  /**
+   * Whether what came after the outcome that it wanted to go on after is not kept any more, or is another runner's. It is kept
+   * for all listeners together: a gap says that this runner can't tell, not that something was missed.
+   */
+  readonly hasGap: boolean
+}
 
 // -- service
 
@@ -57,11 +75,8 @@ export class TooManyListeners extends Schema.TaggedError<TooManyListeners>()("To
 export class Live extends Context.Service<Live, {
   /** Tells the listeners, without waiting for any; `make` is called only where there is one. */
   readonly offer: (make: () => Recorded) => void
-  /**
-   * Listens while the scope is open. Each turn of the answered effect waits for what has come since the last one; it is done
-   * once the runner stops.
-   */
-  readonly listen: (filter: Filter) => Effect.Effect<Effect.Effect<Batch, Cause.Done>, TooManyListeners, Scope.Scope>
+  /** Listens while the scope is open, from now on, or from after the outcome with an id. */
+  readonly listen: (filter: Filter, after?: string) => Effect.Effect<Listening, Places.NoPlace, Scope.Scope>
   /** Lets every listener end, so that a stopping server need not wait for them; later ones end at once. */
   readonly end: Effect.Effect<void>
 }>()("hookline/Live") {}
@@ -74,35 +89,73 @@ export class Live extends Context.Service<Live, {
  */
 export const layer: Layer.Layer<Live> = Layer.effect(
   Live,
-  Effect.map(Limits, ({ liveBuffer, liveListeners }) => {
+  Effect.gen(function*() {
+    const { liveBuffer, liveKept, liveListeners, liveListenersPerTenant } = yield* Limits
+    const places = Places.make({ what: "listeners", inAll: liveListeners, perTenant: liveListenersPerTenant })
     const listeners = new Set<Listener>()
+    /** The newest outcomes, oldest first: while somebody listens, and some more for who has just left. */
+    let kept: Array<Told> = []
+    /** The one before them, where it is known. */
+    let before: Told | undefined
+    let keepMore = 0
     let ended = false
 
-    const add = (filter: Filter) =>
+    const add = (filter: Filter, after: string | undefined) =>
       Effect.gen(function*() {
-        if (listeners.size >= liveListeners) {
-          return yield* new TooManyListeners({
-            message: `This runner has ${liveListeners} listeners already: close one, or listen at another runner.`
-          })
-        }
+        const giveBack = yield* places.take
         const queue = yield* Queue.sliding<Numbered, Cause.Done>(liveBuffer)
-        const listener: Listener = { filter, queue, offered: 0, taken: 0 }
+        const listener: Listener = { filter, queue, giveBack, offered: 0, taken: 0 }
         listeners.add(listener)
+        const missed = after === undefined ? [] : since(filter, after)
+        for (const told of missed ?? []) hand(listener, told)
         if (ended) Queue.endUnsafe(queue)
-        return listener
+        return { listener, hasGap: missed === undefined }
       })
+
+    /** What came after an outcome of the listener's tenant; undefined where that is not known. */
+    const since = ({ tenantId }: Filter, id: string): ReadonlyArray<Told> | undefined => {
+      const isIt = (told: Told) => told.id === id && (tenantId ?? told.delivery.tenantId) === told.delivery.tenantId
+      if (before && isIt(before)) return kept
+      const place = kept.findLastIndex(isIt)
+      return place < 0 ? undefined : kept.slice(place + 1)
+    }
+
+    const hand = (listener: Listener, told: Told) => {
+      if (wants(listener.filter, told)) Queue.offerUnsafe(listener.queue, { n: listener.offered++, told })
+    }
+
+    /** Keeps the last so many. */
+    const keep = (most: number) => {
+      before = kept.at(-most - 1)
+      kept = most === 0 ? [] : kept.slice(-most)
+    }
+
+    const leave = (listener: Listener) => {
+      listener.giveBack()
+      listeners.delete(listener)
+      if (listeners.size === 0) keepMore = liveKept
+    }
 
     return Live.of({
       offer: (make) => {
-        if (listeners.size === 0) return
-        const recorded = make()
-        for (const listener of listeners) {
-          if (wants(listener.filter, recorded)) Queue.offerUnsafe(listener.queue, { n: listener.offered++, recorded })
+        if (listeners.size === 0 && keepMore === 0) {
+          before = undefined
+          return
         }
+        const recorded = make()
+        const told = { ...recorded, id: `${recorded.delivery.id}-${recorded.attempt.number}` }
+        kept.push(told)
+        // Rarely: what is copied is as much as was added since.
+        if (kept.length >= 2 * liveKept) keep(liveKept)
+        for (const listener of listeners) hand(listener, told)
+        if (listeners.size === 0 && --keepMore === 0) keep(0)
       },
-      listen: (filter) =>
-        Effect.acquireRelease(add(filter), (listener) => Effect.sync(() => listeners.delete(listener))).pipe(
-          Effect.map((listener) => Effect.map(Queue.takeAll(listener.queue), (items) => batch(listener, items)))
+      listen: (filter, after) =>
+        Effect.acquireRelease(add(filter, after), ({ listener }) => Effect.sync(() => leave(listener))).pipe(
+          Effect.map(({ hasGap, listener }) => ({
+            hasGap,
+            next: Effect.map(Queue.takeAll(listener.queue), (items) => batch(listener, items))
+          }))
         ),
       end: Effect.sync(() => {
         ended = true
@@ -117,12 +170,13 @@ export const layer: Layer.Layer<Live> = Layer.effect(
 /** An outcome with its place among those that were offered to a listener: a gap tells what slid out of its queue. */
 interface Numbered {
   readonly n: number
-  readonly recorded: Recorded
+  readonly told: Told
 }
 
 interface Listener {
   readonly filter: Filter
   readonly queue: Queue.Queue<Numbered, Cause.Done>
+  readonly giveBack: () => void
   offered: number
   /** The number that comes next if none is missed. */
   taken: number
@@ -136,5 +190,5 @@ const wants = (filter: Filter, { delivery }: Recorded): boolean =>
 const batch = (listener: Listener, items: ReadonlyArray<Numbered>): Batch => {
   const dropped = (items[0]?.n ?? listener.taken) - listener.taken
   listener.taken += dropped + items.length
-  return { dropped, outcomes: items.map((item) => item.recorded) }
+  return { dropped, outcomes: items.map((item) => item.told) }
 }

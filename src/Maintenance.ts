@@ -1,7 +1,7 @@
 /**
  * Housekeeping of the cluster: coming partitions are made, deliveries of deleted subscriptions are cancelled, those held for
- * too long or of messages that have expired fail, idempotency keys are purged, what waits is moved to where it belongs. One
- * runner does it at a time.
+ * too long or of messages that have expired fail, idempotency keys and replays that ended long ago are purged, what waits is moved
+ * to where it belongs. One runner does it at a time.
  */
 import { Effect, type Layer, Schedule } from "effect"
 import { type Sharding, Singleton } from "effect/cluster"
@@ -31,6 +31,7 @@ export const layer: Layer.Layer<never, never, Storage | Sharding.Sharding> = Sin
       partitionsAheadDays: limits.partitionsAheadDays,
       heldMaxAgeMs: limits.heldMaxAgeMs,
       broadcastKeptMs: limits.broadcastKeptMs,
+      replaysKeptMs: limits.replaysKeptMs,
       rows: limits.maintenanceRows
     }).pipe(
       Effect.repeat({ while: (more) => more }),

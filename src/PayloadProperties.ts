@@ -2,13 +2,13 @@
  * A payload's properties, flattened for people and editors: every path of a JSON Schema with its type and description.
  */
 import { type JsonSchema, Schema } from "effect"
+import { told } from "./Told.ts"
 
 /** @category schemas @since 0.1.0 */
 export const PayloadProperty = Schema.Struct({
-  /** As in `payload.systemIds[n]`. */
-  path: Schema.String,
-  type: Schema.String,
-  description: Schema.optionalKey(Schema.String)
+  path: Schema.String.pipe(told("As in `payload.systemIds[n]`")),
+  type: Schema.String.pipe(told("What it is, as JSON Schema has it")),
+  description: Schema.optionalKey(Schema.String).pipe(told("What the schema says of it"))
 }).annotate({ identifier: "PayloadProperty" })
 /** @category models @since 0.1.0 */
 export type PayloadProperty = typeof PayloadProperty.Type

@@ -6,7 +6,7 @@ import { type Context, Effect, Layer } from "effect"
 import { type Handler, PluginScope } from "./Handler.ts"
 import type { AnyHook } from "./Hook.ts"
 import type { IntegrationEvent } from "./IntegrationEvent.ts"
-import type { Attempt, Provider } from "./Provider.ts"
+import type { Attempt, ConnectionKind, Provider } from "./Provider.ts"
 import { type PluginError, Registry } from "./Registry.ts"
 
 /**
@@ -48,14 +48,30 @@ const provided =
   <R, A, E>(act: (attempt: Attempt) => Effect.Effect<A, E, R>, context: Context.Context<R>) =>
   (attempt: Attempt): Effect.Effect<A, E> => Effect.provideContext(act(attempt), context)
 
+const connected = <R>(
+  { check, options, schema, test }: ConnectionKind<R>,
+  context: Context.Context<R>
+): ConnectionKind<never> => ({
+  schema,
+  check,
+  test: test && ((config) => Effect.provideContext(test(config), context)),
+  options: new Map(
+    [...options].map(([name, resolve]) => [
+      name,
+      (config, given) => Effect.provideContext(resolve(config, given), context)
+    ])
+  )
+})
+
 const provide = <R>(provider: Provider<R>, context: Context.Context<R>) => ({
   id: provider.id,
   displayName: provider.displayName,
   description: provider.description,
   config: provider.config,
+  connection: provider.connection && connected(provider.connection, context),
   supportedEvents: provider.supportedEvents,
   retry: provider.retry,
-  bind: (config: unknown, options?: { readonly closed?: boolean }) =>
+  bind: (config: unknown, options?: { readonly closed?: boolean; readonly connection?: unknown }) =>
     Effect.map(provider.bind(config, options), (bound) => ({
       deliver: provided(bound.deliver, context),
       check: Effect.provideContext(bound.check, context),

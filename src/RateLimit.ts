@@ -5,6 +5,7 @@
  * @see https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm
  */
 import { Schema } from "effect"
+import { told } from "./Told.ts"
 
 const count = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000 }))
 
@@ -19,10 +20,11 @@ const count = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000
  * @since 0.1.0
  */
 export const RateLimit = Schema.Struct({
-  messages: count,
-  /** Up to a day. */
-  intervalMs: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 24 * 60 * 60 * 1000 })),
-  burst: Schema.optionalKey(count)
+  messages: count.pipe(told("How many begin within the interval")),
+  intervalMs: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 24 * 60 * 60 * 1000 })).pipe(
+    told("The interval in milliseconds, up to a day")
+  ),
+  burst: Schema.optionalKey(count).pipe(told("How many may begin at once after a pause; `messages` when left out"))
 }).annotate({ identifier: "RateLimit" })
 /** @category models @since 0.1.0 */
 export type RateLimit = typeof RateLimit.Type

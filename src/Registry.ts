@@ -8,7 +8,7 @@ import * as Handler from "./Handler.ts"
 import { type AnyHook, Hooks } from "./Hook.ts"
 import type { IntegrationEvent } from "./IntegrationEvent.ts"
 import * as PayloadProperties from "./PayloadProperties.ts"
-import { PermanentError, type Provider, ProviderError, RetryableError } from "./Provider.ts"
+import { type ConnectionKind, PermanentError, type Provider, ProviderError, RetryableError } from "./Provider.ts"
 import type { RetrySchedule } from "./RetrySchedule.ts"
 import * as SecretFields from "./SecretFields.ts"
 
@@ -48,6 +48,7 @@ export interface RegisteredProvider {
   readonly displayName: string
   readonly description: string | undefined
   readonly config: Schema.Constraint
+  readonly connection: ConnectionKind<never> | undefined
   readonly supportedEvents: ReadonlyArray<string> | undefined
   readonly retry: RetrySchedule | undefined
   readonly bind: Provider<never>["bind"]
@@ -173,11 +174,12 @@ export const layer: Layer.Layer<Registry> = Layer.sync(Registry, () => {
       checkLocalId(pluginId, "provider", id)
       const providerId = `${pluginId}.${id}`
       if (providers.has(providerId)) throw problem(pluginId, `brings two providers with the id "${id}".`)
-      const unsealable = SecretFields.problem(provider.config)
-      if (unsealable !== undefined) {
+      for (const [what, schema] of [["", provider.config], ["connection's ", provider.connection?.schema]] as const) {
+        const unsealable = schema && SecretFields.problem(schema)
+        if (unsealable === undefined) continue
         throw problem(
           pluginId,
-          `brings the provider "${id}", whose ${unsealable} is secret but no text: only texts are sealed.`
+          `brings the provider "${id}", whose ${what}${unsealable} is secret but no text: only texts are sealed.`
         )
       }
       providers.set(providerId, { ...provider, providerId, pluginId, queue: undefined })
@@ -331,6 +333,7 @@ const queueProvider = (
     displayName: `Work queue ${queue.workerGroup}`,
     description: undefined,
     config: Schema.Struct({}),
+    connection: undefined,
     supportedEvents: undefined,
     retry: queue.retry,
     queue,

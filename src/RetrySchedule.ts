@@ -6,6 +6,7 @@
 import { Duration, Effect, Option, Random, Schedule, Schema } from "effect"
 import { defaults } from "./Limits.ts"
 import type { RetryableError } from "./Provider.ts"
+import { told } from "./Told.ts"
 
 // -- models
 
@@ -33,23 +34,35 @@ const delayMs = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: default
  */
 export const RetryJson = Schema.Union([
   Schema.Struct({
-    type: Schema.Literal("delays"),
-    /** The delay before each further attempt: an empty list is one attempt. */
-    delaysMs: Schema.Array(delayMs).check(Schema.isMaxLength(defaults.retryDelays))
+    type: Schema.Literal("delays").pipe(told("Each delay by itself")),
+    delaysMs: Schema.Array(delayMs).check(Schema.isMaxLength(defaults.retryDelays)).pipe(
+      told("The delay before each further attempt, in milliseconds: an empty list is one attempt")
+    )
   }),
   Schema.Struct({
-    type: Schema.Literal("exponential"),
-    baseMs: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: defaults.retryDelayMs })),
-    factor: Schema.Finite.check(Schema.isBetween({ minimum: 1, maximum: 100 })),
-    capMs: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: defaults.retryDelayMs })),
-    maxAttempts: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: defaults.attemptsPerDelivery })),
-    /** The share of a delay by which it may vary either way, 0 to 1. */
-    jitter: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })),
-    maxAgeMs: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0)))
+    type: Schema.Literal("exponential").pipe(told("Delays that grow")),
+    baseMs: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: defaults.retryDelayMs })).pipe(
+      told("The first delay, in milliseconds")
+    ),
+    factor: Schema.Finite.check(Schema.isBetween({ minimum: 1, maximum: 100 })).pipe(
+      told("By which each next delay is longer")
+    ),
+    capMs: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: defaults.retryDelayMs })).pipe(
+      told("The longest delay, in milliseconds")
+    ),
+    maxAttempts: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: defaults.attemptsPerDelivery })).pipe(
+      told("Attempts in all, the first included")
+    ),
+    jitter: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })).pipe(
+      told("The share of a delay by which it may vary either way, 0 to 1")
+    ),
+    maxAgeMs: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0))).pipe(
+      told("How long after the message no attempt is made any more, in milliseconds")
+    )
   }),
   Schema.Struct({
-    type: Schema.Literal("preset"),
-    name: Schema.Literals(["seed", "standardWebhooks"])
+    type: Schema.Literal("preset").pipe(told("One of Hookline's own")),
+    name: Schema.Literals(["seed", "standardWebhooks"]).pipe(told("Which one"))
   })
 ]).annotate({ identifier: "RetrySchedule" })
 /** @category models @since 0.1.0 */

@@ -26,9 +26,15 @@ export interface Settings {
   readonly port: number
   readonly databaseUrl: Redacted.Redacted<string>
   readonly masterKey: Redacted.Redacted<string>
+  /** Keys that open what they have sealed. */
+  readonly otherMasterKeys: ReadonlyArray<Redacted.Redacted<string>>
   readonly adminKey: Redacted.Redacted<string>
   /** Networks that requests may go to although they are not public, as CIDRs. */
   readonly egressAllow: ReadonlyArray<string>
+  /** Origins whose pages may use the API with a key. */
+  readonly corsOrigins: ReadonlyArray<string>
+  /** Whether `/openapi.json` and `/docs` are there for everybody; they are unless this is false. */
+  readonly publicDocs?: boolean
   /** How the other runners of the database reach this one. */
   readonly cluster: SocketCluster.Options
 }

@@ -3,6 +3,16 @@
  * structs, records, tuples and arrays, in members of a union, in recursive schemas and behind transformations.
  */
 import { Effect, type Schema, type SchemaAST } from "effect"
+import {
+  chain,
+  encoded,
+  inside,
+  isAnnotated,
+  isRecord,
+  locate as locateAll,
+  parts,
+  type Place
+} from "./SchemaPlaces.ts"
 
 /**
  * Applies an effect to every secret text of a value; what is no text stays, as it belongs to another member of a union.
@@ -27,6 +37,47 @@ export const without = (schema: Schema.Constraint, value: Schema.Json): Effect.E
   Effect.map(
     rebuild(value, "", locate(schema, value), (found) => Effect.succeed(found === null ? null : undefined)),
     (changed) => changed ?? null
+  )
+
+/**
+ * The value with each blank secret replaced by what `stored` has in its place, or left out where that has none. Those in
+ * lists stay blank: an element's place is no name, and a secret must not pass to its neighbour. One that is null is left out,
+ * where its schema has no null.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const keep = (schema: Schema.Constraint, value: Schema.Json, stored: Schema.Json): Schema.Json => {
+  const places = locateAll(schema, value, isSecret)
+  const secrets = new Set(places.map(({ name }) => name))
+  const nullable = new Set(places.filter(({ ast }) => admitsNull(ast)).map(({ name }) => name))
+  const visit = (item: Schema.Json, place: string, before: Schema.Json | undefined): Schema.Json | undefined => {
+    if (secrets.has(place)) {
+      if (item === null && !nullable.has(place)) return undefined
+      return item !== "" ? item : typeof before === "string" ? before : undefined
+    }
+    if (!isRecord(item)) return item
+    const copy: Record<string, Schema.Json> = {}
+    for (const [name, part] of Object.entries(item)) {
+      const earlier = before !== undefined && isRecord(before) && Object.hasOwn(before, name) ? before[name] : undefined
+      const kept = visit(part, inside(place, name), earlier)
+      if (kept !== undefined) Object.defineProperty(copy, name, { value: kept, enumerable: true })
+    }
+    return copy
+  }
+  return visit(value, "", stored) ?? null
+}
+
+/**
+ * The secret texts of a value that are sent to where it says, with their places: not those that sign or decrypt, which their
+ * schema annotates with `unsent`.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const sent = (schema: Schema.Constraint, value: Schema.Json): ReadonlyArray<Place> =>
+  locateAll(schema, value, isSecret).filter(({ ast, value }) =>
+    typeof value === "string" && !chain(ast).some((one) => isAnnotated(one, "unsent", true))
   )
 
 /**
@@ -77,25 +128,13 @@ export const paths = (schema: Schema.Constraint): ReadonlyArray<string> => {
 
 // --- internal ---
 
-const isRecord = (value: Schema.Json): value is { readonly [key: string]: Schema.Json } =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-/** A schema and what stands behind its transformations, down to the form that is stored. */
-const chain = (ast: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> => [
-  ast,
-  ...(ast.encoding ?? []).flatMap((link) => chain(link.to))
-]
-
-const encoded = (ast: SchemaAST.AST): SchemaAST.AST => chain(ast).at(-1) ?? ast
-
 const isSecret = (ast: SchemaAST.AST): boolean =>
   chain(ast).some((one) =>
-    one.annotations?.["secret"] === true ||
-    (one.checks ?? []).some((check) => check.annotations?.["secret"] === true) ||
-    one.context?.annotations?.["secret"] === true ||
-    isRedacted(one) ||
-    (one._tag === "Union" && one.types.some(isSecret))
+    isAnnotated(one, "secret", true) || isRedacted(one) || (one._tag === "Union" && one.types.some(isSecret))
   )
+
+const locate = (schema: Schema.Constraint, value: Schema.Json): ReadonlySet<string> =>
+  new Set(locateAll(schema, value, isSecret).map(({ name }) => name))
 
 const holdsSecret = (ast: SchemaAST.AST, open: ReadonlyArray<SchemaAST.AST> = []): boolean =>
   isSecret(ast) ||
@@ -105,6 +144,11 @@ const isRedacted = (ast: SchemaAST.AST): boolean => {
   const representation = ast.annotations?.["representation"]
   return ast._tag === "Declaration" && typeof representation === "object" && representation !== null &&
     "id" in representation && representation.id === "effect/schema/Redacted"
+}
+
+const admitsNull = (ast: SchemaAST.AST): boolean => {
+  const shape = encoded(ast)
+  return shape._tag === "Null" || (shape._tag === "Union" && shape.types.some(admitsNull))
 }
 
 const isText = (ast: SchemaAST.AST): boolean => {
@@ -121,58 +165,6 @@ const isText = (ast: SchemaAST.AST): boolean => {
     default:
       return false
   }
-}
-
-/** The schemas inside of one, each with the name by which a path goes on. */
-const parts = (ast: SchemaAST.AST): ReadonlyArray<readonly [name: string, ast: SchemaAST.AST]> => {
-  switch (ast._tag) {
-    case "Suspend":
-      return [["", ast.thunk()]]
-    case "Union":
-      return ast.types.map((type) => ["", type])
-    case "Objects":
-      return [
-        ...ast.propertySignatures.map(({ name, type }) => [`.${String(name)}`, type] as const),
-        ...ast.indexSignatures.map(({ type }) => [".*", type] as const)
-      ]
-    case "Arrays":
-      return [...ast.elements, ...ast.rest].map((type) => ["[n]", type])
-    default:
-      return []
-  }
-}
-
-const inside = (place: string, name: string | number) => `${place}/${JSON.stringify(name)}`
-
-/** The places of a value's secrets. */
-const locate = (schema: Schema.Constraint, root: Schema.Json): ReadonlySet<string> => {
-  const found = new Set<string>()
-  const visit = (ast: SchemaAST.AST, value: Schema.Json, place: string): void => {
-    if (isSecret(ast)) {
-      found.add(place)
-      return
-    }
-    const shape = encoded(ast)
-    if (shape._tag === "Suspend" || shape._tag === "Union") {
-      for (const [, part] of parts(shape)) visit(part, value, place)
-    } else if (shape._tag === "Objects" && isRecord(value)) {
-      const named = new Map(shape.propertySignatures.map(({ name, type }) => [String(name), type]))
-      for (const [name, item] of Object.entries(value)) {
-        const type = named.get(name)
-        if (type) visit(type, item, inside(place, name))
-        else for (const signature of shape.indexSignatures) visit(signature.type, item, inside(place, name))
-      }
-    } else if (shape._tag === "Arrays" && Array.isArray(value)) {
-      for (const [i, item] of value.entries()) {
-        const type = shape.elements[i] ?? shape.rest[0]
-        if (type) visit(type, item, inside(place, i))
-        // What follows a rest is told by its place from the end: secret wherever it might be.
-        if (i >= shape.elements.length) { for (const last of shape.rest.slice(1)) visit(last, item, inside(place, i)) }
-      }
-    }
-  }
-  visit(schema.ast, root, "")
-  return found
 }
 
 type Change<E, R> = (found: Schema.Json) => Effect.Effect<Schema.Json | undefined, E, R>

@@ -37,33 +37,40 @@ export class Secrets extends Context.Service<Secrets, {
   /** Seals a text for a context, such as the subscription's id: opened in another context, it fails. */
   readonly seal: (plaintext: Redacted.Redacted<string>, context: string) => Effect.Effect<string>
   readonly open: (envelope: string, context: string) => Effect.Effect<Redacted.Redacted<string>, UnsealError>
+  /** Whether a text is one that was sealed, and with another key than the one that seals now. */
+  readonly isStale: (text: string) => boolean
 }>()("hookline/Secrets") {}
+
+/**
+ * Whether a text has the form of one that was sealed, by whatever key.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isSealed = (text: string): boolean => sealedForm.test(text)
 
 // -- layers
 
 /**
- * Layer with one master key: 32 bytes as 64 hexadecimal digits.
+ * Layer with the master key that seals, 32 bytes as 64 hexadecimal digits, and those that open as well: the one before it
+ * while what it sealed is sealed anew, the one after it while not all runners seal with it yet.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layer = (options: {
   readonly masterKey: Redacted.Redacted<string>
+  readonly otherMasterKeys?: ReadonlyArray<Redacted.Redacted<string>>
 }): Layer.Layer<Secrets, MasterKeyRefused> =>
   Layer.effect(
     Secrets,
-    Effect.suspend(() => {
-      const text = Redacted.value(options.masterKey)
-      if (!/^[0-9a-fA-F]{64}$/u.test(text)) {
-        return Effect.fail(
-          new MasterKeyRefused({
-            message:
-              "The master key must be 32 bytes as 64 hexadecimal digits: set HOOKLINE_MASTER_KEY to the output of " +
-              "`openssl rand -hex 32`, and keep it: what is sealed with it can't be opened with another."
-          })
-        )
-      }
-      return Effect.succeed(make(Buffer.from(text, "hex")))
+    Effect.gen(function*() {
+      const key = yield* keyOf(options.masterKey, "The master key", "HOOKLINE_MASTER_KEY")
+      const others = yield* Effect.forEach(
+        options.otherMasterKeys ?? [],
+        (other) => keyOf(other, "Each other master key", "HOOKLINE_OTHER_MASTER_KEYS")
+      )
+      return make(key, others)
     })
   )
 
@@ -85,9 +92,30 @@ const nonceBytes = 12
 /** Pinned at both ends: GCM would open with as little as four bytes of a tag, which can be guessed. */
 const authTagLength = 16
 
-const make = (key: Buffer): Secrets["Service"] => {
-  const keyId = createHash("sha256").update(key).digest("hex").slice(0, 8)
+const keyOf = (key: Redacted.Redacted<string>, what: string, variable: string) => {
+  const text = Redacted.value(key)
+  return /^[0-9a-fA-F]{64}$/u.test(text) ? Effect.succeed(Buffer.from(text, "hex")) : Effect.fail(
+    new MasterKeyRefused({
+      message:
+        `${what} must be 32 bytes as 64 hexadecimal digits: set ${variable} to the output of \`openssl rand -hex 32\`, ` +
+        "and keep it: what is sealed with it can't be opened with another."
+    })
+  )
+}
+
+const idOf = (key: Buffer): string => createHash("sha256").update(key).digest("hex").slice(0, 8)
+
+/** The form of what is sealed; the first group is the key's id. */
+const sealedForm = /^v1:([0-9a-f]{8}):[\w-]{38,}$/u
+
+const make = (key: Buffer, others: ReadonlyArray<Buffer>): Secrets["Service"] => {
+  const keyId = idOf(key)
+  const keys = new Map([key, ...others].map((one) => [idOf(one), one]))
   return {
+    isStale: (text) => {
+      const found = sealedForm.exec(text)?.[1]
+      return found !== undefined && found !== keyId
+    },
     seal: (plaintext, context) =>
       Effect.sync(() => {
         // A repeated nonce breaks GCM: it must come from the system's generator, not from the replayable Random.
@@ -101,10 +129,13 @@ const make = (key: Buffer): Secrets["Service"] => {
         try: () => {
           const [found, foundKeyId, text] = envelope.split(":")
           if (found !== version || text === undefined) throw new TypeError("it is not a sealed text")
-          if (foundKeyId !== keyId) throw new TypeError(`it was sealed with the master key ${foundKeyId}, not ${keyId}`)
+          const opening = foundKeyId === undefined ? undefined : keys.get(foundKeyId)
+          if (!opening) {
+            throw new TypeError(`it was sealed with the master key ${foundKeyId}, not ${[...keys.keys()].join(" or ")}`)
+          }
           const bytes = Buffer.from(text, "base64url")
           if (bytes.length < nonceBytes + authTagLength) throw new TypeError("it is too short for a sealed text")
-          const decipher = createDecipheriv(cipherName, key, bytes.subarray(0, nonceBytes), { authTagLength })
+          const decipher = createDecipheriv(cipherName, opening, bytes.subarray(0, nonceBytes), { authTagLength })
             .setAAD(Buffer.from(context))
             .setAuthTag(bytes.subarray(-authTagLength))
           return Redacted.make(

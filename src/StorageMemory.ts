@@ -6,12 +6,18 @@ import { Context, Effect, Layer } from "effect"
 import { Storage } from "./Storage.ts"
 import * as Administration from "./StorageMemoryAdministration.ts"
 import * as Appending from "./StorageMemoryAppending.ts"
+import * as Auditing from "./StorageMemoryAuditing.ts"
 import * as Broadcasting from "./StorageMemoryBroadcasting.ts"
+import * as Connecting from "./StorageMemoryConnecting.ts"
+import * as Counting from "./StorageMemoryCounting.ts"
 import * as Dispatching from "./StorageMemoryDispatching.ts"
+import * as Keeping from "./StorageMemoryKeeping.ts"
 import * as Membership from "./StorageMemoryMembership.ts"
 import * as Ownership from "./StorageMemoryOwnership.ts"
+import * as Replaying from "./StorageMemoryReplaying.ts"
 import { Tables } from "./StorageMemoryTables.ts"
 import * as Transaction from "./StorageMemoryTransaction.ts"
+import * as Walking from "./StorageMemoryWalking.ts"
 
 /**
  * Transactions of the memory storage.
@@ -52,8 +58,14 @@ export const layer: Layer.Layer<Storage | MemoryTransactions> = Layer.effectCont
       ...Ownership.make(tables),
       ...Dispatching.make(tables),
       ...Administration.make(tables),
+      ...Keeping.make(tables),
+      ...Connecting.make(tables),
+      ...Auditing.make(tables),
+      ...Counting.make(tables),
+      ...Walking.make(tables),
       ...Membership.make(tables),
-      ...Broadcasting.make(tables)
+      ...Broadcasting.make(tables),
+      ...Replaying.make(tables)
     })
   ).pipe(
     Context.add(MemoryTransactions, { withTransaction: (effect) => Transaction.run(tables, effect) })

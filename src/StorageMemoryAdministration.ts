@@ -2,12 +2,14 @@
  * Administration and reading in memory.
  */
 import { Clock, Effect, Option } from "effect"
-import type { Delivery } from "./Delivery.ts"
 import { type DeliveryId, timeOf } from "./Id.ts"
+import { defaults } from "./Limits.ts"
 import { workerGroup } from "./Message.ts"
-import type { Administration, DeliveryFilter, Owner, Page, RetryAnswer, SkipAnswer } from "./Storage.ts"
+import { hasEnded } from "./Replay.ts"
+import type { Administration, Owner, Page, RetryAnswer, SkipAnswer } from "./Storage.ts"
 import { isExpired, type Work } from "./StorageMemoryLane.ts"
 import { cancelled, type Tables } from "./StorageMemoryTables.ts"
+import { fits } from "./StorageMemoryWalking.ts"
 import type { Subscription } from "./Subscription.ts"
 
 /**
@@ -38,7 +40,10 @@ const changed = (tables: Tables, current: Subscription, change: (current: Subscr
   tables.subscriptions.set(current.id, next)
   tables.move(current.id)
   // It may have been mended: it begins anew.
-  if (next.config !== current.config || next.enabled !== current.enabled) tables.healths.forget(current.id)
+  const { config, connectionId, enabled } = current
+  if (next.config !== config || next.connectionId !== connectionId || next.enabled !== enabled) {
+    tables.healths.forget(current.id)
+  }
   return next
 }
 
@@ -79,11 +84,12 @@ const subscriptions = (tables: Tables): Pick<Administration, OfSubscriptions> =>
       return true
     }),
   getSubscription: (id) => Effect.sync(() => Option.fromNullishOr(tables.subscriptions.get(id))),
-  listSubscriptions: ({ enabled, tenantId }, by) =>
+  listSubscriptions: ({ connectionId, enabled, tenantId }, by) =>
     Effect.sync(() =>
       page(
         [...tables.subscriptions.values()].filter((subscription) =>
           (tenantId === undefined || subscription.tenantId === tenantId) &&
+          (connectionId === undefined || subscription.connectionId === connectionId) &&
           (enabled === undefined || subscription.enabled === enabled)
         ),
         by
@@ -119,7 +125,8 @@ const reading = (tables: Tables): Omit<Administration, OfSubscriptions> => ({
         left -= tables.messages.get(id)?.size ?? 0
         return i === 0 || left >= 0
       })
-      return { items, more: found.length > items.length }
+      const more = found.length > items.length
+      return { items, more, next: more ? items.at(-1)?.id : undefined }
     }),
   retryMessage: (id) =>
     Effect.sync(() => {
@@ -169,7 +176,9 @@ const reading = (tables: Tables): Omit<Administration, OfSubscriptions> => ({
     Effect.map(Clock.currentTimeMillis, (nowMs) => {
       const expired = [...tables.work.values()].flatMap((work) => {
         const lane = tables.lane(work.workerGroup, work.subscriptionId)
-        return lane && work.epoch === undefined && isExpired(work, nowMs) ? [{ lane, work }] : []
+        return lane && work.epoch === undefined && isExpired(work, nowMs) && !tables.deleted.has(work.subscriptionId)
+          ? [{ lane, work }]
+          : []
       }).slice(0, rows)
       for (const { lane, work } of expired) {
         tables.finish(
@@ -189,17 +198,6 @@ const page = <A extends { readonly id: string }>(items: ReadonlyArray<A>, { curs
     .sort((a, b) => a.id < b.id ? 1 : -1)
     .slice(0, limit)
 
-const fits = (delivery: Delivery, filter: DeliveryFilter): boolean =>
-  (filter.tenantId === undefined || delivery.tenantId === filter.tenantId) &&
-  (filter.subscriptionId === undefined || delivery.subscriptionId === filter.subscriptionId) &&
-  (filter.subscriptionIds === undefined || filter.subscriptionIds.includes(delivery.subscriptionId)) &&
-  (filter.eventId === undefined || delivery.eventId === filter.eventId) &&
-  (filter.messageId === undefined || delivery.messageId === filter.messageId) &&
-  (filter.status === undefined || delivery.status === filter.status) &&
-  (filter.reason === undefined || delivery.reason === filter.reason) &&
-  (filter.fromMs === undefined || delivery.createdAtMs >= filter.fromMs) &&
-  (filter.toMs === undefined || delivery.createdAtMs <= filter.toMs)
-
 const retryDelivery = (tables: Tables, id: DeliveryId, nowMs: number): RetryAnswer => {
   const finished = tables.finished.get(id)
   const waiting = tables.waiting(id)
@@ -213,6 +211,7 @@ const retryDelivery = (tables: Tables, id: DeliveryId, nowMs: number): RetryAnsw
   const { end, work } = finished
   if (end.status === "success" || tables.deleted.has(work.subscriptionId)) return "NotRetryable"
   tables.finished.delete(id)
+  tables.sums.add(work, end.completedAtMs, { [end.status]: -1 })
   tables.add({
     ...work,
     retryBase: work.attempts,
@@ -223,7 +222,8 @@ const retryDelivery = (tables: Tables, id: DeliveryId, nowMs: number): RetryAnsw
     dueAtMs: nowMs,
     // By hand it is tried all the same.
     expiresAtMs: undefined,
-    lastError: undefined
+    lastError: undefined,
+    replayId: undefined
   })
   return "Retried"
 }
@@ -237,11 +237,7 @@ const skipDelivery = (tables: Tables, id: DeliveryId, nowMs: number): SkipAnswer
 
 const maintain = (
   tables: Tables,
-  { broadcastKeptMs, heldMaxAgeMs, rows }: {
-    readonly broadcastKeptMs: number
-    readonly heldMaxAgeMs: number
-    readonly rows: number
-  },
+  { broadcastKeptMs, heldMaxAgeMs, replaysKeptMs, rows }: Parameters<Administration["maintain"]>[0],
   nowMs: number
 ): boolean => {
   let left = rows
@@ -249,7 +245,10 @@ const maintain = (
     if (tables.isActive(id)) continue
     const deleted = tables.deleted.has(id)
     const disabledAtMs = tables.subscriptions.get(id)?.disabledAtMs ?? Number.POSITIVE_INFINITY
-    const ends = (work: Work) => deleted || nowMs - Math.max(timeOf(work.id), disabledAtMs) > heldMaxAgeMs
+    // What is replayed begins to wait when it is replayed.
+    const since = (work: Work) =>
+      Math.max(timeOf(work.id), work.replayId === undefined ? 0 : work.dueAtMs, disabledAtMs)
+    const ends = (work: Work) => deleted || nowMs - since(work) > heldMaxAgeMs
     for (const lane of lanes.values()) {
       const works = lane.waiting.filter(ends).slice(0, left)
       left -= works.length
@@ -263,6 +262,10 @@ const maintain = (
     group.messages = group.messages.filter(({ atMs }) => nowMs - atMs <= broadcastKeptMs)
     if (nowMs - group.listenedAtMs > broadcastKeptMs) tables.listened.delete(workerGroup)
   }
+  for (const [id, { replay }] of tables.replays) {
+    if (hasEnded(replay) && nowMs - replay.updatedAtMs > replaysKeptMs) tables.replays.delete(id)
+  }
+  tables.sums.forget(nowMs - defaults.statsKeptMs)
   let keys = rows
   for (const [key, { expiresAtMs, pending }] of tables.keys) {
     if (keys === 0) break

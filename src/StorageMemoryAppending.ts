@@ -2,8 +2,16 @@
  * Appending in memory, inside the fiber's transaction where there is one.
  */
 import { Clock, Effect, Latch } from "effect"
+import type { MessageId } from "./Id.ts"
 import type { Message } from "./Message.ts"
-import { type Appending, type AppendOnce, RowRefused, StorageUnavailable } from "./Storage.ts"
+import {
+  type AppendBatch,
+  type Appending,
+  type AppendOnce,
+  type BatchItem,
+  RowRefused,
+  StorageUnavailable
+} from "./Storage.ts"
 import type { Tables } from "./StorageMemoryTables.ts"
 import * as Transaction from "./StorageMemoryTransaction.ts"
 
@@ -18,6 +26,7 @@ export const make = (tables: Tables): Appending => ({
   inTransaction: Effect.map(Transaction.Current, (transaction) => transaction !== undefined),
   append: (messages) => Effect.flatMap(joined, (transaction) => add(tables, messages, transaction)),
   appendOnce: (message, options) => appendOnce(tables, message, options),
+  appendBatch: (items) => appendBatch(tables, items),
   afterCommit: (effect) =>
     Effect.gen(function*() {
       const transaction = yield* Transaction.Current
@@ -41,6 +50,8 @@ const joined: Effect.Effect<Transaction.Transaction | undefined, StorageUnavaila
       : Effect.succeed(transaction)
 )
 
+const isThere = Effect.fail(new RowRefused({ message: "A message with this id is stored already." }))
+
 const add = (
   tables: Tables,
   messages: ReadonlyArray<Message>,
@@ -48,7 +59,7 @@ const add = (
 ): Effect.Effect<ReadonlyArray<string>, RowRefused> => {
   const ids = new Set(messages.map((message) => message.id))
   if (ids.size < messages.length || messages.some(({ id }) => tables.messages.has(id) || tables.pending.has(id))) {
-    return Effect.fail(new RowRefused({ message: "A message with this id is stored already." }))
+    return isThere
   }
   const stored = messages.map((message) => tables.prepare(message))
   if (transaction) {
@@ -60,13 +71,14 @@ const add = (
   return Effect.succeed(stored.map((one) => one.workerGroup))
 }
 
-const appendOnce = Effect.fnUntraced(function*(
+/** Takes a key for a message, to be stored in the same step; or finds the message that has it. */
+const take = Effect.fnUntraced(function*(
   tables: Tables,
   message: Message,
-  { contentHash, key, ttlMs }: { readonly key: string; readonly contentHash: string; readonly ttlMs: number }
+  { contentHash, key, ttlMs }: NonNullable<BatchItem["once"]>,
+  transaction: Transaction.Transaction | undefined
 ) {
   const id = `${message.tenantId}\0${key}`
-  const transaction = yield* joined
   while (true) {
     const nowMs = yield* Clock.currentTimeMillis
     const known = tables.keys.get(id)
@@ -81,9 +93,71 @@ const appendOnce = Effect.fnUntraced(function*(
         ? { _tag: "Repeated", messageId } satisfies AppendOnce
         : { _tag: "Conflict", messageId } satisfies AppendOnce
     }
-    const [workerGroup = ""] = yield* add(tables, [message], transaction)
+    if (tables.messages.has(message.id) || tables.pending.has(message.id)) return yield* isThere
     tables.keys.set(id, { messageId: message.id, contentHash, expiresAtMs: nowMs + ttlMs, pending: transaction })
     transaction?.keys.push(id)
-    return { _tag: "Appended", workerGroup } satisfies AppendOnce
+    return undefined
   }
 })
+
+const appendOnce = Effect.fnUntraced(function*(
+  tables: Tables,
+  message: Message,
+  once: NonNullable<BatchItem["once"]>
+) {
+  const transaction = yield* joined
+  const known = yield* take(tables, message, once, transaction)
+  if (known) return known
+  const [workerGroup = ""] = yield* add(tables, [message], transaction)
+  return { _tag: "Appended", workerGroup } satisfies AppendOnce
+})
+
+/** Ends the transaction of a batch without a trace. */
+const contradicted = (index: number, messageId: MessageId) => ({ _tag: "Contradicted", index, messageId } as const)
+
+const appendBatch = (tables: Tables, items: ReadonlyArray<BatchItem>) =>
+  Effect.andThen(
+    joined,
+    Transaction.run(
+      tables,
+      Effect.gen(function*() {
+        const transaction = yield* joined
+        const repeated = new Map<number, MessageId>()
+        // In the order of their keys: batches that share some take turns.
+        const keyed = items.flatMap(({ message, once }, index) => once ? [{ index, message, once }] : [])
+          .sort((a, b) => order(a, b) || a.index - b.index)
+        const conflicts: Array<ReturnType<typeof contradicted>> = []
+        for (const { index, message, once } of keyed) {
+          const known = yield* take(tables, message, once, transaction)
+          if (known?._tag === "Conflict") conflicts.push(contradicted(index, known.messageId))
+          else if (known) repeated.set(index, known.messageId)
+        }
+        const [conflict] = conflicts.sort((a, b) => a.index - b.index)
+        if (conflict) return yield* Effect.fail(conflict)
+        const added = items.flatMap(({ message }, index) => repeated.has(index) ? [] : [message])
+        const groups = new Map((yield* add(tables, added, transaction)).map((group, n) => [added[n]?.id, group]))
+        return {
+          _tag: "Appended",
+          items: items.map(({ message }, index) => {
+            const messageId = repeated.get(index)
+            return messageId === undefined
+              ? { messageId: message.id, workerGroup: groups.get(message.id) }
+              : { messageId, workerGroup: undefined }
+          })
+        } satisfies AppendBatch
+      })
+    ).pipe(
+      Effect.catchTag("Contradicted", ({ index, messageId }) =>
+        Effect.succeed<AppendBatch>({ _tag: "Conflict", index, messageId }))
+    )
+  )
+
+interface Keyed {
+  readonly message: Message
+  readonly once: NonNullable<BatchItem["once"]>
+}
+
+const order = (a: Keyed, b: Keyed): number => {
+  const [left, right] = [a, b].map(({ message, once }) => `${message.tenantId}\0${once.key}`)
+  return left === right ? 0 : (left ?? "") < (right ?? "") ? -1 : 1
+}

@@ -36,7 +36,8 @@ export const make = (tables: Tables): Pick<Dispatching, Verbs> => {
     subscriptions: Effect.sync(() => ({
       version: tables.version,
       items: [...tables.subscriptions.values()],
-      health: tables.healths.of()
+      health: tables.healths.of(),
+      connections: tables.usedConnections()
     })),
     due: (options) => atNow((nowMs) => due(tables, options, nowMs)),
     unrouted: (owners, limits) => Effect.sync(() => unrouted(tables, owners, limits)),
@@ -296,6 +297,7 @@ const record = (
   const attempts = tables.attempts.get(deliveryId) ?? []
   tables.attempts.set(deliveryId, attempts)
   attempts.push(attempt)
+  tables.sums.add(work, nowMs, { attempts: 1 })
   if (filledAtMs > (tables.filled.get(work.subscriptionId) ?? 0)) tables.filled.set(work.subscriptionId, filledAtMs)
   work.attempts++
   work.claims = 0

@@ -2,7 +2,7 @@
  * A lane of the memory storage: the unfinished deliveries of one subscription in one worker group. Those that wait are in
  * the order they are due, so that a claim costs what it takes, however long the backlog.
  */
-import type { DeliveryId, SubscriptionId } from "./Id.ts"
+import type { DeliveryId, ReplayId, SubscriptionId } from "./Id.ts"
 import { defaults } from "./Limits.ts"
 import { deliveredSize, type Stored } from "./StorageMemoryInbox.ts"
 
@@ -26,6 +26,9 @@ export interface Work {
   dueAtMs: number
   expiresAtMs: number | undefined
   lastError: string | undefined
+  /** The replay that it came by, and the one whose webhook-id it carries. */
+  readonly replayId?: ReplayId | undefined
+  readonly webhookOf?: ReplayId | undefined
 }
 
 /**
@@ -44,6 +47,9 @@ export const byDue = (a: Work, b: Work): number => a.dueAtMs - b.dueAtMs || a.me
  */
 export const isRetried = (self: Work): boolean => self.attempts > self.retryBase
 
+/** Whether it is claimed in turn with new ones. */
+const isAgain = (self: Work): boolean => isRetried(self) || self.replayId !== undefined
+
 /**
  * A lane.
  *
@@ -54,7 +60,7 @@ export class Lane {
   readonly workerGroup: string
   readonly subscriptionId: SubscriptionId
   readonly claimed = new Set<Work>()
-  /** Waiting and never claimed since their last outcome, those never attempted and those to be retried: binary heaps. */
+  /** Waiting and never claimed since their last outcome, new ones and those to be made again: binary heaps. */
   readonly #fresh: Array<Work> = []
   readonly #retried: Array<Work> = []
   /** Waiting, claimed before without an outcome: a few, even after a crash. */
@@ -95,7 +101,7 @@ export class Lane {
     this.claimed.delete(work)
     work.epoch = undefined
     if (work.claims > 0) this.#doubted.add(work)
-    else push(isRetried(work) ? this.#retried : this.#fresh, work)
+    else push(isAgain(work) ? this.#retried : this.#fresh, work)
   }
 
   /** Marks a delivery that is in none of the lane's places as claimed. */
@@ -123,7 +129,7 @@ export class Lane {
     )
     const lines = [this.#fresh, this.#retried].map((heap, n) => ({
       heap: suspectClaims > 0 ? heap : [],
-      doubted: doubted.filter((work) => isRetried(work) === (n === 1))
+      doubted: doubted.filter((work) => isAgain(work) === (n === 1))
     }))
     const taken: Array<Work> = []
     let left = options.bytes

@@ -2,16 +2,30 @@
  * The tables of the memory storage: what is stored, and the indexes that its verbs find it by. Every change is one
  * synchronous step, so that no verb sees half of another.
  */
+import type { AuditEntry } from "./AuditEntry.ts"
+import type { Connection } from "./Connection.ts"
 import type { AttemptRecord, Delivery, DeliveryReason, DeliveryStatus } from "./Delivery.ts"
-import { type DeliveryId, type MessageId, type RunnerId, type SubscriptionId, timeOf } from "./Id.ts"
+import {
+  type ConnectionId,
+  type DeliveryId,
+  type KeyId,
+  type MessageId,
+  type ReplayId,
+  type RunnerId,
+  type SubscriptionId,
+  timeOf
+} from "./Id.ts"
+import type { Key as ApiKey } from "./Key.ts"
 import type { Announcement } from "./Member.ts"
 import { type Message, partitionGroup, workerGroup } from "./Message.ts"
 import { costMs } from "./RateLimit.ts"
 import type { Claimed, Owner, StoredMessage } from "./Storage.ts"
+import { Sums } from "./StorageMemoryCounting.ts"
 import { Healths } from "./StorageMemoryHealth.ts"
 import { deliveredSize, Inbox, type Stored } from "./StorageMemoryInbox.ts"
 import { isExpired, isRetried, Lane, type Work } from "./StorageMemoryLane.ts"
 import { Order } from "./StorageMemoryOrder.ts"
+import type { Kept } from "./StorageMemoryReplaying.ts"
 import type { Key } from "./StorageMemoryTransaction.ts"
 import { matchesEvent, ofGroup, ownGroup, type Subscription } from "./Subscription.ts"
 
@@ -75,6 +89,11 @@ export class Tables {
   epoch = 0
   version = 0
   readonly messages = new Map<MessageId, Stored>()
+  readonly connections = new Map<ConnectionId, Connection>()
+  readonly replays = new Map<ReplayId, Kept>()
+  readonly keptKeys = new Map<KeyId, ApiKey>()
+  /** In the order of their coming. */
+  readonly audit: Array<AuditEntry> = []
   /** Of messages that transactions have yet to commit. */
   readonly pending = new Set<MessageId>()
   /** Inboxes that are not empty, by worker group. */
@@ -93,6 +112,8 @@ export class Tables {
   /** When rate limits are filled up again. */
   readonly filled = new Map<SubscriptionId, number>()
   readonly healths = new Healths()
+  /** How deliveries ended, and attempts. */
+  readonly sums = new Sums()
   /** Of events whose messages are shared out. */
   readonly partitions = new Map<string, number>()
   readonly leases = new Map<RunnerId, number>()
@@ -102,6 +123,17 @@ export class Tables {
   readonly #owners = new Map<string, Owned>()
   readonly #ownedBy = new Map<RunnerId, Set<Owned>>()
   #seq = 0
+
+  // -- connections
+
+  usersOf(id: ConnectionId): ReadonlyArray<Subscription> {
+    return [...this.subscriptions.values()].filter((subscription) => subscription.connectionId === id)
+  }
+
+  usedConnections(): ReadonlyArray<Connection> {
+    const used = new Set([...this.subscriptions.values()].map(({ connectionId }) => connectionId))
+    return [...this.connections.values()].filter(({ id }) => used.has(id))
+  }
 
   // -- messages
 
@@ -298,7 +330,9 @@ export class Tables {
     for (const work of works) {
       this.work.delete(work.id)
       this.order.remove(work)
-      this.finished.set(work.id, { work, end: end(work) })
+      const ended = end(work)
+      this.finished.set(work.id, { work, end: ended })
+      this.sums.add(work, ended.completedAtMs, { [ended.status]: 1 })
     }
     this.#forget(lane)
   }
@@ -332,7 +366,8 @@ export class Tables {
       retryBase: work.retryBase,
       claims: work.claims,
       size: deliveredSize(work.message),
-      ...(work.expiresAtMs === undefined ? {} : { expiresAtMs: work.expiresAtMs })
+      ...(work.expiresAtMs === undefined ? {} : { expiresAtMs: work.expiresAtMs }),
+      ...(work.webhookOf === undefined ? {} : { webhookOf: work.webhookOf })
     }
   }
 
@@ -386,7 +421,7 @@ export class Tables {
     if (!this.isActive(work.subscriptionId)) return "held"
     if (this.#isBehind(work)) return "blocked"
     if (work.epoch === undefined && this.isOpen(work.subscriptionId, nowMs)) return "circuit-open"
-    return this.#lacksCode(work) ? "code-missing" : undefined
+    return this.lacksCode(work) ? "code-missing" : undefined
   }
 
   /** Whether a subscription's circuit is open. */
@@ -399,7 +434,7 @@ export class Tables {
   }
 
   /** Whether the runner that owns a delivery's group says that it has other providers. */
-  #lacksCode({ subscriptionId, workerGroup }: Work): boolean {
+  lacksCode({ subscriptionId, workerGroup }: Work): boolean {
     const runnerId = this.#owners.get(`${workerGroup}#0`)?.runnerId
     const announced = runnerId === undefined ? undefined : this.announced.get(runnerId)
     const providerId = this.subscriptions.get(subscriptionId)?.providerId

@@ -4,7 +4,7 @@
  */
 import { Option, Schema } from "effect"
 import type { Filter } from "./Filter.ts"
-import { SubscriptionId } from "./Id.ts"
+import { type ConnectionId, SubscriptionId } from "./Id.ts"
 import { allTenants, workerGroup } from "./Message.ts"
 import type { RateLimit } from "./RateLimit.ts"
 import type { RetryJson } from "./RetrySchedule.ts"
@@ -35,6 +35,8 @@ export interface Subscription {
   readonly providerId: string
   /** The provider's configuration, encoded; fields marked secret are sealed. */
   readonly config: Schema.Json
+  /** Whose credentials it uses, where its provider has connections. */
+  readonly connectionId: ConnectionId | undefined
   /** Newest first. */
   readonly signingSecrets: ReadonlyArray<SigningSecret>
   readonly retry: RetryJson | undefined

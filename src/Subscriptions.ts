@@ -2,33 +2,29 @@
  * Administration of subscriptions: what is saved has been checked by the rules that apply when it is used, its secrets are
  * sealed, and a change is answered when it binds.
  */
-import { Context, Effect, Layer, Option, Redacted, Schema } from "effect"
+import { Context, Effect, Layer, Option, type Redacted, Schema } from "effect"
+import * as Audit from "./Audit.ts"
+import { difference, type Fields } from "./AuditEntry.ts"
 import * as Circuit from "./Circuit.ts"
+import * as Destinations from "./Destinations.ts"
 import { Dispatchers } from "./Dispatchers.ts"
-import * as Filter from "./Filter.ts"
+import type * as Filter from "./Filter.ts"
 import * as Id from "./Id.ts"
-import type { SubscriptionId } from "./Id.ts"
+import type { ConnectionId, SubscriptionId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
 import { allTenants, defaultTenant } from "./Message.ts"
-import * as Nearest from "./Nearest.ts"
 import { RateLimit } from "./RateLimit.ts"
 import { Registry } from "./Registry.ts"
-import { RetryJson } from "./RetrySchedule.ts"
-import * as SchemaErrors from "./SchemaErrors.ts"
+import * as SealedConfig from "./SealedConfig.ts"
 import * as SecretFields from "./SecretFields.ts"
 import * as Secrets from "./Secrets.ts"
 import * as Signature from "./Signature.ts"
 import { type Health, Storage } from "./Storage.ts"
 import type { StorageUnavailable } from "./StorageError.ts"
-import {
-  isEventPattern,
-  isInternal,
-  matchesEvent,
-  ownGroup,
-  type SigningSecret,
-  type Subscription,
-  withEnabled
-} from "./Subscription.ts"
+import { isInternal, ownGroup, type SigningSecret, type Subscription, withEnabled } from "./Subscription.ts"
+import * as SubscriptionChecks from "./SubscriptionChecks.ts"
+import type { SubscriptionRefused } from "./SubscriptionChecks.ts"
+import * as SubscriptionConnections from "./SubscriptionConnections.ts"
 
 // -- models
 
@@ -44,6 +40,8 @@ export interface NewSubscription {
   readonly events: ReadonlyArray<string>
   readonly providerId: string
   readonly config: Schema.Json
+  /** Of the same tenant and provider; needed where the provider has connections. */
+  readonly connectionId?: string
   readonly signingSecret?: Redacted.Redacted<string>
   readonly retry?: Schema.Json
   readonly filter?: Schema.Json
@@ -56,6 +54,7 @@ export interface NewSubscription {
 
 /**
  * What may be changed: the keys of `config` are merged into the stored ones, where a blank secret keeps its stored value;
+ * `connectionId` names another connection;
  * `retry: null` takes the default, `filter: null` wants every message, `maxConcurrency: null` and `rateLimit: null` end a
  * limit.
  *
@@ -67,6 +66,7 @@ export interface SubscriptionChange {
   readonly description?: string
   readonly events?: ReadonlyArray<string>
   readonly config?: Schema.Json
+  readonly connectionId?: string
   readonly retry?: Schema.Json
   readonly filter?: Schema.Json
   readonly ordered?: boolean
@@ -105,20 +105,22 @@ export interface SubscriptionView extends Omit<Subscription, "signingSecrets"> {
 
 // -- errors
 
-/**
- * The subscription is refused: the caller's fault, at a field.
- *
- * @category errors
- * @since 0.1.0
- */
-export class SubscriptionRefused extends Schema.TaggedError<SubscriptionRefused>()("SubscriptionRefused", {
-  path: Schema.String,
-  message: Schema.String
-}) {}
+export { SubscriptionRefused } from "./SubscriptionChecks.ts"
 
 /** @category errors @since 0.1.0 */
 export class SubscriptionNotFound extends Schema.TaggedError<SubscriptionNotFound>()("SubscriptionNotFound", {
   id: Schema.String
+}) {}
+
+/**
+ * Another change came first: the subscription is not of the version that this one was meant for.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class SubscriptionChanged extends Schema.TaggedError<SubscriptionChanged>()("SubscriptionChanged", {
+  id: Schema.String,
+  version: Schema.Int
 }) {}
 
 // -- service
@@ -137,21 +139,32 @@ export class Subscriptions extends Context.Service<Subscriptions, {
   >
   readonly get: (id: SubscriptionId) => Effect.Effect<SubscriptionView, SubscriptionNotFound | StorageUnavailable>
   readonly list: (
-    filter: { readonly tenantId?: string; readonly enabled?: boolean },
+    filter: { readonly tenantId?: string; readonly enabled?: boolean; readonly connectionId?: ConnectionId },
     page: { readonly cursor: string | undefined; readonly limit: number }
   ) => Effect.Effect<ReadonlyArray<SubscriptionView>, StorageUnavailable>
-  /** Changes a subscription; when it answers, no attempt begins any more under the old state. */
-  readonly update: (id: SubscriptionId, change: SubscriptionChange) => Effect.Effect<
+  /**
+   * Changes a subscription, of a certain version where one is given; when it answers, no attempt begins any more under the
+   * old state.
+   */
+  readonly update: (
+    id: SubscriptionId,
+    change: SubscriptionChange,
+    options?: { readonly version?: number | undefined }
+  ) => Effect.Effect<
     SubscriptionView,
-    SubscriptionNotFound | SubscriptionRefused | StorageUnavailable
+    SubscriptionNotFound | SubscriptionRefused | SubscriptionChanged | StorageUnavailable
   >
   /**
-   * Makes a new signing secret; the old ones sign beside it for a while. When it answers, every attempt that begins is
-   * signed with the new one.
+   * Makes a new signing secret of a subscription, of a certain version where one is given; the old ones sign beside it for a
+   * while. When it answers, every attempt that begins is signed with the new one.
    */
-  readonly rotateSecret: (id: SubscriptionId, rotation: Rotation) => Effect.Effect<
+  readonly rotateSecret: (
+    id: SubscriptionId,
+    rotation: Rotation,
+    options?: { readonly version?: number | undefined }
+  ) => Effect.Effect<
     { readonly subscription: SubscriptionView; readonly signingSecret: Redacted.Redacted<string> },
-    SubscriptionNotFound | SubscriptionRefused | StorageUnavailable
+    SubscriptionNotFound | SubscriptionRefused | SubscriptionChanged | StorageUnavailable
   >
   /** Checks a filter as for a subscription to these events. */
   readonly checkFilter: (filter: Schema.Json, events: ReadonlyArray<string>) => Effect.Effect<
@@ -159,12 +172,13 @@ export class Subscriptions extends Context.Service<Subscriptions, {
     SubscriptionRefused
   >
   /**
-   * Deletes a subscription; when it answers, no attempt of it begins any more. Unfinished deliveries end as `cancelled`. A
-   * work queue's is refused while its handler is there.
+   * Deletes a subscription, of a certain version where one is given; when it answers, no attempt of it begins any more.
+   * Unfinished deliveries end as `cancelled`. A work queue's is refused while its handler is there.
    */
   readonly remove: (
-    id: SubscriptionId
-  ) => Effect.Effect<void, SubscriptionNotFound | SubscriptionRefused | StorageUnavailable>
+    id: SubscriptionId,
+    options?: { readonly version?: number | undefined }
+  ) => Effect.Effect<void, SubscriptionNotFound | SubscriptionRefused | SubscriptionChanged | StorageUnavailable>
 }>()("hookline/Subscriptions") {}
 
 // -- layers
@@ -184,107 +198,22 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
       const secrets = yield* Secrets.Secrets
       const dispatchers = yield* Dispatchers
       const limits = yield* Limits
+      const audit = Audit.writer(storage)
 
-      const refuse = (path: string, message: string) => new SubscriptionRefused({ path, message })
-
-      const provider = Effect.fnUntraced(function*(providerId: string) {
-        const found = yield* registry.provider(providerId)
-        if (found) return found
-        const known = (yield* registry.providers).filter((item) => !item.queue).map((item) => item.providerId)
-        return yield* refuse(
-          "providerId",
-          `There is no provider "${providerId}"; known are ${known.join(", ") || "none"}`
-        )
-      })
-
-      const checkText = (path: string, text: string, length: number) =>
-        !isStorable(text)
-          ? refuse(path, storable)
-          : text.length > length || (path !== "description" && text.trim().length === 0)
-          ? refuse(path, `Expected a text of 1 to ${length} characters`)
-          : Effect.void
-
-      const checkEvents = Effect.fnUntraced(function*(
-        events: ReadonlyArray<string>,
-        supported: ReadonlyArray<string> | undefined
-      ) {
-        if (events.length === 0 || events.length > limits.eventPatterns) {
-          return yield* refuse("events", `Expected 1 to ${limits.eventPatterns} event ids or patterns`)
-        }
-        const known = (yield* registry.events).map((event) => event.eventId)
-        for (const [i, event] of events.entries()) {
-          const path = `events[${i}]`
-          if (!isEventPattern(event) || event.length > limits.keyLength) {
-            return yield* refuse(path, "Expected an event id, a prefix that ends in .* or *")
-          }
-          if (event.endsWith("*")) continue
-          if (!known.includes(event)) {
-            return yield* refuse(path, `There is no event "${event}"${Nearest.suggestion(event, known)}`)
-          }
-          if (supported && !supported.includes(event)) {
-            return yield* refuse(path, `The provider can't deliver "${event}"; it delivers ${supported.join(", ")}`)
-          }
-        }
-      })
-
-      const checkConfig = Effect.fnUntraced(function*(providerId: string, config: Schema.Json) {
-        if (new TextEncoder().encode(JSON.stringify(config)).length > limits.configBytes) {
-          return yield* refuse("config", `Expected at most ${limits.configBytes} bytes of JSON`)
-        }
-        const unstorable = pathOfUnstorable(config, ["config"])
-        if (unstorable) return yield* refuse(SchemaErrors.formatPath(unstorable), storable)
-        const found = yield* provider(providerId)
-        yield* found.bind(config, { closed: true }).pipe(
-          Effect.flatMap((bound) => bound.check),
-          Effect.mapError((error) => refuse(error.path, error.message))
-        )
-        return found
-      })
-
-      const checkRetry = (retry: Schema.Json | undefined) =>
-        retry === undefined || retry === null
-          ? Effect.succeed(undefined)
-          : Schema.decodeUnknownEffect(RetryJson)(retry).pipe(Effect.mapError((error) => {
-            const { message, path } = SchemaErrors.first(error, ["retry"])
-            return refuse(path, message)
-          }))
-
-      const checkFilter = Effect.fnUntraced(function*(json: Schema.Json, patterns: ReadonlyArray<string>) {
-        const matched = (yield* registry.events).filter((event) =>
-          patterns.some((pattern) => matchesEvent(pattern, event.eventId))
-        )
-        const unstorable = pathOfUnstorable(json, ["filter"])
-        if (unstorable) return yield* refuse(SchemaErrors.formatPath(unstorable), storable)
-        return yield* Filter.decode(json).pipe(
-          Effect.tap((filter) => Filter.check(filter, matched)),
-          Effect.mapError((error) => refuse(error.path, error.message))
-        )
-      })
-
-      const filterOf = (json: Schema.Json | undefined, patterns: ReadonlyArray<string>) =>
-        json === undefined || json === null ? Effect.succeed(undefined) : checkFilter(json, patterns)
-
-      const checkOrdered = Effect.fnUntraced(function*(patterns: ReadonlyArray<string>) {
-        const keyless = (yield* registry.events).find((event) =>
-          !event.hasOrderingKey && patterns.some((pattern) => matchesEvent(pattern, event.eventId))
-        )
-        if (keyless) {
-          return yield* refuse(
-            "ordered",
-            `Messages of "${keyless.eventId}" have no ordering key: give its hook an orderingKey, or subscribe to others`
-          )
-        }
-      })
-
-      const decoded = <A>(path: string, schema: Schema.Codec<A, Schema.Json>, json: Schema.Json | undefined) =>
-        json === undefined || json === null
-          ? Effect.succeed(undefined)
-          : Schema.decodeUnknownEffect(schema)(json, { onExcessProperty: "error" }).pipe(Effect.mapError((error) => {
-            const first = SchemaErrors.first(error, [path])
-            return refuse(first.path, first.message)
-          }))
-
-      const MaxConcurrency = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: limits.maxConcurrency }))
+      const {
+        MaxConcurrency,
+        checkConfig,
+        checkEvents,
+        checkFilter,
+        checkOrdered,
+        checkRetry,
+        checkText,
+        decoded,
+        filterOf,
+        provider,
+        refuse
+      } = SubscriptionChecks.make(registry, limits)
+      const { connectionOf, hold } = SubscriptionConnections.make(storage, secrets)
 
       /** A signing secret as it is kept; the public key of a pair beside it. */
       const kept = Effect.fnUntraced(function*(secret: Redacted.Redacted<string>, id: SubscriptionId, nowMs: number) {
@@ -299,9 +228,6 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         }
         return made
       })
-
-      const sealConfig = (schema: Schema.Constraint, config: Schema.Json, id: SubscriptionId) =>
-        SecretFields.map(schema, config, (secret) => secrets.seal(Redacted.make(secret), id))
 
       const viewAll = Effect.fnUntraced(function*(subscriptions: ReadonlyArray<Subscription>) {
         const ids = subscriptions.map((subscription) => subscription.id)
@@ -328,6 +254,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           events: subscription.events,
           providerId: subscription.providerId,
           config,
+          connectionId: subscription.connectionId,
           retry: subscription.retry,
           filter: subscription.filter,
           ordered: subscription.ordered,
@@ -363,7 +290,8 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           )
         }
         yield* checkEvents(input.events, found.supportedEvents)
-        yield* checkConfig(input.providerId, input.config)
+        const connection = yield* connectionOf(found, { tenantId, connectionId: input.connectionId })
+        yield* checkConfig(input.providerId, input.config, connection?.config)
         const retry = yield* checkRetry(input.retry)
         const filter = yield* filterOf(input.filter, input.events)
         if (input.ordered === true) yield* checkOrdered(input.events)
@@ -379,7 +307,8 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           description: input.description,
           events: input.events,
           providerId: input.providerId,
-          config: yield* sealConfig(found.config, input.config, id),
+          config: yield* SealedConfig.seal(secrets, found.config, { id, config: input.config }),
+          connectionId: connection?.id,
           signingSecrets: [yield* kept(signingSecret, id, now)],
           retry,
           filter,
@@ -392,9 +321,59 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           createdAtMs: now,
           updatedAtMs: now
         }
-        const version = yield* storage.createSubscription(subscription)
+        const after = yield* fieldsOf(subscription)
+        const version = yield* storage.atomically(Effect.gen(function*() {
+          yield* hold(connection)
+          const version = yield* storage.createSubscription(subscription)
+          yield* audit({ action: "subscription.create", resourceId: id, tenantId, before: undefined, after })
+          return version
+        }))
         return { subscription: yield* view({ ...subscription, version }), signingSecret }
       })
+
+      /** A subscription as the audit log shows it: what people have chosen, without secrets. */
+      const fieldsOf = Effect.fnUntraced(function*(subscription: Omit<Subscription, "version">) {
+        const found = yield* registry.provider(subscription.providerId)
+        const config = found ? yield* SecretFields.without(found.config, subscription.config) : {}
+        const { description, disabledReason, enabled, events, maxConcurrency, name, ordered, providerId } = subscription
+        const fields: Fields = {
+          name,
+          events,
+          providerId,
+          config,
+          ordered,
+          enabled,
+          ...(description === undefined ? {} : { description }),
+          ...(subscription.connectionId === undefined ? {} : { connectionId: subscription.connectionId }),
+          ...(disabledReason === undefined ? {} : { disabledReason }),
+          ...(maxConcurrency === undefined ? {} : { maxConcurrency }),
+          ...(subscription.retry === undefined ? {} : { retry: { ...subscription.retry } }),
+          ...(subscription.filter === undefined ? {} : { filter: toJson(subscription.filter) ?? null }),
+          ...(subscription.rateLimit === undefined ? {} : { rateLimit: { ...subscription.rateLimit } })
+        }
+        return fields
+      })
+
+      /** Changes a subscription, with an entry in the audit log; a change that changes nothing has none. */
+      const changing = (
+        action: string,
+        id: SubscriptionId,
+        change: (stored: Subscription) => Subscription,
+        connection?: { readonly id: Id.ConnectionId; readonly tenantId: string }
+      ) =>
+        storage.atomically(Effect.gen(function*() {
+          yield* hold(connection)
+          const seen: { before?: Subscription } = {}
+          const updated = yield* storage.updateSubscription(id, (stored) => {
+            seen.before = stored
+            return change(stored)
+          })
+          if (Option.isSome(updated) && seen.before && seen.before.version !== updated.value.version) {
+            const states = difference(yield* fieldsOf(seen.before), yield* fieldsOf(updated.value))
+            yield* audit({ action, resourceId: id, tenantId: updated.value.tenantId, ...states })
+          }
+          return updated
+        }))
 
       const existing = (id: SubscriptionId) =>
         Effect.flatMap(
@@ -402,21 +381,33 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
           (found) => Option.isSome(found) ? Effect.succeed(found.value) : Effect.fail(new SubscriptionNotFound({ id }))
         )
 
+      /** The configuration and the connection that come of a change. */
       const merged = Effect.fnUntraced(function*(current: Subscription, change: SubscriptionChange) {
-        if (change.config === undefined) return current.config
+        const { config } = current
+        if (change.config === undefined && change.connectionId === undefined) return { config, connection: undefined }
         const found = yield* provider(current.providerId)
-        const opened = yield* SecretFields.map(
-          found.config,
-          current.config,
-          (sealed) => Effect.map(secrets.open(sealed, current.id), Redacted.value)
-        ).pipe(
-          Effect.mapError((error) => refuse("config", error.message))
+        const connection = yield* connectionOf(found, {
+          tenantId: current.tenantId,
+          connectionId: change.connectionId ?? current.connectionId
+        })
+        const opened = yield* Effect.mapError(
+          SealedConfig.open(secrets, found.config, current),
+          (error) => refuse("config", error.message)
         )
-        const config = isRecord(opened) && isRecord(change.config)
-          ? { ...opened, ...(yield* withoutBlankSecrets(found.config, change.config)) }
-          : change.config
-        yield* checkConfig(current.providerId, config)
-        return yield* sealConfig(found.config, config, current.id)
+        const next = change.config === undefined ? opened : SealedConfig.merge(found.config, opened, change.config)
+        yield* checkConfig(current.providerId, next, connection?.config)
+        const misdirected = change.config !== undefined &&
+          Destinations.misdirected(found.config, { before: opened, change: change.config, after: next })
+        if (misdirected) {
+          const { message, path } = Destinations.refusal(misdirected)
+          return yield* refuse(path, message)
+        }
+        return {
+          config: change.config === undefined
+            ? config
+            : yield* SealedConfig.seal(secrets, found.config, { id: current.id, config: next }),
+          connection
+        }
       })
 
       const checkChange = Effect.fnUntraced(function*(current: Subscription, change: SubscriptionChange) {
@@ -439,53 +430,65 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
             change.filter === undefined && change.events !== undefined ? toJson(current.filter) : change.filter,
             change.events ?? current.events
           ),
-          config: yield* merged(current, change)
+          ...(yield* merged(current, change))
         }
       })
 
-      const update: Subscriptions["Service"]["update"] = Effect.fn("Subscriptions.update")(function*(id, change) {
-        const current = yield* existing(id)
-        const { enabled: _, ...rest } = change
-        const [path] = Object.keys(rest)
-        if (isInternal(current) && path !== undefined) {
-          return yield* refuse(
-            path,
-            "It belongs to a work queue, whose handler says what it is: only enabled can be changed"
-          )
-        }
-        const { config, filter, maxConcurrency, rateLimit, retry } = yield* checkChange(current, change)
-        const now = yield* storage.now
-        let overtaken = false
-        const updated = yield* storage.updateSubscription(id, (stored) => {
-          // What was merged and checked goes with a state that another change has replaced meanwhile.
-          const merges = change.config !== undefined || change.events !== undefined || change.filter !== undefined ||
-            change.ordered !== undefined
-          overtaken = merges && stored.version !== current.version
-          if (overtaken) return stored
-          return {
-            ...(change.enabled === undefined ? stored : withEnabled(stored, change.enabled, now)),
-            name: change.name ?? stored.name,
-            description: change.description ?? stored.description,
-            events: change.events ?? stored.events,
-            config: change.config === undefined ? stored.config : config,
-            retry: change.retry === undefined ? stored.retry : retry,
-            filter: change.filter === undefined ? stored.filter : filter,
-            ordered: change.ordered ?? stored.ordered,
-            maxConcurrency: change.maxConcurrency === undefined ? stored.maxConcurrency : maxConcurrency,
-            rateLimit: change.rateLimit === undefined ? stored.rateLimit : rateLimit,
-            updatedAtMs: now
+      const update: Subscriptions["Service"]["update"] = Effect.fn("Subscriptions.update")(
+        function*(id, change, options) {
+          const current = yield* existing(id)
+          // Before anything is merged with a state that the change is not for; it is judged again with the change.
+          if (isOther(current, options)) return yield* new SubscriptionChanged({ id, version: current.version })
+          const { enabled: _, ...rest } = change
+          const [path] = Object.keys(rest)
+          if (isInternal(current) && path !== undefined) {
+            return yield* refuse(
+              path,
+              "It belongs to a work queue, whose handler says what it is: only enabled can be changed"
+            )
           }
-        })
-        if (Option.isNone(updated)) return yield* new SubscriptionNotFound({ id })
-        // Ends: each further turn means that another change was written.
-        if (overtaken) return yield* update(id, change)
-        yield* dispatchers.confirm({ id, version: updated.value.version })
-        const group = ownGroup(updated.value)
-        if (group !== undefined) yield* dispatchers.wake(group)
-        return yield* view(updated.value)
-      })
+          const { config, connection, filter, maxConcurrency, rateLimit, retry } = yield* checkChange(current, change)
+          const now = yield* storage.now
+          const seen = { overtaken: false, other: false }
+          const updated = yield* changing("subscription.update", id, (stored) => {
+            seen.other = isOther(stored, options)
+            if (seen.other) return stored
+            // What was merged and checked goes with a state that another change has replaced meanwhile.
+            const { config: given, connectionId, events, filter: wanted, ordered } = change
+            const merges = [given, connectionId, events, wanted, ordered].some((part) => part !== undefined)
+            seen.overtaken = merges && stored.version !== current.version
+            if (seen.overtaken) return stored
+            return {
+              ...(change.enabled === undefined ? stored : withEnabled(stored, change.enabled, now)),
+              name: change.name ?? stored.name,
+              description: change.description ?? stored.description,
+              events: change.events ?? stored.events,
+              config: change.config === undefined ? stored.config : config,
+              connectionId: change.connectionId === undefined ? stored.connectionId : connection?.id,
+              retry: change.retry === undefined ? stored.retry : retry,
+              filter: change.filter === undefined ? stored.filter : filter,
+              ordered: change.ordered ?? stored.ordered,
+              maxConcurrency: change.maxConcurrency === undefined ? stored.maxConcurrency : maxConcurrency,
+              rateLimit: change.rateLimit === undefined ? stored.rateLimit : rateLimit,
+              updatedAtMs: now
+            }
+          }, change.connectionId === undefined ? undefined : connection)
+          if (Option.isNone(updated)) return yield* new SubscriptionNotFound({ id })
+          if (seen.other) return yield* new SubscriptionChanged({ id, version: updated.value.version })
+          // Ends: each further turn means that another change was written.
+          if (seen.overtaken) return yield* update(id, change, options)
+          yield* dispatchers.confirm({ id, version: updated.value.version })
+          const group = ownGroup(updated.value)
+          if (group !== undefined) yield* dispatchers.wake(group)
+          return yield* view(updated.value)
+        }
+      )
 
-      const rotateSecret = Effect.fn("Subscriptions.rotateSecret")(function*(id: SubscriptionId, rotation: Rotation) {
+      const rotateSecret = Effect.fn("Subscriptions.rotateSecret")(function*(
+        id: SubscriptionId,
+        rotation: Rotation,
+        options?: Versioned
+      ) {
         const { overlapMs = limits.rotationOverlapMs } = rotation
         if (overlapMs < 0 || overlapMs > limits.rotationOverlapMaxMs) {
           return yield* refuse("overlapMs", `Expected 0 to ${limits.rotationOverlapMaxMs} milliseconds`)
@@ -498,15 +501,20 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         const signingSecret = rotation.signingSecret ?? (yield* generated)
         const now = yield* storage.now
         const secret = yield* kept(signingSecret, id, now)
-        const updated = yield* storage.updateSubscription(id, (stored) => ({
-          ...stored,
-          signingSecrets: [secret, ...overlapping(stored.signingSecrets, now, now + overlapMs)].slice(
-            0,
-            limits.signingSecrets
-          ),
-          updatedAtMs: now
-        }))
+        const seen = { other: false }
+        const updated = yield* changing("subscription.rotate-secret", id, (stored) => {
+          seen.other = isOther(stored, options)
+          return seen.other ? stored : {
+            ...stored,
+            signingSecrets: [secret, ...overlapping(stored.signingSecrets, now, now + overlapMs)].slice(
+              0,
+              limits.signingSecrets
+            ),
+            updatedAtMs: now
+          }
+        })
         if (Option.isNone(updated)) return yield* new SubscriptionNotFound({ id })
+        if (seen.other) return yield* new SubscriptionChanged({ id, version: updated.value.version })
         yield* dispatchers.confirm({ id, version: updated.value.version })
         return { subscription: yield* view(updated.value), signingSecret }
       })
@@ -518,7 +526,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         get: (id) => Effect.flatMap(existing(id), view),
         list: (filter, page) => Effect.flatMap(storage.listSubscriptions(filter, page), viewAll),
         update,
-        remove: Effect.fn("Subscriptions.remove")(function*(id) {
+        remove: Effect.fn("Subscriptions.remove")(function*(id, options) {
           const current = yield* existing(id)
           if ((yield* registry.provider(current.providerId))?.queue) {
             return yield* refuse(
@@ -526,7 +534,16 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
               `${current.name} is a work queue that this program has the handler of: disable it`
             )
           }
-          if (!(yield* storage.deleteSubscription(id))) return yield* new SubscriptionNotFound({ id })
+          yield* storage.atomically(Effect.gen(function*() {
+            // Locked until the commit: the version that is judged is the one that is deleted.
+            const locked = yield* storage.updateSubscription(id, (stored) => stored)
+            if (Option.isNone(locked)) return yield* new SubscriptionNotFound({ id })
+            const { tenantId, version } = locked.value
+            if (isOther(locked.value, options)) return yield* new SubscriptionChanged({ id, version })
+            const before = yield* fieldsOf(locked.value)
+            yield* storage.deleteSubscription(id)
+            yield* audit({ action: "subscription.delete", resourceId: id, tenantId, before, after: undefined })
+          }))
           yield* dispatchers.confirm({ id, version: Number.MAX_SAFE_INTEGER })
         })
       })
@@ -535,8 +552,13 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
 
 // --- internal ---
 
-const isRecord = (value: Schema.Json): value is { readonly [key: string]: Schema.Json } =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
+interface Versioned {
+  readonly version?: number | undefined
+}
+
+/** Whether a change is meant for another version than the stored one. */
+const isOther = (stored: Subscription, options: Versioned | undefined): boolean =>
+  options?.version !== undefined && options.version !== stored.version
 
 /** The secrets that go on signing, each at most until a time. */
 const overlapping = (
@@ -548,38 +570,5 @@ const overlapping = (
     .map((secret) => ({ ...secret, expiresAtMs: Math.min(secret.expiresAtMs ?? untilMs, untilMs) }))
     .filter((secret) => secret.expiresAtMs > nowMs)
 
-/** PostgreSQL's texts and JSON hold neither NUL characters nor halves of a surrogate pair. */
-const isStorable = (text: string): boolean => !text.includes("\0") && text.isWellFormed()
-
-const storable = "Expected a text without NUL characters and lone surrogates"
-
-/** Where a JSON value has a text or a name that can't be stored. */
-const pathOfUnstorable = (
-  value: Schema.Json,
-  path: ReadonlyArray<PropertyKey>
-): ReadonlyArray<PropertyKey> | undefined => {
-  if (typeof value === "string") return isStorable(value) ? undefined : path
-  if (typeof value !== "object" || value === null) return undefined
-  for (const [name, item] of Object.entries(value)) {
-    if (!isStorable(name)) return path
-    const found = pathOfUnstorable(item, [...path, Array.isArray(value) ? Number(name) : name])
-    if (found) return found
-  }
-  return undefined
-}
-
 const toJson = (filter: Filter.Filter | undefined): Schema.Json | undefined =>
   filter && Schema.decodeUnknownSync(Schema.Json)(filter)
-
-/** A change of a configuration without the secrets that it leaves blank: those keep their stored value. */
-const withoutBlankSecrets = Effect.fnUntraced(function*(
-  schema: Schema.Constraint,
-  change: { readonly [key: string]: Schema.Json }
-) {
-  const kept: Record<string, Schema.Json> = {}
-  for (const [name, value] of Object.entries(change)) {
-    const shown = value === "" ? yield* SecretFields.without(schema, { [name]: value }) : change
-    if (isRecord(shown) && name in shown) kept[name] = value
-  }
-  return kept
-})

@@ -2,6 +2,8 @@
  * Hookline: durable integration events for Effect backends.
  */
 export * as Cluster from "./Cluster.ts"
+export * as Connection from "./Connection.ts"
+export * as Connections from "./Connections.ts"
 export * as Core from "./Core.ts"
 export * as Delivery from "./Delivery.ts"
 export * as Dispatcher from "./Dispatcher.ts"
@@ -23,6 +25,8 @@ export * as Plugin from "./Plugin.ts"
 export * as Previews from "./Previews.ts"
 export * as Provider from "./Provider.ts"
 export * as Registry from "./Registry.ts"
+export * as Replay from "./Replay.ts"
+export * as Replays from "./Replays.ts"
 export * as RetrySchedule from "./RetrySchedule.ts"
 export * as Secrets from "./Secrets.ts"
 export * as Signature from "./Signature.ts"

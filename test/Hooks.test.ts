@@ -6,6 +6,7 @@ import * as Hook from "../src/Hook.ts"
 import * as Hooks from "../src/Hooks.ts"
 import { defaults } from "../src/Limits.ts"
 import type { Message } from "../src/Message.ts"
+import * as Metrics from "../src/Metrics.ts"
 import * as Plugin from "../src/Plugin.ts"
 import * as Registry from "../src/Registry.ts"
 import { RowRefused, Storage } from "../src/Storage.ts"
@@ -161,7 +162,7 @@ describe("a local channel", () => {
   const behind = (hook: Hook.Hook<number>, kept: ReadonlyArray<number>) =>
     Effect.gen(function*() {
       const eventId = `test.${hook.id}`
-      const dropped = Metric.withAttributes(Hooks.channelDropped, { event: eventId })
+      const dropped = Metric.withAttributes(Metrics.channelDropped, { event: eventId })
       const before = (yield* Metric.value(dropped)).count
       const heard: Array<number> = []
       const go = yield* Latch.make()

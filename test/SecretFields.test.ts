@@ -155,4 +155,36 @@ describe("secret fields", () => {
       const schema = Schema.Struct({ key: secret })
       assert.deepStrictEqual(yield* SecretFields.without(schema, { key: { nested: 1 } }), {})
     }))
+
+  it("that are blank are kept from what was before in their place; those in lists are nobody's", () => {
+    const schema = Schema.Struct({
+      open: Schema.String,
+      token: Schema.optionalKey(secret),
+      auth: Schema.optionalKey(Schema.Struct({ user: Schema.String, password: Schema.optionalKey(secret) })),
+      named: Schema.optionalKey(Schema.Record(Schema.String, secret)),
+      list: Schema.optionalKey(Schema.Array(Schema.Struct({ name: Schema.String, key: secret })))
+    })
+    const stored = {
+      open: "o",
+      token: "t",
+      auth: { user: "u", password: "p" },
+      named: { a: "1", b: "2" },
+      list: [{ name: "a", key: "k" }]
+    }
+    const keep = (value: Schema.Json) => SecretFields.keep(schema, value, stored)
+    assert.deepStrictEqual(keep({ open: "", token: "" }), { open: "", token: "t" })
+    assert.deepStrictEqual(keep({ open: "x", token: "new" }), { open: "x", token: "new" })
+    assert.deepStrictEqual(keep({ open: "x", auth: { user: "v", password: "" } }), {
+      open: "x",
+      auth: { user: "v", password: "p" }
+    })
+    assert.deepStrictEqual(keep({ open: "x", named: { a: "", c: "" } }), { open: "x", named: { a: "1" } })
+    const list = [{ name: "b", key: "" }]
+    assert.deepStrictEqual(keep({ open: "x", list }), { open: "x", list })
+    assert.deepStrictEqual(keep({ open: "x", token: null }), { open: "x" })
+    const orNull = Schema.Struct({ token: Schema.NullOr(secret) })
+    assert.deepStrictEqual(SecretFields.keep(orNull, { token: null }, { token: "t" }), { token: null })
+    assert.deepStrictEqual(SecretFields.keep(schema, { token: "" }, { token: { constructor: "x" } }), {})
+    assert.deepStrictEqual(SecretFields.keep(schema, { named: { constructor: "" } }, {}), { named: {} })
+  })
 })

@@ -95,6 +95,7 @@ describe("a lane of the memory storage", () => {
         events: [eventId],
         providerId: "test.endpoint",
         config: {},
+        connectionId: undefined,
         signingSecrets: [],
         retry: undefined,
         enabled: true,

@@ -181,19 +181,37 @@ describe("Subscriptions", () => {
       Effect.gen(function*() {
         const service = yield* Service
         const { subscription: { id } } = yield* service.create(input)
-        const changed = yield* service.update(id, { name: "b", config: { url: "https://b.example", token: "" } })
+        const changed = yield* service.update(id, { name: "b", config: { url: "https://example.com/b", token: "" } })
         assert.deepInclude(changed, {
           name: "b",
           events: input.events,
-          config: { url: "https://b.example", nested: [{ user: "u" }] }
+          config: { url: "https://example.com/b", nested: [{ user: "u" }] }
         })
         bound.length = 0
         const bindings = yield* Bindings.Bindings
         yield* bindings.bind(yield* stored(id))
-        assert.deepInclude(bound[0], { url: "https://b.example", token: "pl4nted" })
+        assert.deepInclude(bound[0], { url: "https://example.com/b", token: "pl4nted" })
         const error = yield* Effect.flip(service.update(id, { name: "c", config: { url: "forbidden" } }))
         assert.strictEqual(error._tag, "SubscriptionRefused")
         assert.deepStrictEqual(yield* service.get(id), changed)
+      })
+    ))
+
+  it.effect("a change of where a secret is sent has to bring it again", () =>
+    world(() =>
+      Effect.gen(function*() {
+        const service = yield* Service
+        const { subscription: { id } } = yield* service.create(input)
+        const refused = (config: Schema.Json) =>
+          Effect.map(
+            Effect.flip(service.update(id, { config })),
+            (error) => error._tag === "SubscriptionRefused" ? error.path : error._tag
+          )
+        const url = "https://evil.example"
+        assert.strictEqual(yield* refused({ url }), "config.token")
+        assert.strictEqual(yield* refused({ url, token: "known" }), "config.nested[0].password")
+        const changed = yield* service.update(id, { config: { url, token: "known", nested: [] } })
+        assert.deepStrictEqual(changed.config, { url, nested: [] })
       })
     ))
 
@@ -208,10 +226,10 @@ describe("Subscriptions", () => {
           const { subscription: { id } } = yield* service.create(input)
           const slow = yield* Effect.forkChild(service.update(id, { config: { token: "new" } }))
           yield* Deferred.await(reached)
-          yield* service.update(id, { config: { url: "https://b.example" } })
+          yield* service.update(id, { config: { url: "https://example.com/b" } })
           yield* Deferred.succeed(go, undefined)
           yield* Fiber.join(slow)
-          assert.deepInclude((yield* service.get(id)).config, { url: "https://b.example" })
+          assert.deepInclude((yield* service.get(id)).config, { url: "https://example.com/b" })
         }),
       Effect.void,
       (storage) => ({

@@ -9,7 +9,7 @@ import { Egress } from "../src/Egress.ts"
 import * as Filter from "../src/Filter.ts"
 import * as Hook from "../src/Hook.ts"
 import * as Hookline from "../src/Hookline.ts"
-import { PreviewInput, RotationInput, SubscriptionCreated, SubscriptionInput } from "../src/http/Api.ts"
+import { PreviewInput, RotationInput, SubscriptionCreated, SubscriptionInput } from "../src/http/SubscriptionsApi.ts"
 import * as Id from "../src/Id.ts"
 import * as IntegrationEvent from "../src/IntegrationEvent.ts"
 import { defaults } from "../src/Limits.ts"
@@ -173,9 +173,10 @@ describe("the guides", () => {
   })
 
   it("link to pages and headings that there are", () => {
-    const pages = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/subscriptions.md"].concat(
-      Fs.readdirSync(Path.join(root, "docs/guides")).map((page) => `docs/guides/${page}`)
-    )
+    const pages = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/subscriptions.md", "docs/api.md"]
+      .concat(
+        Fs.readdirSync(Path.join(root, "docs/guides")).map((page) => `docs/guides/${page}`)
+      )
     const anchors = (page: string) =>
       [...read(page).matchAll(/^#+ (.*)$/gmu)].map(([, title = ""]) =>
         title.toLowerCase().replaceAll(/[^\w\- ]/gu, "").replaceAll(" ", "-")

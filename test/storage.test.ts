@@ -72,6 +72,7 @@ describe("on PostgreSQL", () => {
         events: ["*"],
         providerId: "test.endpoint",
         config: {},
+        connectionId: undefined,
         signingSecrets: [],
         retry: undefined,
         enabled: true,

@@ -22,6 +22,26 @@ export const milliseconds = (text: string): Effect.Effect<number, CommandFailed>
     : Effect.succeed(Math.round(Number(number) * unitMs))
 }
 
+/**
+ * The milliseconds of delays with commas between, as in `1s,30s,5m`.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const list = (text: string): Effect.Effect<ReadonlyArray<number>, CommandFailed> =>
+  Effect.forEach(text.split(",").map((part) => part.trim()).filter((part) => part !== ""), milliseconds)
+
+/**
+ * Milliseconds as a text, in the largest unit that leaves no rest but a tenth.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const text = (delayMs: number): string => {
+  const [unit, unitMs] = [...units].findLast(([, unitMs]) => delayMs >= unitMs) ?? ["ms", 1]
+  return `${Math.round((delayMs / unitMs) * 10) / 10}${unit}`
+}
+
 // --- internal ---
 
 const units = new Map([["ms", 1], ["s", 1000], ["m", 60_000], ["h", 3_600_000], ["d", 86_400_000]])

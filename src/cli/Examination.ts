@@ -9,6 +9,7 @@ import * as AddressPolicy from "../egress/AddressPolicy.ts"
 import * as EgressNode from "../egress/EgressNode.ts"
 import * as Webhook from "../plugins/webhook/index.ts"
 import * as Registry from "../Registry.ts"
+import * as SealedConfig from "../SealedConfig.ts"
 import * as Secrets from "../Secrets.ts"
 import * as EmbeddedPostgres from "../storage/EmbeddedPostgres.ts"
 import * as PgInspection from "../storage/PgInspection.ts"
@@ -197,12 +198,18 @@ const opened = (inspection: PgInspection.Inspection, masterKey: Key) =>
     Effect.gen(function*() {
       const problems: Array<string> = []
       let count = 0
-      for (const { id, signingSecrets } of yield* inspection.subscriptions) {
-        for (const { sealed } of signingSecrets) {
+      const open = Effect.fnUntraced(function*(id: string, texts: Iterable<string>) {
+        for (const sealed of texts) {
           count++
           yield* Effect.catch(secrets.open(sealed, id), ({ message }) => Effect.sync(() => problems.push(message)))
         }
+      })
+      // Without the plugins' schemas, the form of a text says that it is sealed.
+      const inside = (config: Schema.Json) => [...SealedConfig.texts(config)].filter(Secrets.isSealed)
+      for (const { config, id, signingSecrets } of yield* inspection.subscriptions) {
+        yield* open(id, [...signingSecrets.map(({ sealed }) => sealed), ...inside(config)])
       }
+      for (const { config, id } of yield* inspection.connections) yield* open(id, inside(config))
       return { secrets: count, problems }
     }))
 
@@ -212,8 +219,12 @@ const withKey = <E extends { readonly message: string }>(
     secrets: Secrets.Secrets["Service"]
   ) => Effect.Effect<{ readonly secrets: number; readonly problems: ReadonlyArray<string> }, E>
 ): Effect.Effect<Checks.Check> =>
-  Effect.flatMap(Secrets.Secrets, (secrets) => judged("master-key", use(secrets), Checks.sealed)).pipe(
-    Effect.provide(Secrets.layer({ masterKey })),
+  Effect.gen(function*() {
+    const { otherMasterKeys } = yield* Settings.environment
+    return yield* Effect.flatMap(Secrets.Secrets, (secrets) => judged("master-key", use(secrets), Checks.sealed)).pipe(
+      Effect.provide(Secrets.layer({ masterKey, otherMasterKeys }))
+    )
+  }).pipe(
     Effect.catch(({ message }) =>
       Effect.succeed(Checks.failure("master-key", message, "Without it, nothing sealed can be opened."))
     )

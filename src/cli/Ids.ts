@@ -4,7 +4,7 @@
  */
 import { Schema } from "effect"
 import { Argument } from "effect/cli"
-import { DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
+import { ConnectionId, DeliveryId, KeyId, MessageId, ReplayId, SubscriptionId } from "../Id.ts"
 
 /**
  * A message's id.
@@ -29,6 +29,17 @@ export const subscription = Argument.String("subscription").pipe(
 )
 
 /**
+ * A connection's id.
+ *
+ * @category arguments
+ * @since 0.1.0
+ */
+export const connection = Argument.String("connection").pipe(
+  Argument.withSchema(ConnectionId),
+  Argument.withDescription("The connection's id, con_…")
+)
+
+/**
  * A delivery's id.
  *
  * @category arguments
@@ -37,6 +48,43 @@ export const subscription = Argument.String("subscription").pipe(
 export const delivery = Argument.String("delivery").pipe(
   Argument.withSchema(DeliveryId),
   Argument.withDescription("The delivery's id, dlv_…")
+)
+
+/**
+ * A key's id.
+ *
+ * @category arguments
+ * @since 0.1.0
+ */
+export const key = Argument.String("key").pipe(
+  Argument.withSchema(KeyId),
+  Argument.withDescription("The key's id, key_…")
+)
+
+/**
+ * A replay's id.
+ *
+ * @category arguments
+ * @since 0.1.0
+ */
+export const replay = Argument.String("replay").pipe(
+  Argument.withSchema(ReplayId),
+  Argument.withDescription("The replay's id, rpl_…")
+)
+
+/**
+ * A provider's id.
+ *
+ * @category arguments
+ * @since 0.1.0
+ */
+export const provider = Argument.String("provider").pipe(
+  Argument.withSchema(
+    Schema.String.check(
+      Schema.isPattern(/^[\w-]+(\.[\w-]+)+$/u, { message: "a provider's id, such as webhook.webhook" })
+    )
+  ),
+  Argument.withDescription("The provider's id, such as webhook.webhook")
 )
 
 /**

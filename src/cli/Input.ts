@@ -1,7 +1,7 @@
 /**
  * What a command is given: options that may be left out, and JSON in a flag, in a file or on standard input.
  */
-import { Effect, Option, Schema } from "effect"
+import { Effect, Option, Schema, Stdio, Stream } from "effect"
 import * as Fs from "node:fs/promises"
 import { CommandFailed } from "./Remote.ts"
 
@@ -11,7 +11,7 @@ import { CommandFailed } from "./Remote.ts"
  * @category constructors
  * @since 0.1.0
  */
-export const fileText = (path: string): Effect.Effect<string, CommandFailed> =>
+export const fileText = (path: string): Effect.Effect<string, CommandFailed, Stdio.Stdio> =>
   path === "-" ? stdinText : Effect.tryPromise({
     try: () => Fs.readFile(path, "utf8"),
     catch: () => new CommandFailed({ message: `${path} can't be read: is there such a file?` })
@@ -23,10 +23,12 @@ export const fileText = (path: string): Effect.Effect<string, CommandFailed> =>
  * @category constructors
  * @since 0.1.0
  */
-export const stdinText: Effect.Effect<string, CommandFailed> = Effect.tryPromise({
-  try: () => import("node:stream/consumers").then(({ text }) => text(process.stdin)),
-  catch: () => new CommandFailed({ message: "Standard input can't be read." })
-})
+export const stdinText: Effect.Effect<string, CommandFailed, Stdio.Stdio> = Effect.flatMap(
+  Stdio.Stdio,
+  ({ stdin }) => Stream.mkString(Stream.decodeText(stdin))
+).pipe(
+  Effect.mapError(() => new CommandFailed({ message: "Standard input can't be read." }))
+)
 
 /**
  * The JSON value of a text that came from `source`.
@@ -39,6 +41,15 @@ export const json = (text: string, source: string): Effect.Effect<Schema.Json, C
     Schema.decodeEffect(Schema.fromJsonString(Schema.Json))(text),
     () => new CommandFailed({ message: `${source} is no JSON: pass one JSON value, such as '{"incidentId":"i-1"}'.` })
   )
+
+/**
+ * Whether a JSON value is an object.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isObject = (value: Schema.Json): value is { readonly [name: string]: Schema.Json } =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /**
  * The options that were given, without those that were left out.

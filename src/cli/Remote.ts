@@ -66,7 +66,17 @@ export interface Remote {
 /** @category errors @since 0.1.0 */
 export type ApiError =
   | {
-    readonly _tag: "NotFound" | "Conflict" | "Refused" | "MalformedRequest" | "Unavailable" | "Unauthorized"
+    readonly _tag:
+      | "NotFound"
+      | "Conflict"
+      | "Refused"
+      | "MalformedRequest"
+      | "Unavailable"
+      | "Unauthorized"
+      | "Forbidden"
+      | "PreconditionFailed"
+      | "TooManyRequests"
+      | "ProviderFailed"
     readonly message: string
   }
   | UnexpectedAnswer

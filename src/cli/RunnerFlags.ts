@@ -78,6 +78,7 @@ export const resolve = Effect.fnUntraced(function*(given: Given) {
     host: given.host,
     port: yield* or(given.port, Config.withDefault(Config.Port("HOOKLINE_PORT"), 4680)),
     dataDir: yield* or(given.dataDir, Config.withDefault(Config.String("HOOKLINE_DATA_DIR"), ".hookline")),
+    publicDocs: yield* Config.withDefault(Config.Boolean("HOOKLINE_PUBLIC_DOCS"), true),
     config: Option.getOrUndefined(given.config),
     cluster: {
       host: yield* or(given.runnerHost, text("HOOKLINE_RUNNER_HOST")),

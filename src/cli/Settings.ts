@@ -28,6 +28,18 @@ const optional = (name: string) =>
       Option.filter((value) => Redacted.value(value) !== "")
     ))
 
+/** Parts between commas. */
+const list = (name: string) =>
+  Config.map(
+    Config.withDefault(Config.String(name), ""),
+    (text): ReadonlyArray<string> => text.split(",").map((part) => part.trim()).filter((part) => part !== "")
+  )
+
+const otherKeys = Config.map(
+  list("HOOKLINE_OTHER_MASTER_KEYS"),
+  (keys): ReadonlyArray<Redacted.Redacted<string>> => keys.map((key) => Redacted.make(key))
+)
+
 /**
  * What the environment says, as it is.
  *
@@ -38,10 +50,9 @@ export const environment = Config.all({
   databaseUrl: optional("DATABASE_URL"),
   masterKey: optional("HOOKLINE_MASTER_KEY"),
   adminKey: optional("HOOKLINE_ADMIN_KEY"),
-  egressAllow: Config.map(
-    Config.withDefault(Config.String("HOOKLINE_EGRESS_ALLOW"), ""),
-    (text): ReadonlyArray<string> => text.split(",").map((part) => part.trim()).filter((part) => part !== "")
-  )
+  otherMasterKeys: otherKeys,
+  egressAllow: list("HOOKLINE_EGRESS_ALLOW"),
+  corsOrigins: list("HOOKLINE_CORS_ORIGINS")
 })
 
 /**
@@ -76,6 +87,20 @@ export const databaseUrl = Effect.flatMap(
 )
 
 /**
+ * The master keys alone.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const masterKeys = Effect.gen(function*() {
+  const masterKey = yield* optional("HOOKLINE_MASTER_KEY")
+  if (Option.isNone(masterKey)) {
+    return yield* new SettingsRefused({ message: `The environment lacks ${hints.masterKey}.` })
+  }
+  return { masterKey: masterKey.value, otherMasterKeys: yield* otherKeys }
+})
+
+/**
  * What `hookline start` is told by its flags.
  *
  * @category models
@@ -97,7 +122,14 @@ export interface Flags {
  */
 export const make = Effect.fnUntraced(function*(flags: Flags) {
   const found = yield* environment
-  const { egressAllow } = found
+  const { corsOrigins, egressAllow, otherMasterKeys } = found
+  const wrong = corsOrigins.find((origin) => URL.parse(origin)?.origin !== origin)
+  if (wrong !== undefined) {
+    return yield* new SettingsRefused({
+      message:
+        `HOOKLINE_CORS_ORIGINS has "${wrong}": expected origins such as https://app.example.com, with commas between.`
+    })
+  }
   if (flags.dev) return yield* development(flags, found)
   const missing = [
     ...(Option.isNone(found.databaseUrl) ? [hints.databaseUrl] : []),
@@ -116,7 +148,9 @@ export const make = Effect.fnUntraced(function*(flags: Flags) {
     databaseUrl: found.databaseUrl.value,
     masterKey: found.masterKey.value,
     adminKey: found.adminKey.value,
-    egressAllow
+    otherMasterKeys,
+    egressAllow,
+    corsOrigins
   } satisfies Settings
 })
 
@@ -136,7 +170,8 @@ const development = Effect.fnUntraced(function*(flags: Flags, found: Config.Succ
     ? found.adminKey.value
     : yield* keep(flags.dataDir, "admin-key", `hk_${randomBytes(24).toString("hex")}`)
   const egressAllow = [...loopback, ...found.egressAllow]
-  return { ...flags, databaseUrl, masterKey, adminKey, egressAllow } satisfies Settings
+  const { corsOrigins, otherMasterKeys } = found
+  return { ...flags, databaseUrl, masterKey, otherMasterKeys, adminKey, egressAllow, corsOrigins } satisfies Settings
 })
 
 /**

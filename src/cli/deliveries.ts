@@ -6,6 +6,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import { DeliveryReason, DeliveryStatus } from "../Delivery.ts"
 import { IsoTime } from "../http/Time.ts"
 import { MessageId } from "../Id.ts"
+import type { Phases } from "../Phases.ts"
 import * as Filters from "./Filters.ts"
 import * as Ids from "./Ids.ts"
 import * as Input from "./Input.ts"
@@ -97,16 +98,25 @@ const one = Effect.fnUntraced(function*(remote: Remote.Remote, id: string, json:
   ])
   yield* Console.log("")
   yield* Output.table(
-    ["ATTEMPT", "STARTED", "OUTCOME", "STATUS", "MS", "ERROR", "ANSWER"],
+    ["ATTEMPT", "STARTED", "OUTCOME", "STATUS", "MS", "PHASES", "ERROR", "ANSWER"],
     found.attempts.map((attempt) => [
       String(attempt.number),
       attempt.startedAt,
       Output.status(attempt.outcome),
       attempt.statusCode === undefined ? "" : String(attempt.statusCode),
       String(attempt.durationMs),
+      phases(attempt.phases),
       attempt.error === undefined ? "" : `${attempt.error.tag}: ${attempt.error.message}`,
       (attempt.response?.body ?? "").slice(0, 80)
     ]),
     "It has not been attempted yet."
   )
 })
+
+/** Where an attempt's time went, in milliseconds. */
+const phases = (self: Phases | undefined): string =>
+  ([["dns", self?.lookupMs], ["tcp", self?.connectMs], ["tls", self?.tlsMs], [
+    "first byte",
+    self?.firstByteMs
+  ]] as const)
+    .flatMap(([name, ms]) => ms === undefined ? [] : [`${name} ${ms.toFixed(1)}`]).join(", ")

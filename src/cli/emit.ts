@@ -1,10 +1,11 @@
 /**
- * `hookline emit`: emits one message.
+ * `hookline emit`: emits one message, or a batch of them.
  */
-import { Console, Effect, Option, Schema } from "effect"
+import { Console, Effect, Option, Schema, Stdio } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { IsoTime } from "../http/Time.ts"
 import { defaults } from "../Limits.ts"
+import { emitBatch } from "./emitBatch.ts"
 import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
 import * as Remote from "./Remote.ts"
@@ -12,7 +13,16 @@ import * as Remote from "./Remote.ts"
 const text = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(defaults.keyLength))
 
 const flags = {
-  event: Argument.String("event").pipe(Argument.withDescription("The event's id, such as incident.incident.created")),
+  event: Argument.String("event").pipe(
+    Argument.withDescription("The event's id, such as incident.incident.created"),
+    Argument.optional
+  ),
+  batch: Flag.String("batch").pipe(
+    Flag.withDescription(
+      "A file with a message a line, as the API takes it; all are stored or none; - is standard input"
+    ),
+    Flag.optional
+  ),
   payload: Flag.String("payload").pipe(Flag.withDescription("The payload, as JSON"), Flag.optional),
   file: Flag.String("file").pipe(
     Flag.withDescription("The file that holds the payload; - is standard input"),
@@ -53,12 +63,27 @@ const flags = {
  */
 export const emit = Command.make("emit", { ...flags, ...Remote.flags }, (given) =>
   Effect.gen(function*() {
+    const { event } = given
+    if (Option.isSome(given.batch)) {
+      const others = [event, given.payload, given.file, given.idempotencyKey, given.orderingKey, given.tenantId]
+      if ([...others, given.deliverAt, given.expiresAt].some(Option.isSome)) {
+        return yield* new Remote.CommandFailed({
+          message: "Each line of a batch is a whole message: leave the event and the other flags out."
+        })
+      }
+      return yield* emitBatch(given.batch.value, given)
+    }
+    if (Option.isNone(event)) {
+      return yield* new Remote.CommandFailed({
+        message: "Say which event, as in `hookline emit incident.incident.created`, or pass --batch."
+      })
+    }
     const payload = yield* read(given)
     const remote = yield* Remote.connect(given)
     const emitted = yield* remote.ask((client) =>
       client.messages.emit({
         payload: {
-          eventId: given.event,
+          eventId: event.value,
           payload,
           ...Input.given({
             idempotencyKey: given.idempotencyKey,
@@ -73,7 +98,9 @@ export const emit = Command.make("emit", { ...flags, ...Remote.flags }, (given) 
     if (given.json) return yield* Output.json(emitted)
     yield* Console.log(emitted.id)
     yield* Console.error(`Its deliveries: hookline deliveries --message ${emitted.id}`)
-  })).pipe(Command.withDescription("Emits a message; its payload comes from --payload, --file or standard input"))
+  })).pipe(
+    Command.withDescription("Emits a message, whose payload comes from --payload, --file or standard input, or a batch")
+  )
 
 // --- internal ---
 
@@ -87,7 +114,7 @@ const read = Effect.fnUntraced(function*(given: {
   }
   if (Option.isSome(payload)) return yield* Input.json(payload.value, "--payload")
   const path = Option.getOrElse(file, () => "-")
-  if (Option.isNone(file) && process.stdin.isTTY) {
+  if (Option.isNone(file) && (yield* Effect.flatMap(Stdio.Stdio, ({ stdinIsTerminal }) => stdinIsTerminal))) {
     return yield* new Remote.CommandFailed({
       message: "There is no payload: pass it with --payload or --file, or pipe it in."
     })

@@ -4,20 +4,29 @@
 import { Cause, Config, Console, Effect, Schema } from "effect"
 import { CliError, CliOutput, Command } from "effect/cli"
 import * as SchemaErrors from "../SchemaErrors.ts"
+import { audit } from "./audit.ts"
 import { cluster } from "./cluster.ts"
+import { connections } from "./connections.ts"
 import { deliveries } from "./deliveries.ts"
 import { doctor } from "./doctor.ts"
 import { emit } from "./emit.ts"
 import { events } from "./events.ts"
 import { explain } from "./explain.ts"
+import { keys } from "./keys.ts"
 import { listen } from "./listen.ts"
+import { messages } from "./messages.ts"
 import { migrate } from "./migrate.ts"
 import { partitions } from "./partitions.ts"
 import { plugins } from "./pluginList.ts"
 import { preview } from "./preview.ts"
+import { providers } from "./providers.ts"
+import { replay } from "./replay.ts"
+import { replays } from "./replays.ts"
 import { retry } from "./retry.ts"
+import { rotateKey } from "./rotateKey.ts"
 import { skip } from "./skip.ts"
 import { start } from "./start.ts"
+import { stats } from "./stats.ts"
 import { subscribe } from "./subscribe.ts"
 import { subscriptions } from "./subscriptions.ts"
 import { tail } from "./tail.ts"
@@ -38,16 +47,25 @@ export const command = Command.make("hookline").pipe(
     listen,
     events,
     plugins,
+    providers,
     emit,
+    messages,
     preview,
     subscribe,
     subscriptions,
+    connections,
     deliveries,
     retry,
+    replay,
+    replays,
     skip,
     explain,
+    stats,
     tail,
     partitions,
+    keys,
+    audit,
+    rotateKey,
     cluster
   ])
 )

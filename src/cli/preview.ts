@@ -1,14 +1,15 @@
 /**
  * `hookline preview`: the exact request that would be sent, without sending it.
  */
-import { Effect, Option, Schema } from "effect"
+import { Effect, Option, Schema, type Stdio } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { MessageId, SubscriptionId } from "../Id.ts"
+import { ConnectionId, SubscriptionId } from "../Id.ts"
 import { matchesEvent } from "../Subscription.ts"
 import * as AuthHeader from "./AuthHeader.ts"
 import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
 import * as Remote from "./Remote.ts"
+import * as Sample from "./Sample.ts"
 
 const flags = {
   what: Argument.String("what").pipe(
@@ -20,23 +21,7 @@ const flags = {
     Flag.withDescription("A subscription as JSON, as `subscribe` takes it; - is standard input"),
     Flag.optional
   ),
-  eventId: Flag.String("event").pipe(
-    Flag.withDescription("Of which event the example is sent (the first that is subscribed to)"),
-    Flag.optional
-  ),
-  payload: Flag.String("payload").pipe(
-    Flag.withDescription("The payload, as JSON, instead of the event's example"),
-    Flag.optional
-  ),
-  orderingKey: Flag.String("ordering-key").pipe(
-    Flag.withDescription("What the message is ordered by, instead of what its hook says"),
-    Flag.optional
-  ),
-  messageId: Flag.String("message").pipe(
-    Flag.withSchema(MessageId),
-    Flag.withDescription("A past message, msg_…, instead of an event's example"),
-    Flag.optional
-  )
+  ...Sample.flags
 }
 
 /**
@@ -84,36 +69,40 @@ interface Previewed {
   readonly subscriptionId?: SubscriptionId
   readonly providerId?: string
   readonly config?: Schema.Json
+  readonly connectionId?: ConnectionId
   readonly events?: ReadonlyArray<string>
 }
 
-const previewed = Effect.fnUntraced(function*(given: Given): Effect.fn.Return<Previewed, Remote.CommandFailed> {
-  const { authHeader, file, what } = given
-  if (Option.isSome(file)) {
-    return Option.isSome(what) || Option.isSome(authHeader)
-      ? yield* failed("--file holds what is previewed: leave the id, the URL and --auth-header out.")
-      : yield* fromFile(file.value)
+const previewed = Effect.fnUntraced(
+  function*(given: Given): Effect.fn.Return<Previewed, Remote.CommandFailed, Stdio.Stdio> {
+    const { authHeader, file, what } = given
+    if (Option.isSome(file)) {
+      return Option.isSome(what) || Option.isSome(authHeader)
+        ? yield* failed("--file holds what is previewed: leave the id, the URL and --auth-header out.")
+        : yield* fromFile(file.value)
+    }
+    const text = Option.getOrElse(what, () => "")
+    const id = Schema.decodeOption(SubscriptionId)(text)
+    if (Option.isSome(id)) {
+      return Option.isSome(authHeader)
+        ? yield* failed("--auth-header is for a URL: a subscription has its own.")
+        : { subscriptionId: id.value }
+    }
+    if (!URL.canParse(text)) {
+      return yield* failed(
+        "Expected a subscription's id or a URL, as in `hookline preview sub_…` or `hookline preview https://example.com/hooks`, " +
+          "or --file."
+      )
+    }
+    return { providerId: "webhook.webhook", config: { url: text, ...(yield* AuthHeader.config(authHeader)) } }
   }
-  const text = Option.getOrElse(what, () => "")
-  const id = Schema.decodeOption(SubscriptionId)(text)
-  if (Option.isSome(id)) {
-    return Option.isSome(authHeader)
-      ? yield* failed("--auth-header is for a URL: a subscription has its own.")
-      : { subscriptionId: id.value }
-  }
-  if (!URL.canParse(text)) {
-    return yield* failed(
-      "Expected a subscription's id or a URL, as in `hookline preview sub_…` or `hookline preview https://example.com/hooks`, " +
-        "or --file."
-    )
-  }
-  return { providerId: "webhook.webhook", config: { url: text, ...(yield* AuthHeader.config(authHeader)) } }
-})
+)
 
 /** Of a whole subscription, what its requests depend on. */
 const Definition = Schema.Struct({
   providerId: Schema.String,
   config: Schema.Json,
+  connectionId: Schema.optionalKey(ConnectionId),
   events: Schema.optionalKey(Schema.Array(Schema.String))
 })
 
@@ -127,17 +116,12 @@ const fromFile = Effect.fnUntraced(function*(path: string) {
   )
 })
 
-const sample = Effect.fnUntraced(function*({ eventId, messageId, orderingKey, payload }: Given) {
-  if (Option.isSome(messageId) && [eventId, orderingKey, payload].some(Option.isSome)) {
-    return yield* failed("--message is a whole message: leave --event, --payload and --ordering-key out.")
-  }
-  if (Option.isSome(payload) && Option.isNone(eventId)) {
+const sample = Effect.fnUntraced(function*(given: Given) {
+  const found = yield* Sample.of(given)
+  if ("payload" in found && !("eventId" in found)) {
     return yield* failed("Say with --event which event the payload is of; `hookline events` lists them.")
   }
-  return {
-    ...Input.given({ eventId, messageId, orderingKey }),
-    ...(Option.isSome(payload) ? { payload: yield* Input.json(payload.value, "--payload") } : {})
-  }
+  return found
 })
 
 const firstOf = Effect.fnUntraced(function*(remote: Remote.Remote, patterns: ReadonlyArray<string>) {

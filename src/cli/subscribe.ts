@@ -3,6 +3,7 @@
  */
 import { Console, Effect, Option, Redacted, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import { ConnectionId } from "../Id.ts"
 import * as SchemaErrors from "../SchemaErrors.ts"
 import * as AuthHeader from "./AuthHeader.ts"
 import * as Delay from "./Delay.ts"
@@ -19,7 +20,19 @@ const flags = {
     Flag.withDescription("Event ids or patterns such as incident.*, with commas between or the flag repeated"),
     Flag.atLeast(0)
   ),
-  name: Flag.String("name").pipe(Flag.withDescription("Its name (the target's host)"), Flag.optional),
+  connectionId: Flag.String("connection").pipe(
+    Flag.withSchema(ConnectionId),
+    Flag.withDescription("The connection to deliver through, con_…, instead of a target; its provider takes --config"),
+    Flag.optional
+  ),
+  config: Flag.String("config").pipe(
+    Flag.withDescription("The configuration for the provider of --connection, as JSON ({})"),
+    Flag.optional
+  ),
+  name: Flag.String("name").pipe(
+    Flag.withDescription("Its name (the target's host, or the connection's name)"),
+    Flag.optional
+  ),
   description: Flag.String("description").pipe(Flag.withDescription("What it is for"), Flag.optional),
   signingSecret: Flag.Redacted("secret").pipe(
     Flag.withDescription("The signing secret, whsec_… (one is made)"),
@@ -79,11 +92,17 @@ const flags = {
  */
 export const subscribe = Command.make("subscribe", { ...flags, ...Remote.flags }, (given) =>
   Effect.gen(function*() {
-    const input = Option.isSome(given.file) ? yield* fromFile(given.file.value, given) : yield* fromFlags(given)
+    const { connectionId, file } = given
+    const input = Option.isSome(file)
+      ? yield* fromFile(file.value, given)
+      : { ...(Option.isSome(connectionId) ? {} : yield* webhook(given)), ...(yield* fromFlags(given)) }
     const remote = yield* Remote.connect(given)
-    const { SubscriptionInput } = yield* Effect.promise(() => import("../http/Api.ts"))
+    const target = Option.isSome(connectionId) ? yield* connected(connectionId.value, given, remote) : {}
+    const { SubscriptionInput } = yield* Effect.promise(() => import("../http/SubscriptionsApi.ts"))
     // Here too, as a client sends no field that it does not know, and a misspelt one is no wish for its default.
-    const payload = yield* Schema.decodeUnknownEffect(SubscriptionInput)(input, { onExcessProperty: "error" }).pipe(
+    const payload = yield* Schema.decodeUnknownEffect(SubscriptionInput)(merged(input, target), {
+      onExcessProperty: "error"
+    }).pipe(
       Effect.mapError((error) => {
         const { message, path } = SchemaErrors.first(error, [])
         return new Remote.CommandFailed({ message: `${path === "" ? "The subscription" : path}: ${message}.` })
@@ -100,11 +119,14 @@ export const subscribe = Command.make("subscribe", { ...flags, ...Remote.flags }
     ])
     yield* Console.error("Keep the signing secret: it is not shown again.")
   })).pipe(
-    Command.withDescription("Subscribes a URL to events; the signing secret is shown in the answer only"),
+    Command.withDescription(
+      "Subscribes a URL, or a system behind a connection, to events; the signing secret is shown in the answer only"
+    ),
     Command.withExamples([
       { command: "hookline subscribe https://example.com/hooks --events 'incident.*'" },
       { command: "hookline subscribe http://127.0.0.1:4690/ --events '*' --retry-delays 1s,5s" },
       { command: "hookline subscribe https://example.com/hooks --events 'incident.*' --ordered --rate-limit 50/s" },
+      { command: "hookline subscribe --connection con_… --config '{\"project\":\"OPS\"}' --events 'incident.*'" },
       { command: "hookline subscribe --file subscription.json" }
     ])
   )
@@ -116,11 +138,13 @@ type Given = Command.Command.Config.Infer<typeof flags>
 const failed = (message: string) => new Remote.CommandFailed({ message })
 
 const fromFile = Effect.fnUntraced(function*(path: string, given: Given) {
-  const { authHeader, burst, description, filter, maxConcurrency, name, rateLimit } = given
+  const { authHeader, burst, config, connectionId, description, filter, maxConcurrency, name, rateLimit } = given
   const { retry, retryDelays, signingSecret, target, tenantId, timeoutMs } = given
   const more = Input.given({
     authHeader,
     burst,
+    config,
+    connectionId,
     description,
     filter,
     maxConcurrency,
@@ -139,14 +163,48 @@ const fromFile = Effect.fnUntraced(function*(path: string, given: Given) {
   return yield* Input.json(yield* Input.fileText(path), path === "-" ? "Standard input" : path)
 })
 
-const fromFlags = Effect.fnUntraced(function*(given: Given) {
-  const target = Option.getOrUndefined(given.target)
-  const parsed = target === undefined ? undefined : URL.parse(target)
-  if (target === undefined || !parsed) {
+/** What a file holds may be no object: its schema says so. */
+const merged = (input: Schema.Json | object, target: object) =>
+  typeof input === "object" && input !== null && !Array.isArray(input) ? { ...input, ...target } : input
+
+const connected = Effect.fnUntraced(function*(connectionId: ConnectionId, given: Given, remote: Remote.Remote) {
+  const { authHeader, target, timeoutMs } = given
+  if (Object.keys(Input.given({ authHeader, target, timeoutMs })).length > 0) {
+    return yield* failed("--connection is instead of a target with its flags: what the provider takes is in --config.")
+  }
+  const config = Option.isSome(given.config) ? yield* Input.json(given.config.value, "--config") : {}
+  const connection = yield* remote.ask((client) => client.connections.get({ params: { id: connectionId } }))
+  return {
+    name: Option.getOrElse(given.name, () => connection.name),
+    providerId: connection.providerId,
+    config,
+    connectionId,
+    // It has to be the same.
+    tenantId: Option.getOrElse(given.tenantId, () => connection.tenantId)
+  }
+})
+
+const webhook = Effect.fnUntraced(function*(given: Given) {
+  if (Option.isSome(given.config)) {
+    return yield* failed("--config is for the provider of a --connection: pass both, or --file.")
+  }
+  const url = Option.getOrUndefined(given.target)
+  const parsed = url === undefined ? undefined : URL.parse(url)
+  if (url === undefined || !parsed) {
     return yield* failed(
-      "Expected the URL to deliver to, as in `hookline subscribe https://example.com/hooks`, or --file."
+      "Expected the URL to deliver to, as in `hookline subscribe https://example.com/hooks`, --connection or --file."
     )
   }
+  const auth = yield* AuthHeader.config(given.authHeader)
+  return {
+    name: Option.getOrElse(given.name, () => parsed.host),
+    providerId: "webhook.webhook",
+    config: { url, ...auth, ...Input.given({ timeoutMs: given.timeoutMs }) }
+  }
+})
+
+/** All but where it delivers to. */
+const fromFlags = Effect.fnUntraced(function*(given: Given) {
   const events = given.events.flatMap((text) => text.split(",")).map((text) => text.trim()).filter((text) =>
     text !== ""
   )
@@ -156,7 +214,7 @@ const fromFlags = Effect.fnUntraced(function*(given: Given) {
   if (Option.isSome(given.retry) && Option.isSome(given.retryDelays)) {
     return yield* failed("--retry and --retry-delays exclude each other: pass one of them.")
   }
-  const delaysMs = Option.isSome(given.retryDelays) ? yield* delays(given.retryDelays.value) : undefined
+  const delaysMs = Option.isSome(given.retryDelays) ? yield* Delay.list(given.retryDelays.value) : undefined
   const filter = Option.isSome(given.filter) ? { filter: yield* Input.json(given.filter.value, "--filter") } : {}
   if (Option.isSome(given.burst) && Option.isNone(given.rateLimit)) {
     return yield* failed("--burst is of a --rate-limit: pass both.")
@@ -164,12 +222,8 @@ const fromFlags = Effect.fnUntraced(function*(given: Given) {
   const rateLimit = Option.isSome(given.rateLimit)
     ? { rateLimit: { ...yield* rate(given.rateLimit.value), ...Input.given({ burst: given.burst }) } }
     : {}
-  const auth = yield* AuthHeader.config(given.authHeader)
   return {
-    name: Option.getOrElse(given.name, () => parsed.host),
     events,
-    providerId: "webhook.webhook",
-    config: { url: target, ...auth, ...Input.given({ timeoutMs: given.timeoutMs }) },
     enabled: !given.disabled,
     ...(given.ordered ? { ordered: true } : {}),
     ...rateLimit,
@@ -193,6 +247,3 @@ const rate = Effect.fnUntraced(function*(text: string) {
   }
   return { messages: Number(messages), intervalMs: yield* Delay.milliseconds(/^[0-9]/u.test(time) ? time : `1${time}`) }
 })
-
-const delays = (text: string) =>
-  Effect.forEach(text.split(",").map((part) => part.trim()).filter((part) => part !== ""), Delay.milliseconds)

@@ -3,14 +3,19 @@
  */
 import { Console, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
-import type { SubscriptionView } from "../http/Api.ts"
+import type { SubscriptionView } from "../http/SubscriptionsApi.ts"
+import { ConnectionId } from "../Id.ts"
 import type { RateLimit } from "../RateLimit.ts"
+import { testFilter } from "./filterTest.ts"
 import * as Ids from "./Ids.ts"
 import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
 import * as Paging from "./Paging.ts"
 import * as Remote from "./Remote.ts"
 import { rotateSecret } from "./rotateSecret.ts"
+import { previewSchedule } from "./schedulePreview.ts"
+import { test } from "./subscriptionTest.ts"
+import { update } from "./subscriptionUpdate.ts"
 
 const id = {
   id: Ids.subscription,
@@ -23,13 +28,18 @@ const list = Command.make("list", {
     Flag.withDescription("The enabled or the disabled ones"),
     Flag.optional
   ),
+  connectionId: Flag.String("connection").pipe(
+    Flag.withSchema(ConnectionId),
+    Flag.withDescription("Those that deliver through a connection, con_…"),
+    Flag.optional
+  ),
   ...Paging.flags,
   ...Remote.flags
 }, (given) =>
   Effect.gen(function*() {
-    const { cursor, enabled, limit, tenantId } = given
+    const { connectionId, cursor, enabled, limit, tenantId } = given
     const remote = yield* Remote.connect(given)
-    const query = Input.given({ cursor, enabled, limit, tenantId })
+    const query = Input.given({ connectionId, cursor, enabled, limit, tenantId })
     const found = yield* remote.ask((client) => client.subscriptions.list({ query }))
     if (given.json) return yield* Output.json(found)
     yield* Output.table(
@@ -60,6 +70,7 @@ const get = Command.make("get", id, (given) =>
       ["state", state(found)],
       ["events", found.events.join(", ")],
       ["provider", found.providerId],
+      ["connection", found.connectionId],
       ["retry", found.retry === undefined ? undefined : JSON.stringify(found.retry)],
       ["ordered", found.ordered === true ? "by ordering key" : undefined],
       ["max concurrency", found.maxConcurrency === undefined ? undefined : String(found.maxConcurrency)],
@@ -134,8 +145,22 @@ const blocked = Command.make("blocked", {
  * @since 0.1.0
  */
 export const subscriptions = Command.make("subscriptions").pipe(
-  Command.withDescription("Lists, shows, enables, disables and deletes subscriptions, and rotates their secrets"),
-  Command.withSubcommands([list, get, blocked, enable, disable, rotateSecret, remove])
+  Command.withDescription(
+    "Lists, shows, changes, tests, enables, disables and deletes subscriptions, and rotates their secrets"
+  ),
+  Command.withSubcommands([
+    list,
+    get,
+    update,
+    test,
+    testFilter,
+    previewSchedule,
+    blocked,
+    enable,
+    disable,
+    rotateSecret,
+    remove
+  ])
 )
 
 // --- internal ---

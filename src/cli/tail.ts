@@ -25,16 +25,27 @@ export const tail = Command.make("tail", { ...Filters.flags, ...Remote.flags }, 
     const { eventId, json, subscriptionId, tenantId } = given
     const remote = yield* Remote.connect(given)
     const query = Input.given({ eventId, subscriptionId, tenantId })
-    const open = remote.ask((client) => client.stream.listen({ query }))
+    const seen: { id?: string } = {}
+    const open = Effect.suspend(() => {
+      const headers = seen.id === undefined ? {} : { "last-event-id": seen.id }
+      return remote.ask((client) => client.stream.listen({ query, headers }))
+    })
     // A runner that does not answer at first is a mistake; one that has answered is being restarted.
     let events = yield* open
     while (true) {
       yield* Console.error(`Listening to ${remote.url}; end with Ctrl-C`)
       yield* Stream.runForEach(events, (event) =>
-        event.event === "dropped" ? missed(event.data.count, json) : show(event.data, json)).pipe(
-          Effect.catch((error) =>
-            Schema.isSchemaError(error) ? Effect.fail(otherVersion(remote.url)) : Effect.void
-          )
+        event.event === "dropped"
+          ? missed(event.data.count, json)
+          : event.event === "gap"
+          ? unknown(json)
+          : Effect.andThen(
+            Effect.sync(() => {
+              if (event.id !== undefined) seen.id = event.id
+            }),
+            show(event.data, json)
+          )).pipe(
+          Effect.catch((error) => Schema.isSchemaError(error) ? Effect.fail(otherVersion(remote.url)) : Effect.void)
         )
       yield* Console.error(`${remote.url} has hung up: trying again`)
       events = yield* Effect.retry(Effect.delay(open, "1 second"), { while: (error) => error.mayPass === true })
@@ -50,6 +61,11 @@ const missed = (count: number, json: boolean) =>
   json
     ? Output.jsonLine({ dropped: count })
     : Console.error(`${count} outcome${count === 1 ? " is" : "s are"} not shown: they came too fast`)
+
+const unknown = (json: boolean) =>
+  json
+    ? Output.jsonLine({ gap: true })
+    : Console.error("What was recorded meanwhile is not shown: see `hookline deliveries`")
 
 const show = (delivery: typeof LiveDelivery.Type, json: boolean) => {
   if (json) return Output.jsonLine(delivery)

@@ -2,9 +2,10 @@
  * Recording: outcomes are written in bulk, fenced, and again until the database has taken them; only then do their
  * deliveries leave memory.
  */
-import { Effect } from "effect"
+import { type Context, Effect } from "effect"
 import { type DeliveryId, type SubscriptionId, timeOf } from "../Id.ts"
 import { Live, type Recorded } from "../Live.ts"
+import * as Metrics from "../Metrics.ts"
 import { type Outcome, Storage } from "../Storage.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
 import { patient } from "./Patience.ts"
@@ -20,6 +21,7 @@ export const make = Effect.fnUntraced(function*(
   const storage = yield* Storage
   const live = yield* Live
   const { limits } = state
+  const count = counter(yield* Effect.context<never>())
   const queue: Array<Finished> = []
   /** What the database takes in no form: it stays in memory, so that it is not sent again, until the runner stops. */
   const stuck = new Set<DeliveryId>()
@@ -70,6 +72,7 @@ export const make = Effect.fnUntraced(function*(
     }
     for (const finished of batch) {
       if (!ids.has(finished.outcome.deliveryId)) continue
+      count(finished)
       for (const { message } of finished.outcome.telling ?? []) State.told(state, message)
       if (finished.disable !== undefined || finished.warnOfMs !== undefined) yield* act(finished)
     }
@@ -92,6 +95,18 @@ export const make = Effect.fnUntraced(function*(
 })
 
 // --- internal ---
+
+/** Counts what was recorded. */
+const counter = (context: Context.Context<never>) => {
+  const attempt = Metrics.labelled(Metrics.attempts, context, "provider", "outcome")
+  const seconds = Metrics.labelled(Metrics.attemptSeconds, context, "provider")
+  const delivery = Metrics.labelled(Metrics.deliveries, context, "provider", "status")
+  return ({ outcome, subscription: { providerId: provider } }: Finished): void => {
+    attempt(1, provider, outcome.attempt.outcome)
+    seconds(outcome.attempt.durationMs / 1000, provider)
+    if (outcome.transition._tag === "Final") delivery(1, provider, outcome.transition.status)
+  }
+}
 
 /** The delivery as it is after its outcome; one whose subscription was deleted meanwhile may be cancelled instead. */
 const recordedOf = ({ outcome, ready: { claimed, message } }: Finished): Recorded => {

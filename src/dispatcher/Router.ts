@@ -8,6 +8,7 @@ import * as Id from "../Id.ts"
 import type { MessageId, SubscriptionId } from "../Id.ts"
 import { defaults } from "../Limits.ts"
 import type { Message } from "../Message.ts"
+import * as Metrics from "../Metrics.ts"
 import * as Monotonic from "../Monotonic.ts"
 import { Registry } from "../Registry.ts"
 import { type NewDelivery, type Routing, Storage, type Unrouted } from "../Storage.ts"
@@ -35,6 +36,7 @@ export const make = Effect.fnUntraced(function*(
   const storage = yield* Storage
   const registry = yield* Registry
   const { limits } = state
+  const count = Metrics.labelled(Metrics.messagesRouted, yield* Effect.context<never>(), "event")
 
   /** Where groups with many tenants go on. */
   const afterTenants = new Map<string, string>()
@@ -134,6 +136,7 @@ export const make = Effect.fnUntraced(function*(
         return yield* writeWhole(batch)
       }
       const routed = new Set<MessageId>(answer.messageIds)
+      for (const { message } of batch) if (routed.has(message.id)) count(1, message.eventId)
       const failing = new Set<SubscriptionId>(answer.failing)
       for (const delivery of routing.deliveries) {
         const found = bound.get(delivery.id)

@@ -2,19 +2,22 @@
  * Sending: attempts begin lane by lane in turn, as far as slots, lease and the subscription's version allow, and end as
  * outcomes for the recorder.
  */
-import { Cause, DateTime, Effect, Exit, FiberMap, Option, Schema } from "effect"
+import { Cause, DateTime, Effect, Exit, FiberMap, Option } from "effect"
 import type { Binding } from "../Bindings.ts"
 import * as Circuit from "../Circuit.ts"
 import * as Core from "../Core.ts"
 import * as Delivery from "../Delivery.ts"
 import { type DeliveryId, timeOf } from "../Id.ts"
 import * as Monotonic from "../Monotonic.ts"
-import { Delivered, ProviderError, RetryableError } from "../Provider.ts"
+import * as Phases from "../Phases.ts"
+import { type Delivered, type ProviderError, RetryableError } from "../Provider.ts"
 import * as RateLimit from "../RateLimit.ts"
 import { Registry } from "../Registry.ts"
+import * as Replay from "../Replay.ts"
 import * as RetrySchedule from "../RetrySchedule.ts"
 import { type Outcome, Storage } from "../Storage.ts"
 import { isInternal, type Subscription } from "../Subscription.ts"
+import * as Answer from "./Answer.ts"
 import * as Lane from "./Lane.ts"
 import * as Shares from "./Shares.ts"
 import * as State from "./State.ts"
@@ -106,11 +109,12 @@ export const make = Effect.fnUntraced(function*(
     subscription: Subscription,
     binding: Binding | undefined,
     startedAtMs: number,
-    exit: Exit.Exit<Delivered, ProviderError>
+    exit: Exit.Exit<Delivered, ProviderError>,
+    phases?: Phases.Phases
   ) {
     const { claimed } = ready
     const nowMs = yield* storage.now
-    const outcome = outcomeOf(exit, ending.get(claimed.deliveryId))
+    const outcome = Answer.outcomeOf(exit, ending.get(claimed.deliveryId))
     const lane = State.laneOf(state, claimed.subscriptionId)
     const sign = isInternal(subscription) ? undefined : signOf(outcome)
     const before = lane.circuit
@@ -163,7 +167,7 @@ export const make = Effect.fnUntraced(function*(
         owner: ready.group.owner,
         deliveryId: claimed.deliveryId,
         attemptCount: claimed.attemptCount,
-        attempt: step.attempt,
+        attempt: phases === undefined ? step.attempt : { ...step.attempt, phases },
         transition: step.transition,
         ...(subscription.rateLimit && ready.group.filledAtMs !== undefined
           ? { filledAtMs: ready.group.filledAtMs }
@@ -196,7 +200,7 @@ export const make = Effect.fnUntraced(function*(
       Effect.gen(function*() {
         const { claimed, message } = ready
         const bound = yield* restore(Effect.suspend(() => subscribed.bind(subscription))).pipe(
-          Effect.catchDefect((defect) => Effect.fail({ message: messageOf(defect) })),
+          Effect.catchDefect((defect) => Effect.fail({ message: Answer.thrownMessage(defect) })),
           Effect.exit
         )
         const startedAtMs = yield* storage.now
@@ -207,33 +211,39 @@ export const make = Effect.fnUntraced(function*(
         const isLate = startedAtMs >= (claimed.expiresAtMs ?? Number.POSITIVE_INFINITY)
         if (isLate || !mayBegin(ready, yield* Monotonic.nowMs)) return giveBack(ready)
         const binding = Exit.isSuccess(bound) ? bound.value : undefined
+        const note: Phases.Note = { phases: undefined }
         const exit = binding
-          ? yield* Effect.exit(restore(Effect.suspend(() =>
-            binding.bound.deliver({
-              deliveryId: claimed.deliveryId,
-              number: claimed.attemptCount + 1,
-              nowMs: startedAtMs,
-              message: {
-                id: message.id,
-                eventId: message.eventId,
-                tenantId: message.tenantId,
-                timestampMs: timestampMs(message),
-                payloadJson: message.payloadJson,
-                ...(message.emittedJson === undefined ? {} : { emittedJson: message.emittedJson })
-              },
-              subscription: { id: subscription.id, name: subscription.name },
-              signingSecrets: binding.signingSecrets
-                .filter((secret) => secret.expiresAtMs === undefined || secret.expiresAtMs > startedAtMs)
-                .map((secret) => secret.secret)
-            })
-          )))
+          ? yield* Effect.exit(restore(
+            Effect.suspend(() =>
+              binding.bound.deliver({
+                deliveryId: claimed.deliveryId,
+                number: claimed.attemptCount + 1,
+                nowMs: startedAtMs,
+                message: {
+                  id: message.id,
+                  eventId: message.eventId,
+                  tenantId: message.tenantId,
+                  timestampMs: timestampMs(message),
+                  payloadJson: message.payloadJson,
+                  ...(message.emittedJson === undefined ? {} : { emittedJson: message.emittedJson })
+                },
+                ...(claimed.webhookOf === undefined
+                  ? {}
+                  : { webhookId: Replay.webhookId(message.id, claimed.webhookOf) }),
+                subscription: { id: subscription.id, name: subscription.name },
+                signingSecrets: binding.signingSecrets
+                  .filter((secret) => secret.expiresAtMs === undefined || secret.expiresAtMs > startedAtMs)
+                  .map((secret) => secret.secret)
+              })
+            ).pipe(Effect.provideService(Phases.Note, note))
+          ))
           : Exit.fail(
             new RetryableError({
               code: "Misconfigured",
               message: `The subscription can't be used: ${unbound(bound)}`
             })
           )
-        yield* conclude(ready, subscription, binding, startedAtMs, exit)
+        yield* conclude(ready, subscription, binding, startedAtMs, exit, note.phases)
       })
     ).pipe(
       Effect.annotateLogs({ delivery: ready.claimed.deliveryId, message: ready.claimed.messageId }),
@@ -323,7 +333,7 @@ export const make = Effect.fnUntraced(function*(
       if (Lane.isSlow(lane, monotonic, limits)) slowInFlight += lane.inFlight.size
       for (const [id, startedAt] of lane.inFlight) {
         if (monotonic - startedAt <= limits.attemptTimeoutMs) break
-        end(id, tookTooLong(limits.attemptTimeoutMs))
+        end(id, Answer.tookTooLong(limits.attemptTimeoutMs))
       }
     }
     const slotsOf = Shares.divide(limits.slots, wanted)
@@ -372,8 +382,6 @@ export const make = Effect.fnUntraced(function*(
 
 const timestampMs = (message: { readonly id: string }) => timeOf(message.id)
 
-const messageOf = (thrown: unknown): string => thrown instanceof Error ? thrown.message : String(thrown)
-
 /** Why a subscription could not be bound. */
 const unbound = (exit: Exit.Exit<unknown, { readonly message: string }>): string =>
   Exit.isSuccess(exit)
@@ -390,34 +398,3 @@ const signOf = (outcome: Delivery.Outcome): Circuit.Sign | undefined =>
     : outcome.error._tag === "Retryable"
     ? "failed"
     : "refused"
-
-const isDelivered = Schema.is(Delivered)
-
-const isProviderError = Schema.is(ProviderError)
-
-/** Plugins may be JavaScript: what they answer is looked at, and what makes no sense is the provider's fault. */
-const outcomeOf = (exit: Exit.Exit<unknown, unknown>, ended: Delivery.Outcome | undefined): Delivery.Outcome => {
-  if (Exit.isSuccess(exit)) {
-    return isDelivered(exit.value)
-      ? { _tag: "Delivered", delivered: exit.value }
-      : defective("the provider's answer is not what a delivery answers")
-  }
-  if (Cause.hasInterruptsOnly(exit.cause)) return ended ?? defective("the provider interrupted its own attempt")
-  const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-  return isProviderError(error) ? { _tag: "Failed", error } : defective(messageOf(Cause.squash(exit.cause)))
-}
-
-const tookTooLong = (timeoutMs: number): Delivery.Outcome => ({
-  _tag: "Failed",
-  error: new RetryableError({
-    code: "Timeout",
-    message: `The attempt took longer than ${timeoutMs} ms and was ended`,
-    timedOut: true
-  })
-})
-
-/** It may be mended while the schedule runs. */
-const defective = (message: string): Delivery.Outcome => ({
-  _tag: "Failed",
-  error: new RetryableError({ code: "ProviderDefect", message })
-})

@@ -4,8 +4,9 @@
  */
 import { Effect, Semaphore } from "effect"
 import { type Binding, type BindingError, Bindings } from "../Bindings.ts"
+import type { Connection } from "../Connection.ts"
 import * as Filter from "../Filter.ts"
-import type { SubscriptionId } from "../Id.ts"
+import type { ConnectionId, SubscriptionId } from "../Id.ts"
 import { Registry } from "../Registry.ts"
 import { Storage } from "../Storage.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
@@ -47,6 +48,7 @@ export const make = Effect.gen(function*() {
   const providers = new Map((yield* registry.providers).map((provider) => [provider.providerId, provider]))
   let version = -1
   let byId = new Map<SubscriptionId, Subscription>()
+  let connections = new Map<ConnectionId, Connection>()
   let failing = new Set<SubscriptionId>()
   let byEvent = new Map<string, ReadonlyArray<Matching>>()
   let bindings = new Map<SubscriptionId, { readonly version: number; readonly binding: Binding }>()
@@ -59,6 +61,7 @@ export const make = Effect.gen(function*() {
     reload: reading.withPermits(1)(Effect.map(storage.subscriptions, (read) => {
       const kept = new Map<SubscriptionId, { readonly version: number; readonly binding: Binding }>()
       byId = new Map(read.items.map((item) => [item.id, item]))
+      connections = new Map(read.connections.map((connection) => [connection.id, connection]))
       failing = new Set(read.health.map(({ subscriptionId }) => subscriptionId))
       byEvent = new Map()
       for (const [id, bound] of bindings) if (byId.get(id)?.version === bound.version) kept.set(id, bound)
@@ -83,7 +86,9 @@ export const make = Effect.gen(function*() {
     bind: (subscription) => {
       const known = bindings.get(subscription.id)
       if (known?.version === subscription.version) return Effect.succeed(known.binding)
-      return Effect.tap(binder.bind(subscription), (binding) =>
+      const { connectionId } = subscription
+      const connection = connectionId === undefined ? undefined : connections.get(connectionId)
+      return Effect.tap(binder.bind(subscription, connection), (binding) =>
         Effect.sync(() => {
           if (byId.get(subscription.id)?.version === subscription.version) {
             bindings.set(subscription.id, { version: subscription.version, binding })

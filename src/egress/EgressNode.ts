@@ -2,7 +2,7 @@
  * Egress on Node: a bounded set of undici pools whose connector judges every address before it connects to it, and connects
  * to no other.
  */
-import { Effect, Layer, Redacted, Schema } from "effect"
+import { Clock, Effect, Layer, Redacted, Schema } from "effect"
 import { createHash } from "node:crypto"
 import type { LookupAddress } from "node:dns"
 import { isIP, type LookupFunction } from "node:net"
@@ -19,8 +19,10 @@ import {
   ForbiddenTarget
 } from "../Egress.ts"
 import { Limits } from "../Limits.ts"
+import * as Phases from "../Phases.ts"
 import * as AddressPolicy from "./AddressPolicy.ts"
 import * as Resolver from "./Resolver.ts"
+import { Timing } from "./Timing.ts"
 
 /**
  * A network in the allow-list is malformed: the operator's fault, told at start.
@@ -56,9 +58,20 @@ export const layer = (options?: {
       }
       const limits = yield* Limits
       const resolve = options?.resolve ?? (yield* Resolver.make({ limits }))
-      const pools = yield* makePools(limits, (tls) => connector(allowed, resolve, limits, tls))
+      const timing = new Timing(yield* Clock.Clock)
+      const timed: Resolver.Resolve = (hostname, callback) => {
+        const ended = timing.lookup()
+        resolve(hostname, (error, addresses) => {
+          ended()
+          callback(error, addresses)
+        })
+      }
+      const pools = yield* makePools(
+        limits,
+        (tls) => timing.connector(connector(allowed, timed, limits, tls))
+      )
       return Egress.of({
-        send: (request) => send(pools, allowed, limits, request),
+        send: (request) => send(pools, allowed, limits, timing, request),
         check: (url) => check(allowed, resolve, limits, url)
       })
     })
@@ -108,7 +121,7 @@ const connector = (
     // A literal address is never looked up.
     const refusal = isIP(host) === 0 ? undefined : AddressPolicy.refusal(host, allowed)
     if (refusal) queueMicrotask(() => callback(new Forbidden(refusal), null))
-    else connect(target, callback)
+    else return connect(target, callback)
   }
 }
 
@@ -182,12 +195,13 @@ const send = (
   pools: Pools,
   allowed: AddressPolicy.Allowed,
   limits: Limits,
+  timing: Timing,
   request: EgressRequest
 ): Effect.Effect<EgressResponse, EgressError> => {
   const refusal = AddressPolicy.refusalOfUrl(request.url, allowed)
   if (refusal) return Effect.fail(new ForbiddenTarget({ message: refusal }))
   const timeoutMs = request.timeoutMs ?? limits.requestTimeoutMs
-  return dispatch(pools, limits, request).pipe(
+  return Effect.flatMap(Phases.Note, (note) => dispatch(pools, limits, timing, note, request)).pipe(
     Effect.timeoutOrElse({
       duration: timeoutMs,
       orElse: () => Effect.fail(new EgressTimeout({ message: `No whole answer within ${timeoutMs} ms` }))
@@ -198,6 +212,8 @@ const send = (
 const dispatch = (
   pools: Pools,
   limits: Limits,
+  timing: Timing,
+  note: Phases.Note | undefined,
   request: EgressRequest
 ): Effect.Effect<EgressResponse, EgressError> =>
   Effect.callback<EgressResponse, EgressError>((resume) => {
@@ -207,11 +223,16 @@ const dispatch = (
     let done = false
     let statusCode = 0
     let headers: Record<string, string> = {}
+    const timed = note === undefined ? undefined : timing.request()
+    const noted = () => {
+      if (note && timed) note.phases = timed.phases
+    }
     const chunks: Array<Buffer> = []
     let size = 0
     const end = (result: Effect.Effect<EgressResponse, EgressError>) => {
       if (done) return
       done = true
+      noted()
       resume(result)
     }
     const succeed = () =>
@@ -228,11 +249,13 @@ const dispatch = (
         body: request.body
       }, {
         onRequestStart: (controller) => {
+          timed?.sent()
           abort = () => controller.abort(new Error("aborted"))
           if (aborted) abort()
         },
         // Interim answers (1xx) come first, and are no part of the answer.
         onResponseStart: (_controller, status, received) => {
+          timed?.answered()
           statusCode = status
           headers = {}
           for (const [name, value] of Object.entries(received)) {
@@ -247,12 +270,16 @@ const dispatch = (
           controller.abort(new Error("the answer is longer than is read"))
         },
         onResponseEnd: succeed,
-        onResponseError: (_controller, error) => end(Effect.fail(mapError(error)))
+        onResponseError: (_controller, error) => {
+          timed?.failed()
+          end(Effect.fail(mapError(error)))
+        }
       })
     } catch (error) {
       end(Effect.fail(mapError(error)))
     }
     return Effect.sync(() => {
+      noted()
       aborted = true
       abort?.()
     })

@@ -78,7 +78,7 @@ export type Client = Effect.Success<ReturnType<typeof make>>
 // --- internal ---
 
 /** The statuses of the contract's problems. */
-const declared = new Set([400, 401, 404, 409, 422, 503])
+const declared = new Set([400, 401, 403, 404, 409, 412, 422, 429, 503])
 
 const sent = (url: string, error: HttpClientError.HttpClientError) =>
   error.reason._tag === "TransportError" ? new Unreachable({ url, reason: reasonOf(error.reason.cause) }) : error

@@ -6,6 +6,7 @@ import { Api } from "./Api.ts"
 const routes: ReadonlyArray<{ readonly path: RegExp; readonly method: string }> = [
   ...Object.values(Api.groups).flatMap((group) => Object.values(group.endpoints)),
   { path: "/openapi.json", method: "GET" },
+  { path: "/docs", method: "GET" },
   { path: "/health/live", method: "GET" },
   { path: "/health/ready", method: "GET" }
 ].map(({ method, path }) => ({

@@ -3,13 +3,16 @@
  */
 import { Effect, JsonSchema, Layer, Result, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
+import { Connections } from "../Connections.ts"
 import type { Member } from "../Member.ts"
 import * as Nearest from "../Nearest.ts"
 import { providerIds, type RegisteredProvider, type Registration, Registry } from "../Registry.ts"
 import * as SecretFields from "../SecretFields.ts"
 import { Storage } from "../Storage.ts"
+import { crowded } from "./Answers.ts"
 import { Api } from "./Api.ts"
-import { NotFound } from "./Problem.ts"
+import { NotFound, Refused } from "./Problem.ts"
+import * as Views from "./Views.ts"
 
 const plugins = HttpApiBuilder.group(
   Api,
@@ -37,19 +40,29 @@ const providers = HttpApiBuilder.group(
   "providers",
   Effect.fnUntraced(function*(handlers) {
     const registry = yield* Registry
+    const connections = yield* Connections
     // A work queue is subscribed by its handler alone.
     const choosable = Effect.map(registry.providers, (found) => found.filter((item) => !item.queue))
+    const find = Effect.fnUntraced(function*(id: string) {
+      const known = yield* choosable
+      const found = known.find((item) => item.providerId === id)
+      if (found) return found
+      return yield* new NotFound({ detail: `There is no provider "${id}"${Nearest.suggestion(id, ids(known))}` })
+    })
     return handlers
       .handle(
         "list",
         () => Effect.map(choosable, (found) => ({ items: found.map(provider), nextCursor: null }))
       )
-      .handle("get", ({ params: { id } }) =>
+      .handle("get", ({ params }) => Effect.map(find(params.id), provider))
+      .handle("test", ({ params, payload }) =>
         Effect.gen(function*() {
-          const known = yield* choosable
-          const found = known.find((item) => item.providerId === id)
-          if (found) return provider(found)
-          return yield* new NotFound({ detail: `There is no provider "${id}"${Nearest.suggestion(id, ids(known))}` })
+          const { providerId } = yield* find(params.id)
+          const result = yield* Effect.catchTags(connections.testConfig(providerId, payload.config), {
+            NoPlace: crowded,
+            ConnectionRefused: ({ message, path }) => Effect.fail(new Refused({ path, detail: `${path}: ${message}` }))
+          })
+          return Views.connectionTest(result)
         }))
   })
 )
@@ -97,9 +110,9 @@ const plugin = Effect.fnUntraced(function*(item: Registration, registry: Registr
 const toObject = Schema.decodeUnknownSync(Schema.Record(Schema.String, Schema.Json))
 
 /** One that JSON Schema can't express is a schema that takes anything. */
-const configSchema = ({ config }: RegisteredProvider) =>
+const jsonSchema = (of: Schema.Constraint) =>
   Result.try(() => {
-    const { definitions, schema } = Schema.toJsonSchemaDocument(Schema.make(config.ast), { onExcessProperty: "error" })
+    const { definitions, schema } = Schema.toJsonSchemaDocument(Schema.make(of.ast), { onExcessProperty: "error" })
     return toObject({
       $schema: JsonSchema.META_SCHEMA_URI_DRAFT_2020_12,
       ...schema,
@@ -112,7 +125,13 @@ const provider = (item: RegisteredProvider) => ({
   pluginId: item.pluginId,
   displayName: item.displayName,
   ...(item.description === undefined ? {} : { description: item.description }),
-  configSchema: configSchema(item),
+  configSchema: jsonSchema(item.config),
   secretFields: SecretFields.paths(item.config),
+  ...(item.connection === undefined ? {} : {
+    connectionSchema: jsonSchema(item.connection.schema),
+    connectionSecretFields: SecretFields.paths(item.connection.schema)
+  }),
+  optionResolvers: [...item.connection?.options.keys() ?? []],
+  supportsTest: item.connection?.test !== undefined,
   ...(item.supportedEvents === undefined ? {} : { supportedEvents: item.supportedEvents })
 })

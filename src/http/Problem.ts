@@ -4,13 +4,13 @@
 import { Effect, Layer, Schema } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { type HttpApiEndpoint, HttpApiError, HttpApiMiddleware } from "effect/http-api"
-import type { EmitError } from "../Hook.ts"
+import type { EmitBatchError, EmitError } from "../Hook.ts"
 import * as SchemaErrors from "../SchemaErrors.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
+import { told } from "../Told.ts"
 import * as Body from "./Body.ts"
 import * as Query from "./Query.ts"
-
-const type = (name: string) => `https://hookline.dev/problems/${name}`
+import * as Undeclared from "./Undeclared.ts"
 
 /**
  * 400: the body is no JSON.
@@ -37,6 +37,18 @@ export class Unauthorized extends HttpApiError.Problem<Unauthorized>()("Unauthor
 }) {}
 
 /**
+ * 403: the key is valid, and may not do this.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Forbidden extends HttpApiError.Problem<Forbidden>()("Forbidden", {
+  type: "https://hookline.dev/problems/forbidden",
+  status: 403,
+  title: "The key may not do this"
+}) {}
+
+/**
  * 404: there is no such thing.
  *
  * @category errors
@@ -58,7 +70,22 @@ export class Conflict extends HttpApiError.Problem<Conflict>()("Conflict", {
   type: "https://hookline.dev/problems/conflict",
   status: 409,
   title: "The request contradicts what is stored"
-}, { messageId: Schema.optionalKey(Schema.String) }) {}
+}, {
+  messageId: Schema.optionalKey(Schema.String).pipe(told("The message that has the idempotency key")),
+  subscriptions: Schema.optionalKey(Schema.Int).pipe(told("How many of them stand in the way"))
+}) {}
+
+/**
+ * 412: somebody else changed it first.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class PreconditionFailed extends HttpApiError.Problem<PreconditionFailed>()("PreconditionFailed", {
+  type: "https://hookline.dev/problems/precondition-failed",
+  status: 412,
+  title: "It was changed meanwhile"
+}) {}
 
 /**
  * 422: a schema or a policy refuses a field.
@@ -70,10 +97,34 @@ export class Refused extends HttpApiError.Problem<Refused>()("Refused", {
   type: "https://hookline.dev/problems/refused",
   status: 422,
   title: "The request is refused"
-}, { path: Schema.optionalKey(Schema.String) }) {}
+}, { path: Schema.optionalKey(Schema.String).pipe(told("The field that is refused")) }) {}
 
 /**
- * 503: the database is away; nothing was done, or the detail says what may have been.
+ * 422: the system behind a provider, or the provider's code, did not do what it was asked to.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ProviderFailed extends HttpApiError.Problem<ProviderFailed>()("ProviderFailed", {
+  type: "https://hookline.dev/problems/provider-failed",
+  status: 422,
+  title: "The provider's system did not answer"
+}) {}
+
+/**
+ * 429: too many requests, or too much of one tenant's at once; the answer's `Retry-After` says how many seconds to wait.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TooManyRequests extends HttpApiError.Problem<TooManyRequests>()("TooManyRequests", {
+  type: "https://hookline.dev/problems/too-many-requests",
+  status: 429,
+  title: "Too many requests"
+}) {}
+
+/**
+ * 503: the database is away; nothing was done, or the detail says what may have been. Or the runner has no room now.
  *
  * @category errors
  * @since 0.1.0
@@ -140,15 +191,34 @@ export const ofEmit = (error: EmitError): Refused | Conflict | Unavailable => {
 }
 
 /**
+ * What a batch's failure is over HTTP: the path says which message is meant.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const ofBatch = (error: EmitBatchError): Refused | Conflict | Unavailable => {
+  if (error._tag !== "BatchRefused") return ofEmit(error)
+  const { path, reason } = error
+  switch (reason._tag) {
+    case "PayloadRefused":
+      return new Refused({ detail: `${path}.${reason.path}: ${reason.message}`, path: `${path}.${reason.path}` })
+    case "HookNotRegistered":
+      return new Refused({ detail: `${path}.eventId: ${reason.message}`, path: `${path}.eventId` })
+    case "IdempotencyConflict":
+      return new Conflict({ detail: `${path}.idempotencyKey: ${reason.message}`, messageId: reason.messageId })
+  }
+}
+
+/**
  * The body of a problem that no endpoint declares.
  *
  * @category conversions
  * @since 0.1.0
  */
-export const body = (name: string, status: number, title: string, detail: string) => ({
-  type: type(name),
-  status,
-  title,
+export const body = (kind: Undeclared.Kind, detail: string) => ({
+  type: Undeclared.typeOf(kind),
+  status: kind.status,
+  title: kind.title,
   detail
 })
 

@@ -3,19 +3,38 @@
  */
 import { NodeHttpServer } from "@effect/platform-node"
 import { ByteSize, Cause, Effect, Layer, Schema } from "effect"
-import { HttpIncomingMessage, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
+import {
+  HttpIncomingMessage,
+  HttpMiddleware,
+  HttpRouter,
+  HttpServerError,
+  HttpServerRequest,
+  HttpServerResponse
+} from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { createServer } from "node:http"
 import { Limits } from "../Limits.ts"
 import { Members } from "../Members.ts"
 import { Storage } from "../Storage.ts"
 import { Api } from "./Api.ts"
+import * as AuditHandlers from "./AuditHandlers.ts"
 import * as ClusterHandlers from "./ClusterHandlers.ts"
-import * as Handlers from "./Handlers.ts"
+import * as ConnectionsHandlers from "./ConnectionsHandlers.ts"
+import * as DeliveriesHandlers from "./DeliveriesHandlers.ts"
+import * as Docs from "./Docs.ts"
+import * as EventsHandlers from "./EventsHandlers.ts"
+import * as KeysHandlers from "./KeysHandlers.ts"
+import * as Listener from "./Listener.ts"
+import * as MessagesHandlers from "./MessagesHandlers.ts"
 import * as Methods from "./Methods.ts"
+import * as MetricsHandlers from "./MetricsHandlers.ts"
 import * as PluginsHandlers from "./PluginsHandlers.ts"
 import * as Problem from "./Problem.ts"
+import * as ReplaysHandlers from "./ReplaysHandlers.ts"
+import * as SessionHandlers from "./SessionHandlers.ts"
+import * as StatsHandlers from "./StatsHandlers.ts"
 import * as StreamHandlers from "./StreamHandlers.ts"
+import * as SubscriptionsHandlers from "./SubscriptionsHandlers.ts"
+import * as Undeclared from "./Undeclared.ts"
 
 /**
  * The server can't listen: the operator's fault, told at start.
@@ -25,9 +44,9 @@ import * as StreamHandlers from "./StreamHandlers.ts"
  */
 export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFailed", { message: Schema.String }) {}
 
-const problem = (name: string, status: number, title: string, detail: string) =>
-  HttpServerResponse.jsonUnsafe(Problem.body(name, status, title, detail), {
-    status,
+const problem = (kind: Undeclared.Kind, detail: string) =>
+  HttpServerResponse.jsonUnsafe(Problem.body(kind, detail), {
+    status: kind.status,
     contentType: "application/problem+json"
   })
 
@@ -44,18 +63,18 @@ const ready = HttpRouter.add(
     const members = yield* Members
     const storage = yield* Storage
     const readiness = yield* members.readiness
-    if (!readiness.ready) return problem("not-ready", 503, "Not ready", readiness.reason)
+    if (!readiness.ready) return problem(Undeclared.notReady, readiness.reason)
     yield* storage.listSubscriptions({}, { cursor: undefined, limit: 1 })
     const { codeMissing, self } = yield* members.overview
     const lacks = codeMissing.filter(({ runnerIds }) => runnerIds.includes(self)).map(({ id, kind }) => ({ kind, id }))
     return HttpServerResponse.jsonUnsafe({ status: "ready", ...(lacks.length === 0 ? {} : { codeMissing: lacks }) })
   }).pipe(
     Effect.timeout("2 seconds"),
-    Effect.catch(() => Effect.succeed(problem("not-ready", 503, "Not ready", "The database does not answer.")))
+    Effect.catch(() => Effect.succeed(problem(Undeclared.notReady, "The database does not answer.")))
   )
 )
 
-const noRoute = problem("not-found", 404, "There is no such route", "See /openapi.json for the routes.")
+const noRoute = problem(Undeclared.noRoute, "See /openapi.json for the routes.")
 
 /** The problem behind a bare status of the server's own. */
 const ofStatus = (status: number, tooLarge: HttpServerResponse.HttpServerResponse) =>
@@ -64,19 +83,34 @@ const ofStatus = (status: number, tooLarge: HttpServerResponse.HttpServerRespons
     : status === 413
     ? tooLarge
     : status === 415
-    ? problem("unsupported-media-type", 415, "The body's type is not supported", "Send application/json.")
-    : problem("refused", status, "The request is refused", `The server answered ${status}.`)
+    ? problem(Undeclared.unsupportedMediaType, "Send application/json.")
+    : problem({ name: "refused", status, title: "The request is refused" }, `The server answered ${status}.`)
 
-const cutOff = problem(
-  "malformed-request",
-  400,
-  "The request can't be read",
-  "The body ended too early: send it again."
-)
+const cutOff = problem(Undeclared.cutOff, "The body ended too early: send it again.")
+
+/**
+ * What browsers are told, where an answer says nothing else: not to guess its type, keep it, run anything of it, show it in a
+ * frame, give it to other sites' pages, or name its address to those it leads to.
+ */
+const safe = {
+  "x-content-type-options": "nosniff",
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "x-frame-options": "DENY",
+  "cross-origin-resource-policy": "same-origin",
+  "referrer-policy": "no-referrer"
+}
 
 /** What a client needs besides a problem to act on it. */
 const advice = (status: number): Readonly<Record<string, string>> =>
   status === 401 ? { "www-authenticate": "Bearer realm=\"hookline\"" } : status === 503 ? { "retry-after": "1" } : {}
+
+/**
+ * Whether a body of unknown length was not read to its end: the server gives it up where it goes on for long, and the client
+ * should know before it sends another request behind it.
+ */
+const isUnread = ({ headers, source }: HttpServerRequest.HttpServerRequest) =>
+  headers["transfer-encoding"] !== undefined && "complete" in source && source.complete === false
 
 /** 404, or 405 for a path that has other methods. */
 const unrouted = ({ method, url }: HttpServerRequest.HttpServerRequest) => {
@@ -84,27 +118,30 @@ const unrouted = ({ method, url }: HttpServerRequest.HttpServerRequest) => {
   if (methods.length === 0 || methods.includes(method)) return noRoute
   const allow = methods.join(", ")
   return HttpServerResponse.setHeader(
-    problem("method-not-allowed", 405, "The route has no such method", `Send ${allow} instead of ${method}.`),
+    problem(Undeclared.methodNotAllowed, `Send ${allow} instead of ${method}.`),
     "allow",
     allow
   )
 }
+
+/** Whether a request brings a batch of messages: the one route whose body is larger. */
+const isBatch = ({ method, url }: HttpServerRequest.HttpServerRequest): boolean =>
+  method === "POST" && url.split("?", 1)[0] === "/api/v1/messages/batch"
 
 /** Whatever has no answer of its own becomes a problem; bodies are bounded before they are read. */
 const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
   Effect.gen(function*() {
     const limits = yield* Limits
     const request = yield* HttpServerRequest.HttpServerRequest
-    const tooLarge = problem(
-      "too-large",
-      413,
-      "The body is too large",
-      `A request's body has at most ${limits.payloadBytes} bytes.`
+    const bytes = isBatch(request) ? limits.batchBytes : limits.payloadBytes
+    // What is left of the body is not read: the next request would not be found behind it.
+    const tooLarge = HttpServerResponse.setHeader(
+      problem(Undeclared.tooLarge, `A request's body has at most ${bytes} bytes.`),
+      "connection",
+      "close"
     )
-    if (Number(request.headers["content-length"] ?? 0) > limits.payloadBytes) {
-      return HttpServerResponse.setHeader(tooLarge, "connection", "close")
-    }
-    return yield* Effect.provideService(app, HttpIncomingMessage.MaxBodySize, ByteSize.bytes(limits.payloadBytes)).pipe(
+    if (Number(request.headers["content-length"] ?? 0) > bytes) return tooLarge
+    return yield* Effect.provideService(app, HttpIncomingMessage.MaxBodySize, ByteSize.bytes(bytes)).pipe(
       Effect.map((response) =>
         response.status < 400 || /problem\+json/u.test(response.headers["content-type"] ?? "")
           ? response
@@ -122,23 +159,40 @@ const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse,
         }
         return Effect.as(
           Effect.logError("A request failed", cause),
-          problem("internal", 500, "Hookline failed", "This is Hookline's fault; its log says more.")
+          problem(Undeclared.internal, "This is Hookline's fault; its log says more.")
         )
       })
     )
   }).pipe(
-    Effect.map((response) =>
-      HttpServerResponse.setHeaders(response, {
-        "x-content-type-options": "nosniff",
-        "cache-control": "no-store",
-        ...advice(response.status)
-      })
+    Effect.flatMap((response) =>
+      Effect.map(HttpServerRequest.HttpServerRequest, (request) =>
+        HttpServerResponse.setHeaders(response, {
+          ...safe,
+          ...response.headers,
+          ...(isUnread(request) ? { connection: "close" } : {}),
+          ...advice(response.status)
+        }))
     )
   )
 
 const routes = Layer.mergeAll(
-  HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-    Layer.provide([ClusterHandlers.layer, Handlers.layer, PluginsHandlers.layer, StreamHandlers.layer]),
+  HttpApiBuilder.layer(Api).pipe(
+    Layer.provide([
+      AuditHandlers.layer,
+      ClusterHandlers.layer,
+      ConnectionsHandlers.layer,
+      DeliveriesHandlers.layer,
+      EventsHandlers.layer,
+      KeysHandlers.layer,
+      MessagesHandlers.layer,
+      MetricsHandlers.layer,
+      PluginsHandlers.layer,
+      ReplaysHandlers.layer,
+      SessionHandlers.layer,
+      StatsHandlers.layer,
+      StreamHandlers.layer,
+      SubscriptionsHandlers.layer
+    ]),
     Layer.provide(Problem.layer)
   ),
   live,
@@ -149,18 +203,58 @@ const routes = Layer.mergeAll(
 const listening = (options: { readonly port: number; readonly host: string }) =>
   Layer.unwrap(
     Effect.map(Limits, ({ serverDrainMs }) =>
-      NodeHttpServer.layer(createServer, { ...options, gracefulShutdownTimeout: serverDrainMs }))
+      NodeHttpServer.layer(Listener.create, { ...options, gracefulShutdownTimeout: serverDrainMs }))
   )
 
 /**
- * Layer of the server.
+ * Lets pages of other origins use the API with a key; sessions stay with this server's own pages.
+ */
+const cors = (origins: ReadonlyArray<string>) =>
+  origins.length === 0
+    ? Layer.empty
+    : HttpRouter.middleware(
+      HttpMiddleware.cors({
+        allowedOrigins: (origin) => origins.includes(origin),
+        allowedHeaders: ["authorization", "content-type", "if-match", "last-event-id"],
+        exposedHeaders: ["etag", "ratelimit", "ratelimit-policy", "retry-after"],
+        maxAge: corsMaxAgeSeconds
+      }),
+      { global: true }
+    )
+
+/** For how long a browser need not ask again. */
+const corsMaxAgeSeconds = 600
+
+/**
+ * What a server is told.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly port: number
+  readonly host: string
+  /** Origins, as `https://app.example.com`, whose pages may use the API with a key; none when left out. */
+  readonly corsOrigins?: ReadonlyArray<string>
+  /** Whether the description is open to everybody; it is unless this is false. */
+  readonly publicDocs?: boolean
+}
+
+/**
+ * Layer of the server. Its description, `/openapi.json` and `/docs`, is open to everybody, as it tells nothing of what is
+ * stored; `publicDocs: false` leaves both out.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: { readonly port: number; readonly host: string }) =>
+export const layer = ({ corsOrigins = [], publicDocs = true, ...options }: Options) =>
   StreamHandlers.ending.pipe(
-    Layer.provideMerge(HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true })),
+    Layer.provideMerge(
+      HttpRouter.serve(Layer.mergeAll(routes, cors(corsOrigins), publicDocs ? Docs.layer : Layer.empty), {
+        disableLogger: true,
+        disableListenLog: true
+      })
+    ),
     Layer.provideMerge(
       listening(options).pipe(
         Layer.catch(() =>

@@ -5,10 +5,12 @@ import { Effect, Layer, Option, Stream } from "effect"
 import { Sse } from "effect/encoding"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
+import { Standing } from "../Access.ts"
 import { Limits } from "../Limits.ts"
 import * as Live from "../Live.ts"
+import { crowded } from "./Answers.ts"
 import { Api } from "./Api.ts"
-import { Unavailable } from "./Problem.ts"
+import { filterOf } from "./Tenancy.ts"
 import * as Views from "./Views.ts"
 
 const group = HttpApiBuilder.group(
@@ -18,15 +20,21 @@ const group = HttpApiBuilder.group(
     const live = yield* Live.Live
     const { liveHeartbeatMs } = yield* Limits
     // Raw, as the typed form knows no comments.
-    return handlers.handleRaw("listen", ({ query }) =>
+    return handlers.handleRaw("listen", ({ headers, query }) =>
       Effect.gen(function*() {
-        const next = yield* Effect.mapError(live.listen(query), ({ message }) => new Unavailable({ detail: message }))
+        const filter = { ...query, ...(yield* filterOf(query.tenantId)) }
+        const { hasGap, next } = yield* Effect.catch(live.listen(filter, headers["last-event-id"]), crowded)
         const events = Effect.timeoutOption(next, liveHeartbeatMs).pipe(
           Effect.map(Option.match({ onNone: () => heartbeat, onSome: render })),
           Stream.fromEffectRepeat
         )
+        const { isGood } = yield* Standing
+        const refused = Effect.repeat(Effect.delay(isGood, liveHeartbeatMs), { while: (good) => good })
         return HttpServerResponse.stream(
-          Stream.concat(Stream.succeed(heartbeat), events).pipe(Stream.encodeText),
+          Stream.concat(Stream.succeed(heartbeat + (hasGap ? event("gap", {}) : "")), events).pipe(
+            Stream.interruptWhen(refused),
+            Stream.encodeText
+          ),
           { contentType: "text/event-stream" }
         )
       }))
@@ -55,11 +63,11 @@ export const ending: Layer.Layer<never, never, Live.Live> = Layer.effectDiscard(
 
 const heartbeat = ": open\n\n"
 
-const event = (event: string, data: unknown) =>
-  Sse.encoder.write({ _tag: "Event", event, id: undefined, data: JSON.stringify(data) })
+const event = (event: string, data: unknown, id?: string) =>
+  Sse.encoder.write({ _tag: "Event", event, id, data: JSON.stringify(data) })
 
 const render = ({ dropped, outcomes }: Live.Batch): string =>
   (dropped > 0 ? event("dropped", { count: dropped }) : "") +
-  outcomes.map(({ attempt, delivery }) =>
-    event("delivery", { ...Views.delivery(delivery), attempt: Views.attempt(attempt) })
+  outcomes.map(({ attempt, delivery, id }) =>
+    event("delivery", { ...Views.delivery(delivery), attempt: Views.attempt(attempt) }, id)
   ).join("")

@@ -1,7 +1,15 @@
 /**
- * A time in a query: an instant that exists, written in ISO 8601.
+ * Times as text: in answers, and in what is asked for, an instant that exists.
  */
 import { DateTime, Option, Schema } from "effect"
+
+/**
+ * A time as answers tell it, in ISO 8601 and UTC.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Time = Schema.String.annotate({ format: "date-time" })
 
 /**
  * A day, which is its midnight in UTC, or a day and a time with a zone, as `2026-01-31` or `2026-01-31T12:00:00Z`.
@@ -13,7 +21,7 @@ import { DateTime, Option, Schema } from "effect"
  * @category schemas
  * @since 0.1.0
  */
-export const IsoTime = Schema.String.check(
+export const IsoTime = Schema.String.annotate({ format: "date-time" }).check(
   Schema.isPattern(/^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d))?$/u, {
     message: "a time in ISO 8601 with its zone, such as 2026-01-31T12:00:00Z, or a day such as 2026-01-31"
   }),

@@ -2,15 +2,22 @@
  * What the API shows of things: times as text, absent fields left out.
  */
 import { DateTime, Effect, Schema } from "effect"
+import type { Asker } from "../Access.ts"
+import type { AuditEntry } from "../AuditEntry.ts"
+import type { Connection } from "../Connection.ts"
+import type { TestResult } from "../Connections.ts"
 import type { AttemptRecord, Delivery } from "../Delivery.ts"
 import type { Explanation } from "../Explanations.ts"
-import type { RunnerId } from "../Id.ts"
+import { type RunnerId, timeOf } from "../Id.ts"
+import type { Key } from "../Key.ts"
 import { defaults } from "../Limits.ts"
 import type { Member, Ownership } from "../Member.ts"
 import type { Overview } from "../Members.ts"
-import { timestampMs } from "../Message.ts"
+import { allTenants, timestampMs } from "../Message.ts"
+import type { Trial } from "../Previews.ts"
 import type { RegisteredEvent } from "../Registry.ts"
-import type { BlockedKey, Health, Page, StoredMessage } from "../Storage.ts"
+import type { Replay } from "../Replay.ts"
+import type { BlockedKey, Health, Page, StoredMessage, Walked } from "../Storage.ts"
 import type * as Subscriptions from "../Subscriptions.ts"
 import { Refused } from "./Problem.ts"
 
@@ -39,9 +46,10 @@ export const event = (item: RegisteredEvent) => ({
 })
 
 /** @category conversions @since 0.1.0 */
-export const schema = (item: RegisteredEvent) => ({
+export const schema = (item: RegisteredEvent, exampleJson: string | undefined) => ({
   payloadSchema: toObject(item.payloadSchema),
-  availableProperties: item.availableProperties
+  availableProperties: item.availableProperties,
+  ...some("example", exampleJson === undefined ? undefined : decodeJson(exampleJson))
 })
 
 const states = { Unrouted: "unrouted", Routed: "routed", SetAside: "set-aside" } as const
@@ -82,6 +90,7 @@ export const subscription = (item: Subscriptions.SubscriptionView) => ({
   events: item.events,
   providerId: item.providerId,
   config: item.config,
+  ...some("connectionId", item.connectionId),
   ...some("retry", item.retry),
   ...some("filter", item.filter && toJson(item.filter)),
   ...(item.ordered ? { ordered: true } : {}),
@@ -94,6 +103,20 @@ export const subscription = (item: Subscriptions.SubscriptionView) => ({
   createdAt: iso(item.createdAtMs),
   updatedAt: iso(item.updatedAtMs)
 })
+
+/** @category conversions @since 0.1.0 */
+export const connection = (item: Connection) => ({
+  id: item.id,
+  tenantId: item.tenantId,
+  providerId: item.providerId,
+  name: item.name,
+  config: item.config,
+  createdAt: iso(item.createdAtMs),
+  updatedAt: iso(item.updatedAtMs)
+})
+
+/** @category conversions @since 0.1.0 */
+export const connectionTest = ({ message, success }: TestResult) => ({ success, ...some("message", message) })
 
 /** @category conversions @since 0.1.0 */
 export const delivery = (item: Delivery) => ({
@@ -135,7 +158,8 @@ export const attempt = (item: AttemptRecord) => ({
   outcome: item.outcome,
   ...some("statusCode", item.statusCode),
   ...some("error", item.error),
-  ...some("response", item.response)
+  ...some("response", item.response),
+  ...some("phases", item.phases)
 })
 
 const runner = (self: RunnerId) => ({ alive, announced, dispatchers, id, leaseUntilMs }: Member) => ({
@@ -166,6 +190,68 @@ export const cluster = ({ codeMissing, due, members, nowMs, self, shards }: Over
 
 /** @category conversions @since 0.1.0 */
 export const dispatcher = ({ runnerId, ...rest }: Ownership) => ({ ...rest, ...some("runnerId", runnerId) })
+
+/** @category conversions @since 0.1.0 */
+export const key = (item: Key) => ({
+  id: item.id,
+  name: item.name,
+  prefix: item.prefix,
+  scopes: item.scopes,
+  ...some("tenantId", item.tenantId === allTenants ? undefined : item.tenantId),
+  ...some("expiresAt", item.expiresAtMs === undefined ? undefined : iso(item.expiresAtMs)),
+  ...some("revokedAt", item.revokedAtMs === undefined ? undefined : iso(item.revokedAtMs)),
+  ...some("lastUsedAt", item.lastUsedAtMs === undefined ? undefined : iso(item.lastUsedAtMs)),
+  createdAt: iso(item.createdAtMs)
+})
+
+/** @category conversions @since 0.1.0 */
+export const trial = ({ error, externalId, response, statusCode, ...item }: Trial) => ({
+  ...item,
+  ...some("statusCode", statusCode),
+  ...some("externalId", externalId),
+  ...some("error", error),
+  ...some("response", response)
+})
+
+/** @category conversions @since 0.1.0 */
+export const asker = ({ actor, scopes, tenantId }: Asker) => ({
+  actor: { kind: actor.kind, ...some("id", actor.id), ...some("name", actor.name) },
+  scopes,
+  ...some("tenantId", tenantId)
+})
+
+/** @category conversions @since 0.1.0 */
+export const replay = (item: Replay) => {
+  const { fromMs, toMs, ...filter } = item.filter
+  return {
+    id: item.id,
+    ...some("tenantId", item.tenantId === allTenants ? undefined : item.tenantId),
+    filter: {
+      ...filter,
+      ...some("from", fromMs === undefined ? undefined : iso(fromMs)),
+      ...some("to", toMs === undefined ? undefined : iso(toMs))
+    },
+    freshWebhookId: item.freshWebhookId,
+    state: item.state,
+    counts: { matched: item.replayed + item.skipped, replayed: item.replayed, skipped: item.skipped },
+    ...some("reachedAt", item.reachedMs === undefined ? undefined : iso(item.reachedMs)),
+    createdAt: iso(item.createdAtMs),
+    updatedAt: iso(item.updatedAtMs),
+    ...some("completedAt", item.completedAtMs === undefined ? undefined : iso(item.completedAtMs))
+  }
+}
+
+/** @category conversions @since 0.1.0 */
+export const auditEntry = (item: AuditEntry) => ({
+  id: item.id,
+  at: iso(timeOf(item.id)),
+  actor: { kind: item.actor.kind, ...some("id", item.actor.id), ...some("name", item.actor.name) },
+  action: item.action,
+  resourceId: item.resourceId,
+  ...some("tenantId", item.tenantId === allTenants ? undefined : item.tenantId),
+  ...some("before", item.before),
+  ...some("after", item.after)
+})
 
 /**
  * Reads one item more than a page has, to know whether there is a next page.
@@ -203,12 +289,24 @@ export const list = <A extends { readonly id: string }, B, E, R>(
   query: { readonly limit?: number; readonly cursor?: string },
   options: {
     readonly isId: (text: string) => boolean
-    readonly read: (page: Page) => Effect.Effect<{ readonly items: ReadonlyArray<A>; readonly more: boolean }, E, R>
+    readonly read: (page: Page) => Effect.Effect<
+      { readonly items: ReadonlyArray<A>; readonly more: boolean; readonly next?: string | undefined },
+      E,
+      R
+    >
     readonly view: (item: A) => B
   }
 ): Effect.Effect<{ readonly items: ReadonlyArray<B>; readonly nextCursor: string | null }, E | Refused, R> => {
-  return Effect.map(Effect.flatMap(page(query, options.isId), options.read), ({ items, more }) => ({
+  return Effect.map(Effect.flatMap(page(query, options.isId), options.read), ({ items, more, next }) => ({
     items: items.map((item) => options.view(item)),
-    nextCursor: more ? items.at(-1)?.id ?? null : null
+    nextCursor: more ? next ?? items.at(-1)?.id ?? null : null
   }))
 }
+
+/**
+ * What a walk found, as a page: it may be short, or empty, and not the last.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const walked = <A>({ items, next }: Walked<A>) => ({ items, more: next !== undefined, next })

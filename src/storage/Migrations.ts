@@ -1,10 +1,21 @@
 /**
  * The database's layout, in migrations. History (`messages`, `routings`, `deliveries`, `attempts`) is partitioned by the
  * time in the UUIDv7 that is its key; what changes (`inbox`, `work`, `owners`) is narrow and small.
+ *
+ * From 0011 on each is made for a large database whose runners go on: it rewrites no table, builds the indexes of tables that
+ * have rows concurrently, and locks at most one table that runners use, as with a second one it could hold what they need
+ * while it waits for them. What runners of the version before need stays until the next version.
  */
-import type { PgMigrator } from "@effect/sql-pg"
-import { Effect } from "effect"
-import { SqlClient } from "effect/sql"
+import type { Index } from "./PgIndexes.ts"
+
+/**
+ * Whether a delivery of `work` was attempted or is delivered again: such wait in a line of their own. The index of claims is
+ * made of these words.
+ *
+ * @category migrations
+ * @since 0.1.0
+ */
+export const again = (of = ""): string => `(${of}attempts > ${of}retry_base or ${of}replay_id is not null)`
 
 const layout = `
 create schema if not exists hookline;
@@ -296,16 +307,224 @@ alter table hookline.subscriptions add column moving boolean not null default fa
 create index on hookline.subscriptions (id) where moving;
 `
 
-/** Splits at the semicolons that end a line outside a function's body. */
-const statements = (text: string): ReadonlyArray<string> =>
-  text.split(/;\n(?=\n|create|alter|drop|insert|select|--)/u).map((part) => part.trim()).filter((part) => part !== "")
+const keys = `
+create table hookline.keys (
+  id uuid primary key,
+  tenant_id text collate "C" not null,
+  name text not null,
+  scopes text[] not null,
+  prefix text not null,
+  digest text collate "C" not null unique,
+  expires_at timestamptz,
+  revoked_at timestamptz,
+  last_used_at timestamptz,
+  created_at timestamptz not null
+);
+create index on hookline.keys (tenant_id, id);
 
-/** One statement a query: the protocol's extended form takes no more. */
-const run = (text: string) =>
-  Effect.flatMap(
-    SqlClient.SqlClient,
-    (sql) => Effect.forEach(statements(text), (statement) => sql.unsafe(statement).unprepared, { discard: true })
-  )
+create table hookline.audit (
+  id uuid primary key,
+  tenant_id text collate "C" not null,
+  actor_kind text not null,
+  actor_id text collate "C",
+  actor_name text,
+  action text collate "C" not null,
+  resource_id text collate "C" not null,
+  before jsonb,
+  after jsonb
+);
+create index on hookline.audit (tenant_id, id);
+create index on hookline.audit (resource_id, id);
+create index on hookline.audit (actor_id, id);
+create index on hookline.audit (action, id);
+
+create function hookline.refuse() returns trigger language plpgsql as $$
+begin
+  raise exception 'hookline.% is only ever added to', tg_table_name;
+end
+$$;
+create trigger only_added before update or delete or truncate on hookline.audit
+  for each statement execute function hookline.refuse();
+`
+
+const connections = `
+create table hookline.connections (
+  id uuid primary key,
+  tenant_id text collate "C" not null,
+  provider_id text collate "C" not null,
+  name text not null,
+  config jsonb not null,
+  version bigint not null,
+  created_at timestamptz not null,
+  updated_at timestamptz not null
+);
+create index on hookline.connections (tenant_id, provider_id, id);
+
+-- No foreign key: the rows of deleted subscriptions stay, and keep no connection alive.
+-- And whether nothing is left to be ended of one that was deleted: what knows no better leaves that to be looked for.
+alter table hookline.subscriptions add column connection_id uuid, add column ended boolean not null default false;
+`
+
+const replays = `
+create table hookline.replays (
+  id uuid primary key,
+  tenant_id text collate "C" not null,
+  filter jsonb not null,
+  fresh_webhook_id boolean not null,
+  state text collate "C" not null default 'running',
+  replayed bigint not null default 0,
+  skipped bigint not null default 0,
+  -- The delivery that it has come to, and the last that there was.
+  reached uuid,
+  until uuid,
+  next_at timestamptz not null default clock_timestamp(),
+  created_at timestamptz not null default clock_timestamp(),
+  updated_at timestamptz not null default clock_timestamp(),
+  completed_at timestamptz
+) with (fillfactor = 50);
+create index on hookline.replays (tenant_id, id);
+create index replays_running on hookline.replays (next_at) where state = 'running';
+create index replays_ended on hookline.replays (updated_at) where state in ('cancelled', 'completed');
+
+-- The replay that a delivery came by, and the one whose webhook-id it carries.
+alter table hookline.work add column replay_id uuid, add column webhook_of uuid;
+`
+
+const stats = `
+-- What statements that record add to the sums: rows that nobody waits for, folded into \`stats\` by housekeeping.
+create table hookline.stats_fresh (
+  at timestamptz not null,
+  tenant_id text collate "C" not null,
+  event_id text collate "C" not null,
+  subscription_id uuid not null,
+  success int not null,
+  failed int not null,
+  cancelled int not null,
+  attempts int not null
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+
+-- The sums, in steps of so many minutes.
+create table hookline.stats (
+  minutes smallint not null,
+  at timestamptz not null,
+  tenant_id text collate "C" not null,
+  event_id text collate "C" not null,
+  subscription_id uuid not null,
+  success bigint not null,
+  failed bigint not null,
+  cancelled bigint not null,
+  attempts bigint not null,
+  primary key (minutes, at, tenant_id, event_id, subscription_id)
+) with (fillfactor = 70);
+create index on hookline.stats (tenant_id, minutes, at);
+create index on hookline.stats (subscription_id, minutes, at);
+
+-- Since when there are sums: what ended before was not counted, and is not taken back when it is delivered again.
+create table hookline.stats_since (
+  singleton boolean primary key default true check (singleton),
+  at timestamptz not null default clock_timestamp()
+);
+insert into hookline.stats_since default values;
+`
+
+const history = `
+alter table hookline.deliveries add column webhook_of uuid;
+`
+
+const phases = `
+-- Milliseconds of look-up/connection/TLS/first byte/total, each empty where there was none. Not JSON: every attempt has them.
+alter table hookline.attempts add column phases text;
+`
+
+const lists: ReadonlyArray<Index> = [
+  // What is replayed is claimed in turn with what is new, like what is to be retried. An expression: a stored column would have
+  // all of `work` written anew.
+  {
+    table: "work",
+    name: "work_claimable",
+    columns: `worker_group, subscription_id, ${again()}, due_at, seq`,
+    where: "epoch is null"
+  },
+  { table: "work", name: "work_replayed", columns: "replay_id, id", where: "replay_id is not null" },
+  { table: "work", name: "work_of_message", columns: "message_id, id" },
+  { table: "work", name: "work_retried", columns: "id", where: "retried" },
+  { table: "work", name: "work_expiring_of_tenant", columns: "tenant_id, expires_at", where: "expires_at is not null" },
+  {
+    table: "work",
+    name: "work_blocked",
+    columns: "worker_group, ordering_key, seq",
+    where: "retried and worker_group like 'subscription.%' and ordering_key is not null"
+  },
+
+  {
+    table: "subscriptions",
+    name: "subscriptions_connected",
+    columns: "connection_id, id",
+    where: "connection_id is not null and deleted_at is null"
+  },
+  { table: "subscriptions", name: "subscriptions_listed", columns: "id", where: "deleted_at is null" },
+  { table: "subscriptions", name: "subscriptions_enabled", columns: "enabled, id", where: "deleted_at is null" },
+  {
+    table: "subscriptions",
+    name: "subscriptions_enabled_of_tenant",
+    columns: "tenant_id, enabled, id",
+    where: "deleted_at is null"
+  },
+  {
+    table: "subscriptions",
+    name: "subscriptions_ending",
+    columns: "tenant_id, id",
+    where: "deleted_at is not null and not ended"
+  },
+
+  { table: "deliveries", name: "deliveries_of_message", columns: "message_id, id" },
+  // What did not succeed is found without looking at what did: in the order of the ids, as replays go,
+  ...[
+    { name: "deliveries_lost", columns: "id" },
+    { name: "deliveries_lost_of_subscription", columns: "subscription_id, id" },
+    { name: "deliveries_lost_of_tenant", columns: "tenant_id, id" },
+    // and, as people look for it, by each filter in its own order.
+    { name: "deliveries_ended", columns: "status, id" },
+    { name: "deliveries_ended_of_tenant", columns: "tenant_id, status, id" },
+    { name: "deliveries_ended_of_subscription", columns: "subscription_id, status, id" },
+    { name: "deliveries_ended_of_event", columns: "event_id, status, id" }
+  ].map((index): Index => ({ table: "deliveries", ...index, where: "status <> 'success'" }))
+]
+
+const replacedOfWork = `
+drop index hookline.work_by_message;
+
+-- Runners of the version before claim by it. Where some are at work it stays, and the next version drops it.
+do $$
+begin
+  if not exists (select from hookline.runners where lease_until > clock_timestamp() - interval '1 minute') then
+    drop index if exists hookline.work_waiting;
+  end if;
+end $$;
+`
+
+const replacedOfDeliveries = `
+drop index hookline.deliveries_message_id_idx;
+`
+
+/**
+ * A migration: statements that are one transaction, or indexes that are built while everything goes on.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Migration =
+  | { readonly _tag: "Statements"; readonly statements: ReadonlyArray<string> }
+  | { readonly _tag: "Indexes"; readonly indexes: ReadonlyArray<Index> }
+
+/** Splits at the semicolons that end a line outside a function's body: the protocol's extended form takes one statement. */
+const statements = (text: string): Migration => ({
+  _tag: "Statements",
+  statements: text.split(/;\n(?=\n|create|alter|drop|do|insert|select|--)/u)
+    .map((part) => part.trim()).filter((part) => part !== "")
+})
+
+const indexes = (given: ReadonlyArray<Index>): Migration => ({ _tag: "Indexes", indexes: given })
 
 /**
  * The migrations, by number and name.
@@ -313,14 +532,31 @@ const run = (text: string) =>
  * @category migrations
  * @since 0.1.0
  */
-export const migrations: Parameters<typeof PgMigrator.fromRecord>[0] = {
-  "0001_layout": run(layout),
-  "0002_cluster": run(cluster),
-  "0003_broadcast": run(broadcast),
-  "0004_ordering": run(ordering),
-  "0005_circuits": run(circuits),
-  "0006_times": run(times),
-  "0007_tenants": run(tenants),
-  "0008_partitions": run(partitions),
-  "0009_moving": run(moving)
+export const migrations: Readonly<Record<string, Migration>> = {
+  "0001_layout": statements(layout),
+  "0002_cluster": statements(cluster),
+  "0003_broadcast": statements(broadcast),
+  "0004_ordering": statements(ordering),
+  "0005_circuits": statements(circuits),
+  "0006_times": statements(times),
+  "0007_tenants": statements(tenants),
+  "0008_partitions": statements(partitions),
+  "0009_moving": statements(moving),
+  "0010_keys": statements(keys),
+  "0011_connections": statements(connections),
+  "0012_replays": statements(replays),
+  "0013_stats": statements(stats),
+  "0014_history": statements(history),
+  "0015_phases": statements(phases),
+  "0016_lists": indexes(lists),
+  "0017_replaced_of_work": statements(replacedOfWork),
+  "0018_replaced_of_deliveries": statements(replacedOfDeliveries)
 }
+
+/**
+ * The version of the layout that they lead to: the number of the last.
+ *
+ * @category migrations
+ * @since 0.1.0
+ */
+export const latest: number = Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name, 10)))

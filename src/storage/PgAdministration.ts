@@ -6,19 +6,22 @@ import type { PgClient } from "@effect/sql-pg"
 import { Effect, Option } from "effect"
 import * as Id from "../Id.ts"
 import { defaults } from "../Limits.ts"
-import type { Administration, DeliveryFilter, Page } from "../Storage.ts"
+import type { Administration, Page } from "../Storage.ts"
 import { ownGroup, type Subscription } from "../Subscription.ts"
 import * as PgAppend from "./PgAppend.ts"
 import { array } from "./PgArray.ts"
+import * as PgCounting from "./PgCounting.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import * as PgIntervening from "./PgIntervening.ts"
+import * as PgListing from "./PgListing.ts"
 import * as PgMoving from "./PgMoving.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 import * as PgRows from "./PgRows.ts"
 import { unfinished } from "./PgUnfinished.ts"
+import * as PgWalk from "./PgWalk.ts"
 
-/** Makes the verbs of administration. */
-export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administration => {
+/** Makes the verbs of administration, without the lists that may be long. */
+export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Administration, keyof PgListing.Lists> => {
   // Locked before anything is read, so that changes and the routes that match by the version take turns.
   const lock = sql`select 1 from hookline.subscription_version for update`
 
@@ -35,6 +38,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
   const values = (item: Omit<Subscription, "version">, version: number) =>
     sql`(${Id.toUuid(item.id)}::uuid, ${item.tenantId}, ${item.name}, ${item.description ?? null},
       ${array(item.events)}::text[], ${item.providerId}, ${JSON.stringify(item.config)}::text::jsonb,
+      ${item.connectionId === undefined ? null : Id.toUuid(item.connectionId)}::uuid,
       ${JSON.stringify(item.signingSecrets)}::text::jsonb,
       ${json(item.retry)}::text::jsonb, ${json(item.filter)}::text::jsonb,
       ${item.ordered}, ${item.maxConcurrency ?? null}::int, ${json(item.rateLimit)}::text::jsonb,
@@ -42,7 +46,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
       ${at(item.createdAtMs)}, ${at(item.updatedAtMs)})`
 
   const columns = sql.literal(
-    "(id, tenant_id, name, description, events, provider_id, config, signing_secrets, retry, filter, ordered, " +
+    "(id, tenant_id, name, description, events, provider_id, config, connection_id, signing_secrets, retry, filter, ordered, " +
       "max_concurrency, rate_limit, enabled, disabled_reason, disabled_at, version, created_at, updated_at)"
   )
 
@@ -62,7 +66,8 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
     yield* sql`update hookline.subscriptions set ${columns} = row ${values(next, version)}
       where id = ${Id.toUuid(current.id)}::uuid`
     // It may have been mended: it begins anew.
-    if (next.config !== current.config || next.enabled !== current.enabled) {
+    const { config, connectionId, enabled } = current
+    if (next.config !== config || next.connectionId !== connectionId || next.enabled !== enabled) {
       yield* sql`delete from hookline.circuits where subscription_id = ${Id.toUuid(current.id)}::uuid`
     }
     if (ownGroup(next) !== ownGroup(current) || next.ordered !== current.ordered) {
@@ -117,12 +122,13 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
         return rows.length > 0
       }))),
     getSubscription: (id) => engine(subscription(id)),
-    listSubscriptions: ({ enabled, tenantId }, page) =>
+    listSubscriptions: ({ connectionId, enabled, tenantId }, page) =>
       engine(Effect.map(
         sql<PgRows.SubscriptionRow>`select ${sql.literal(PgRows.subscriptionColumns)} from hookline.subscriptions
           where deleted_at is null and ${is("tenant_id", tenantId, "text")}
+            and ${is("connection_id", connectionId && Id.toUuid(connectionId), "uuid")}
             and ${enabled === undefined ? sql`true` : sql`enabled = ${enabled}`} and ${before(page, "id")}
-          order by id desc limit ${page.limit}::int`,
+          order by subscriptions.id desc limit ${PgWalk.count(sql, page.limit)}`,
         (rows) => rows.map(PgRows.subscription)
       )),
     health: (ids) =>
@@ -140,23 +146,8 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
       )),
     getMessage: (id) =>
       engine(Effect.map(
-        sql<PgRows.MessageRow>`${messages(sql)} where m.id = ${Id.toUuid(id)}::uuid`,
+        sql<PgRows.MessageRow>`${PgListing.messages(sql)} where m.id = ${Id.toUuid(id)}::uuid`,
         ([row]) => row === undefined ? Option.none() : Option.some(PgRows.message(row))
-      )),
-    listMessages: ({ eventId, tenantId }, page) =>
-      engine(Effect.map(
-        sql<PgRows.MessageRow & { readonly found: number }>`
-          with page as materialized (
-            select m.id, octet_length(m.payload) as size from hookline.messages m
-            where ${is("m.tenant_id", tenantId, "text")} and ${is("m.event_id", eventId, "text")}
-              and ${before(page, "m.id")} order by m.id desc limit ${page.limit + 1}::int
-          ), sized as (
-            select id, size, sum(size) over w as until, row_number() over w as n, count(*) over () as found from page
-            window w as (order by id desc)
-          )
-          select x.*, s.found::int as found from sized s join (${messages(sql)}) x on x.key = s.id
-          where s.n <= ${page.limit}::int and (s.n = 1 or s.until <= ${page.bytes}::float8) order by x.key desc`,
-        (rows) => ({ items: rows.map(PgRows.message), more: (rows[0]?.found ?? 0) > rows.length })
       )),
     retryMessage: (id) =>
       engine(Effect.gen(function*() {
@@ -177,17 +168,6 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
           from hookline.attempts where delivery_id = ${uuid}::uuid order by number`
         return Option.some({ delivery: PgRows.delivery(row), attempts: attempts.map(PgRows.attempt) })
       })),
-    listDeliveries: (filter, page) =>
-      engine(Effect.map(
-        sql<PgRows.DeliveryRow>`select * from (
-          (select * from (${unfinished(sql)}) d where ${matching(sql, filter)} and ${before(page, "d.key")}
-            order by d.key desc limit ${page.limit}::int)
-          union all
-          (select * from (${finished(sql)}) d where ${matching(sql, filter)} and ${before(page, "d.key")}
-            order by d.key desc limit ${page.limit}::int)
-        ) d order by d.key desc limit ${page.limit}::int`,
-        (rows) => rows.map(PgRows.delivery)
-      )),
     ...PgIntervening.make(sql, engine),
     partitions: engine(Effect.map(
       sql<{ readonly event_id: string; readonly count: number }>`
@@ -201,18 +181,21 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
     expire: (rows) =>
       engine(Effect.map(
         sql`with old as (
-          select w.id from hookline.work w where w.expires_at <= clock_timestamp() and w.epoch is null
-          limit ${rows}::int for update skip locked
+          select w.id from hookline.work w join hookline.subscriptions s on s.id = w.subscription_id
+          where w.expires_at <= clock_timestamp() and w.epoch is null and s.deleted_at is null
+          limit ${rows}::int for update of w skip locked
         ), gone as (
           delete from hookline.work w using old where w.id = old.id returning w.*
-        ), ${PgOrdering.unparked(sql, "gone")}
-        insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
-          reason, attempts, retry_base, last_error)
-        select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'failed', 'expired', attempts,
-          retry_base, last_error from gone returning 1`,
+        ), ${PgOrdering.unparked(sql, "gone")}, ended as (
+          insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
+            reason, attempts, retry_base, last_error, webhook_of)
+          select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'failed', 'expired', attempts,
+            retry_base, last_error, webhook_of from gone returning ${PgCounting.ending(sql)}
+        ), ${PgCounting.ended(sql, "ended")}
+        select 1 from ended`,
         (ended) => ended.length >= rows
       )),
-    maintain: ({ broadcastKeptMs, heldMaxAgeMs, partitionsAheadDays, rows }) =>
+    maintain: ({ broadcastKeptMs, heldMaxAgeMs, partitionsAheadDays, replaysKeptMs, rows }) =>
       engine(Effect.gen(function*() {
         const ended = yield* sql`with old as (
           select w.id, s.deleted_at is not null as deleted from hookline.subscriptions s
@@ -221,19 +204,28 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
             s.disabled_at <= clock_timestamp() - make_interval(secs => ${heldMaxAgeMs / 1000})
             and w.id < (lpad(to_hex((
               extract(epoch from clock_timestamp()) * 1000 - ${heldMaxAgeMs}::float8)::bigint), 12, '0')
-              || repeat('0', 20))::uuid))
+              || repeat('0', 20))::uuid
+            and (w.replay_id is null or w.due_at <= clock_timestamp() - make_interval(secs => ${heldMaxAgeMs / 1000}))))
           limit ${rows}::int for update of w skip locked
         ), gone as (
           delete from hookline.work w using old where w.id = old.id returning w.*, old.deleted
-        ), ${PgOrdering.unparked(sql, "gone")}
-        insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
-          reason, attempts, retry_base, last_error)
-        select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key,
-          case when deleted then 'cancelled' else 'failed' end, case when deleted then 'deleted' else 'expired' end,
-          attempts, retry_base, last_error from gone returning 1`
+        ), ${PgOrdering.unparked(sql, "gone")}, ended as (
+          insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
+            reason, attempts, retry_base, last_error, webhook_of)
+          select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key,
+            case when deleted then 'cancelled' else 'failed' end, case when deleted then 'deleted' else 'expired' end,
+            attempts, retry_base, last_error, webhook_of from gone returning ${PgCounting.ending(sql)}
+        ), ${PgCounting.ended(sql, "ended")}
+        select 1 from ended`
+        // Nothing is routed to one that is deleted: what has ended stays so.
+        const settled = yield* sql`update hookline.subscriptions set ended = true where id in (
+          select s.id from hookline.subscriptions s where s.deleted_at is not null and not s.ended
+            and not exists (select 1 from hookline.work w where w.subscription_id = s.id) limit ${rows}::int
+        ) returning 1`
         yield* sql`update hookline.subscriptions s set awaited = null where awaited is not null and not exists (
           select 1 from hookline.work w where w.id = any(s.awaited) and w.epoch is not null
             and w.worker_group <> coalesce(s.worker_group, ''))`
+        const isCounting = yield* PgCounting.keepHouse(sql, rows)
         const purged = yield* sql`delete from hookline.idempotency where (tenant_id, key) in (
           select tenant_id, key from hookline.idempotency where expires_at <= clock_timestamp() limit ${rows}::int
         ) returning 1`
@@ -242,48 +234,23 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Administr
           select worker_group, position from hookline.broadcasts where told_at < clock_timestamp() - ${kept}
           limit ${rows}::int
         ) returning 1`
+        const replayed = yield* sql`delete from hookline.replays where id in (
+          select id from hookline.replays where state in ('cancelled', 'completed')
+            and updated_at < clock_timestamp() - make_interval(secs => ${replaysKeptMs / 1000}) limit ${rows}::int
+        ) returning 1`
         yield* sql`delete from hookline.listened where listened_at < clock_timestamp() - ${kept}`
         yield* sql`delete from hookline.runners where lease_until < clock_timestamp() - interval '1 day'`
         // Last, because it gives up behind a long reader.
         yield* sql`select hookline.make_partitions(${partitionsAheadDays}::int)`
-        return [ended, purged, told].some((gone) => gone.length >= rows)
+        return isCounting || [ended, settled, purged, told, replayed].some((gone) => gone.length >= rows)
       }))
   }
 }
 
 // --- internal ---
 
-const messages = (sql: PgClient.PgClient) =>
-  sql`select m.id as key, m.id::text, m.seq::float8 as seq, m.event_id, m.tenant_id, m.ordering_key, m.payload,
-    ${sql.literal(PgRows.timeColumns)}, ${
-    sql.literal(PgRows.ms("r.routed_at"))
-  } as routed_at, r.version::float8 as version, r.matched, r.filtered,
-    ${sql.literal(PgRows.ms("i.set_aside_at"))} as set_aside_at, i.error
-    from hookline.messages m left join hookline.routings r on r.message_id = m.id
-    left join hookline.inbox i on i.message_id = m.id`
-
 const finished = (sql: PgClient.PgClient) =>
   sql`select d.id as key, d.id::text as id, d.message_id as message_key, d.message_id::text, d.event_id,
     d.subscription_id as subscription_key, d.subscription_id::text, d.tenant_id, d.status, d.reason,
     d.attempts::int as attempts, null::float8 as due_at, d.external_id, d.last_error,
     ${sql.literal(PgRows.ms("d.completed_at"))} as completed_at from hookline.deliveries d`
-
-const bound = (ms: number): string => ms.toString(16).padStart(12, "0") + "0".repeat(20)
-
-const matching = (sql: PgClient.PgClient, filter: DeliveryFilter) =>
-  sql.and([
-    sql`true`,
-    ...(filter.tenantId === undefined ? [] : [sql`d.tenant_id = ${filter.tenantId}`]),
-    ...(filter.subscriptionId === undefined
-      ? []
-      : [sql`d.subscription_key = ${Id.toUuid(filter.subscriptionId)}::uuid`]),
-    ...(filter.subscriptionIds === undefined
-      ? []
-      : [sql`d.subscription_key = any(${array(filter.subscriptionIds.map(Id.toUuid))}::uuid[])`]),
-    ...(filter.eventId === undefined ? [] : [sql`d.event_id = ${filter.eventId}`]),
-    ...(filter.messageId === undefined ? [] : [sql`d.message_key = ${Id.toUuid(filter.messageId)}::uuid`]),
-    ...(filter.status === undefined ? [] : [sql`d.status = ${filter.status}`]),
-    ...(filter.reason === undefined ? [] : [sql`d.reason = ${filter.reason}`]),
-    ...(filter.fromMs === undefined ? [] : [sql`d.key >= ${bound(filter.fromMs)}::uuid`]),
-    ...(filter.toMs === undefined ? [] : [sql`d.key < ${bound(filter.toMs + 1)}::uuid`])
-  ])

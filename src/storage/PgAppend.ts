@@ -8,6 +8,7 @@ import * as Id from "../Id.ts"
 import { type Message, slotOf, workerGroup } from "../Message.ts"
 import { type Appending, type AppendOnce, OutcomeUnknown } from "../Storage.ts"
 import { array } from "./PgArray.ts"
+import * as PgBatch from "./PgBatch.ts"
 import * as PgErrors from "./PgErrors.ts"
 
 /** Messages as rows, with the next places in the order of all. */
@@ -59,6 +60,13 @@ export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>, timeout
         }))
     })
 
+  const append = (messages: ReadonlyArray<Message>) =>
+    Effect.map(
+      sql<{ readonly worker_group: string }>`with m as (${rows(sql, messages)}), ${inserts(sql, "m")}
+        select worker_group from m order by n`,
+      (groups) => groups.map((row) => row.worker_group)
+    )
+
   const once = (
     message: Message,
     options: { readonly key: string; readonly contentHash: string; readonly ttlMs: number }
@@ -97,13 +105,9 @@ export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>, timeout
   return {
     now,
     inTransaction,
-    append: (messages) =>
-      Effect.map(
-        failing(sql<{ readonly worker_group: string }>`with m as (${rows(sql, messages)}), ${inserts(sql, "m")}
-          select worker_group from m order by n`),
-        (groups) => groups.map((row) => row.worker_group)
-      ),
+    append: (messages) => failing(append(messages)),
     appendOnce,
+    appendBatch: (items) => failing(PgBatch.make(sql, append)(items)),
     afterCommit: (effect) => sql.afterCommit(effect)
   }
 }

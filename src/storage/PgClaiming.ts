@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import * as Id from "../Id.ts"
 import { defaults } from "../Limits.ts"
 import type { Claimed, Claims, Dispatching } from "../Storage.ts"
+import { again } from "./Migrations.ts"
 import { array } from "./PgArray.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 import { fence } from "./PgOwnership.ts"
@@ -24,13 +25,14 @@ export interface ClaimRow {
   readonly claims: number
   readonly size: number
   readonly expires_at: number | null
+  readonly webhook_of: string | null
 }
 
 /** The columns of a claimed delivery. */
 export const columns = (version: "s.version" | "w.version") =>
   `w.id::text, w.message_id::text, w.subscription_id::text, w.worker_group, ${version}::float8 as version,
   w.seq::float8 as seq, w.attempts::int as attempts, w.retry_base::int as retry_base, w.claims::int as claims,
-  w.size::int as size, ${PgRows.ms("w.expires_at")} as expires_at`
+  w.size::int as size, ${PgRows.ms("w.expires_at")} as expires_at, w.webhook_of::text as webhook_of`
 
 /** Reads a claimed delivery. */
 export const claimed = (row: ClaimRow): Claimed => ({
@@ -44,7 +46,8 @@ export const claimed = (row: ClaimRow): Claimed => ({
   retryBase: row.retry_base,
   claims: row.claims,
   size: row.size,
-  ...(row.expires_at === null ? {} : { expiresAtMs: Math.round(row.expires_at) })
+  ...(row.expires_at === null ? {} : { expiresAtMs: Math.round(row.expires_at) }),
+  ...(row.webhook_of === null ? {} : { webhookOf: PgRows.replayId(row.webhook_of) })
 })
 
 type Options = Parameters<Dispatching["claim"]>[0]
@@ -93,11 +96,11 @@ const statement = (sql: PgClient.PgClient, options: Options) =>
   )
   select ${sql.literal(columns("w.version"))}, null::float8 as next_due_at, null::json as health from taken w
   union all
-  select null, null, subscription_id::text, worker_group, 0, 0, 0, 0, 0, 0, null, ${
+  select null, null, subscription_id::text, worker_group, 0, 0, 0, 0, 0, 0, null, null, ${
     sql.literal(PgRows.ms("min(due_at)"))
   }, null from left_over group by subscription_id, worker_group
   union all
-  select null, null, c.subscription_id, '', 0, 0, 0, 0, 0, 0, null, null, to_json(c)
+  select null, null, c.subscription_id, '', 0, 0, 0, 0, 0, 0, null, null, null, to_json(c)
   from (select ${sql.literal(PgRows.healthColumns)} from circuit c) c`
 
 /**
@@ -124,31 +127,31 @@ const asked = (sql: PgClient.PgClient, { lanes }: Options) =>
         select 1 from hookline.work w where w.id = any(s.awaited) and w.epoch is not null
           and w.worker_group <> l.worker_group))
       and not exists (select 1 from circuit c where c.subscription_id = s.id and c.open_until > clock_timestamp())
-    for share of s
+    order by s.id for share of s
   )`
 
 /** Whether a delivery `w` may still be attempted. */
 const isInTime = "(w.expires_at is null or w.expires_at > clock_timestamp())"
 
 /**
- * The first that wait in each lane, of those never attempted and of those to be retried, one more of each than it has room
- * for: where both are due they are taken in turn, so that neither keeps the other waiting. In an ordered lane those whose turn
- * it is: what is behind another is parked, what comes before its time is looked at again soon. A delivery that changed after it
- * was judged is left.
+ * The first that wait in each lane, of those that are new and of those to be attempted again, retried or replayed, one more of
+ * each than it has room for: where both are due they are taken in turn, so that neither keeps the other waiting. In an ordered
+ * lane those whose turn it is: what is behind another is parked, what comes before its time is looked at again soon. A delivery
+ * that changed after it was judged is left.
  */
 const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
   sql`free as materialized (
-    select a.worker_group, a.subscription_id, a.epoch, a.version, a.free, w.id, w.due_at, w.seq, w.size, v.retried,
-      row_number() over (partition by a.worker_group, a.subscription_id, v.retried order by w.due_at, w.seq) as turn
-    from asked a cross join (values (false), (true)) v(retried) cross join lateral (
+    select a.worker_group, a.subscription_id, a.epoch, a.version, a.free, w.id, w.due_at, w.seq, w.size, v.again,
+      row_number() over (partition by a.worker_group, a.subscription_id, v.again order by w.due_at, w.seq) as turn
+    from asked a cross join (values (false), (true)) v(again) cross join lateral (
       select w.id, w.due_at, w.seq, w.size from hookline.work w
       where w.worker_group = a.worker_group and w.subscription_id = a.subscription_id and w.epoch is null
-        and w.retried = v.retried and w.claims < ${suspectClaims}::int and ${sql.literal(isInTime)}
+        and ${sql.literal(again("w."))} = v.again and w.claims < ${suspectClaims}::int and ${sql.literal(isInTime)}
       order by w.due_at, w.seq limit a.free + 1 for update skip locked
     ) w where not a.ordered
   ), judged as materialized (
     select a.worker_group, a.subscription_id, a.epoch, a.version, a.free, w.id, w.due_at, w.seq, w.size, w.place
-    from asked a cross join (values (false), (true)) v(retried) cross join lateral (
+    from asked a cross join (values (false), (true)) v(again) cross join lateral (
       select w.id, w.due_at, w.seq, w.size, case
         when w.ordering_key is null then 'free'
         when ${PgOrdering.isBehind(sql)} then 'behind'
@@ -157,7 +160,9 @@ const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
       from (
         select w.* from hookline.work w
         where w.worker_group = a.worker_group and w.subscription_id = a.subscription_id and w.epoch is null
-          and w.retried = v.retried and w.claims < ${suspectClaims}::int and w.due_at <= clock_timestamp()
+          and ${
+    sql.literal(again("w."))
+  } = v.again and w.claims < ${suspectClaims}::int and w.due_at <= clock_timestamp()
           and ${sql.literal(isInTime)}
         order by w.due_at, w.seq limit a.free * ${defaults.orderedLook}::int + 1
       ) w
@@ -171,9 +176,9 @@ const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
     from turns t where w.id = t.id and t.place <> 'free'
   ), waiting as materialized (
     select w.*, row_number() over (
-      partition by worker_group, subscription_id order by due_at > clock_timestamp(), turn, retried, due_at, seq
+      partition by worker_group, subscription_id order by due_at > clock_timestamp(), turn, again, due_at, seq
     ) as n from (
-      select worker_group, subscription_id, epoch, version, free, id, due_at, seq, size, turn, retried from free union all
+      select worker_group, subscription_id, epoch, version, free, id, due_at, seq, size, turn, again from free union all
       select worker_group, subscription_id, epoch, version, free, id, due_at, seq, size, 0, false from turns
       where place = 'free'
     ) w
@@ -186,10 +191,10 @@ const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
     from judged where place = 'early'
     union all
     select a.worker_group, a.subscription_id, w.due_at
-    from asked a cross join (values (false), (true)) v(retried) cross join lateral (
+    from asked a cross join (values (false), (true)) v(again) cross join lateral (
       select w.due_at from hookline.work w
       where w.worker_group = a.worker_group and w.subscription_id = a.subscription_id and w.epoch is null
-        and w.retried = v.retried and w.claims < ${suspectClaims}::int and w.due_at > clock_timestamp()
+        and ${sql.literal(again("w."))} = v.again and w.claims < ${suspectClaims}::int and w.due_at > clock_timestamp()
         and w.due_at < 'infinity' and ${sql.literal(isInTime)}
       order by w.due_at limit 1
     ) w where a.ordered

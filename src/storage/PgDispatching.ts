@@ -6,10 +6,13 @@ import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import * as Id from "../Id.ts"
 import type { Dispatching, Due, Outcome, Owner } from "../Storage.ts"
+import { again } from "./Migrations.ts"
 import * as PgAppend from "./PgAppend.ts"
 import { array, storable } from "./PgArray.ts"
 import * as PgCircuits from "./PgCircuits.ts"
 import * as PgClaiming from "./PgClaiming.ts"
+import * as PgConnecting from "./PgConnecting.ts"
+import * as PgCounting from "./PgCounting.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 import { fence } from "./PgOwnership.ts"
@@ -40,7 +43,14 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
     const items = yield* sql<PgRows.SubscriptionRow>`
       select ${sql.literal(PgRows.subscriptionColumns)} from hookline.subscriptions where deleted_at is null`
     const health = yield* sql<PgRows.HealthRow>`select ${sql.literal(PgRows.healthColumns)} from hookline.circuits c`
-    return { version: row?.version ?? 0, items: items.map(PgRows.subscription), health: health.map(PgRows.health) }
+    // Last, so that a version that was read comes with what it binds.
+    const connections = yield* PgConnecting.used(sql)
+    return {
+      version: row?.version ?? 0,
+      items: items.map(PgRows.subscription),
+      health: health.map(PgRows.health),
+      connections
+    }
   })),
 
   due: (options) => engine(Effect.map(due(sql, options), gather)),
@@ -364,9 +374,9 @@ const due = (
   } from lanes l
   join hookline.subscriptions s on s.id = l.subscription_id and s.enabled and s.deleted_at is null and not s.moving
   cross join lateral (
-    select min(w.due_at) as due_at from (values (false), (true)) v(retried) cross join lateral (
+    select min(w.due_at) as due_at from (values (false), (true)) v(again) cross join lateral (
       select w.due_at from hookline.work w where w.epoch is null and w.worker_group = l.worker_group
-        and w.subscription_id = l.subscription_id and w.retried = v.retried order by w.due_at limit 1
+        and w.subscription_id = l.subscription_id and ${sql.literal(again("w."))} = v.again order by w.due_at limit 1
     ) w
   ) first
   where first.due_at <= clock_timestamp() + make_interval(secs => ${aheadMs / 1000})
@@ -391,7 +401,8 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
   return sql<{ readonly id: string }>`with ${
     fence(sql, distinct(outcomes.map((outcome) => outcome.owner)))
   }, given as materialized (
-    select g.*, s.deleted_at is not null as deleted, w.claims as claimed_times, f.epoch, w.subscription_id
+    select g.*, s.deleted_at is not null as deleted, w.claims as claimed_times, f.epoch, w.subscription_id,
+      w.tenant_id, w.event_id
     from unnest(
       ${array(uuids(outcomes.map((outcome) => outcome.deliveryId)))}::uuid[],
       ${array(outcomes.map((outcome) => outcome.owner.workerGroup))}::text[],
@@ -414,11 +425,12 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
       ${
     array(outcomes.map((outcome) => outcome.attempt.response ? JSON.stringify(outcome.attempt.response) : null))
   }::text[],
+      ${array(outcomes.map((outcome) => PgRows.phasesText(outcome.attempt.phases)))}::text[],
       ${array(outcomes.map((outcome) => outcome.filledAtMs ?? null))}::float8[],
       ${array(outcomes.map((outcome) => outcome.sign ?? null))}::text[],
       ${array(outcomes.map((outcome) => outcome.openUntilMs ?? null))}::float8[]
     ) as g(id, worker_group, owner_epoch, attempts, status, reason, external_id, last_error, due_at, started_at,
-      duration_ms, outcome, status_code, error_tag, error_message, retry_after_ms, response, filled_at, sign, open_until)
+      duration_ms, outcome, status_code, error_tag, error_message, retry_after_ms, response, phases, filled_at, sign, open_until)
     join fence f on f.worker_group = g.worker_group and f.epoch = g.owner_epoch::bigint
     join hookline.work w on w.id = g.id and w.epoch = f.epoch and w.attempts = g.attempts
     join hookline.subscriptions s on s.id = w.subscription_id
@@ -426,16 +438,19 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
   ), finished as (
     delete from hookline.work w using given g where w.id = g.id and (g.status is not null or g.deleted)
     returning w.id, w.message_id, w.seq, w.subscription_id, w.worker_group, w.tenant_id, w.event_id, w.ordering_key, w.attempts,
-      w.retry_base, g.status, g.reason, g.external_id, g.last_error
+      w.retry_base, w.webhook_of, g.status, g.reason, g.external_id, g.last_error
   ), history as (
     insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
-      reason, attempts, retry_base, external_id, last_error)
+      reason, attempts, retry_base, external_id, last_error, webhook_of)
     select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, coalesce(status, 'cancelled'),
-      case when status is null then 'deleted' else reason end, attempts + 1, retry_base, external_id, last_error
-    from finished
+      case when status is null then 'deleted' else reason end, attempts + 1, retry_base, external_id, last_error,
+      webhook_of
+    from finished returning ${PgCounting.ending(sql)}
   ), ${PgOrdering.unparked(sql, "finished")}, retried as materialized (
-    select id, subscription_id, last_error, due_at from given where status is null and not deleted
-  ), ${PgOrdering.homes(sql, "retried")}, again as (
+    select id, subscription_id, tenant_id, event_id, last_error, due_at from given where status is null and not deleted
+  ), ${PgCounting.recorded(sql, { ended: "history", retried: "retried" })}, ${
+    PgOrdering.homes(sql, "retried")
+  }, again as (
     update hookline.work w set epoch = null, claims = 0, attempts = w.attempts + 1, last_error = g.last_error,
       due_at = to_timestamp(g.due_at / 1000.0), worker_group = ${PgOrdering.home(sql)}
     from retried g join homes h on h.id = g.subscription_id where w.id = g.id
@@ -446,9 +461,9 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
     on conflict (subscription_id) do update set filled_at = greatest(lanes.filled_at, excluded.filled_at)
   ), ${PgCircuits.signs(sql, "given")}, ${PgCircuits.told(sql, outcomes)}log as (
     insert into hookline.attempts (delivery_id, number, started_at, duration_ms, outcome, status_code, error_tag,
-      error_message, retry_after_ms, response, epoch, claims)
+      error_message, retry_after_ms, response, epoch, claims, phases)
     select id, attempts + 1, to_timestamp(started_at / 1000.0), duration_ms, outcome, status_code, error_tag, error_message,
-      retry_after_ms, response, epoch, claimed_times from given
+      retry_after_ms, response, epoch, claimed_times, phases from given
   )
   select id::text from given`
 }

@@ -1,17 +1,20 @@
 /**
  * What an operator's check reads of a database, each part by itself and nothing of it changed: the server, its clock, the
- * layout, the partitions and what subscriptions hold.
+ * layout, the partitions and what subscriptions and connections hold.
  */
 import { PgClient } from "@effect/sql-pg"
 import { Clock, Effect, type Redacted } from "effect"
 import { Reactivity } from "effect/reactivity"
 import type { SqlError } from "effect/sql"
+import type { Connection } from "../Connection.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
 import type { Subscription } from "../Subscription.ts"
-import { migrations } from "./Migrations.ts"
+import { latest as known } from "./Migrations.ts"
 import * as PgAdministration from "./PgAdministration.ts"
+import * as PgConnecting from "./PgConnecting.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgMembership from "./PgMembership.ts"
+import * as PgMigrating from "./PgMigrating.ts"
 import { ms } from "./PgRows.ts"
 
 /** The parts. */
@@ -29,6 +32,8 @@ export interface Inspection {
   >
   /** Some subscriptions, the newest. */
   readonly subscriptions: Effect.Effect<ReadonlyArray<Subscription>, StorageUnavailable>
+  /** Some connections, the newest. */
+  readonly connections: Effect.Effect<ReadonlyArray<Connection>, StorageUnavailable>
   /** How many enabled subscriptions each provider has. */
   readonly providers: Effect.Effect<
     ReadonlyArray<{ readonly providerId: string; readonly subscriptions: number }>,
@@ -76,16 +81,7 @@ const make = (sql: PgClient.PgClient): Inspection => ({
     }
     return best
   }),
-  layout: Effect.gen(function*() {
-    const known = Object.keys(migrations).length
-    const [table] = yield* PgErrors.engine(sql<{ readonly there: boolean }>`
-      select to_regclass('hookline_migrations') is not null as there`)
-    const [row] = table?.there === true
-      ? yield* PgErrors.engine(sql<{ readonly id: number | null }>`
-        select max(migration_id)::int as id from hookline_migrations`)
-      : []
-    return { found: row?.id ?? 0, known }
-  }),
+  layout: Effect.map(PgMigrating.version(sql), (found) => ({ found, known })),
   partitions: Effect.map(
     PgErrors.engine(sql<{ readonly parent: string; readonly ahead: number }>`
       select parent, ahead from unnest(array['messages', 'routings', 'deliveries', 'attempts']) parent,
@@ -99,6 +95,7 @@ const make = (sql: PgClient.PgClient): Inspection => ({
     })
   ),
   subscriptions: PgAdministration.make(sql, PgErrors.engine).listSubscriptions({}, { cursor: undefined, limit: 100 }),
+  connections: PgConnecting.make(sql, PgErrors.engine).listConnections({}, { cursor: undefined, limit: 100 }),
   providers: PgMembership.make(sql, PgErrors.engine).neededProviders
 })
 

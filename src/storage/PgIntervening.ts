@@ -5,10 +5,12 @@ import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import * as Id from "../Id.ts"
 import type { Administration, BlockedKey, RetryAnswer, SkipAnswer } from "../Storage.ts"
+import * as PgCounting from "./PgCounting.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 import * as PgRows from "./PgRows.ts"
 import { unfinished } from "./PgUnfinished.ts"
+import * as PgWalk from "./PgWalk.ts"
 
 type Verbs = "retryDelivery" | "skipDelivery" | "blockedKeys"
 
@@ -32,11 +34,12 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Admi
           where d.id = ${uuid}::uuid and d.status in ('failed', 'cancelled') for share of s
         ), gone as (
           delete from hookline.deliveries d using ended e where d.id = e.id returning d.*, e.home
-        ), again as (
+        ), ${PgCounting.takenBack(sql, "gone")}, again as (
           insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
-            attempts, retry_base, size)
+            attempts, retry_base, size, webhook_of)
           select g.id, g.message_id, g.seq, g.subscription_id, g.home, g.tenant_id, g.event_id,
-            g.ordering_key, g.attempts, g.attempts, octet_length(coalesce(r.transformed, m.payload))
+            g.ordering_key, g.attempts, g.attempts, octet_length(coalesce(r.transformed, m.payload)),
+            g.webhook_of
           from gone g join hookline.messages m on m.id = g.message_id
             left join hookline.routings r on r.message_id = g.message_id
           returning 1
@@ -57,29 +60,36 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Admi
           delete from hookline.work w using hookline.subscriptions s
           where w.id = ${uuid}::uuid and w.epoch is null and s.id = w.subscription_id and s.deleted_at is null
           returning w.*
-        ), ${PgOrdering.unparked(sql, "gone")}
-        insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
-          reason, attempts, retry_base, last_error)
-        select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'cancelled', 'skipped', attempts,
-          retry_base, last_error from gone returning 1`
+        ), ${PgOrdering.unparked(sql, "gone")}, ended as (
+          insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
+            reason, attempts, retry_base, last_error, webhook_of)
+          select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'cancelled', 'skipped', attempts,
+            retry_base, last_error, webhook_of from gone returning ${PgCounting.ending(sql)}
+        ), ${PgCounting.ended(sql, "ended")}
+        select 1 from ended`
         if (skipped.length > 0) return "Skipped" satisfies SkipAnswer
         return (yield* isKnown(uuid)) ? "NotSkippable" satisfies SkipAnswer : "NotFound" satisfies SkipAnswer
       })),
     blockedKeys: (id, { counted, cursor, limit }) =>
       engine(Effect.map(
-        sql<PgRows.DeliveryRow & { readonly ordering_key: string; readonly waiting: number }>`with recursive heads as (
-          (${first(sql, id, cursor === undefined ? sql`true` : sql`w.ordering_key > ${cursor}`)})
+        // By the deliveries that were tried: keys of which nothing was are passed by, however many there are.
+        sql<PgRows.DeliveryRow & { readonly ordering_key: string; readonly waiting: number }>`with recursive tried as (
+          (${tried(sql, id, cursor === undefined ? sql`true` : sql`w.ordering_key > ${cursor}`)})
           union all
-          select n.* from heads h cross join lateral (${first(sql, id, sql`w.ordering_key > h.ordering_key`)}) n
+          select n.* from tried t cross join lateral (${tried(sql, id, sql`w.ordering_key > t.ordering_key`)}) n
         ), blocked as (
-          select h.key, h.ordering_key from heads h where h.attempts > h.retry_base order by h.ordering_key
-          limit ${limit}::int
+          select h.key, t.ordering_key from tried t cross join lateral (
+            select w.id as key, w.attempts, w.retry_base from hookline.work w
+            where w.worker_group like 'subscription.%' and w.ordering_key is not null and w.worker_group = ${group(id)}
+              and w.ordering_key = t.ordering_key order by w.seq limit 1
+          ) h where h.attempts > h.retry_base limit ${PgWalk.count(sql, limit)}
         )
         select d.*, b.ordering_key, (select count(*) - 1 from (
             select 1 from hookline.work w where w.worker_group like 'subscription.%' and w.ordering_key = b.ordering_key
               and w.worker_group = ${group(id)} limit ${counted + 1}::int
           ) c)::int as waiting
-        from blocked b join (${unfinished(sql)}) d on d.key = b.key order by b.ordering_key`,
+        from blocked b cross join lateral (select d.* from (${unfinished(sql)}) d where d.key = b.key limit 1) d
+        order by b.ordering_key`,
         (rows) =>
           rows.map((row): BlockedKey => ({
             orderingKey: row.ordering_key,
@@ -94,8 +104,8 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Admi
 
 const group = (id: Id.SubscriptionId) => `subscription.${id}`
 
-/** The first delivery of the first key that fits, by an index step. */
-const first = (sql: PgClient.PgClient, id: Id.SubscriptionId, condition: ReturnType<PgClient.PgClient["literal"]>) =>
-  sql`select w.id as key, w.ordering_key, w.attempts, w.retry_base from hookline.work w
-    where w.worker_group like 'subscription.%' and w.ordering_key is not null and w.worker_group = ${group(id)}
-      and ${condition} order by w.ordering_key, w.seq limit 1`
+/** The first key that fits and has a delivery that was tried, by an index step. */
+const tried = (sql: PgClient.PgClient, id: Id.SubscriptionId, condition: ReturnType<PgClient.PgClient["literal"]>) =>
+  sql`select w.ordering_key from hookline.work w
+    where w.retried and w.worker_group like 'subscription.%' and w.ordering_key is not null
+      and w.worker_group = ${group(id)} and ${condition} order by w.ordering_key, w.seq limit 1`

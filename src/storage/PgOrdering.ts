@@ -51,12 +51,12 @@ export const unparked = (sql: PgClient.PgClient, ended: string) =>
 
 /**
  * Where the waiting deliveries of some subscriptions belong. Locked, so that a change of it, which moves those that wait,
- * comes before and is seen, or after and finds them.
+ * comes before and is seen, or after and finds them; in one order, as a connection's change locks several too.
  */
 export const homes = (sql: PgClient.PgClient, rows: string) =>
   sql`homes as materialized (
     select s.id, s.worker_group from hookline.subscriptions s
-    where s.id in (select subscription_id from ${sql.literal(rows)}) for share
+    where s.id in (select subscription_id from ${sql.literal(rows)}) order by s.id for share
   )`
 
 /**

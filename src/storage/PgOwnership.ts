@@ -8,6 +8,7 @@ import * as Id from "../Id.ts"
 import type { Dispatching, Owner } from "../Storage.ts"
 import { array } from "./PgArray.ts"
 import type { PgClock } from "./PgClock.ts"
+import * as PgCounting from "./PgCounting.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 import { ms } from "./PgRows.ts"
@@ -127,10 +128,11 @@ export const make = (
       delete from hookline.work w using old where w.id = old.id and old.claims >= ${crashedClaims}::int returning w.*
     ), failed as (
       insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
-        reason, attempts, retry_base, last_error)
+        reason, attempts, retry_base, last_error, webhook_of)
       select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'failed', 'crashed-owner', attempts,
-        retry_base, 'Its runner stopped ' || claims || ' times while it was delivering.' from crashed
-    ), ${PgOrdering.unparked(sql, "crashed")}, again as (
+        retry_base, 'Its runner stopped ' || claims || ' times while it was delivering.', webhook_of
+      from crashed returning ${PgCounting.ending(sql)}
+    ), ${PgCounting.ended(sql, "failed")}, ${PgOrdering.unparked(sql, "crashed")}, again as (
       update hookline.work w set epoch = null, worker_group = ${PgOrdering.home(sql)}
       from old join homes h on h.id = old.subscription_id where w.id = old.id and old.claims < ${crashedClaims}::int
     )

@@ -16,10 +16,14 @@ export const messageId = (uuid: string) => Id.MessageId.make(`msg_${Id.fromUuid(
 export const deliveryId = (uuid: string) => Id.DeliveryId.make(`dlv_${Id.fromUuid(uuid)}`)
 /** The subscription id of a UUID. */
 export const subscriptionId = (uuid: string) => Id.SubscriptionId.make(`sub_${Id.fromUuid(uuid)}`)
+/** The connection id of a UUID. */
+export const connectionId = (uuid: string) => Id.ConnectionId.make(`con_${Id.fromUuid(uuid)}`)
+/** The replay id of a UUID. */
+export const replayId = (uuid: string) => Id.ReplayId.make(`rpl_${Id.fromUuid(uuid)}`)
 
 /** The columns of an attempt, without its delivery. */
 export const attemptColumns = `number::int as number, ${ms("started_at")} as started_at, duration_ms, outcome,
-  status_code::int as status_code, error_tag, error_message, retry_after_ms::float8 as retry_after_ms, response`
+  status_code::int as status_code, error_tag, error_message, retry_after_ms::float8 as retry_after_ms, response, phases`
 
 /** An attempt as it is stored. */
 export interface AttemptRow {
@@ -32,6 +36,20 @@ export interface AttemptRow {
   readonly error_message: string | null
   readonly retry_after_ms: number | null
   readonly response: string | null
+  readonly phases: string | null
+}
+
+const phaseNames = ["lookupMs", "connectMs", "tlsMs", "firstByteMs", "totalMs"] as const
+
+/** Phases as they are stored: numbers in a fixed order, because every attempt has them. */
+export const phasesText = (phases: AttemptRecord["phases"]): string | null =>
+  phases === undefined ? null : phaseNames.map((name) => phases[name] ?? "").join("/")
+
+const phasesOf = (text: string) => {
+  const values = text.split("/")
+  return Object.fromEntries(
+    phaseNames.flatMap((name, i) => values[i] === undefined || values[i] === "" ? [] : [[name, Number(values[i])]])
+  )
 }
 
 const decodeAttempt = Schema.decodeUnknownSync(AttemptRecordSchema)
@@ -46,7 +64,8 @@ export const attempt = (row: AttemptRow): AttemptRecord =>
     ...(row.status_code === null ? {} : { statusCode: row.status_code }),
     ...(row.error_tag === null ? {} : { error: { tag: row.error_tag, message: row.error_message ?? "" } }),
     ...(row.retry_after_ms === null ? {} : { retryAfterMs: row.retry_after_ms }),
-    ...(row.response === null ? {} : { response: JSON.parse(row.response) })
+    ...(row.response === null ? {} : { response: JSON.parse(row.response) }),
+    ...(row.phases === null ? {} : { phases: phasesOf(row.phases) })
   })
 
 /** A delivery as it is stored, finished or not. */
@@ -163,7 +182,7 @@ export const health = (row: HealthRow): Health => ({
 
 /** The columns of a subscription. */
 export const subscriptionColumns =
-  `id::text, tenant_id, name, description, events, provider_id, config, signing_secrets,
+  `id::text, tenant_id, name, description, events, provider_id, config, connection_id::text, signing_secrets,
   retry, filter, ordered, max_concurrency, rate_limit, enabled, disabled_reason, ${
     ms("disabled_at")
   } as disabled_at, version::float8 as version, ${ms("created_at")} as created_at,
@@ -178,6 +197,7 @@ export interface SubscriptionRow {
   readonly events: ReadonlyArray<string>
   readonly provider_id: string
   readonly config: Subscription["config"]
+  readonly connection_id: string | null
   readonly signing_secrets: Subscription["signingSecrets"]
   readonly retry: Subscription["retry"] | null
   readonly filter: Subscription["filter"] | null
@@ -201,6 +221,7 @@ export const subscription = (row: SubscriptionRow): Subscription => ({
   events: row.events,
   providerId: row.provider_id,
   config: row.config,
+  connectionId: row.connection_id === null ? undefined : connectionId(row.connection_id),
   signingSecrets: row.signing_secrets,
   retry: row.retry ?? undefined,
   filter: row.filter ?? undefined,

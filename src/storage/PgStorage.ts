@@ -3,34 +3,35 @@
  * engine has connections of its own, with timeouts of its own.
  */
 import { PgClient } from "@effect/sql-pg"
-import { Effect, Layer, Schedule, Schema } from "effect"
-import { Migrator, SqlClient, SqlError } from "effect/sql"
+import { Effect, Layer, Schedule } from "effect"
 import { Limits } from "../Limits.ts"
 import { Storage, type StorageUnavailable } from "../Storage.ts"
-import { migrations } from "./Migrations.ts"
+import { MigrationFailed } from "./MigrationFailed.ts"
+import { latest as known } from "./Migrations.ts"
 import * as PgAdministration from "./PgAdministration.ts"
 import * as PgAppend from "./PgAppend.ts"
+import * as PgAuditing from "./PgAuditing.ts"
 import * as PgBroadcasting from "./PgBroadcasting.ts"
 import * as PgClock from "./PgClock.ts"
+import * as PgConnecting from "./PgConnecting.ts"
+import * as PgCounting from "./PgCounting.ts"
 import * as PgDispatching from "./PgDispatching.ts"
 import * as PgErrors from "./PgErrors.ts"
+import * as PgKeeping from "./PgKeeping.ts"
+import * as PgListing from "./PgListing.ts"
 import * as PgMembership from "./PgMembership.ts"
+import * as PgMigrating from "./PgMigrating.ts"
 import * as PgOwnership from "./PgOwnership.ts"
 import * as PgPool from "./PgPool.ts"
+import * as PgReplaying from "./PgReplaying.ts"
 import { ms } from "./PgRows.ts"
+import * as PgWalk from "./PgWalk.ts"
+
+export { MigrationFailed } from "./MigrationFailed.ts"
 
 /**
- * The database's layout can't be brought up to date, or is newer than this code.
- *
- * @category errors
- * @since 0.1.0
- */
-export class MigrationFailed extends Schema.TaggedError<MigrationFailed>()("MigrationFailed", {
-  message: Schema.String
-}) {}
-
-/**
- * Brings the database's layout up to date; several processes may do so at once.
+ * Brings the database's layout up to date while runners go on; several processes may do so at once. Returns how many migrations
+ * it applied.
  *
  * @category migrations
  * @since 0.1.0
@@ -38,24 +39,12 @@ export class MigrationFailed extends Schema.TaggedError<MigrationFailed>()("Migr
 export const migrate: Effect.Effect<number, MigrationFailed | StorageUnavailable, PgClient.PgClient> = Effect.gen(
   function*() {
     const sql = yield* PgClient.PgClient
-    const done = yield* Migrator.make({})({
-      loader: Migrator.fromRecord(migrations),
-      table: "hookline_migrations"
-    }).pipe(
-      Effect.provideService(SqlClient.SqlClient, sql),
-      Effect.catchTags({
-        MigrationError: (error) =>
-          Effect.fail(
-            new MigrationFailed({ message: `The database can't be migrated: ${error.message}${reason(error.cause)}` })
-          ),
-        SqlError: (error) => Effect.fail(PgErrors.unavailable(error))
-      })
-    )
+    const done = yield* PgMigrating.migrate(sql)
     yield* checkLayout
     // A start after a long stop finds no partition for today.
     const { partitionsAheadDays } = yield* Limits
     yield* PgErrors.engine(sql`select hookline.make_partitions(${partitionsAheadDays}::int)`)
-    return done.length
+    return done
   }
 )
 
@@ -79,7 +68,7 @@ export const layer = (options?: {
     Effect.gen(function*() {
       const client = yield* PgClient.PgClient
       const limits = yield* Limits
-      const pool = (applicationName: string, maxConnections: number) =>
+      const pool = (applicationName: string, maxConnections: number, settings: Readonly<Record<string, string>> = {}) =>
         PgPool.make(client, {
           maxConnections,
           applicationName,
@@ -90,12 +79,14 @@ export const layer = (options?: {
             lock_timeout: String(limits.statementTimeoutMs),
             statement_timeout: String(limits.statementTimeoutMs),
             idle_in_transaction_session_timeout: String(limits.takeOverPatienceMs),
+            ...settings,
             ...options?.engine?.startupParameters
           }
         })
       const sql = yield* pool("hookline", limits.engineConnections)
       // Apart, so that many or long readings delay neither leases nor deliveries.
       const reading = yield* pool("hookline-admin", limits.adminConnections)
+      const listing = yield* pool("hookline-lists", limits.listConnections, PgWalk.settings)
       yield* (options?.migrate === false ? checkLayout : migrate).pipe(
         Effect.provideService(PgClient.PgClient, sql),
         Effect.retry({
@@ -113,6 +104,12 @@ export const layer = (options?: {
         ...PgOwnership.make(sql, engine, measured),
         ...PgDispatching.make(sql, engine),
         ...PgAdministration.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
+        ...PgKeeping.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
+        ...PgConnecting.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
+        ...PgAuditing.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
+        ...PgReplaying.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
+        ...PgCounting.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
+        ...PgListing.make(listing, PgErrors.answering(limits.statementTimeoutMs), limits.listLook),
         ...PgMembership.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
         ...PgBroadcasting.make(reading, PgErrors.answering(limits.answerTimeoutMs))
       })
@@ -125,27 +122,16 @@ export const layer = (options?: {
 const checkLayout: Effect.Effect<void, MigrationFailed | StorageUnavailable, PgClient.PgClient> = Effect.gen(
   function*() {
     const sql = yield* PgClient.PgClient
-    const known = Object.keys(migrations).length
-    const [table] = yield* PgErrors.engine(sql<{ readonly there: boolean }>`
-    select to_regclass('hookline_migrations') is not null as there`)
-    const [latest] = table?.there === true
-      ? yield* PgErrors.engine(sql<{ readonly id: number | null }>`
-        select max(migration_id)::int as id from hookline_migrations`)
-      : []
-    const version = latest?.id ?? 0
-    if (version > known) {
+    const found = yield* PgMigrating.version(sql)
+    if (found > known) {
       return yield* new MigrationFailed({
-        message: `The database's layout is version ${version}, this program knows ${known}: run a newer Hookline.`
+        message: `The database's layout is version ${found}, this program knows ${known}: run a newer Hookline.`
       })
     }
-    if (version < known) {
+    if (found < known) {
       return yield* new MigrationFailed({
-        message: `The database's layout is version ${version}, this program needs ${known}: run \`hookline migrate\`.`
+        message: `The database's layout is version ${found}, this program needs ${known}: run \`hookline migrate\`.`
       })
     }
   }
 )
-
-/** The server's own words: migrations have no parameters that could leak. */
-const reason = (cause: unknown): string =>
-  SqlError.isSqlError(cause) && cause.reason.cause instanceof Error ? ` (${cause.reason.cause.message})` : ""

@@ -35,6 +35,7 @@ export const through = (
 ): Pick<Storage["Service"], Verb> => ({
   append: (messages) => append("append", real.append(messages)),
   appendOnce: (message, options) => append("appendOnce", real.appendOnce(message, options)),
+  appendBatch: (items) => append("appendBatch", real.appendBatch(items)),
   subscriptions: engine("subscriptions", real.subscriptions),
   renewLease: (runnerId, leaseMs) => engine("renewLease", real.renewLease(runnerId, leaseMs)),
   returnLease: (runnerId) => engine("returnLease", real.returnLease(runnerId)),

@@ -138,6 +138,9 @@ const calm: Partial<Limits.Limits> = {
   leaseRenewMs: hourMs,
   slowAfterMs: hourMs / 6,
   takeUpIntervalMs: hourMs,
+  unparkIntervalMs: 10_000,
+  expireIntervalMs: 10_000,
+  replayPollMs: dayMs,
   maintenanceIntervalMs: hourMs
 }
 

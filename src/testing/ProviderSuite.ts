@@ -41,6 +41,8 @@ export interface Harness<R> {
   readonly layer: Layer.Layer<R, unknown, Egress>
   /** A configuration that is accepted, with every secret that it may hold. */
   readonly validConfig: { readonly [name: string]: Schema.Json }
+  /** A connection that is accepted, with every secret that it may hold; where the provider has connections. */
+  readonly validConnection?: { readonly [name: string]: Schema.Json }
   /** Configurations that are refused, each with the path of the field at fault. */
   readonly refusedConfigs: ReadonlyArray<{
     readonly config: { readonly [name: string]: Schema.Json }

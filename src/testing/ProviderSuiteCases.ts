@@ -60,9 +60,9 @@ const payloadOf = <R>({ payload }: Bench<R>): Schema.Json => payload ?? { id: "1
 /** Binds the valid configuration and makes one attempt, which the endpoints answer by a script. */
 const attempt = <R>(bench: Bench<R>, script: Endpoints.Script, payloadJson = JSON.stringify(payloadOf(bench))) =>
   Effect.gen(function*() {
-    const { provider, validConfig } = bench
+    const { provider, validConfig, validConnection } = bench
     yield* Endpoints.otherwise(script)
-    const bound = yield* provider.bind(validConfig)
+    const bound = yield* provider.bind(validConfig, { connection: validConnection })
     const made: Provider.Attempt = {
       deliveryId: yield* Id.deliveryId(nowMs),
       number: 1,
@@ -89,12 +89,16 @@ const failure = <R>(bench: Bench<R>, script: Endpoints.Script) =>
 /** Not waited for when the case ends: it may be one that does not end. */
 const begun = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkDetach(effect, { startImmediately: true })
 
-const refusal = <R>({ provider }: Bench<R>, config: Schema.Json) =>
-  Effect.flip(Effect.flatMap(provider.bind(config, { closed: true }), (bound) => bound.check))
+const refusal = <R>({ provider, validConnection }: Bench<R>, config: Schema.Json) =>
+  Effect.flip(
+    Effect.flatMap(provider.bind(config, { closed: true, connection: validConnection }), (bound) => bound.check)
+  )
 
 const configuring = <R>(bench: Bench<R>): Proofs<R> => ({
   "a valid configuration is accepted": Effect.gen(function*() {
-    const bound = yield* bench.provider.bind(bench.validConfig, { closed: true })
+    const { provider, validConfig, validConnection } = bench
+    yield* provider.connection?.check(validConnection, { closed: true }) ?? Effect.void
+    const bound = yield* provider.bind(validConfig, { closed: true, connection: validConnection })
     yield* bound.check
   }),
   ...Object.fromEntries(bench.refusedConfigs.map(({ config, path }, i) => [
@@ -197,7 +201,11 @@ const robust = <R>(bench: Bench<R>): Proofs<R> => ({
   }),
   "no secret is in an error, nor in what is kept of an attempt": Effect.gen(function*() {
     const answers = bench.answers
-    const secrets = yield* secretsOf(bench.provider.config, bench.validConfig)
+    const { connection } = bench.provider
+    const secrets = [
+      ...(yield* secretsOf(bench.provider.config, bench.validConfig)),
+      ...(connection ? yield* secretsOf(connection.schema, bench.validConnection ?? null) : [])
+    ]
     const { gone, permanent, retryable, success } = answers
     const scripts = [success, retryable, permanent, ...(gone === false ? [] : [gone]), [Endpoints.refuses()]]
     for (const script of scripts) {

@@ -95,7 +95,8 @@ const apply = (world: World, verb: Verb): Effect.Effect<void> =>
       Effect.flatMap(
         pick === 7 ? Effect.succeed(world.deliveries) : world.failed,
         (ids) => each(ids, pick, (id) => world.both(({ storage }) => storage.retryDelivery(id)))
-      )
+      ),
+    replay: (verb) => replay(world, verb)
   })
 
 const each = <A>(items: ReadonlyArray<A>, pick: number, use: (item: A) => Effect.Effect<void>): Effect.Effect<void> =>
@@ -325,6 +326,31 @@ const subscriptions = (world: World) =>
       items: sortBy("id")(items.filter((item) => item.tenantId === world.tenantId))
     }))
   )
+
+const replay = Effect.fnUntraced(function*(world: World, { by, fresh, pick, status }: Of<"replay">) {
+  const [message] = picked(world.messages, pick)
+  const [subscriptionId] = picked(world.subscriptions, pick)
+  const [deliveryId] = picked(world.deliveries, pick)
+  const chosen = by === "subscription"
+    ? subscriptionId && { subscriptionId }
+    : by === "event"
+    ? message && { eventId: message.eventId }
+    : by === "message"
+    ? message && { messageId: message.id }
+    : deliveryId && { fromMs: Id.timeOf(deliveryId) }
+  if (chosen === undefined) return
+  const { tenantId } = world
+  const filter = { ...chosen, status }
+  const id = yield* Id.replayId(yield* Effect.orDie(world.reference.storage.now))
+  yield* world.both(({ storage }) => storage.countReplay({ tenantId, filter }, 1000))
+  yield* world.both(({ storage }) =>
+    Effect.gen(function*() {
+      yield* storage.createReplay({ id, tenantId, filter, freshWebhookId: fresh }, 1000)
+      const found = yield* storage.replaySome({ rows: 1000, look: 1000, waiting: 1e6, intervalMs: 0 })
+      return found._tag === "Portion" ? { ...found, workerGroups: [...found.workerGroups].sort() } : found
+    })
+  )
+})
 
 // -- reading
 

@@ -86,7 +86,14 @@ export const Verb = Schema.TaggedUnion({
     after: Schema.optionalKey(pick),
     limit: upTo(4, 1)
   },
-  retryDelivery: { pick }
+  retryDelivery: { pick },
+  /** Seen through at once. */
+  replay: {
+    by: Schema.Literals(["subscription", "event", "message", "time"]),
+    status: Schema.Literals(["failed", "failed", "success", "cancelled"]),
+    pick,
+    fresh: Schema.Boolean
+  }
 })
 
 /** @category models @since 0.1.0 */
@@ -105,6 +112,7 @@ const weighted = Schema.Union([
   cases.due,
   cases.release,
   cases.retryDelivery,
+  cases.replay,
   cases.updateSubscription,
   cases.createSubscription
 ])

@@ -169,6 +169,7 @@ export class World {
       events: ["suite.*"],
       providerId: "suite.provider",
       config: { url: "https://example.com/", nested: [1, null] },
+      connectionId: undefined,
       signingSecrets: [{ sealed: "s", createdAtMs: this.#names.nowMs }],
       retry: undefined,
       filter: undefined,
@@ -215,7 +216,23 @@ export class World {
         deliveries: side.storage.listDeliveries({ tenantId }, everything),
         attempts: Effect.forEach(this.deliveries, (id) =>
           Effect.map(side.storage.getDelivery(id), Option.getOrUndefined)),
-        subscriptions: side.storage.listSubscriptions({ tenantId }, everything)
+        subscriptions: side.storage.listSubscriptions({ tenantId }, everything),
+        counts: Effect.map(
+          side.storage.count({ tenantId }, {
+            fromMs: (Math.floor(this.#names.nowMs / hourMs) - 1) * hourMs,
+            fine: false,
+            top: 10,
+            counted: 1000
+          }),
+          // The times are each side's own.
+          ({ byEvent, byProvider, bySubscription, totals, unfinished }) => ({
+            totals,
+            byEvent,
+            byProvider,
+            bySubscription,
+            unfinished
+          })
+        )
       })
     )
   }

@@ -5,19 +5,25 @@
 import { layer } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import type { Storage } from "../Storage.ts"
+import { batches } from "./StorageSuiteBatch.ts"
 import { broadcasting } from "./StorageSuiteBroadcasting.ts"
 import { claiming } from "./StorageSuiteClaiming.ts"
+import { connecting } from "./StorageSuiteConnecting.ts"
+import { counting } from "./StorageSuiteCounting.ts"
 import { emitting } from "./StorageSuiteEmitting.ts"
 import { healths } from "./StorageSuiteHealth.ts"
+import { keeping } from "./StorageSuiteKeeping.ts"
 import { membership } from "./StorageSuiteMembership.ts"
 import { ordering } from "./StorageSuiteOrdering.ts"
 import { ownership } from "./StorageSuiteOwnership.ts"
 import { reading } from "./StorageSuiteReading.ts"
 import { recording } from "./StorageSuiteRecording.ts"
+import { replays } from "./StorageSuiteReplaying.ts"
 import { routing } from "./StorageSuiteRouting.ts"
 import { subscribing } from "./StorageSuiteSubscribing.ts"
 import { times } from "./StorageSuiteTimes.ts"
 import { upkeep } from "./StorageSuiteUpkeep.ts"
+import { walking } from "./StorageSuiteWalking.ts"
 import { Backend, type Cases } from "./StorageSuiteWorld.ts"
 
 /**
@@ -83,16 +89,22 @@ export const suite = <R, E>(name: string, harness: Harness<R, E>): void =>
 
 const cases: Cases = {
   ...emitting,
+  ...batches,
   ...routing,
   ...claiming,
   ...ownership,
+  ...keeping,
   ...membership,
   ...broadcasting,
   ...recording,
+  ...counting,
   ...ordering,
   ...healths,
   ...times,
   ...subscribing,
+  ...connecting,
   ...reading,
+  ...walking,
+  ...replays,
   ...upkeep
 }

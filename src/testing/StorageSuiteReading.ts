@@ -106,6 +106,39 @@ export const reading: Cases = {
     assert.deepStrictEqual(yield* find({ reason: "held" }), [held.id])
     assert.deepStrictEqual(yield* find({ status: "success", eventId: world.otherEventId }), [])
   }),
+  "of a message's many deliveries those are found, each once, that all of what is asked for fits": Effect.gen(
+    function*() {
+      const { append, own, record, route, storage, subscription, tenantId } = yield* make
+      const { owner } = yield* own()
+      const [message] = yield* append(1)
+      if (!message) return yield* Effect.die("a message was made")
+      const now = yield* storage.now
+      const made = yield* Effect.forEach(
+        Array.from({ length: 12 }),
+        (_, i) =>
+          Effect.gen(function*() {
+            const subscribed = yield* subscription()
+            yield* storage.createSubscription(subscribed)
+            const id = yield* Id.deliveryId(now + i)
+            return { id, messageId: message.id, subscriptionId: subscribed.id, claimed: i === 0 }
+          })
+      )
+      yield* route(owner, [message], made)
+      const find = (filter: DeliveryFilter) =>
+        Effect.map(
+          storage.listDeliveries({ tenantId, messageId: message.id, ...filter }, { cursor: undefined, limit: 2 }),
+          (found) => found.map((delivery) => delivery.id)
+        )
+      for (const { id, subscriptionId } of made) assert.deepStrictEqual(yield* find({ subscriptionId }), [id])
+      const [first] = made
+      if (!first) return yield* Effect.die("deliveries were made")
+      yield* record(owner, first.id, failure)
+      assert.deepStrictEqual(yield* find({ reason: "permanent" }), [first.id])
+      assert.deepStrictEqual(yield* find({ status: "failed" }), [first.id])
+      assert.deepStrictEqual(yield* find({ status: "cancelled" }), [])
+      assert.deepStrictEqual(yield* find({ reason: "permanent", status: "cancelled" }), [])
+    }
+  ),
   "deliveries are found by when they were made, both ends included": Effect.gen(function*() {
     const { append, own, route, storage, subscription, tenantId } = yield* make
     const subscribed = yield* subscription()
@@ -146,6 +179,36 @@ export const reading: Cases = {
         cursor = page.at(-1)?.id
       } while (cursor !== undefined)
       assert.deepStrictEqual(seen, newest(ids.map((id) => ({ id }))))
+    }
+  ),
+  "what is walked leads page by page to all that fits, each once, however few of what is looked at": Effect.gen(
+    function*() {
+      const world = yield* mixed
+      const { storage, tenantId } = world
+      for (
+        const filter of [
+          {},
+          { status: "failed" },
+          { status: "pending" },
+          { reason: "held" },
+          { eventId: world.otherEventId },
+          { subscriptionId: world.subscription.id, status: "success" }
+        ] satisfies ReadonlyArray<DeliveryFilter>
+      ) {
+        const all = yield* storage.listDeliveries({ tenantId, ...filter }, { cursor: undefined, limit: 100 })
+        for (const look of [1, 2, 100]) {
+          const seen: Array<string> = []
+          let cursor: string | undefined
+          do {
+            const page = yield* storage.walkDeliveries({ tenantId, ...filter }, { cursor, limit: 2, look })
+            assert.isAtMost(page.items.length, 2)
+            assert.isTrue(page.next === undefined || cursor === undefined || page.next < cursor)
+            seen.push(...page.items.map((delivery) => delivery.id))
+            cursor = page.next
+          } while (cursor !== undefined)
+          assert.deepStrictEqual(seen, all.map((delivery) => delivery.id))
+        }
+      }
     }
   ),
   "an unfinished delivery shows what it waits for: nothing, an enabled subscription, or to be cancelled": Effect.gen(

@@ -14,7 +14,8 @@ const full: AttemptRecord = {
   statusCode: 503,
   error: { tag: "HttpStatus", message: "HTTP 503 ä" },
   response: { headers: { "content-type": "text/plain" }, body: "busy" },
-  retryAfterMs: 1500
+  retryAfterMs: 1500,
+  phases: { lookupMs: 0.25, connectMs: 1, tlsMs: 12.5, firstByteMs: 30, totalMs: 45 }
 }
 
 /** @category constants @since 0.1.0 */

@@ -3,6 +3,7 @@
  */
 import { assert } from "@effect/vitest"
 import { Effect, Option } from "effect"
+import * as Id from "../Id.ts"
 import type { Subscription } from "../Subscription.ts"
 import { type Cases, make, routed } from "./StorageSuiteWorld.ts"
 
@@ -139,6 +140,33 @@ export const subscribing: Cases = {
       []
     )
   }),
+  "subscriptions are listed by the connection that they deliver through, with whatever else is asked for": Effect.gen(
+    function*() {
+      const { storage, subscription, tenantId } = yield* make
+      const now = yield* storage.now
+      const [connectionId, otherId] = [yield* Id.connectionId(now), yield* Id.connectionId(now)]
+      const create = Effect.fnUntraced(function*(overrides: Parameters<typeof subscription>[0]) {
+        const created = yield* subscription(overrides)
+        yield* storage.createSubscription(created)
+        return created.id
+      })
+      const [on, off] = [yield* create({ connectionId }), yield* create({ connectionId, enabled: false })]
+      yield* create({ connectionId: otherId })
+      yield* create({})
+      const foreign = yield* create({ connectionId, tenantId: `${tenantId}x` })
+      yield* storage.deleteSubscription(yield* create({ connectionId }))
+      const list = (filter: Parameters<typeof storage.listSubscriptions>[0], cursor?: string, limit = 9) =>
+        Effect.map(storage.listSubscriptions(filter, { cursor, limit }), (found) => found.map(({ id }) => id))
+      const [newer, older] = [on, off].toSorted((a, b) => a < b ? 1 : -1)
+      assert.deepStrictEqual(yield* list({ tenantId, connectionId }), [newer, older])
+      assert.deepStrictEqual(yield* list({ tenantId, connectionId }, undefined, 1), [newer])
+      assert.deepStrictEqual(yield* list({ tenantId, connectionId }, newer), [older])
+      assert.deepStrictEqual(yield* list({ tenantId, connectionId, enabled: false }), [off])
+      assert.sameMembers([...yield* list({ connectionId })], [on, off, foreign])
+      assert.deepStrictEqual(yield* list({ tenantId: `${tenantId}x`, connectionId }), [foreign])
+      assert.deepStrictEqual(yield* list({ tenantId: `${tenantId}y`, connectionId }), [])
+    }
+  ),
   "the owners that hold claims of a subscription are known": Effect.gen(function*() {
     const { append, claim, deliveries, eventId, ids, own, owner, route, storage, subscription } = yield* routed(2)
     assert.deepStrictEqual(yield* storage.claimants(subscription.id), [])

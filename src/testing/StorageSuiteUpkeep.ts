@@ -8,11 +8,17 @@ import { Storage } from "../Storage.ts"
 import { withEnabled } from "../Subscription.ts"
 import { type Cases, hourMs, make, only, retryAt, routed, success } from "./StorageSuiteWorld.ts"
 
-const maintain = (rows = 1000) =>
+const maintain = (rows = 1000, replaysKeptMs = 1e12) =>
   Effect.flatMap(
     Storage,
     (storage) =>
-      storage.maintain({ partitionsAheadDays: 2, heldMaxAgeMs: 6 * hourMs, broadcastKeptMs: 3_600_000, rows }).pipe(
+      storage.maintain({
+        partitionsAheadDays: 2,
+        heldMaxAgeMs: 6 * hourMs,
+        broadcastKeptMs: 3_600_000,
+        replaysKeptMs,
+        rows
+      }).pipe(
         Effect.repeat({ while: (more) => more })
       )
   )
@@ -76,6 +82,19 @@ export const upkeep: Cases = {
     yield* maintain()
     assert.deepStrictEqual(yield* statuses, ["pending", "pending"])
   }),
+  "what is replayed for a disabled subscription is held from then on": Effect.gen(function*() {
+    const { enable, now, statuses, storage, tenantId } = yield* aged
+    yield* enable(false, now - 12 * hourMs)
+    yield* maintain()
+    const id = yield* Id.replayId(yield* storage.now)
+    yield* storage.createReplay({ id, tenantId, filter: { status: "failed" }, freshWebhookId: false }, 10)
+    yield* storage.replaySome({ rows: 100, look: 1000, waiting: 1000, intervalMs: 0 }).pipe(
+      Effect.repeat({ until: (found) => found._tag === "Portion" && found.replayId === id && found.isCompleted })
+    )
+    assert.deepStrictEqual(yield* statuses, ["pending", "pending"])
+    yield* maintain()
+    assert.deepStrictEqual(yield* statuses, ["pending", "pending"])
+  }),
   "deliveries of an enabled subscription never expire": Effect.gen(function*() {
     const { statuses } = yield* aged
     yield* maintain()
@@ -100,6 +119,38 @@ export const upkeep: Cases = {
     assert.deepInclude(found, { status: "cancelled", attemptCount: 1, lastError: "away" })
     assert.strictEqual(attempts.length, 1)
   }),
+  "replays that ended too long ago are forgotten, in as many rounds as it takes; those that have not ended are kept":
+    Effect
+      .gen(function*() {
+        const { backend, storage, subscription, tenantId } = yield* routed(1)
+        const create = Effect.gen(function*() {
+          const id = yield* Id.replayId(yield* storage.now)
+          const filter = { status: "failed", subscriptionId: subscription.id } as const
+          yield* storage.createReplay({ id, tenantId, filter, freshWebhookId: false }, 10)
+          return id
+        })
+        const change = (id: Id.ReplayId, to: "paused" | "cancelled") =>
+          storage.changeReplay(id, { from: ["running"], to })
+        const completed = yield* create
+        yield* storage.replaySome({ rows: 10, look: 10, waiting: 10, intervalMs: 0 }).pipe(
+          Effect.repeat({
+            until: (found) => found._tag === "Portion" && found.replayId === completed && found.isCompleted
+          })
+        )
+        const [first, second, paused, running] = [yield* create, yield* create, yield* create, yield* create]
+        for (const id of [first, second]) yield* change(id, "cancelled")
+        yield* change(paused, "paused")
+        yield* backend.advance(20)
+        const kept = Effect.map(
+          storage.listReplays({ tenantId }, { cursor: undefined, limit: 10 }),
+          (found) => found.map(({ id }) => id).sort()
+        )
+        yield* maintain(1, hourMs)
+        assert.deepStrictEqual(yield* kept, [completed, first, second, paused, running].sort())
+        yield* maintain(1, 0)
+        assert.deepStrictEqual(yield* kept, [paused, running].sort())
+        yield* change(running, "cancelled")
+      }),
   "a key that is in force survives": Effect.gen(function*() {
     const { message, storage } = yield* make
     const first = yield* message()

@@ -152,6 +152,7 @@ const rows = (storage: Seam, names: Names) => {
         events: [names.eventId],
         providerId: "suite.provider",
         config: {},
+        connectionId: undefined,
         signingSecrets: [],
         retry: undefined,
         enabled: true,

@@ -3,7 +3,7 @@ import { Context, Effect, Layer, Schema } from "effect"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { call } from "../support/cli.ts"
-import { folder, hookline, run, until } from "../support/process.ts"
+import { folder, hookline, madeDataDir, run, until } from "../support/process.ts"
 import { adminKey, config, freePort, get, ready, receiver, startArgs } from "../support/runner.ts"
 
 /** A runner that serves, the environment by which commands find it, and a receiver. */
@@ -17,8 +17,7 @@ class Running extends Context.Service<Running, {
 const runner = Layer.effect(
   Running,
   Effect.gen(function*() {
-    const made = yield* folder
-    const dataDir = Path.join(made, "data")
+    const dataDir = yield* madeDataDir
     const port = yield* freePort
     const endpoint = yield* receiver
     yield* hookline(startArgs({ port, dataDir }), { HOOKLINE_ADMIN_KEY: adminKey })
@@ -59,14 +58,10 @@ const recorded = (id: string, status: string, count: number) =>
       )
     ))
 
-/** In this process, where neither standard input nor a terminal's settings matter. */
-const ran = (args: ReadonlyArray<string>, env: Record<string, string>, input: string | undefined) =>
-  input === undefined ? call(args, env) : run(args, env, input)
-
 /** A command that succeeds; what it printed. */
 const succeeds = Effect.fnUntraced(function*(args: ReadonlyArray<string>, input?: string) {
   const { env } = yield* Running
-  const result = yield* ran(args, env, input)
+  const result = yield* call(args, env, input)
   assert.strictEqual(result.code, 0, `${args.join(" ")}: ${result.stderr}`)
   return result
 })
@@ -79,7 +74,7 @@ const fails = Effect.fnUntraced(function*(
   input?: string
 ) {
   const { env: usual } = yield* Running
-  const result = yield* ran(args, { ...usual, ...env }, input)
+  const result = yield* call(args, { ...usual, ...env }, input)
   assert.strictEqual(result.code, 1, args.join(" "))
   assert.strictEqual(result.stdout, "")
   assert.match(result.stderr, /^hookline: [^\n]+\n$/u)
@@ -102,6 +97,63 @@ const unknown = (prefix: string) => `${prefix}_${"0".repeat(12)}7${"0".repeat(3)
 
 describe("the command line against a runner", () => {
   layer(runner, { excludeTestServices: true, timeout: "60 seconds" })((it) => {
+    it.effect("a subscription is changed, by flags and by a file, and what changes nothing is refused", () =>
+      Effect.gen(function*() {
+        const made = yield* succeeds(["subscribe", "https://example.com/hooks", "--events", "incident.*", "--json"])
+        const id = String(json(made.stdout)["id"])
+        const update = (...args: ReadonlyArray<string>) => succeeds(["subscriptions", "update", id, ...args])
+        const filter = { field: "payload.severity", equals: "major" }
+        yield* update("--name", "B", "--events", `${created}, maintenance.*`, "--filter", JSON.stringify(filter))
+        const config = JSON.stringify({ timeoutMs: 5000 })
+        const changed = json((yield* update("--config", config, "--retry-delays", "1s,5s", "--json")).stdout)
+        assert.deepInclude(changed, {
+          name: "B",
+          events: [created, "maintenance.*"],
+          filter,
+          config: { url: "https://example.com/hooks", timeoutMs: 5000 },
+          retry: { type: "delays", delaysMs: [1000, 5000] }
+        })
+        const change = JSON.stringify({ filter: null, maxConcurrency: 3 })
+        const last = json((yield* succeeds(["subscriptions", "update", id, "--file", "-", "--json"], change)).stdout)
+        assert.deepInclude(last, { name: "B", maxConcurrency: 3 })
+        assert.notProperty(last, "filter")
+        yield* fails(["subscriptions", "update", id], ["Say what changes"])
+        yield* fails(["subscriptions", "update", id, "--file", "x.json", "--name", "C"], ["leave the other flags out"])
+        yield* fails(["subscriptions", "update", id, "--file", "-"], ["nmae"], {}, JSON.stringify({ nmae: "C" }))
+        yield* succeeds(["subscriptions", "delete", id])
+      }))
+
+    it.effect("a filter and a schedule are tried before they are saved", () =>
+      Effect.gen(function*() {
+        const filter = JSON.stringify({ field: "payload.severity", equals: "major" })
+        const on = (severity: string) => [
+          "subscriptions",
+          "test-filter",
+          filter,
+          "--event",
+          created,
+          "--payload",
+          JSON.stringify({ ...payload, severity })
+        ]
+        assert.strictEqual((yield* succeeds(on("major"))).stdout, `It holds for ${created}.\n`)
+        yield* fails(on("minor"), ["It does not hold", "payload.severity"])
+        yield* fails(["subscriptions", "test-filter", filter], ["--event or --message"])
+        const shown = yield* succeeds(["subscriptions", "preview-schedule", "1s,30s,5m"])
+        assert.match(shown.stdout, /^4 +5m +5\.5m$/mu)
+        const json = yield* succeeds(["subscriptions", "preview-schedule", "seed", "--json"])
+        assert.include(json.stdout, "\"delaysMs\"")
+        yield* fails(["subscriptions", "preview-schedule", "soon"], ["is no delay"])
+        yield* fails(["subscriptions", "preview-schedule", "{\"type\":\"delays\"}"], ["schedule.delaysMs"])
+      }))
+
+    it.effect("a key is shown without itself", () =>
+      Effect.gen(function*() {
+        const made = json((yield* succeeds(["keys", "create", "--name", "one", "--scope", "read", "--json"])).stdout)
+        const shown = yield* succeeds(["keys", "get", String(made["id"])])
+        assert.match(shown.stdout, /^scopes +read$/mu)
+        assert.notInclude(shown.stdout, String(made["key"]))
+      }))
+
     it.effect("events are listed, and one is shown with its properties and schema", () =>
       Effect.gen(function*() {
         const list = yield* succeeds(["events"])
@@ -198,6 +250,13 @@ describe("the command line against a runner", () => {
           const cursor = /--cursor (dlv_\w+)/u.exec(page.stderr)?.[1] ?? ""
           const rest = yield* succeeds(["deliveries", ...success, "--limit", "3", "--cursor", cursor])
           assert.strictEqual(rest.stdout.trim().split("\n").length, 2)
+
+          const stats = yield* succeeds(["stats", "--hours", "2", "--subscription", id])
+          assert.match(stats.stdout, /^waiting now +0 pending, 0 retrying$/mu)
+          assert.match(stats.stdout, /^ +DELIVERIES +SUCCESS +FAILED +CANCELLED +ATTEMPTS\nall +4 +4 +0 +0 +4$/mu)
+          assert.match(stats.stdout, new RegExp(`^${id} All of them +4 +4 +0 +0 +4$`, "mu"))
+          const counted = json((yield* succeeds(["stats", "--provider", "no.such", "--json"])).stdout)
+          assert.deepInclude(counted["totals"], { deliveries: 0, attempts: 0 })
           assert.strictEqual(rest.stderr, "")
           const none = yield* succeeds(["deliveries", "--event", "nothing"])
           assert.strictEqual(none.stdout, "")
@@ -207,7 +266,7 @@ describe("the command line against a runner", () => {
           )
           const detail = yield* succeeds(["deliveries", String(delivery["id"])])
           assert.match(detail.stdout, /^status +success$/mu)
-          assert.match(detail.stdout, /^1 .* success +204 /mu)
+          assert.match(detail.stdout, /^1 .* success +204 .*first byte \d+\.\d/mu)
           yield* fails(["retry", String(delivery["id"])], ["Only a failed or cancelled delivery"])
           const why = yield* succeeds(["explain", messages[0] ?? ""])
           assert.match(why.stdout, /^matched +\d+$/mu)
@@ -251,6 +310,80 @@ describe("the command line against a runner", () => {
           Effect.map(get(`${url}/api/v1/deliveries/${id}`), ({ text }) => json(text)["attemptCount"] === 2)
         )
       }), 120_000)
+
+    it.effect(
+      "a subscription is tried with an example or what is given; whether it was accepted is told by the exit code",
+      () =>
+        Effect.gen(function*() {
+          const { endpoint } = yield* Running
+          const port = yield* freePort
+          const subscribed = (url: string) =>
+            Effect.map(
+              succeeds(["subscribe", url, "--events", "incident.*", "--disabled", "--json"]),
+              ({ stdout }) => String(json(stdout)["id"])
+            )
+          const [there, gone] = [
+            yield* subscribed(`http://127.0.0.1:${endpoint.port}/`),
+            yield* subscribed(`http://127.0.0.1:${port}/`)
+          ]
+          const { stdout } = yield* succeeds(["subscriptions", "test", there])
+          assert.match(stdout, /^outcome +success$/mu)
+          assert.match(stdout, /^event +incident\.incident\./mu)
+          const payload = JSON.stringify({
+            incidentId: "tried",
+            systemIds: [],
+            title: "t",
+            severity: "high",
+            status: "s",
+            resolvedAt: "now"
+          })
+          const given = ["subscriptions", "test", there, "--event", "incident.incident.resolved", "--payload", payload]
+          assert.deepInclude(json((yield* succeeds([...given, "--json"])).stdout), {
+            outcome: "success",
+            eventId: "incident.incident.resolved"
+          })
+          const { env } = yield* Running
+          const failed = yield* call(["subscriptions", "test", gone], env)
+          assert.strictEqual(failed.code, 1)
+          assert.match(failed.stdout, /^error +\w+: .*ECONNREFUSED/mu)
+          assert.strictEqual(failed.stderr, "hookline: The endpoint did not accept it.\n")
+        }),
+      60_000
+    )
+
+    it.effect(
+      "messages are listed and shown with their payloads; one that was not set aside is not routed again",
+      () =>
+        Effect.gen(function*() {
+          const payload = {
+            incidentId: "listed",
+            systemIds: [],
+            title: "t",
+            severity: "high",
+            status: "s",
+            createdAt: "now"
+          }
+          const emitted = yield* succeeds([
+            "emit",
+            "incident.incident.created",
+            "--tenant",
+            "lists",
+            "--payload",
+            JSON.stringify(payload)
+          ])
+          const id = /msg_\w+/u.exec(emitted.stdout)?.[0] ?? ""
+          const list = ["messages", "list", "--tenant", "lists"]
+          assert.match((yield* succeeds(list)).stdout, new RegExp(`^${id} +incident.incident.created +lists `, "mu"))
+          assert.deepStrictEqual(items((yield* succeeds([...list, "--json"])).stdout).map((item) => item["id"]), [id])
+          const shown = (yield* succeeds(["messages", "get", id])).stdout
+          assert.match(shown, /^tenant +lists$/mu)
+          assert.include(shown, "\"incidentId\": \"listed\"")
+          const { env } = yield* Running
+          const again = yield* call(["messages", "retry", id], env)
+          assert.deepStrictEqual([again.code, again.stderr.includes("set aside")], [1, true], again.stderr)
+        }),
+      60_000
+    )
 
     it.effect(
       "a blocked key is seen, and goes on when its first delivery is skipped or retried",
@@ -299,6 +432,66 @@ describe("the command line against a runner", () => {
       120_000
     )
 
+    it.effect(
+      "what has failed is counted, replayed and waited for; replays are shown, and their switches",
+      () =>
+        Effect.gen(function*() {
+          const port = yield* freePort
+          const event = "maintenance.maintenance.created"
+          const target = `http://127.0.0.1:${port}/`
+          const made = json(
+            (yield* succeeds(["subscribe", target, "--events", event, "--retry-delays", "1ms", "--json"])).stdout
+          )
+          const id = String(made["id"])
+          const maintenance = { maintenanceId: "m", systemIds: [], title: "t", status: "s", startAt: "a", endAt: "b" }
+          const line = (extra: object) => JSON.stringify({ eventId: event, payload: maintenance, ...extra })
+          const batch = `${line({ idempotencyKey: "r1" })}\n\n${line({})}\n${line({ idempotencyKey: "r1" })}\n`
+          const emitted = (yield* succeeds(["emit", "--batch", "-"], batch)).stdout.trim().split("\n")
+          assert.strictEqual(emitted.length, 3)
+          assert.strictEqual(emitted[0], emitted[2])
+          yield* recorded(id, "failed", 2)
+          const filter = ["--subscription", id, "--from", "2020-01-01"]
+          assert.include((yield* succeeds(["replay", ...filter, "--dry-run"])).stdout, "would deliver 2 again")
+          assert.deepStrictEqual(json((yield* succeeds(["replay", ...filter, "--dry-run", "--json"])).stdout), {
+            matched: 2
+          })
+          const waited = yield* succeeds(["replay", ...filter, "--fresh-webhook-id", "--wait"])
+          const replay = waited.stdout.trim()
+          assert.match(replay, /^rpl_[0-9a-f]{32}$/u)
+          assert.include(waited.stderr, "2 are due again, 0 were skipped.")
+          const shown = (yield* succeeds(["replays", "get", replay])).stdout
+          assert.match(shown, /^state +completed$/mu)
+          assert.match(shown, /^webhook-id +of its own$/mu)
+          assert.match(
+            (yield* succeeds(["replays", "list", "--state", "completed"])).stdout,
+            new RegExp(`^${replay} .* completed +2 +0 .* subscriptionId=${id} `, "mu")
+          )
+          yield* Effect.all([
+            fails(["replays", "pause", replay], ["this one is completed"]),
+            fails(["replays", "get", unknown("rpl")], ["There is no replay"]),
+            fails(["replay"], ["filter: Expected at least one of subscriptionId, eventId, messageId, from"]),
+            fails(["emit"], ["--batch"]),
+            fails(["emit", event, "--batch", "-"], ["leave the event and the other flags out"]),
+            fails(
+              ["emit", "--batch", "-"],
+              ["Line 2 of Standard input is no message: evnetId"],
+              {},
+              `${line({})}\n{"evnetId":1}`
+            ),
+            fails(["emit", "--batch", "-"], ["Line 1 of Standard input is no JSON"], {}, "{oops"),
+            fails(["emit", "--batch", "-"], ["has 0 messages"], {}, "\n"),
+            fails(
+              ["emit", "--batch", "-"],
+              ["messages[1].payload.maintenanceId"],
+              {},
+              `${line({})}\n${line({ payload: {} })}`
+            )
+          ], { concurrency: 3 })
+          yield* succeeds(["subscriptions", "delete", id])
+        }),
+      120_000
+    )
+
     it.effect("a hot event is shared out to partitions, and delivered", () =>
       Effect.gen(function*() {
         const { endpoint } = yield* Running
@@ -318,6 +511,33 @@ describe("the command line against a runner", () => {
         yield* succeeds(["partitions", event, "1"])
         yield* succeeds(["subscriptions", "delete", String(made["id"])])
       }), 120_000)
+
+    it.effect(
+      "a key is made for what it is to do, used and revoked, and the audit log tells of it",
+      () =>
+        Effect.gen(function*() {
+          const made = yield* succeeds(["keys", "create", "--name", "ci", "--scope", "emit", "--scope", "read"])
+          const key = made.stdout.trim()
+          assert.match(key, /^hk_[\w-]{43}$/u)
+          assert.include(made.stderr, "shown only now")
+          const list = yield* succeeds(["keys", "list"])
+          assert.match(list.stdout, /^key_\w+ +ci +hk_[\w-]{8} +emit, read +all +good/mu)
+          assert.notInclude(list.stdout, key)
+          yield* succeeds(["events", "--key", key])
+          yield* fails(["subscriptions", "disable", unknown("sub"), "--key", key], ["scope \"manage\""])
+          yield* fails(["keys", "create", "--name", "x", "--scope", "emit", "--expires-at", "2001-01-01"], [
+            "expiresAt"
+          ])
+          const [found] = items((yield* succeeds(["keys", "list", "--json"])).stdout)
+          const id = String(found?.["id"])
+          yield* succeeds(["keys", "revoke", id])
+          yield* fails(["events", "--key", key], ["refuses the key"])
+          const log = yield* succeeds(["audit", "--resource", id])
+          assert.match(log.stdout, /admin-key +key\.revoke +key_\w+/u)
+          assert.match(log.stdout, /admin-key +key\.create +key_\w+/u)
+        }),
+      60_000
+    )
 
     it.effect("limits are checked before anything is sent", () =>
       Effect.gen(function*() {

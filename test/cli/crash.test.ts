@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { exited, folder, hookline, kill, until } from "../support/process.ts"
+import { exited, hookline, kill, madeDataDir, until } from "../support/process.ts"
 import { adminKey, freePort, get, post, ready, receiver, startArgs } from "../support/runner.ts"
 
 describe("guarantee 10, nothing poisons", () => {
@@ -8,7 +8,7 @@ describe("guarantee 10, nothing poisons", () => {
     "a message that kills the process when delivered ends as crashed-owner and takes no neighbour with it",
     () =>
       Effect.gen(function*() {
-        const dataDir = `${yield* folder}/data`
+        const dataDir = yield* madeDataDir
         const port = yield* freePort
         const endpoint = yield* receiver
         const args = startArgs({ config: "test/cli/configs/poison.ts", port, dataDir })

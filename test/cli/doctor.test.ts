@@ -6,12 +6,14 @@ import * as Path from "node:path"
 import * as Checks from "../../src/cli/Checks.ts"
 import * as Id from "../../src/Id.ts"
 import * as Secrets from "../../src/Secrets.ts"
+import { Storage } from "../../src/Storage.ts"
 import * as PgStorage from "../../src/storage/PgStorage.ts"
 import { StorageUnavailable } from "../../src/StorageError.ts"
 import * as Http from "../http/support.ts"
 import { subscribe } from "../storage/support.ts"
+import { call } from "../support/cli.ts"
 import * as Postgres from "../support/postgres.ts"
-import { folder, run } from "../support/process.ts"
+import { folder } from "../support/process.ts"
 import { config, freePort } from "../support/runner.ts"
 import { served } from "../support/served.ts"
 
@@ -30,7 +32,7 @@ const keys = { HOOKLINE_MASTER_KEY: "ab".repeat(32), HOOKLINE_ADMIN_KEY: "hk_012
 /** What `hookline doctor` finds, by the names of its checks, as `failure: …`. */
 const examined = Effect.fnUntraced(function*(env: Record<string, string>, args: ReadonlyArray<string> = []) {
   const port = args.includes("--port") ? [] : ["--port", String(yield* freePort)]
-  const { code, stderr, stdout } = yield* run(["doctor", "--json", ...port, ...args], env)
+  const { code, stderr, stdout } = yield* call(["doctor", "--json", ...port, ...args], env)
   const { checks, ok } = Schema.decodeUnknownSync(Report)(stdout)
   const failures = checks.filter((check) => check.status === "failure")
   assert.strictEqual(ok, failures.length === 0)
@@ -43,12 +45,31 @@ const examined = Effect.fnUntraced(function*(env: Record<string, string>, args: 
   return Object.fromEntries(checks.map(({ message, name, status }) => [name, `${status}: ${message}`]))
 })
 
-const migrated = Effect.gen(function*() {
+const database = Effect.gen(function*() {
   const { url } = yield* Postgres.testDatabase
   const client = Layer.fresh(PgClient.layer({ url, maxConnections: 2 }))
-  yield* Effect.provide(PgStorage.migrate, client)
   return { client, url: Redacted.value(url) }
 })
+
+/** Stores a connection whose secret is sealed under a key. */
+const connect = (masterKey: string) =>
+  Effect.gen(function*() {
+    const secrets = yield* Secrets.Secrets
+    const id = yield* Id.connectionId(0)
+    const token = yield* secrets.seal(Redacted.make("pl4nted"), id)
+    yield* Storage.use((storage) =>
+      storage.createConnection({
+        id,
+        tenantId: "default",
+        providerId: "jira.issue",
+        name: "Jira",
+        config: { server: "https://jira.example.com", auth: [{ token }] },
+        version: 1,
+        createdAtMs: 0,
+        updatedAtMs: 0
+      })
+    )
+  }).pipe(Effect.provide([Secrets.layer({ masterKey: Redacted.make(masterKey) }), PgStorage.layer()]))
 
 /** Stores a subscription whose secret is sealed under a key. */
 const store = (masterKey: string, providerId: string) =>
@@ -62,8 +83,9 @@ const store = (masterKey: string, providerId: string) =>
 describe("hookline doctor", () => {
   it.live("finds nothing where all is well, and says it to people too", () =>
     Effect.gen(function*() {
-      const { client, url } = yield* migrated
+      const { client, url } = yield* database
       yield* Effect.provide(store(keys.HOOKLINE_MASTER_KEY, "webhook.webhook"), client)
+      yield* Effect.provide(connect(keys.HOOKLINE_MASTER_KEY), client)
       const env = { ...keys, DATABASE_URL: url, HOOKLINE_EGRESS_ALLOW: "10.0.0.0/8" }
       const port = String(yield* freePort)
       const found = yield* examined(env, ["--config", config, "--port", port])
@@ -72,11 +94,11 @@ describe("hookline doctor", () => {
         []
       )
       assert.deepInclude(found, {
-        "master-key": "ok: It opens what is stored (1)",
+        "master-key": "ok: It opens what is stored (2)",
         egress: "ok: Public addresses, 10.0.0.0/8",
         port: `ok: 127.0.0.1:${port} is free: no runner listens there`
       })
-      const people = yield* run(["doctor", "--config", config, "--port", port], env)
+      const people = yield* call(["doctor", "--config", config, "--port", port], env)
       assert.strictEqual(people.code, 0, people.stdout)
       assert.match(people.stdout, /^ok +clock +The database's clock is/mu)
       assert.match(people.stdout, /Nothing is in the way\.\n$/u)
@@ -110,7 +132,7 @@ describe("hookline doctor", () => {
 
   it.live("says why a database can't be used", () =>
     Effect.gen(function*() {
-      const { url } = yield* migrated
+      const { url } = yield* database
       const change = (f: (url: URL) => void) => {
         const changed = new URL(url)
         f(changed)
@@ -134,14 +156,15 @@ describe("hookline doctor", () => {
     "finds a layout that is not there or newer, partitions that are missing, secrets of another key",
     () =>
       Effect.gen(function*() {
-        const empty = yield* Postgres.testDatabase
+        const empty = yield* Postgres.emptyDatabase
         const bare = yield* examined({ ...keys, DATABASE_URL: Redacted.value(empty.url) })
         assert.strictEqual(bare["layout"], "warning: The database has no layout yet")
         assert.notProperty(bare, "partitions")
 
-        const { client, url } = yield* migrated
+        const { client, url } = yield* database
         yield* Effect.provide(store("cd".repeat(32), "slack.slack"), client)
         yield* Effect.provide(store(keys.HOOKLINE_MASTER_KEY, "webhook.webhook"), client)
+        yield* Effect.provide(connect("ef".repeat(32)), client)
         yield* Effect.flatMap(PgClient.PgClient, (sql) =>
           sql`do $$ begin
           insert into hookline_migrations (migration_id, name) values (9999, 'later');
@@ -156,7 +179,7 @@ describe("hookline doctor", () => {
         assert.strictEqual(found["partitions"], "failure: There is no partition for today of attempts: emits fail")
         assert.match(
           String(found["master-key"]),
-          /^failure: 1 of 2 stored secrets can't be opened\. .*sealed with the master key \w+, not \w+/u
+          /^failure: 2 of 3 stored secrets can't be opened\. .*sealed with the master key \w+, not \w+/u
         )
         assert.match(String(found["plugins"]), /^warning: .* enabled subscriptions name: slack\.slack \(1\)$/u)
       }),
@@ -174,9 +197,10 @@ describe("hookline doctor", () => {
         found["port"],
         `failure: A runner listens at 127.0.0.1:${port}, but is not ready: The database does not answer.`
       )
-      const stranger = Http.server({ port, key: "hk_fedcba9876543210" })
-      const refused = yield* Effect.provide(examined(keys, ["--port", String(port)]), stranger)
-      assert.strictEqual(refused["admin-key"], `failure: The runner at 127.0.0.1:${port} refuses it`)
+      const another = yield* freePort
+      const stranger = Http.server({ port: another, key: "hk_fedcba9876543210" })
+      const refused = yield* Effect.provide(examined(keys, ["--port", String(another)]), stranger)
+      assert.strictEqual(refused["admin-key"], `failure: The runner at 127.0.0.1:${another} refuses it`)
     }), 60_000)
 
   it.live("looks at a folder of a runner in development and makes nothing in it", () =>

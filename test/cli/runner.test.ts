@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { exited, folder, hookline, kill, until } from "../support/process.ts"
+import { exited, hookline, kill, madeDataDir, until } from "../support/process.ts"
 import { adminKey, config, freePort, post, ready, receiver, startArgs } from "../support/runner.ts"
 
 const emission = (n: number) => ({
@@ -20,7 +20,7 @@ describe("the runner", () => {
     "killed with its whole process group in mid-delivery and started again, it delivers everything",
     () =>
       Effect.gen(function*() {
-        const dataDir = `${yield* folder}/data`
+        const dataDir = yield* madeDataDir
         const port = yield* freePort
         const endpoint = yield* receiver
         const args = startArgs({ port, dataDir })
@@ -61,25 +61,24 @@ describe("the runner", () => {
     "says what to set where something is missing, and what to do where a port or file can't be used",
     () =>
       Effect.gen(function*() {
+        const [thrownDir, takenDir] = [yield* madeDataDir, yield* madeDataDir]
+        const endpoint = yield* receiver
         const bare = yield* hookline(["start", "--config", config])
+        const noFile = yield* hookline(["start", "--dev", "--config", "nowhere.ts"])
+        const throwing = yield* hookline(
+          ["start", "--dev", "--config", "test/cli/configs/throws.ts", "--data-dir", thrownDir]
+        )
+        const unknown = yield* hookline(["no-such-command"])
+        const taken = yield* hookline(startArgs({ port: endpoint.port, dataDir: takenDir }))
         assert.notStrictEqual(yield* exited(bare.child), 0)
         for (const name of ["DATABASE_URL", "HOOKLINE_MASTER_KEY", "HOOKLINE_ADMIN_KEY"]) {
           assert.include(bare.output.text, name)
         }
-        const noFile = yield* hookline(["start", "--dev", "--config", "nowhere.ts"])
         assert.notStrictEqual(yield* exited(noFile.child), 0)
         assert.include(noFile.output.text, "--config")
-        const throwing = yield* hookline(
-          ["start", "--dev", "--config", "test/cli/configs/throws.ts", "--data-dir", `${yield* folder}/data`]
-        )
         assert.notStrictEqual(yield* exited(throwing.child), 0)
         assert.include(throwing.output.text, "throws.ts: no connection to the incident database")
-        const unknown = yield* hookline(["no-such-command"])
         assert.notStrictEqual(yield* exited(unknown.child), 0)
-        const endpoint = yield* receiver
-        const taken = yield* hookline(
-          startArgs({ port: endpoint.port, dataDir: `${yield* folder}/data` })
-        )
         assert.notStrictEqual(yield* exited(taken.child), 0)
         assert.include(taken.output.text, "--port")
       }),

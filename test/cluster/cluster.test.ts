@@ -186,9 +186,13 @@ describe("a runner without the code of the others", () => {
         )
         const plugins = yield* get(`${whole.url}/plugins`)
         assert.include(plugins.text, `"missingOn":["${bare.id}"]`)
-        const health = yield* get(`http://127.0.0.1:${bare.port}/health/ready`)
-        assert.strictEqual(health.status, 200)
-        assert.include(health.text, `"codeMissing":[{"kind":`)
+        yield* until(
+          "it is ready, and says what it lacks",
+          Effect.map(
+            get(`http://127.0.0.1:${bare.port}/health/ready`),
+            ({ status, text }) => status === 200 && text.includes(`"codeMissing":[{"kind":`)
+          )
+        )
         yield* kill(bare.child, "SIGTERM")
         yield* exited(bare.child)
         yield* delivered(whole, ids)

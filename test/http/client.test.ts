@@ -31,7 +31,7 @@ describe("the typed client", () => {
     it.effect("emits, subscribes, reads and retries, and hears what is recorded", () =>
       Effect.gen(function*() {
         const api = yield* client
-        const events = yield* api.stream.listen({ query: {} })
+        const events = yield* api.stream.listen({ query: {}, headers: {} })
         const heard = yield* Effect.forkChild(Stream.runHead(events))
         const made = yield* api.subscriptions.create({ payload: subscription })
         assert.match(made.signingSecret, /^whsec_/u)

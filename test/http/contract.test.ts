@@ -3,6 +3,7 @@ import { Effect, Exit, Layer, Schema } from "effect"
 import { HttpServer } from "effect/http"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import * as Limits from "../../src/Limits.ts"
 import * as Provider from "../../src/Provider.ts"
 import { StorageUnavailable } from "../../src/Storage.ts"
 import { Endpoints } from "../support/world.ts"
@@ -17,7 +18,9 @@ endpoints.behaviours.set(
 )
 
 describe("the HTTP API", () => {
-  layer(server({ endpoints }), { excludeTestServices: true })((it) => {
+  // Many of its requests are refused.
+  const patient = Limits.layer({ addressRefusals: 10_000 })
+  layer(Layer.provide(server({ endpoints }), patient), { excludeTestServices: true })((it) => {
     it.effect("events are listed, grouped and described", () =>
       Effect.gen(function*() {
         const all = yield* call("GET", "/api/v1/events")
@@ -228,6 +231,8 @@ describe("the HTTP API", () => {
         )
         for (const [path, methods] of Object.entries(paths)) {
           for (const method of Object.keys(methods)) {
+            // Begun and ended by whoever has none; asked by who watches.
+            if (path.startsWith("/health/") || (path === "/api/v1/session" && method !== "get")) continue
             for (const authorization of keys) {
               const answer = yield* call(method.toUpperCase(), path, undefined, { authorization })
               assert.strictEqual(answer.status, 401, `${method} ${path} ${authorization}`)
@@ -252,8 +257,8 @@ describe("the HTTP API", () => {
         for (const name of ["Event", "Message", "Subscription", "SubscriptionInput", "Delivery", "RetrySchedule"]) {
           assert.property(schemas, name)
         }
-        assert.deepInclude(Object.values(securitySchemes)[0], { type: "http", scheme: "Bearer" })
-        assert.include(JSON.stringify(json["paths"]), "application/problem+json")
+        assert.deepInclude(Object.values(securitySchemes)[0], { type: "http", scheme: "bearer" })
+        assert.include(JSON.stringify(json["components"]), "application/problem+json")
       }))
 
     it.effect("HEAD is answered as GET without a body", () =>

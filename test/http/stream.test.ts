@@ -9,49 +9,53 @@ import { adminKey, call, emission, eventually, items, port, server, subscription
 const Data = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Json))
 
 /** A client of the stream that reads as it is told; `events` are those that have come whole. */
-const open = Effect.fnUntraced(function*(query = "", options: { readonly read?: boolean } = {}) {
-  const target = { host: "127.0.0.1", port: yield* port, path: `/api/v1/stream${query}`, agent: false }
-  return yield* Effect.acquireRelease(
-    Effect.callback<{
-      readonly status: number
-      readonly type: string
-      readonly text: () => string
-      readonly ended: () => boolean
-      readonly events: () => ReadonlyArray<readonly [name: string, data: { readonly [key: string]: Schema.Json }]>
-      readonly read: () => void
-      readonly leave: () => void
-    }>((resume) => {
-      const sent = request({ ...target, headers: { authorization: `Bearer ${adminKey}` } }, (response) => {
-        let text = ""
-        let ended = false
-        response.setEncoding("utf8").on("end", () => {
-          ended = true
-        }).on("error", () => {})
-        const read = () => {
-          response.on("data", (chunk: string) => {
-            text += chunk
-          })
-        }
-        if (options.read !== false) read()
-        resume(Effect.succeed({
-          status: response.statusCode ?? 0,
-          type: String(response.headers["content-type"]),
-          text: () => text,
-          ended: () => ended,
-          events: () =>
-            [...text.matchAll(/^event: (\w+)\ndata: (.*)\n\n/gmu)].map(([, name = "", data = ""]) =>
-              [name, Schema.decodeUnknownSync(Data)(data)] as const
-            ),
-          read,
-          leave: () => sent.destroy()
-        }))
-      })
-      sent.on("error", () => {})
-      sent.end()
-    }),
-    ({ leave }) => Effect.sync(leave)
-  )
-})
+const open = Effect.fnUntraced(
+  function*(query = "", options: { readonly read?: boolean; readonly after?: string; readonly key?: string } = {}) {
+    const target = { host: "127.0.0.1", port: yield* port, path: `/api/v1/stream${query}`, agent: false }
+    return yield* Effect.acquireRelease(
+      Effect.callback<{
+        readonly status: number
+        readonly type: string
+        readonly text: () => string
+        readonly ended: () => boolean
+        readonly events: () => ReadonlyArray<readonly [name: string, data: { readonly [key: string]: Schema.Json }]>
+        readonly read: () => void
+        readonly leave: () => void
+      }>((resume) => {
+        const after = options.after === undefined ? {} : { "last-event-id": options.after }
+        const headers = { authorization: `Bearer ${options.key ?? adminKey}`, ...after }
+        const sent = request({ ...target, headers }, (response) => {
+          let text = ""
+          let ended = false
+          response.setEncoding("utf8").on("end", () => {
+            ended = true
+          }).on("error", () => {})
+          const read = () => {
+            response.on("data", (chunk: string) => {
+              text += chunk
+            })
+          }
+          if (options.read !== false) read()
+          resume(Effect.succeed({
+            status: response.statusCode ?? 0,
+            type: String(response.headers["content-type"]),
+            text: () => text,
+            ended: () => ended,
+            events: () =>
+              [...text.matchAll(/^(?:id: .*\n)?event: (\w+)\ndata: (.*)\n\n/gmu)].map(([, name = "", data = ""]) =>
+                [name, Schema.decodeUnknownSync(Data)(data)] as const
+              ),
+            read,
+            leave: () => sent.destroy()
+          }))
+        })
+        sent.on("error", () => {})
+        sent.end()
+      }),
+      ({ leave }) => Effect.sync(leave)
+    )
+  }
+)
 
 const emit = (incidentId = "i1") =>
   call("POST", "/api/v1/messages", emission({ payload: { incidentId, systemIds: [] } }))
@@ -114,11 +118,44 @@ describe("GET stream", () => {
     }).pipe(Effect.provide(server({ endpoints })))
   })
 
+  it.live("goes on after the outcome that a client saw last, and says where it can't", () =>
+    Effect.gen(function*() {
+      yield* call("POST", "/api/v1/subscriptions", subscription())
+      const client = yield* open()
+      yield* emit("i1")
+      yield* eventually("the first", Effect.sync(client.events), (found) => found.length === 1)
+      const id = /^id: (\S+)$/mu.exec(client.text())?.[1] ?? ""
+      client.leave()
+      yield* emit("i2")
+      yield* eventually(
+        "the second is recorded",
+        call("GET", "/api/v1/deliveries?status=success"),
+        ({ json }) => items(json).length === 2
+      )
+      const back = yield* open("", { after: id })
+      const seen = yield* eventually("the second", Effect.sync(back.events), (found) => found.length === 1)
+      assert.strictEqual(seen[0]?.[0], "delivery")
+      const elsewhere = yield* open("", { after: "0-1" })
+      const told = yield* eventually("the gap", Effect.sync(elsewhere.events), (found) => found.length === 1)
+      assert.deepStrictEqual(told[0]?.[0], "gap")
+    }).pipe(Effect.provide(server())))
+
   it.live("shows at once, and again while nothing happens, that it is open", () =>
     Effect.gen(function*() {
       const client = yield* open()
       yield* eventually("three comments", Effect.sync(client.text), (text) => text.split(": open\n\n").length > 3)
     }).pipe(Effect.provide(limited({ liveHeartbeatMs: 10 }))))
+
+  it.live("ends when the key that it was opened with is revoked", () =>
+    Effect.gen(function*() {
+      const { json: { id, key } } = yield* call("POST", "/api/v1/keys", { name: "reader", scopes: ["read"] })
+      const [revoked, good] = [yield* open("", { key: String(key) }), yield* open()]
+      yield* eventually("it is open", Effect.sync(revoked.text), (text) => text.split(": open\n\n").length > 2)
+      assert.strictEqual((yield* call("DELETE", `/api/v1/keys/${String(id)}`)).status, 204)
+      yield* eventually("it ends", Effect.sync(revoked.ended), (ended) => ended)
+      assert.isFalse(good.ended())
+      assert.strictEqual((yield* open("", { key: String(key) })).status, 401)
+    }).pipe(Effect.scoped, Effect.provide(limited({ liveHeartbeatMs: 50 }))))
 
   it.live("serves a bounded number of clients, and forgets one that has left", () =>
     Effect.gen(function*() {
@@ -134,6 +171,19 @@ describe("GET stream", () => {
       first.leave()
       yield* eventually("there is room again", open(), ({ status }) => status === 200)
     }).pipe(Effect.provide(limited({ liveListeners: 1 }))))
+
+  it.live("has room for others where the keys of one tenant have their share", () =>
+    Effect.gen(function*() {
+      const { json: { key } } = yield* call("POST", "/api/v1/keys", { name: "a", scopes: ["read"], tenantId: "acme" })
+      const acme = yield* open("", { key: String(key) })
+      assert.strictEqual(acme.status, 200)
+      const refused = yield* call("GET", "/api/v1/stream", undefined, { authorization: `Bearer ${String(key)}` })
+      assert.deepStrictEqual([refused.status, refused.headers.get("retry-after")], [429, "1"])
+      assert.include(String(refused.json["detail"]), "1 listeners of this tenant")
+      assert.strictEqual((yield* open()).status, 200)
+      acme.leave()
+      yield* eventually("it has room again", open("", { key: String(key) }), ({ status }) => status === 200)
+    }).pipe(Effect.provide(limited({ liveListenersPerTenant: 1 }))))
 
   it.live("a client that does not read misses outcomes, is told how many, and holds nobody up", () => {
     const endpoints = new Endpoints()

@@ -9,6 +9,7 @@ import * as Hookline from "../../src/Hookline.ts"
 import * as Auth from "../../src/http/Auth.ts"
 import * as Server from "../../src/http/Server.ts"
 import * as WebhookPlugin from "../../src/plugins/webhook/index.ts"
+import type { PluginError, Registry } from "../../src/Registry.ts"
 import { Storage } from "../../src/Storage.ts"
 import * as StorageMemory from "../../src/StorageMemory.ts"
 import { Endpoints, IncidentPlugin, SecretsTest, TestPlugin } from "../support/world.ts"
@@ -21,16 +22,22 @@ export const server = (options: {
   readonly change?: (storage: Storage["Service"]) => Storage["Service"]
   readonly key?: string
   readonly port?: number
+  readonly corsOrigins?: ReadonlyArray<string>
+  /** Beside the usual ones. */
+  readonly plugins?: Layer.Layer<never, PluginError, Registry>
+  readonly publicDocs?: boolean
 } = {}) => {
   const plugins = Layer.mergeAll(
     IncidentPlugin,
     WebhookPlugin.plugin,
-    TestPlugin(options.endpoints ?? new Endpoints())
+    TestPlugin(options.endpoints ?? new Endpoints()),
+    options.plugins ?? Layer.empty
   )
   const storage = Layer.effect(Storage, Effect.map(Storage, options.change ?? ((storage) => storage))).pipe(
     Layer.provide(StorageMemory.layer)
   )
-  return Server.layer({ port: options.port ?? 0, host: "127.0.0.1" }).pipe(
+  const { corsOrigins = [], publicDocs = true } = options
+  return Server.layer({ port: options.port ?? 0, host: "127.0.0.1", corsOrigins, publicDocs }).pipe(
     Layer.provide(Auth.layer({ adminKey: Redacted.make(options.key ?? adminKey) })),
     Layer.provide(Hookline.layer({ plugins })),
     Layer.provideMerge(storage),
@@ -72,7 +79,9 @@ export const call = Effect.fnUntraced(function*(
     headers: response.headers,
     type: response.headers.get("content-type"),
     text,
-    json: text === "" ? {} : Schema.decodeUnknownSync(Json)(text)
+    json: text === "" || !/json/u.test(response.headers.get("content-type") ?? "")
+      ? {}
+      : Schema.decodeUnknownSync(Json)(text)
   }
 })
 

@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Fiber, Latch, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Webhook } from "standardwebhooks"
 import * as Limits from "../../src/Limits.ts"
+import * as Provider from "../../src/Provider.ts"
 import { Endpoints, until } from "../support/world.ts"
-import { call, server } from "./support.ts"
+import { call, items, server } from "./support.ts"
 
 const eventId = "incident.incident.created"
 
@@ -45,6 +46,18 @@ const Explained = Schema.Array(Schema.Struct({
   reason: Schema.String,
   delivery: Schema.optionalKey(Schema.Struct({ status: Schema.String }))
 }))
+
+const keyOf = (tenantId: string) =>
+  Effect.map(
+    call("POST", "/api/v1/keys", { name: tenantId, scopes: ["manage"], tenantId }),
+    ({ json }) => ({ authorization: `Bearer ${String(json["key"])}` })
+  )
+
+const made = (key: Record<string, string>) =>
+  Effect.map(
+    call("POST", "/api/v1/subscriptions", endpoint("a", { enabled: false }), key),
+    ({ json }) => ({ test: `/api/v1/subscriptions/${String(json["id"])}/test` })
+  )
 
 describe("a preview", () => {
   it.effect("shows the exact signed request for the event's example, without secrets, and sends nothing", () =>
@@ -177,6 +190,19 @@ describe("a filter", () => {
       assert.deepStrictEqual(failed, { eventId, passes: false, reason: "payload.systemIds is \"web\", not \"db\"" })
       assert.deepInclude(yield* test({ filter: db, messageId: yield* emit(["db"]) }), { passes: true })
       assert.deepInclude(yield* test({ filter: db, eventId }), { passes: false })
+      // A message that is made up is of the tenant of whoever asks.
+      const { json: { key } } = yield* call("POST", "/api/v1/keys", {
+        name: "acme",
+        scopes: ["manage"],
+        tenantId: "acme"
+      })
+      const answer = yield* call(
+        "POST",
+        "/api/v1/subscriptions/test-filter",
+        { filter: { field: "message.tenantId", equals: "acme" }, eventId },
+        { authorization: `Bearer ${String(key)}` }
+      )
+      assert.deepInclude(answer.json, { passes: true }, answer.text)
     }).pipe(Effect.provide(server())))
 })
 
@@ -286,5 +312,169 @@ describe("a rotation of the signing secret", () => {
         assert.deepStrictEqual([answer.status, answer.json["path"]], [422, field])
       }
       assert.strictEqual((yield* call("POST", path.replace("sub_0", "sub_f"), {})).status, 404)
+    }).pipe(Effect.provide(server())))
+})
+
+describe("what is tried", () => {
+  it.effect("is there for who asks, or is not: as if it did not exist where it is another tenant's", () =>
+    Effect.gen(function*() {
+      const north = yield* keyOf("north")
+      const body = { eventId, tenantId: "south", payload: { incidentId: "i1", systemIds: [] } }
+      const messageId = String((yield* call("POST", "/api/v1/messages", body)).json["id"])
+      const nobody = "msg_01a2166f85a37caf9e96398f0cb18d67"
+      for (const providerId of ["test.endpoint", "no.such"]) {
+        const asked = (id: string) =>
+          call("POST", "/api/v1/subscriptions/preview", { providerId, config: { name: "a" }, messageId: id }, north)
+        const [others, none] = [yield* asked(messageId), yield* asked(nobody)]
+        assert.strictEqual(none.status, 404, none.text)
+        assert.strictEqual(others.text.replaceAll(messageId, nobody), none.text)
+        const connectionId = "con_01a2166f85a37caf9e96398f0cb18d67"
+        const unconnected = yield* call(
+          "POST",
+          "/api/v1/subscriptions/preview",
+          { providerId, config: {}, connectionId },
+          north
+        )
+        assert.strictEqual(unconnected.status, 404, unconnected.text)
+      }
+      // A key of all tenants finds both, and sends nothing of one to the other.
+      const { test } = yield* made(north)
+      const sent = yield* call("POST", test, { messageId })
+      assert.deepStrictEqual([sent.status, sent.json["path"]], [422, "messageId"])
+    }).pipe(Effect.provide(server())))
+
+  it.effect("is not said twice: what would be ignored is refused", () =>
+    Effect.gen(function*() {
+      const created = yield* call("POST", "/api/v1/subscriptions", webhook())
+      const subscriptionId = String(created.json["id"])
+      const messageId = yield* emit(["s1"])
+      for (
+        const [body, path] of [
+          [{ subscriptionId, config: { url: "https://example.com" } }, "config"],
+          [{ subscriptionId, messageId, eventId }, "messageId"],
+          [{ subscriptionId, messageId, orderingKey: "a" }, "messageId"]
+        ] as const
+      ) {
+        const { json, status } = yield* call("POST", "/api/v1/subscriptions/preview", body)
+        assert.deepStrictEqual([status, json["path"]], [422, path])
+      }
+    }).pipe(Effect.provide(server())))
+})
+
+describe("a subscription", () => {
+  it.effect("is tried with one attempt, whose outcome is answered and stands in no log", () => {
+    const endpoints = new Endpoints()
+    endpoints.behaviours.set(
+      "gone",
+      () => Effect.fail(new Provider.GoneError({ code: "HttpStatus", message: "HTTP 410", statusCode: 410 }))
+    )
+    endpoints.behaviours.set("odd", () => Effect.die(new Error("a bug")))
+    endpoints.behaviours.set("hangs", () => Effect.never)
+    const anything = JSON.parse
+    endpoints.behaviours.set("answers nothing", () => Effect.as(Effect.void, anything("null")))
+    endpoints.behaviours.set("fails with a text", () => Effect.fail(anything(`"no"`)))
+    endpoints.behaviours.set("is no effect", () => anything("1"))
+    endpoints.behaviours.set("throws", () => {
+      throw new Error("long ".repeat(1000))
+    })
+    return Effect.gen(function*() {
+      const trial = (name: string, sample: Readonly<Record<string, Schema.Json>> = {}) =>
+        Effect.gen(function*() {
+          const { json } = yield* call("POST", "/api/v1/subscriptions", endpoint(name, { enabled: false }))
+          const id = String(json["id"])
+          const answer = yield* call("POST", `/api/v1/subscriptions/${id}/test`, sample)
+          return { ...answer, id }
+        })
+      const well = yield* trial("well", { payload: { incidentId: "i-7", systemIds: [] } })
+      assert.deepInclude(well.json, { eventId, outcome: "success", statusCode: 200 })
+      const [seen] = endpoints.of("well")
+      assert.strictEqual(seen?.attempt.message.payloadJson, `{"incidentId":"i-7","systemIds":[]}`)
+      assert.strictEqual(seen?.attempt.message.id, well.json["messageId"])
+      const gone = yield* trial("gone")
+      assert.deepInclude(gone.json, {
+        outcome: "gone",
+        statusCode: 410,
+        error: { tag: "HttpStatus", message: "HTTP 410" }
+      })
+      assert.deepInclude((yield* trial("odd")).json, { outcome: "retryable" })
+      const hanging = yield* Effect.forkChild(trial("hangs"))
+      yield* until("it takes too long", () => hanging.pollUnsafe() !== undefined, Limits.defaults.trialMs + 60_000)
+      assert.deepInclude((yield* Fiber.join(hanging)).json, { outcome: "timeout" })
+      // It stays as it was, and nothing of it is in the log.
+      const still = yield* call("GET", `/api/v1/subscriptions/${gone.id}`)
+      assert.notProperty(still.json, "disabledReason")
+      assert.deepStrictEqual((yield* call("GET", "/api/v1/deliveries")).json["items"], [])
+      const audit = yield* call("GET", `/api/v1/audit?resourceId=${gone.id}&action=subscription.test`)
+      assert.include(audit.text, "\"action\":\"subscription.test\"")
+      // JavaScript may answer anything, and fail with anything.
+      for (const name of ["answers nothing", "fails with a text", "is no effect", "throws"]) {
+        const senseless = yield* trial(name)
+        assert.deepInclude(senseless.json, { outcome: "retryable" }, name)
+        assert.include(senseless.text, "ProviderDefect", name)
+        assert.isBelow(senseless.text.length, 1000, name)
+      }
+      const wrong = yield* trial("well", { payload: { incidentId: 1 } })
+      assert.deepStrictEqual([wrong.status, wrong.json["path"]], [422, "payload.incidentId"])
+    }).pipe(Effect.provide(server({ endpoints })))
+  })
+
+  it.effect("is tried while there is a place for it: one tenant's keys have a share, and a test that can't be ended its time", () => {
+    const endpoints = new Endpoints()
+    const end = Latch.makeUnsafe()
+    endpoints.behaviours.set("a", () => Effect.uninterruptible(Effect.as(end.await, {})))
+    const body = Effect.gen(function*() {
+      const north = yield* keyOf("north")
+      const path = (yield* made(north)).test
+      const hanging = yield* Effect.forkChild(call("POST", path, {}, north))
+      yield* until("it has begun", () => endpoints.of("a").length === 1)
+      const second = yield* call("POST", path, {}, north)
+      assert.deepStrictEqual([second.status, second.headers.get("retry-after")], [429, "1"], second.text)
+      // What was refused is not noted.
+      const audit = yield* call("GET", "/api/v1/audit?action=subscription.test")
+      assert.lengthOf(items(audit.json), 1)
+      const south = yield* keyOf("south")
+      const other = (yield* made(south)).test
+      const beside = yield* Effect.forkChild(call("POST", other, {}, south))
+      yield* until("another tenant's has, too", () => endpoints.of("a").length === 2)
+      const third = yield* call("POST", path, {})
+      assert.deepStrictEqual([third.status, third.headers.get("retry-after")], [503, "1"], third.text)
+      yield* until(
+        "their time is over",
+        () => hanging.pollUnsafe() !== undefined && beside.pollUnsafe() !== undefined,
+        Limits.defaults.trialMs + 60_000
+      )
+      assert.deepInclude((yield* Fiber.join(hanging)).json, { outcome: "timeout" })
+      endpoints.behaviours.set("a", () => Effect.succeed({}))
+      assert.deepInclude((yield* call("POST", path, {}, north)).json, { outcome: "success" })
+      yield* end.open
+    })
+    return body.pipe(
+      Effect.provide(server({ endpoints }).pipe(Layer.provide(Limits.layer({ tests: 2, testsPerTenant: 1 }))))
+    )
+  })
+
+  it.effect("'s retry schedule is shown before it is saved", () =>
+    Effect.gen(function*() {
+      const show = (retry: Schema.Json) => call("POST", "/api/v1/subscriptions/preview-schedule", { retry })
+      const delays = yield* show({ type: "delays", delaysMs: [1000, 5000] })
+      assert.deepStrictEqual(delays.json, { attempts: 3, delaysMs: [1000, 5000], totalMs: 6000 })
+      const growing = yield* show({
+        type: "exponential",
+        baseMs: 1000,
+        factor: 2,
+        capMs: 3000,
+        maxAttempts: 4,
+        jitter: 0
+      })
+      assert.deepStrictEqual(growing.json, { attempts: 4, delaysMs: [1000, 2000, 3000], totalMs: 6000 })
+      assert.deepStrictEqual((yield* show({ type: "delays", delaysMs: [-1] })).status, 422)
+    }).pipe(Effect.provide(server())))
+
+  it.effect("can be made from what the event's schema shows: an example fits it", () =>
+    Effect.gen(function*() {
+      const { json } = yield* call("GET", `/api/v1/events/${eventId}/schema`)
+      assert.deepStrictEqual(json["example"], { incidentId: "incidentId", systemIds: ["systemId"] })
+      const emitted = yield* call("POST", "/api/v1/messages", { eventId, payload: json["example"] ?? null })
+      assert.strictEqual(emitted.status, 202)
     }).pipe(Effect.provide(server())))
 })

@@ -6,11 +6,17 @@ import { Context, Effect, type Exit, Option } from "effect"
 import type { Claimed, Owner, Storage } from "../../src/Storage.ts"
 import * as Administration from "../../src/StorageMemoryAdministration.ts"
 import * as Appending from "../../src/StorageMemoryAppending.ts"
+import * as Auditing from "../../src/StorageMemoryAuditing.ts"
 import * as Broadcasting from "../../src/StorageMemoryBroadcasting.ts"
+import * as Connecting from "../../src/StorageMemoryConnecting.ts"
+import * as Counting from "../../src/StorageMemoryCounting.ts"
 import * as Dispatching from "../../src/StorageMemoryDispatching.ts"
+import * as Keeping from "../../src/StorageMemoryKeeping.ts"
 import * as Membership from "../../src/StorageMemoryMembership.ts"
 import * as Ownership from "../../src/StorageMemoryOwnership.ts"
+import * as Replaying from "../../src/StorageMemoryReplaying.ts"
 import * as Transaction from "../../src/StorageMemoryTransaction.ts"
+import * as Walking from "../../src/StorageMemoryWalking.ts"
 import type { Subscription } from "../../src/Subscription.ts"
 import type { Claim, History } from "./History.ts"
 import type { Machine, Process } from "./Machine.ts"
@@ -43,8 +49,14 @@ export const open = (machine: Machine, history: History, mutant: Mutant): Databa
     ...Ownership.make(tables),
     ...Dispatching.make(tables),
     ...Administration.make(tables),
+    ...Keeping.make(tables),
+    ...Connecting.make(tables),
+    ...Auditing.make(tables),
+    ...Counting.make(tables),
+    ...Walking.make(tables),
     ...Membership.make(tables),
-    ...Broadcasting.make(tables)
+    ...Broadcasting.make(tables),
+    ...Replaying.make(tables)
   }
   const mutated = mutant.storage(storage)
   return {

@@ -133,6 +133,7 @@ export const layer = (
         partitionsAheadDays: 1,
         heldMaxAgeMs: limits.heldMaxAgeMs,
         broadcastKeptMs: limits.broadcastKeptMs,
+        replaysKeptMs: limits.replaysKeptMs,
         rows: 50
       }).pipe(
         Effect.ignore,

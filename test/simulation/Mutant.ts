@@ -12,6 +12,8 @@ export interface Mutant {
   readonly name: string
   /** The promise that it breaks. */
   readonly breaks: string
+  /** Where to begin to look for a history in which it does: most don't have what that takes. */
+  readonly seed: number
   /** What the database is made of. */
   readonly tables: () => Tables
   /** Breaks the verbs where the database executes them. */
@@ -26,6 +28,7 @@ export interface Mutant {
 export const none: Mutant = {
   name: "does nothing",
   breaks: "",
+  seed: 1,
   tables: () => new Tables(),
   storage: (storage) => storage,
   wire: (storage) => storage,

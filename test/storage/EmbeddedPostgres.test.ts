@@ -12,7 +12,7 @@ import * as Path from "node:path"
 import { pathToFileURL } from "node:url"
 import * as Limits from "../../src/Limits.ts"
 import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
-import { exited, folder, kill, until } from "../support/process.ts"
+import { exited, folder, kill, madeDataDir, until } from "../support/process.ts"
 
 const root = Path.resolve(import.meta.dirname, "../..")
 const isRoot = process.getuid?.() === 0
@@ -66,9 +66,11 @@ const refusal = (dir: string, embeddedStartMs = 3_600_000): Effect.Effect<string
     Effect.provide(Limits.layer({ embeddedStartMs }))
   )
 
-/** Makes a cluster with a row in it, stopped. */
-const cluster = (dir: string) =>
-  Effect.scoped(Effect.flatMap(EmbeddedPostgres.make({ dataDir: dir }), ({ url }) => insert(url, 1)))
+/** A cluster with a row in it, stopped. */
+const cluster = Effect.tap(
+  madeDataDir,
+  (dir) => Effect.scoped(Effect.flatMap(EmbeddedPostgres.make({ dataDir: dir }), ({ url }) => insert(url, 1)))
+)
 
 const includesAll = (message: string, texts: ReadonlyArray<string>) => {
   for (const text of texts) assert.include(message, text)
@@ -152,7 +154,7 @@ const supervisor = (dir: string) =>
 describe("the embedded PostgreSQL", () => {
   it.live("is stopped when its scope closes, and what was committed is there at the next start", () =>
     Effect.gen(function*() {
-      const dir = yield* dataDir
+      const dir = yield* madeDataDir
       const first = yield* Effect.scoped(Effect.gen(function*() {
         const { port, url } = yield* EmbeddedPostgres.make({ dataDir: dir })
         yield* insert(url, 1)
@@ -167,7 +169,7 @@ describe("the embedded PostgreSQL", () => {
 
   it.live("recovers what was committed when it was killed with its lock file left behind", () =>
     Effect.gen(function*() {
-      const dir = yield* dataDir
+      const dir = yield* madeDataDir
       const pid = yield* Effect.scoped(Effect.gen(function*() {
         const { url } = yield* EmbeddedPostgres.make({ dataDir: dir })
         yield* insert(url, 1)
@@ -184,7 +186,7 @@ describe("the embedded PostgreSQL", () => {
 
   it.live("of a killed process is adopted by the next one with its data, and stopped by it", () =>
     Effect.gen(function*() {
-      const dir = yield* dataDir
+      const dir = yield* madeDataDir
       const killed = yield* supervisor(dir)
       yield* killed.go
       const url = yield* killed.url
@@ -204,7 +206,7 @@ describe("the embedded PostgreSQL", () => {
 
   it.live("goes on for a runner that still uses it, whose end stops it", () =>
     Effect.gen(function*() {
-      const dir = yield* dataDir
+      const dir = yield* madeDataDir
       const pid = yield* Effect.scoped(Effect.gen(function*() {
         const first = yield* EmbeddedPostgres.make({ dataDir: dir })
         const sql = yield* PgClient.make({ url: first.url, maxConnections: 1, applicationName: "hookline" })
@@ -222,7 +224,7 @@ describe("the embedded PostgreSQL", () => {
     "goes on where it does not say whether another runner uses it, and the next start adopts it",
     () =>
       Effect.gen(function*() {
-        const dir = yield* dataDir
+        const dir = yield* madeDataDir
         const { url } = yield* EmbeddedPostgres.make({ dataDir: dir })
         const pid = postmaster(dir)
         // Sessions that are there go on, new ones get no answer.
@@ -271,7 +273,7 @@ describe("the embedded PostgreSQL", () => {
 
   it.live("takes the folder with its password for a new one when only the database was removed", () =>
     Effect.gen(function*() {
-      const dir = yield* dataDir
+      const dir = yield* madeDataDir
       const first = yield* Effect.scoped(EmbeddedPostgres.make({ dataDir: dir }))
       Fs.rmSync(dataOf(dir), { recursive: true })
       const { url } = yield* EmbeddedPostgres.make({ dataDir: dir })
@@ -292,7 +294,7 @@ describe("the embedded PostgreSQL", () => {
 
   it.live("gives up durability for speed only when it is told to", () =>
     Effect.gen(function*() {
-      const dir = yield* dataDir
+      const dir = yield* madeDataDir
       const settings = (unsafeFast: boolean) =>
         Effect.scoped(Effect.flatMap(EmbeddedPostgres.make({ dataDir: dir, unsafeFast }), ({ url }) =>
           use(url, (sql) =>
@@ -335,8 +337,7 @@ describe("the embedded PostgreSQL says what to do, and changes nothing, where", 
 
   it.live("the database was made by another version of PostgreSQL", () =>
     Effect.gen(function*() {
-      const dir = yield* dataDir
-      yield* cluster(dir)
+      const dir = yield* cluster
       const versionFile = Path.join(dataOf(dir), "PG_VERSION")
       const version = Fs.readFileSync(versionFile, "utf8")
       Fs.writeFileSync(versionFile, "15\n")
@@ -348,8 +349,7 @@ describe("the embedded PostgreSQL says what to do, and changes nothing, where", 
 
   it.live("the database's password is missing, empty or another one", () =>
     Effect.gen(function*() {
-      const dir = yield* dataDir
-      yield* cluster(dir)
+      const dir = yield* cluster
       const file = Path.join(dir, "postgres-password")
       const password = Fs.readFileSync(file, "utf8")
       Fs.rmSync(file)
@@ -369,8 +369,7 @@ describe("the embedded PostgreSQL says what to do, and changes nothing, where", 
 
   it.live("the database is broken: with the end of the server's log", () =>
     Effect.gen(function*() {
-      const dir = yield* dataDir
-      yield* cluster(dir)
+      const dir = yield* cluster
       const control = Path.join(dataOf(dir), "global", "pg_control")
       Fs.renameSync(control, `${control}.away`)
       includesAll(yield* refusal(dir), [dataOf(dir), "global/pg_control", "from a backup", "move it away"])
@@ -384,8 +383,7 @@ describe("the embedded PostgreSQL says what to do, and changes nothing, where", 
 
   it.live("the server starts, but its database can't be used: it is stopped again", () =>
     Effect.gen(function*() {
-      const dir = yield* dataDir
-      yield* cluster(dir)
+      const dir = yield* cluster
       const databases = Path.join(dataOf(dir), "base")
       // The database `postgres`: template1 and template0 come before it.
       Fs.renameSync(Path.join(databases, "5"), Path.join(databases, "away"))
@@ -395,8 +393,7 @@ describe("the embedded PostgreSQL says what to do, and changes nothing, where", 
 
   it.live("a lock file was left behind whose process id another process has now", () =>
     Effect.gen(function*() {
-      const dir = yield* dataDir
-      yield* cluster(dir)
+      const dir = yield* cluster
       const other = yield* stranger
       const text = yield* leaveLock(dir, other.pid, 1)
       includesAll(yield* refusal(dir), [lockOf(dir), `process ${other.pid}`, "nothing answers", `ps -p ${other.pid}`])
@@ -410,14 +407,15 @@ describe("the embedded PostgreSQL says what to do, and changes nothing, where", 
 
   it.live("the process that a lock file names serves another folder, or a copy of this one", () =>
     Effect.gen(function*() {
-      const dir = yield* dataDir
+      const dir = yield* madeDataDir
       const { port, url } = yield* EmbeddedPostgres.make({ dataDir: dir })
       yield* insert(url, 1)
       const copy = yield* dataDir
       execFileSync("cp", ["-a", dir, copy])
       includesAll(yield* refusal(copy), [`process ${postmaster(dir)}`, `serves ${dataOf(dir)}`])
+      // One with a password of its own.
       const another = yield* dataDir
-      yield* cluster(another)
+      yield* Effect.scoped(EmbeddedPostgres.make({ dataDir: another }))
       yield* leaveLock(another, postmaster(dir), port)
       includesAll(yield* refusal(another), [`process ${postmaster(dir)}`, "refuses the password"])
       assert.deepStrictEqual(yield* kept(url), [1])
@@ -427,8 +425,7 @@ describe("the embedded PostgreSQL says what to do, and changes nothing, where", 
 
   it.live("what is waited for does not come", () =>
     Effect.gen(function*() {
-      const dir = yield* dataDir
-      yield* cluster(dir)
+      const dir = yield* cluster
       const other = yield* stranger
       yield* leaveLock(dir, other.pid, 1, "starting")
       includesAll(yield* refusal(dir, 1000), [`process ${other.pid}`, "nothing answers"])
@@ -441,8 +438,7 @@ describe("the embedded PostgreSQL says what to do, and changes nothing, where", 
 describe("the embedded PostgreSQL is not mixed up with others:", () => {
   it.live("a stale lock file whose port another server has now is PostgreSQL's to replace", () =>
     Effect.gen(function*() {
-      const [dir, other] = [yield* dataDir, yield* dataDir]
-      yield* cluster(dir)
+      const [dir, other] = [yield* cluster, yield* madeDataDir]
       const { port } = yield* EmbeddedPostgres.make({ dataDir: other })
       const { child, pid } = yield* stranger
       child.kill("SIGKILL")
@@ -455,7 +451,7 @@ describe("the embedded PostgreSQL is not mixed up with others:", () => {
 
   it.live("a server that starts is waited for and adopted", () =>
     Effect.gen(function*() {
-      const dir = yield* dataDir
+      const dir = yield* madeDataDir
       const { child, go, url } = yield* supervisor(dir)
       yield* go
       yield* until("its server begins", Effect.sync(() => Fs.existsSync(lockOf(dir))))
@@ -468,8 +464,7 @@ describe("the embedded PostgreSQL is not mixed up with others:", () => {
 
   it.live("a server that is writing its lock file is waited for", () =>
     Effect.gen(function*() {
-      const dir = yield* dataDir
-      yield* cluster(dir)
+      const dir = yield* cluster
       const other = yield* stranger
       yield* leaveLock(dir, other.pid, 1, "")
       const starting = yield* Effect.forkScoped(EmbeddedPostgres.make({ dataDir: dir }))
@@ -485,7 +480,7 @@ describe("the embedded PostgreSQL is not mixed up with others:", () => {
 
   it.live("a stop does not end the process that has a killed server's id now", () =>
     Effect.gen(function*() {
-      const dir = yield* dataDir
+      const dir = yield* madeDataDir
       const other = yield* stranger
       yield* Effect.scoped(Effect.gen(function*() {
         const { port } = yield* EmbeddedPostgres.make({ dataDir: dir })

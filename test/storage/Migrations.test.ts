@@ -18,7 +18,7 @@ const partitions = Effect.flatMap(PgClient.PgClient, (sql) =>
 describe("the layout of PostgreSQL", () => {
   it.live("many processes migrate an empty database at once", () =>
     Effect.gen(function*() {
-      const { url } = yield* Postgres.testDatabase
+      const { url } = yield* Postgres.emptyDatabase
       const migrate = () =>
         Effect.provide(PgStorage.migrate, Layer.fresh(PgClient.layer({ url })))
           .pipe(Effect.retry({ times: 5, while: (error) => error._tag === "StorageUnavailable" }))
@@ -31,7 +31,7 @@ describe("the layout of PostgreSQL", () => {
 
   it.live("a layout newer than the program is refused, migrating or not", () =>
     Effect.gen(function*() {
-      const { url } = yield* Postgres.testDatabase
+      const { url } = yield* Postgres.emptyDatabase
       const client = PgClient.layer({ url })
       const start = (migrate: boolean) =>
         Effect.scoped(Layer.build(PgStorage.layer({ migrate }).pipe(Layer.provide(client))))
@@ -49,12 +49,18 @@ describe("the layout of PostgreSQL", () => {
 
   it.live("partitions of the coming days are made by housekeeping, and again at the next start after a long stop", () =>
     Effect.gen(function*() {
-      const { url } = yield* Postgres.testDatabase
+      const { url } = yield* Postgres.emptyDatabase
       const client = PgClient.layer({ url })
       const storage = PgStorage.layer().pipe(Layer.provideMerge(client))
       yield* Effect.gen(function*() {
         const storage = yield* Storage
-        yield* storage.maintain({ partitionsAheadDays: 10, heldMaxAgeMs: 1000, broadcastKeptMs: 3_600_000, rows: 10 })
+        yield* storage.maintain({
+          partitionsAheadDays: 10,
+          heldMaxAgeMs: 1000,
+          broadcastKeptMs: 3_600_000,
+          replaysKeptMs: 1e12,
+          rows: 10
+        })
         assert.strictEqual(yield* partitions, 12 * 4)
         const sql = yield* PgClient.PgClient
         const rows = yield* sql<{ readonly name: string }>`select inhrelid::regclass::text as name from pg_inherits i
@@ -71,7 +77,7 @@ describe("the layout of PostgreSQL", () => {
 
   it.live("a claim finds its rows by index among 100,000 others", () =>
     Effect.gen(function*() {
-      const { url } = yield* Postgres.testDatabase
+      const { url } = yield* Postgres.emptyDatabase
       const client = PgClient.layer({ url })
       const storage = PgStorage.layer().pipe(Layer.provideMerge(client))
       const { owner, subscriptionId } = yield* Effect.provide(fill, storage)

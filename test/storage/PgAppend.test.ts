@@ -60,7 +60,11 @@ describe("appending on PostgreSQL", () => {
         return yield* Effect.fail("abort")
       })).pipe(Effect.exit)
       assert.isFalse(yield* storage.inTransaction)
-      assert.deepStrictEqual(yield* storage.listMessages({}, page), { items: [], more: false })
+      assert.deepStrictEqual(yield* storage.listMessages({}, page), {
+        items: [],
+        more: false,
+        next: undefined
+      })
       assert.deepStrictEqual(yield* sql`select 1 from hookline.inbox union all select 1 from hookline.idempotency`, [])
       assert.deepStrictEqual(yield* storage.appendOnce(second, options), appended(second))
     }).pipe(Effect.provide(layer)))
@@ -187,7 +191,7 @@ describe("appending on PostgreSQL", () => {
 
   it.live("a database that is away is a typed error of the layer that tells what to check", () =>
     Effect.gen(function*() {
-      const { url } = yield* Postgres.testDatabase
+      const { url } = yield* Postgres.emptyDatabase
       const away = PgStorage.layer({ migrate: false, engine: { port: 1, host: "127.0.0.1" } }).pipe(
         Layer.provide(PgClient.layer({ host: "127.0.0.1", port: 1, username: "nobody", database: "none" }))
       )

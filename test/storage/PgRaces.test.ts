@@ -152,7 +152,13 @@ const make = Effect.gen(function*() {
     if (dice < 0.5) yield* storage.retryDelivery(one.id)
     else if (dice < 0.7) yield* storage.skipDelivery(one.id)
     else if (dice < 0.9) yield* storage.expire(100)
-    else yield* storage.maintain({ partitionsAheadDays: 1, heldMaxAgeMs: 1e9, broadcastKeptMs: 1e9, rows: 100 })
+    else {yield* storage.maintain({
+        partitionsAheadDays: 1,
+        heldMaxAgeMs: 1e9,
+        broadcastKeptMs: 1e9,
+        replaysKeptMs: 1e12,
+        rows: 100
+      })}
   })
 
   const unfinished = Effect.map(

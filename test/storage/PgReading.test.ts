@@ -99,7 +99,7 @@ describe("reading on PostgreSQL", () => {
       yield* storage.updateSubscription(subscriptionId, (current) => withEnabled(current, false, now - 1000))
       const [held] = yield* storage.listDeliveries({ reason: "held" }, page)
       assert.strictEqual(held?.id, id)
-      const house = { partitionsAheadDays: 7, broadcastKeptMs: 3_600_000, rows: 100 }
+      const house = { partitionsAheadDays: 7, broadcastKeptMs: 3_600_000, replaysKeptMs: 1e12, rows: 100 }
       yield* storage.maintain({ ...house, heldMaxAgeMs: 60_000 })
       assert.strictEqual((yield* storage.listDeliveries({ reason: "held" }, page)).length, 1)
       yield* storage.maintain({ ...house, heldMaxAgeMs: 0 })
@@ -146,7 +146,13 @@ describe("reading on PostgreSQL", () => {
       yield* storage.renewLease(live, 1000)
       yield* sql`update hookline.runners set lease_until = clock_timestamp() - interval '2 days'
         where id = ${Id.toUuid(ended)}::uuid`
-      yield* storage.maintain({ partitionsAheadDays: 7, heldMaxAgeMs: 1000, broadcastKeptMs: 3_600_000, rows: 100 })
+      yield* storage.maintain({
+        partitionsAheadDays: 7,
+        heldMaxAgeMs: 1000,
+        broadcastKeptMs: 3_600_000,
+        replaysKeptMs: 1e12,
+        rows: 100
+      })
       const rows = yield* sql<{ readonly id: string }>`select id::text as id from hookline.runners`
       assert.deepStrictEqual(rows.map((row) => Id.fromUuid(row.id)), [Id.toUuid(live)])
     }).pipe(Effect.provide(layer)))

@@ -58,6 +58,7 @@ export const subscribe = (overrides?: Partial<Subscription>) =>
       events: ["*"],
       providerId: "test.endpoint",
       config: {},
+      connectionId: undefined,
       signingSecrets: [],
       retry: undefined,
       enabled: true,

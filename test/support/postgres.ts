@@ -17,15 +17,22 @@ const admin = <A, E>(use: (sql: PgClient.PgClient) => Effect.Effect<A, E>) =>
     Effect.orDie
   )
 
-/** Makes a database; its scope drops it, whoever is still connected. */
-export const testDatabase = Effect.acquireRelease(
-  Effect.gen(function*() {
-    const name = `test_${Math.abs(yield* Random.nextInt).toString(36)}_${process.pid}`
-    yield* admin((sql) => sql.unsafe(`create database ${name}`).unprepared)
-    return { name, url: server(name) }
-  }),
-  ({ name }) => admin((sql) => sql.unsafe(`drop database if exists ${name} with (force)`).unprepared)
-)
+/** Copies a database, to which nobody is connected; its scope drops the copy, whoever is still connected. */
+export const copy = (template: string) =>
+  Effect.acquireRelease(
+    Effect.gen(function*() {
+      const name = `test_${Math.abs(yield* Random.nextInt).toString(36)}_${process.pid}`
+      yield* admin((sql) => sql.unsafe(`create database ${name} template ${template}`).unprepared)
+      return { name, url: server(name) }
+    }),
+    ({ name }) => admin((sql) => sql.unsafe(`drop database if exists ${name} with (force)`).unprepared)
+  )
+
+/** Makes a database with the layout. */
+export const testDatabase = copy("hookline_layout")
+
+/** Makes one with nothing in it. */
+export const emptyDatabase = copy("template1")
 
 /** The caller's client on a database of its own. */
 export const layer = Layer.unwrap(

@@ -2,10 +2,11 @@
  * Runners as real processes, ended by pid, their folders removed.
  */
 import { Effect, Schedule } from "effect"
-import { type ChildProcess, spawn } from "node:child_process"
+import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import { inject } from "vitest"
 
 const root = Path.resolve(import.meta.dirname, "../..")
 
@@ -28,6 +29,13 @@ export const folder = Effect.acquireRelease(
       Fs.rmSync(made, { recursive: true, force: true })
     })
 )
+
+/** The data folder of a runner whose PostgreSQL was made before, as `start --dev` makes it, and stopped. */
+export const madeDataDir = Effect.map(folder, (made) => {
+  const dataDir = Path.join(made, "data")
+  execFileSync("cp", ["-a", inject("madeFolder"), dataDir])
+  return dataDir
+})
 
 /** Waits for a condition, at most 30 seconds unless it is told how often to look. */
 export const until = <E, R>(what: string, condition: Effect.Effect<boolean, E, R>, times = 1500) =>

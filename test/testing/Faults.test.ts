@@ -42,6 +42,8 @@ describe("Faults", () => {
             deliveries: yield* Deliveries.all
           }
         }).pipe(world({ seed, rate: 0.4 }), Effect.provide(TestClock.layer()))
+      // What is loaded when it is first needed takes its time in the first run of a process.
+      yield* run(42)
       const first = yield* run(42)
       assert.isAtLeast(first.strikes.length, 5)
       assert.deepStrictEqual(yield* run(42), first)

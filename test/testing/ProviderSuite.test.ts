@@ -28,6 +28,37 @@ ProviderSuite.suite("the webhook provider", {
   ]
 })
 
+const sends = Effect.fnUntraced(function*(authorization: string) {
+  const egress = yield* Egress
+  const request = { method: "POST", url, headers: ["authorization", authorization], body: "{}" }
+  const { headers, statusCode } = yield* egress.send(request).pipe(
+    Effect.catchTags({
+      ForbiddenTarget: ({ message }) => new Provider.PermanentError({ code: "ForbiddenTarget", message }),
+      EgressTimeout: ({ message }) => new Provider.RetryableError({ code: "Timeout", message, timedOut: true }),
+      ConnectionFailed: ({ code, message }) => new Provider.RetryableError({ code, message })
+    })
+  )
+  if (statusCode < 300) return { statusCode }
+  const failure = { code: "HttpStatus", message: `HTTP ${statusCode}`, statusCode }
+  if (statusCode === 410) return yield* new Provider.GoneError(failure)
+  if (statusCode !== 429 && statusCode < 500) return yield* new Provider.PermanentError(failure)
+  return yield* new Provider.RetryableError({ ...failure, retryAfterMs: 1000 * (Number(headers["retry-after"]) || 0) })
+})
+
+ProviderSuite.suite("a provider with connections", {
+  provider: Provider.make({
+    id: "connected",
+    displayName: "Connected",
+    config: Schema.Struct({ room: Schema.String }),
+    connection: Schema.Struct({ token: Schema.Redacted(Schema.String) }),
+    bind: (_, { token }) => ({ check: Effect.void, deliver: () => sends(Redacted.value(token)) })
+  }),
+  layer: Layer.empty,
+  validConfig: { room: "a" },
+  validConnection: { token: bearerToken },
+  refusedConfigs: [{ config: {}, path: "config.room" }]
+})
+
 /** The cases that a provider fails whose every attempt is `deliver`. */
 const failed = Effect.fnUntraced(function*(
   deliver: (

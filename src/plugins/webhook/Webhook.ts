@@ -53,7 +53,7 @@ export const provider: Provider.Provider<Egress> = Provider.make({
       WebhookAuth.Draft,
       Provider.ProviderError
     > {
-      const { deliveryId, message, nowMs, signingSecrets } = attempt
+      const { deliveryId, message, nowMs, signingSecrets, webhookId = message.id } = attempt
       const rendered = yield* templates.render(attempt)
       if (tls !== undefined && rendered.url.protocol !== "https:") {
         return yield* new Provider.PermanentError({ code: "ForbiddenTarget", message: needsHttps })
@@ -71,11 +71,11 @@ export const provider: Provider.Provider<Egress> = Provider.make({
           ...headers,
           ...rendered.headers,
           "webhook-id",
-          message.id,
+          webhookId,
           "webhook-timestamp",
           String(timestampSeconds),
           "webhook-signature",
-          Signature.sign(keys, { id: message.id, timestampSeconds, body: text }),
+          Signature.sign(keys, { id: webhookId, timestampSeconds, body: text }),
           "x-delivery-id",
           deliveryId,
           "x-event-type",

@@ -5,6 +5,7 @@ import { Effect, Schema } from "effect"
 import type { EgressError, EgressResponse } from "../../Egress.ts"
 import type { Limits } from "../../Limits.ts"
 import * as Provider from "../../Provider.ts"
+import * as Redaction from "../../Redaction.ts"
 import * as RetryAfter from "./RetryAfter.ts"
 import type { WebhookConfig } from "./WebhookConfig.ts"
 
@@ -78,11 +79,7 @@ export const failure = (error: EgressError): Provider.ProviderError => {
  */
 export const without = (answer: EgressResponse, secrets: ReadonlyArray<string>): EgressResponse => {
   if (secrets.length === 0) return answer
-  const spellings = new Set(secrets.flatMap(spellingsOf))
-  const cover = (text: string) => {
-    for (const spelling of spellings) text = text.replaceAll(spelling, "***")
-    return text
-  }
+  const cover = Redaction.cover(secrets)
   return {
     statusCode: answer.statusCode,
     headers: Object.fromEntries(Object.entries(answer.headers).map(([name, value]) => [name, cover(value)])),
@@ -91,19 +88,6 @@ export const without = (answer: EgressResponse, secrets: ReadonlyArray<string>):
 }
 
 // --- internal ---
-
-const spellingsOf = (secret: string): ReadonlyArray<string> => {
-  const json = JSON.stringify(secret).slice(1, -1)
-  return [
-    secret,
-    json,
-    // PHP escapes slashes.
-    json.replaceAll("/", "\\/"),
-    encodeURIComponent(secret.toWellFormed()),
-    // Headers are sent in Latin-1, and answers are read as UTF-8.
-    Buffer.from(secret, "latin1").toString("utf8")
-  ]
-}
 
 const untrusted = new Set([
   "DEPTH_ZERO_SELF_SIGNED_CERT",

@@ -74,9 +74,9 @@ const seed = ({ deliveryId, message, subscription }: Attempt) =>
 const form = (json: string) => `payload=${encodeURIComponent(json.toWellFormed())}`
 
 /** Every attribute's value is ASCII: ids of events are, and plugins' too. */
-const attributes = ({ message }: Attempt) => ({
+const attributes = ({ message, webhookId = message.id }: Attempt) => ({
   specversion: "1.0",
-  id: message.id,
+  id: webhookId,
   source: `urn:hookline:${message.eventId.split(".", 1)[0]}`,
   type: message.eventId,
   time: iso(message.timestampMs)

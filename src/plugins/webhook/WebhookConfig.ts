@@ -6,7 +6,8 @@ import { ConfigRefused } from "../../Provider.ts"
 
 const secret = Schema.String.check(Schema.isMinLength(1)).annotate({ secret: true })
 
-const text = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(1024))
+/** Names what a token is for, and not where it is sent, though it may be a URL. */
+const text = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(1024)).annotate({ address: false })
 
 // Field values as RFC 9110 has them: no control characters, so no line breaks.
 const headerValue = Schema.String.check(
@@ -14,6 +15,8 @@ const headerValue = Schema.String.check(
     expected: "a header value without line breaks and control characters"
   })
 )
+
+const headerText = headerValue.annotate({ address: false })
 
 /** Goes into a header as it is. */
 const secretHeader = headerValue.check(Schema.isMinLength(1)).annotate({ secret: true })
@@ -59,7 +62,7 @@ const isReserved = (name: string) => reserved.has(name) || name.startsWith("webh
  * @since 0.1.0
  */
 export const WebhookConfig = Schema.Struct({
-  url: Schema.String.check(Schema.isMaxLength(2048)),
+  url: Schema.String.check(Schema.isMaxLength(2048)).annotate({ address: true }),
   method: Schema.optionalKey(Schema.Literals(["POST", "PUT", "PATCH"])),
   /** The form has one field, `payload`, that holds the JSON. */
   contentType: Schema.optionalKey(Schema.Literals(["application/json", "application/x-www-form-urlencoded"])),
@@ -75,7 +78,7 @@ export const WebhookConfig = Schema.Struct({
   authHeaderName: Schema.optionalKey(headerName),
   authHeaderValue: Schema.optionalKey(secretHeader),
   /** OAuth 2.0 client credentials (RFC 6749, section 4.4). */
-  oauthTokenUrl: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(2048))),
+  oauthTokenUrl: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(2048)).annotate({ address: true })),
   oauthClientId: Schema.optionalKey(text),
   oauthClientSecret: Schema.optionalKey(secret),
   oauthScope: Schema.optionalKey(text),
@@ -84,17 +87,17 @@ export const WebhookConfig = Schema.Struct({
   oauthClientAuth: Schema.optionalKey(Schema.Literals(["basic", "post"])),
   /** The client's certificate, with its chain, and its key. */
   tlsCertificate: Schema.optionalKey(pem("a certificate")),
-  tlsPrivateKey: Schema.optionalKey(pem("a private key").annotate({ secret: true })),
+  tlsPrivateKey: Schema.optionalKey(pem("a private key").annotate({ secret: true, unsent: true })),
   /** Authorities to trust instead of the system's, for whatever `authType`; not for the token endpoint. */
   tlsAuthorities: Schema.optionalKey(pem("certificates")),
   /** AWS Signature Version 4. */
   awsAccessKeyId: Schema.optionalKey(awsName),
-  awsSecretAccessKey: Schema.optionalKey(secret),
+  awsSecretAccessKey: Schema.optionalKey(secret.annotate({ unsent: true })),
   awsSessionToken: Schema.optionalKey(secretHeader),
   awsRegion: Schema.optionalKey(awsName),
   awsService: Schema.optionalKey(awsName),
   customHeaders: Schema.optionalKey(
-    Schema.Array(Schema.Struct({ name: headerName, value: headerValue })).check(Schema.isMaxLength(50))
+    Schema.Array(Schema.Struct({ name: headerName, value: headerText })).check(Schema.isMaxLength(50))
   ),
   /** From the start to the end of the endpoint's answer. */
   timeoutMs: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1000, maximum: 60_000 }))),
@@ -105,7 +108,7 @@ export const WebhookConfig = Schema.Struct({
   /** The body's form: Standard Webhooks', the seed's or CloudEvents 1.0. */
   format: Schema.optionalKey(Schema.Literals(["standard", "seed", "cloudevents-structured", "cloudevents-binary"])),
   /** The body instead of the format's, a template that gives JSON; not where the format is an envelope of CloudEvents. */
-  bodyTemplate: Schema.optionalKey(Schema.String)
+  bodyTemplate: Schema.optionalKey(Schema.String.annotate({ address: false }))
 }).annotate({ identifier: "WebhookConfig" })
 
 /** @category models @since 0.1.0 */

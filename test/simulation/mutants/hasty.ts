@@ -9,8 +9,8 @@ export const hasty: Mutant = {
   name: "records before it sends",
   breaks: "outcomes",
   bindings: (bindings) => ({
-    bind: (subscription) =>
-      Effect.map(bindings.bind(subscription), (binding) => ({
+    bind: (subscription, connection) =>
+      Effect.map(bindings.bind(subscription, connection), (binding) => ({
         ...binding,
         bound: {
           ...binding.bound,

@@ -6,6 +6,7 @@ import { type Mutant, none } from "../Mutant.ts"
 export const hurried: Mutant = {
   ...none,
   name: "hands over without waiting for attempts under way",
+  seed: 52,
   breaks: "duplicates",
   limits: (limits) => ({ ...limits, drainTimeoutMs: 1 })
 }

@@ -8,6 +8,7 @@ import { type Mutant, none } from "../Mutant.ts"
 export const impatient: Mutant = {
   ...none,
   name: "takes claims before the lease of their owner has run out",
+  seed: 19,
   breaks: "owners",
   storage: (storage) => {
     const owners = new Map<string, RunnerId>()

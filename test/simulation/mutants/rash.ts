@@ -14,6 +14,7 @@ class Rash extends Tables {
 export const rash: Mutant = {
   ...none,
   name: "sends what comes after a message that is not routed yet",
+  seed: 48,
   breaks: "ordered",
   tables: () => new Rash()
 }

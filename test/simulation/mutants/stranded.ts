@@ -11,6 +11,7 @@ class Stranded extends Tables {
 export const stranded: Mutant = {
   ...none,
   name: "leaves deliveries behind when their subscription gets a group of its own",
+  seed: 30,
   breaks: "quiet",
   tables: () => new Stranded()
 }

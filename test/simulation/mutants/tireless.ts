@@ -13,6 +13,7 @@ class Tireless extends Tables {
 export const tireless: Mutant = {
   ...none,
   name: "claims while a circuit is open",
+  seed: 231,
   breaks: "circuits",
   tables: () => new Tireless()
 }

@@ -7,6 +7,7 @@ import { type Mutant, none } from "../Mutant.ts"
 export const unaware: Mutant = {
   ...none,
   name: "prolongs a lease without knowing of a change",
+  seed: 287,
   breaks: "binding",
   storage: (storage) => ({
     ...storage,

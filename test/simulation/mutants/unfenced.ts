@@ -13,6 +13,7 @@ class Unfenced extends Tables {
 export const unfenced: Mutant = {
   ...none,
   name: "skips the fence",
+  seed: 48,
   breaks: "owners",
   tables: () => new Unfenced()
 }

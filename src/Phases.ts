@@ -1,0 +1,41 @@
+/**
+ * Where the time of an attempt went: the phases of its last request. Whoever makes an attempt provides a place to note them in;
+ * the door to the outside fills it, so that no provider has to pass them on, and they are known of a request that failed.
+ */
+import { Context, Schema } from "effect"
+import { told } from "./Told.ts"
+
+/**
+ * The phases, in milliseconds; one that a request did not have is left out: one on a connection that was open already looked no
+ * name up and connected to nothing.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Phases = Schema.Struct({
+  lookupMs: Schema.optionalKey(Schema.Finite).pipe(told("Until the name was resolved")),
+  connectMs: Schema.optionalKey(Schema.Finite).pipe(told("From then until the connection was made")),
+  tlsMs: Schema.optionalKey(Schema.Finite).pipe(told("From then until TLS was agreed on")),
+  firstByteMs: Schema.optionalKey(Schema.Finite).pipe(told("From when the request went out until the answer began")),
+  totalMs: Schema.optionalKey(Schema.Finite).pipe(told("From the beginning to the end of it all"))
+}).annotate({ identifier: "Phases" })
+/** @category models @since 0.1.0 */
+export type Phases = typeof Phases.Type
+
+/**
+ * A place to note phases in.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Note {
+  phases: Phases | undefined
+}
+
+/**
+ * Where the requests of the present fiber note their phases; nowhere unless it is provided.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const Note = Context.Reference<Note | undefined>("hookline/Phases/Note", { defaultValue: () => undefined })

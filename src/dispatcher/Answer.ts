@@ -1,0 +1,44 @@
+/**
+ * What a provider's answer means. Plugins may be JavaScript: what they answer is looked at, and what makes no sense is the
+ * provider's fault.
+ */
+import { Cause, Exit, Option, Schema } from "effect"
+import type * as Delivery from "../Delivery.ts"
+import { Delivered, ProviderError, RetryableError } from "../Provider.ts"
+
+/** The outcome of an attempt; `ended` is what it is where it was ended from outside. */
+export const outcomeOf = (exit: Exit.Exit<unknown, unknown>, ended?: Delivery.Outcome): Delivery.Outcome => {
+  if (Exit.isSuccess(exit)) {
+    return isDelivered(exit.value)
+      ? { _tag: "Delivered", delivered: exit.value }
+      : defective("the provider's answer is not what a delivery answers")
+  }
+  if (Cause.hasInterruptsOnly(exit.cause)) return ended ?? defective("the provider interrupted its own attempt")
+  const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+  return isProviderError(error) ? { _tag: "Failed", error } : defective(thrownMessage(Cause.squash(exit.cause)))
+}
+
+/** The outcome of an attempt whose time was over. */
+export const tookTooLong = (timeoutMs: number): Delivery.Outcome => ({
+  _tag: "Failed",
+  error: new RetryableError({
+    code: "Timeout",
+    message: `The attempt took longer than ${timeoutMs} ms and was ended`,
+    timedOut: true
+  })
+})
+
+/** The words of what was thrown. */
+export const thrownMessage = (thrown: unknown): string => thrown instanceof Error ? thrown.message : String(thrown)
+
+// --- internal ---
+
+const isDelivered = Schema.is(Delivered)
+
+const isProviderError = Schema.is(ProviderError)
+
+/** It may be mended while the schedule runs. */
+const defective = (message: string): Delivery.Outcome => ({
+  _tag: "Failed",
+  error: new RetryableError({ code: "ProviderDefect", message })
+})

@@ -1,0 +1,140 @@
+/**
+ * Times connections and requests. Undici gives a connection that it has made to the request that waits for it before it returns
+ * from being told; so the connection of a request is the one that is being told of when the request starts, if there is one.
+ */
+import type { Clock } from "effect"
+import { Socket } from "node:net"
+import type { buildConnector } from "undici"
+import type { Phases } from "../Phases.ts"
+
+/** When a connection got how far, in milliseconds on the monotonic clock. */
+interface Connection {
+  readonly beganAt: number
+  lookedUpAt?: number
+  connectedAt?: number
+  readyAt?: number
+  readonly secure: boolean
+}
+
+/**
+ * Times the connections of one egress.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Timing {
+  readonly #clock: Clock.Clock
+  #connecting: Connection | undefined
+  #told: Connection | undefined
+
+  constructor(clock: Clock.Clock) {
+    this.#clock = clock
+  }
+
+  get now(): number {
+    return Number(this.#clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
+  }
+
+  /** A connector whose connections are timed. */
+  connector(connect: buildConnector.connector): buildConnector.connector {
+    return (target, callback) => {
+      const connection: Connection = { beganAt: this.now, secure: target.protocol === "https:" }
+      this.#connecting = connection
+      try {
+        const socket: unknown = connect(target, (...made) => {
+          if (made[0] === null) connection.readyAt = this.now
+          this.#told = connection
+          try {
+            callback(...made)
+          } finally {
+            this.#told = undefined
+          }
+        })
+        if (socket instanceof Socket) {
+          socket.once("connect", () => {
+            connection.connectedAt = this.now
+          })
+        }
+      } finally {
+        this.#connecting = undefined
+      }
+    }
+  }
+
+  /** To be called when a look-up begins; what it returns, when it has ended. */
+  lookup(): () => void {
+    const connection = this.#connecting
+    return () => {
+      if (connection) connection.lookedUpAt = this.now
+    }
+  }
+
+  /** Times one request, from now on. */
+  request(): RequestTiming {
+    return new RequestTiming(this)
+  }
+
+  /** The connection that undici is being told of. */
+  get told(): Connection | undefined {
+    return this.#told
+  }
+}
+
+/**
+ * Times one request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class RequestTiming {
+  readonly #timing: Timing
+  readonly #beganAt: number
+  #connection: Connection | undefined
+  #sentAt: number | undefined
+  #answeredAt: number | undefined
+
+  constructor(timing: Timing) {
+    this.#timing = timing
+    this.#beganAt = timing.now
+  }
+
+  /** The request goes out, on the connection that was made for it or on one that was open. */
+  sent(): void {
+    this.#connection = this.#timing.told
+    this.#sentAt = this.#timing.now
+  }
+
+  answered(): void {
+    this.#answeredAt ??= this.#timing.now
+  }
+
+  /** It came to nothing, because of the connection that was being made for it if there was one. */
+  failed(): void {
+    this.#connection ??= this.#timing.told
+  }
+
+  /** How long each phase took so far. */
+  get phases(): Phases {
+    const { beganAt, connectedAt, lookedUpAt, readyAt, secure } = this.#connection ?? { beganAt: 0, secure: false }
+    return {
+      ...span("lookupMs", beganAt, lookedUpAt),
+      ...span("connectMs", lookedUpAt ?? beganAt, connectedAt),
+      ...(secure ? span("tlsMs", connectedAt, readyAt) : {}),
+      ...span("firstByteMs", this.#sentAt, this.#answeredAt),
+      ...span("totalMs", this.#beganAt, this.#timing.now)
+    }
+  }
+}
+
+// --- internal ---
+
+/** In hundredths of a millisecond. */
+const span = <const Name extends string>(
+  name: Name,
+  from: number | undefined,
+  to: number | undefined
+): { readonly [K in Name]?: number } => {
+  const object: { [K in Name]?: number } = {}
+  if (from !== undefined && to !== undefined) object[name] = Math.max(0, Math.round((to - from) * 100) / 100)
+  return object
+}
