@@ -12,6 +12,7 @@ import { Option, Schema } from "effect"
 import { DeliveryId, MessageId, SubscriptionId } from "./Id.ts"
 import { Phases } from "./Phases.ts"
 import { type Delivered, type ProviderError, ResponseExcerpt, RetryableError } from "./Provider.ts"
+import { RequestExcerpt } from "./RequestExcerpt.ts"
 
 // -- models
 
@@ -62,6 +63,8 @@ export const AttemptRecord = Schema.Struct({
   outcome: AttemptOutcome,
   statusCode: Schema.optionalKey(Schema.Int),
   error: Schema.optionalKey(Schema.Struct({ tag: Schema.String, message: Schema.String })),
+  /** What was sent, where the provider tells. */
+  request: Schema.optionalKey(RequestExcerpt),
   response: Schema.optionalKey(ResponseExcerpt),
   retryAfterMs: Schema.optionalKey(Schema.Finite),
   /** Where its time went, where that is known. */

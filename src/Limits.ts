@@ -210,6 +210,10 @@ export const defaults = {
   responseBytes: 64 * 1024,
   /** Bytes of a response body kept with its attempt. */
   responseExcerptBytes: 2048,
+  /** Characters of a request's URL and body kept with its attempt; headers that are kept of a request or an answer, and of each. */
+  requestExcerptLength: 1024,
+  headersKept: 32,
+  headerExcerptLength: 200,
   /** Characters of an error message kept with its attempt. */
   errorLength: 500,
   /** Idle connections kept open to one origin, and how long. */

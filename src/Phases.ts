@@ -1,8 +1,7 @@
 /**
- * Where the time of an attempt went: the phases of its last request. Whoever makes an attempt provides a place to note them in;
- * the door to the outside fills it, so that no provider has to pass them on, and they are known of a request that failed.
+ * Where the time of an attempt went: the phases of its last request.
  */
-import { Context, Schema } from "effect"
+import { Schema } from "effect"
 import { told } from "./Told.ts"
 
 /**
@@ -21,21 +20,3 @@ export const Phases = Schema.Struct({
 }).annotate({ identifier: "Phases" })
 /** @category models @since 0.1.0 */
 export type Phases = typeof Phases.Type
-
-/**
- * A place to note phases in.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Note {
-  phases: Phases | undefined
-}
-
-/**
- * Where the requests of the present fiber note their phases; nowhere unless it is provided.
- *
- * @category services
- * @since 0.1.0
- */
-export const Note = Context.Reference<Note | undefined>("hookline/Phases/Note", { defaultValue: () => undefined })

@@ -4,6 +4,7 @@
  */
 import { Effect, type Redacted, Schema } from "effect"
 import type { DeliveryId, MessageId, SubscriptionId } from "./Id.ts"
+import * as Note from "./Note.ts"
 import type { RetrySchedule } from "./RetrySchedule.ts"
 import * as SchemaErrors from "./SchemaErrors.ts"
 import { told } from "./Told.ts"
@@ -137,6 +138,18 @@ export const RequestPreview = Schema.Struct({
 }).annotate({ identifier: "RequestPreview" })
 /** @category models @since 0.1.0 */
 export type RequestPreview = typeof RequestPreview.Type
+
+/**
+ * Notes the request that an attempt sends, for the delivery log: without secrets, as nobody covers them afterwards. Of several the
+ * last counts. Excerpts of it are kept.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const noteRequest = (request: RequestPreview): Effect.Effect<void> =>
+  Effect.map(Note.Note, (note) => {
+    if (note) note.request = request
+  })
 
 /**
  * A provider bound to one subscription's configuration: decoded and compiled once, used for every attempt.

@@ -110,7 +110,7 @@ const counter = (context: Context.Context<never>) => {
 
 /** The delivery as it is after its outcome; one whose subscription was deleted meanwhile may be cancelled instead. */
 const recordedOf = ({ outcome, ready: { claimed, message } }: Finished): Recorded => {
-  const { response: _, ...attempt } = outcome.attempt
+  const { request: _, response: __, ...attempt } = outcome.attempt
   const { transition } = outcome
   const { externalId, lastError, reason } = transition._tag === "Final"
     ? transition
@@ -138,7 +138,7 @@ const recordedOf = ({ outcome, ready: { claimed, message } }: Finished): Recorde
 
 /** The outcome without texts that an endpoint or a provider gave. */
 const bare = (outcome: Outcome, why: string): Outcome => {
-  const { error, response: _, ...attempt } = outcome.attempt
+  const { error, request: _, response: __, ...attempt } = outcome.attempt
   const { transition } = outcome
   return {
     ...outcome,

@@ -9,11 +9,12 @@ import * as Core from "../Core.ts"
 import * as Delivery from "../Delivery.ts"
 import { type DeliveryId, timeOf } from "../Id.ts"
 import * as Monotonic from "../Monotonic.ts"
-import * as Phases from "../Phases.ts"
+import * as Note from "../Note.ts"
 import { type Delivered, type ProviderError, RetryableError } from "../Provider.ts"
 import * as RateLimit from "../RateLimit.ts"
 import { Registry } from "../Registry.ts"
 import * as Replay from "../Replay.ts"
+import * as RequestExcerpt from "../RequestExcerpt.ts"
 import * as RetrySchedule from "../RetrySchedule.ts"
 import { type Outcome, Storage } from "../Storage.ts"
 import { isInternal, type Subscription } from "../Subscription.ts"
@@ -104,13 +105,27 @@ export const make = Effect.fnUntraced(function*(
     return [{ message: yield* Core.message(Core.DeliveryExhausted, exhausted, context), ifRecovered: false }]
   })
 
+  /** An attempt with what became known of it while it was made. */
+  const noted = (attempt: Delivery.AttemptRecord, { phases, request }: Note.Note): Delivery.AttemptRecord => ({
+    ...attempt,
+    ...(phases === undefined ? {} : { phases }),
+    ...(request === undefined ? {} : {
+      request: RequestExcerpt.of(request, {
+        withBody: attempt.outcome !== "success",
+        length: limits.requestExcerptLength,
+        headerLength: limits.headerExcerptLength,
+        headersKept: limits.headersKept
+      })
+    })
+  })
+
   const conclude = Effect.fnUntraced(function*(
     ready: Lane.Ready,
     subscription: Subscription,
     binding: Binding | undefined,
     startedAtMs: number,
     exit: Exit.Exit<Delivered, ProviderError>,
-    phases?: Phases.Phases
+    note: Note.Note = Note.make()
   ) {
     const { claimed } = ready
     const nowMs = yield* storage.now
@@ -167,7 +182,7 @@ export const make = Effect.fnUntraced(function*(
         owner: ready.group.owner,
         deliveryId: claimed.deliveryId,
         attemptCount: claimed.attemptCount,
-        attempt: phases === undefined ? step.attempt : { ...step.attempt, phases },
+        attempt: noted(step.attempt, note),
         transition: step.transition,
         ...(subscription.rateLimit && ready.group.filledAtMs !== undefined
           ? { filledAtMs: ready.group.filledAtMs }
@@ -211,7 +226,7 @@ export const make = Effect.fnUntraced(function*(
         const isLate = startedAtMs >= (claimed.expiresAtMs ?? Number.POSITIVE_INFINITY)
         if (isLate || !mayBegin(ready, yield* Monotonic.nowMs)) return giveBack(ready)
         const binding = Exit.isSuccess(bound) ? bound.value : undefined
-        const note: Phases.Note = { phases: undefined }
+        const note = Note.make()
         const exit = binding
           ? yield* Effect.exit(restore(
             Effect.suspend(() =>
@@ -235,7 +250,7 @@ export const make = Effect.fnUntraced(function*(
                   .filter((secret) => secret.expiresAtMs === undefined || secret.expiresAtMs > startedAtMs)
                   .map((secret) => secret.secret)
               })
-            ).pipe(Effect.provideService(Phases.Note, note))
+            ).pipe(Effect.provideService(Note.Note, note))
           ))
           : Exit.fail(
             new RetryableError({
@@ -243,7 +258,7 @@ export const make = Effect.fnUntraced(function*(
               message: `The subscription can't be used: ${unbound(bound)}`
             })
           )
-        yield* conclude(ready, subscription, binding, startedAtMs, exit, note.phases)
+        yield* conclude(ready, subscription, binding, startedAtMs, exit, note)
       })
     ).pipe(
       Effect.annotateLogs({ delivery: ready.claimed.deliveryId, message: ready.claimed.messageId }),

@@ -19,7 +19,7 @@ import {
   ForbiddenTarget
 } from "../Egress.ts"
 import { Limits } from "../Limits.ts"
-import * as Phases from "../Phases.ts"
+import * as Note from "../Note.ts"
 import * as AddressPolicy from "./AddressPolicy.ts"
 import * as Resolver from "./Resolver.ts"
 import { Timing } from "./Timing.ts"
@@ -201,7 +201,7 @@ const send = (
   const refusal = AddressPolicy.refusalOfUrl(request.url, allowed)
   if (refusal) return Effect.fail(new ForbiddenTarget({ message: refusal }))
   const timeoutMs = request.timeoutMs ?? limits.requestTimeoutMs
-  return Effect.flatMap(Phases.Note, (note) => dispatch(pools, limits, timing, note, request)).pipe(
+  return Effect.flatMap(Note.Note, (note) => dispatch(pools, limits, timing, note, request)).pipe(
     Effect.timeoutOrElse({
       duration: timeoutMs,
       orElse: () => Effect.fail(new EgressTimeout({ message: `No whole answer within ${timeoutMs} ms` }))
@@ -213,7 +213,7 @@ const dispatch = (
   pools: Pools,
   limits: Limits,
   timing: Timing,
-  note: Phases.Note | undefined,
+  note: Note.Note | undefined,
   request: EgressRequest
 ): Effect.Effect<EgressResponse, EgressError> =>
   Effect.callback<EgressResponse, EgressError>((resume) => {

@@ -6,6 +6,7 @@ import { AttemptOutcome, DeliveryReason, DeliveryStatus } from "../Delivery.ts"
 import { DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
 import { Phases } from "../Phases.ts"
 import { ResponseExcerpt } from "../Provider.ts"
+import { RequestExcerpt } from "../RequestExcerpt.ts"
 import { told } from "../Told.ts"
 import { Time } from "./Time.ts"
 
@@ -41,6 +42,7 @@ export const AttemptView = Schema.Struct({
       message: Schema.String.pipe(told("The same in a sentence"))
     })
   ).pipe(told("What went wrong")),
+  request: Schema.optionalKey(RequestExcerpt).pipe(told("The beginning of what was sent, without secrets")),
   response: Schema.optionalKey(ResponseExcerpt).pipe(told("The beginning of the answer, without secrets")),
   phases: Schema.optionalKey(Phases).pipe(told("Where its time went"))
 }).annotate({ identifier: "Attempt" })
@@ -48,7 +50,7 @@ export const AttemptView = Schema.Struct({
 /** @category schemas @since 0.1.0 */
 export const LiveDelivery = Schema.Struct({
   ...deliveryFields,
-  attempt: AttemptView.pipe(told("The attempt that was recorded, without the answer"))
+  attempt: AttemptView.pipe(told("The attempt that was recorded, without what was sent and answered"))
 })
   .annotate({ identifier: "LiveDelivery" })
 

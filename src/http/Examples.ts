@@ -105,7 +105,13 @@ export const deliveryDetail: Example = {
     startedAt: "2026-01-31T12:00:00.020Z",
     durationMs: 160,
     outcome: "success",
-    statusCode: 204
+    statusCode: 204,
+    request: {
+      method: "POST",
+      url: "https://example.com/hooks/incidents",
+      headers: [{ name: "content-type", value: "application/json" }, { name: "authorization", value: "Bearer ***" }]
+    },
+    response: { headers: { "content-type": "text/plain" }, body: "" }
   }]
 }
 /** @category constants @since 0.1.0 */

@@ -158,6 +158,7 @@ export const attempt = (item: AttemptRecord) => ({
   outcome: item.outcome,
   ...some("statusCode", item.statusCode),
   ...some("error", item.error),
+  ...some("request", item.request),
   ...some("response", item.response),
   ...some("phases", item.phases)
 })

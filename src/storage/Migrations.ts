@@ -433,7 +433,8 @@ alter table hookline.deliveries add column webhook_of uuid;
 
 const phases = `
 -- Milliseconds of look-up/connection/TLS/first byte/total, each empty where there was none. Not JSON: every attempt has them.
-alter table hookline.attempts add column phases text;
+-- What was sent: method, URL, body or null, then names and values of headers.
+alter table hookline.attempts add column phases text, add column request text;
 `
 
 const lists: ReadonlyArray<Index> = [

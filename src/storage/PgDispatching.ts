@@ -426,11 +426,12 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
     array(outcomes.map((outcome) => outcome.attempt.response ? JSON.stringify(outcome.attempt.response) : null))
   }::text[],
       ${array(outcomes.map((outcome) => PgRows.phasesText(outcome.attempt.phases)))}::text[],
+      ${array(outcomes.map((outcome) => PgRows.requestText(outcome.attempt.request)))}::text[],
       ${array(outcomes.map((outcome) => outcome.filledAtMs ?? null))}::float8[],
       ${array(outcomes.map((outcome) => outcome.sign ?? null))}::text[],
       ${array(outcomes.map((outcome) => outcome.openUntilMs ?? null))}::float8[]
     ) as g(id, worker_group, owner_epoch, attempts, status, reason, external_id, last_error, due_at, started_at,
-      duration_ms, outcome, status_code, error_tag, error_message, retry_after_ms, response, phases, filled_at, sign, open_until)
+      duration_ms, outcome, status_code, error_tag, error_message, retry_after_ms, response, phases, request, filled_at, sign, open_until)
     join fence f on f.worker_group = g.worker_group and f.epoch = g.owner_epoch::bigint
     join hookline.work w on w.id = g.id and w.epoch = f.epoch and w.attempts = g.attempts
     join hookline.subscriptions s on s.id = w.subscription_id
@@ -461,9 +462,9 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
     on conflict (subscription_id) do update set filled_at = greatest(lanes.filled_at, excluded.filled_at)
   ), ${PgCircuits.signs(sql, "given")}, ${PgCircuits.told(sql, outcomes)}log as (
     insert into hookline.attempts (delivery_id, number, started_at, duration_ms, outcome, status_code, error_tag,
-      error_message, retry_after_ms, response, epoch, claims, phases)
+      error_message, retry_after_ms, response, epoch, claims, phases, request)
     select id, attempts + 1, to_timestamp(started_at / 1000.0), duration_ms, outcome, status_code, error_tag, error_message,
-      retry_after_ms, response, epoch, claimed_times, phases from given
+      retry_after_ms, response, epoch, claimed_times, phases, request from given
   )
   select id::text from given`
 }

@@ -23,7 +23,7 @@ export const replayId = (uuid: string) => Id.ReplayId.make(`rpl_${Id.fromUuid(uu
 
 /** The columns of an attempt, without its delivery. */
 export const attemptColumns = `number::int as number, ${ms("started_at")} as started_at, duration_ms, outcome,
-  status_code::int as status_code, error_tag, error_message, retry_after_ms::float8 as retry_after_ms, response, phases`
+  status_code::int as status_code, error_tag, error_message, retry_after_ms::float8 as retry_after_ms, response, phases, request`
 
 /** An attempt as it is stored. */
 export interface AttemptRow {
@@ -37,6 +37,7 @@ export interface AttemptRow {
   readonly retry_after_ms: number | null
   readonly response: string | null
   readonly phases: string | null
+  readonly request: string | null
 }
 
 const phaseNames = ["lookupMs", "connectMs", "tlsMs", "firstByteMs", "totalMs"] as const
@@ -52,6 +53,28 @@ const phasesOf = (text: string) => {
   )
 }
 
+/** A request as it is stored, without the names of its parts, because every attempt has them. */
+export const requestText = (request: AttemptRecord["request"]): string | null =>
+  request === undefined ? null : JSON.stringify([
+    request.method,
+    request.url,
+    request.body ?? null,
+    ...request.headers.flatMap(({ name, value }) => [name, value])
+  ])
+
+const decodeRequest = Schema.decodeUnknownSync(
+  Schema.fromJsonString(Schema.TupleWithRest(
+    Schema.Tuple([Schema.String, Schema.String, Schema.NullOr(Schema.String)]),
+    [Schema.String]
+  ))
+)
+
+const requestOf = (text: string): AttemptRecord["request"] => {
+  const [method, url, body, ...texts] = decodeRequest(text)
+  const headers = texts.flatMap((name, i) => i % 2 === 0 ? [{ name, value: texts[i + 1] ?? "" }] : [])
+  return { method, url, headers, ...(body === null ? {} : { body }) }
+}
+
 const decodeAttempt = Schema.decodeUnknownSync(AttemptRecordSchema)
 
 /** Reads an attempt. */
@@ -65,7 +88,8 @@ export const attempt = (row: AttemptRow): AttemptRecord =>
     ...(row.error_tag === null ? {} : { error: { tag: row.error_tag, message: row.error_message ?? "" } }),
     ...(row.retry_after_ms === null ? {} : { retryAfterMs: row.retry_after_ms }),
     ...(row.response === null ? {} : { response: JSON.parse(row.response) }),
-    ...(row.phases === null ? {} : { phases: phasesOf(row.phases) })
+    ...(row.phases === null ? {} : { phases: phasesOf(row.phases) }),
+    ...(row.request === null ? {} : { request: requestOf(row.request) })
   })
 
 /** A delivery as it is stored, finished or not. */

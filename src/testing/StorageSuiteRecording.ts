@@ -13,6 +13,12 @@ const full: AttemptRecord = {
   outcome: "retryable",
   statusCode: 503,
   error: { tag: "HttpStatus", message: "HTTP 503 ä" },
+  request: {
+    method: "POST",
+    url: "https://example.com/ä?a=\"b\"",
+    headers: [{ name: "content-type", value: "application/json" }, { name: "x-empty", value: "" }],
+    body: "{\"a\":\"\\u0000\"}"
+  },
   response: { headers: { "content-type": "text/plain" }, body: "busy" },
   retryAfterMs: 1500,
   phases: { lookupMs: 0.25, connectMs: 1, tlsMs: 12.5, firstByteMs: 30, totalMs: 45 }

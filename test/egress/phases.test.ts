@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber } from "effect"
 import { Egress, type EgressRequest } from "../../src/Egress.ts"
 import * as EgressNode from "../../src/egress/EgressNode.ts"
-import * as Phases from "../../src/Phases.ts"
+import * as Note from "../../src/Note.ts"
 import { authority } from "../support/certificates.ts"
 import { served, servedTls } from "../support/served.ts"
 
@@ -16,9 +16,9 @@ const named = EgressNode.layer({
 /** Sends a request, and tells what was noted of it. */
 const send = Effect.fnUntraced(function*(request: Partial<EgressRequest> & Pick<EgressRequest, "url">) {
   const egress = yield* Egress
-  const note: Phases.Note = { phases: undefined }
+  const note = Note.make()
   const exit = yield* Effect.exit(
-    egress.send({ method: "POST", headers: [], body: "{}", ...request }).pipe(Effect.provideService(Phases.Note, note))
+    egress.send({ method: "POST", headers: [], body: "{}", ...request }).pipe(Effect.provideService(Note.Note, note))
   )
   return { exit, phases: note.phases ?? {} }
 })

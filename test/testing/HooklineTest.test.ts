@@ -34,6 +34,12 @@ describe("HooklineTest", () => {
       assert.deepStrictEqual(delivery?.attempts.map(({ outcome }) => outcome), ["retryable", "success"])
       const requests = yield* Requests.to(url)
       assert.lengthOf(requests, 2)
+      const [refused, accepted] = delivery?.attempts ?? []
+      assert.deepStrictEqual([refused?.request?.method, refused?.request?.url], ["POST", url])
+      assert.strictEqual(refused?.request?.body, requests[0]?.body)
+      const sent = accepted?.request?.headers.map(({ name, value }) => `${name}: ${value}`) ?? []
+      assert.include(sent, `webhook-id: ${id}`)
+      assert.notProperty(accepted?.request, "body", "what was accepted is the message")
       for (const request of requests) {
         assert.deepInclude(request.json, { type: "incident.incident.created", data: payload })
         assert.strictEqual(request.headers["webhook-id"], id)

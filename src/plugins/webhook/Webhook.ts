@@ -85,9 +85,10 @@ export const provider: Provider.Provider<Egress> = Provider.make({
       }
     })
 
-    const send = Effect.fnUntraced(function*({ body, headers, method, secrets, url }: WebhookAuth.Authorized) {
+    const send = Effect.fnUntraced(function*({ body, headers, method, secrets, shown, url }: WebhookAuth.Authorized) {
       const egress = yield* Egress
       const limits = yield* Limits
+      yield* Provider.noteRequest({ method, url: url.href, headers: pairs(shown), body })
       const answer = yield* egress.send({
         method,
         url: url.href,

@@ -101,8 +101,8 @@ const excerpt = (answer: EgressResponse, limits: Limits): Provider.ResponseExcer
   headers: Object.fromEntries(
     Object.entries(answer.headers)
       .filter(([name]) => name !== "set-cookie")
-      .slice(0, 32)
-      .map(([name, value]) => [name, clean(value.slice(0, 200))])
+      .slice(0, limits.headersKept)
+      .map(([name, value]) => [name, clean(value.slice(0, limits.headerExcerptLength))])
   ),
   body: clean(Buffer.from(answer.body).subarray(0, limits.responseExcerptBytes).toString("utf8"))
 })

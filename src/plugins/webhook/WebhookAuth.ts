@@ -29,6 +29,8 @@ export interface Draft {
  * @since 0.1.0
  */
 export interface Authorized extends Draft {
+  /** Its headers for people to look at. */
+  readonly shown: ReadonlyArray<string>
   /** What of it nobody may see: endpoints repeat what they got. */
   readonly secrets: ReadonlyArray<string>
   /** Authorizes the request anew, once the endpoint has answered it with 401; undefined where that would change nothing. */
@@ -93,7 +95,7 @@ export const make = Effect.fnUntraced(
       default:
         return {
           names: [],
-          authorize: (draft) => Effect.succeed({ ...draft, secrets: [], renewed: undefined }),
+          authorize: (draft) => Effect.succeed({ ...draft, shown: draft.headers, secrets: [], renewed: undefined }),
           shown: (draft) => Effect.succeed(draft)
         }
     }
@@ -111,7 +113,13 @@ const plus = (draft: Draft, ...headers: ReadonlyArray<string>): Draft => ({
 
 const withHeader = (name: string, value: string, shown: string, secrets: ReadonlyArray<string>): WebhookAuth => ({
   names: [name.toLowerCase()],
-  authorize: (draft) => Effect.succeed({ ...plus(draft, name, value), secrets, renewed: undefined }),
+  authorize: (draft) =>
+    Effect.succeed({
+      ...plus(draft, name, value),
+      shown: [...draft.headers, name, shown],
+      secrets,
+      renewed: undefined
+    }),
   shown: (draft) => Effect.succeed(plus(draft, name, shown))
 })
 
@@ -120,6 +128,7 @@ const withToken = ({ forget, get }: OAuth2.Tokens): WebhookAuth => {
     const text = Redacted.value(token)
     return {
       ...plus(draft, "authorization", `Bearer ${text}`),
+      shown: [...draft.headers, "authorization", `Bearer ${covered}`],
       secrets: [text],
       renewed: Effect.andThen(forget(token), Effect.map(get, (next) => authorized(draft, next)))
     }
@@ -148,6 +157,7 @@ const withAwsSignature = (credentials: AwsSignature.AwsCredentials): WebhookAuth
     authorize: (draft, nowMs) =>
       Effect.map(signed(draft, nowMs), ({ headers, url }) => ({
         ...plus(draft, ...headers),
+        shown: [...draft.headers, ...headers.map(shown)],
         url,
         secrets: sessionToken === undefined ? [] : [sessionToken],
         renewed: undefined

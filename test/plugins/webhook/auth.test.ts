@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, References } from "effect"
 import * as Hook from "../../../src/Hook.ts"
 import * as Hookline from "../../../src/Hookline.ts"
+import * as Note from "../../../src/Note.ts"
 import * as WebhookPlugin from "../../../src/plugins/webhook/index.ts"
 import type { RequestPreview } from "../../../src/Provider.ts"
 import { Storage } from "../../../src/Storage.ts"
@@ -84,7 +85,7 @@ describe("a webhook's authentication", () => {
       assert.notProperty(none, "authorization")
     }).pipe(Effect.provide(loopback)))
 
-  it.live("is shown in previews that are the request, but for its secrets", () =>
+  it.live("is shown in previews, and noted of attempts, that are the request, but for its secrets", () =>
     Effect.gen(function*() {
       const tokens = yield* tokenEndpoint
       const { origin, requests } = yield* endpoint()
@@ -101,7 +102,9 @@ describe("a webhook's authentication", () => {
         const preview: RequestPreview = yield* bound.preview?.(attempt) ?? Effect.die("it has no preview")
         assert.strictEqual(tokens.requests.length, asked, "a preview asks nobody for a token")
         for (const secret of secrets) assert.isFalse(tells(JSON.stringify(preview), secret), authType)
-        yield* bound.deliver(attempt)
+        const note = Note.make()
+        yield* Effect.provideService(bound.deliver(attempt), Note.Note, note)
+        assert.deepStrictEqual(note.request, preview, "what is noted of an attempt is the preview")
         const got = requests.at(-1) ?? assert.fail("it did not arrive")
         assert.strictEqual(preview.method, got.method)
         assert.strictEqual(preview.url, `${origin}${got.path}`)

@@ -1,0 +1,48 @@
+/**
+ * What is kept of a request beside its attempt, for people to look at.
+ */
+import { Schema } from "effect"
+import { told } from "./Told.ts"
+
+/**
+ * The beginning of a request, without secrets.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const RequestExcerpt = Schema.Struct({
+  method: Schema.String.pipe(told("The method")),
+  url: Schema.String.pipe(told("With what templates made of it")),
+  headers: Schema.Array(
+    Schema.Struct({ name: Schema.String.pipe(told("The header's name")), value: Schema.String.pipe(told("Its value")) })
+  ).pipe(told("The first of them; secrets are covered")),
+  body: Schema.optionalKey(Schema.String).pipe(
+    told("Its beginning; left out where the endpoint accepted it: what was accepted is the message")
+  )
+}).annotate({ identifier: "RequestExcerpt" })
+/** @category models @since 0.1.0 */
+export type RequestExcerpt = typeof RequestExcerpt.Type
+
+/**
+ * The excerpt of a whole request: texts of at most `length` characters. Without its body it is short: every attempt has one.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const of = (
+  { body, headers, method, url }: Required<RequestExcerpt>,
+  { headerLength, headersKept, length, withBody }: {
+    readonly withBody: boolean
+    readonly length: number
+    readonly headerLength: number
+    readonly headersKept: number
+  }
+): RequestExcerpt => ({
+  method,
+  url: url.slice(0, length).toWellFormed(),
+  headers: headers.slice(0, headersKept).map(({ name, value }) => ({
+    name,
+    value: value.slice(0, headerLength).toWellFormed()
+  })),
+  ...(withBody ? { body: body.slice(0, length).toWellFormed() } : {})
+})
