@@ -42,7 +42,7 @@ describe("Faults", () => {
             // Secrets, and so signatures, are the system's to draw.
             deliveries: (yield* Deliveries.all).map(({ attempts, ...delivery }) => ({
               ...delivery,
-              attempts: attempts.map(({ request: _, ...attempt }) => attempt)
+              attempts: attempts.map((attempt) => ({ ...attempt, request: undefined }))
             }))
           }
         }).pipe(world({ seed, rate: 0.4 }), Effect.provide(TestClock.layer()))
