@@ -74,6 +74,25 @@ export const AttemptRecord = Schema.Struct({
 export type AttemptRecord = typeof AttemptRecord.Type
 
 /**
+ * An attempt without what was sent and answered, which is large and which only people look at.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type AttemptOutline = Omit<AttemptRecord, "request" | "response">
+
+/**
+ * The outline of an attempt.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const outline = (attempt: AttemptRecord): AttemptOutline => {
+  const { request: _, response: __, ...rest } = attempt
+  return rest
+}
+
+/**
  * A delivery as it is read.
  *
  * @category schemas
@@ -238,7 +257,7 @@ export const step = (self: State, outcome: Outcome, context: {
  * @category conversions
  * @since 0.1.0
  */
-export const errorOf = (attempt: AttemptRecord): Option.Option<RetryableError> =>
+export const errorOf = (attempt: AttemptOutline): Option.Option<RetryableError> =>
   attempt.error === undefined || attempt.outcome === "interrupted"
     ? Option.none()
     : Option.some(

@@ -5,6 +5,7 @@
 import { Effect, type Redacted, Schema } from "effect"
 import type { DeliveryId, MessageId, SubscriptionId } from "./Id.ts"
 import * as Note from "./Note.ts"
+import { RequestExcerpt, RequestHeader } from "./RequestExcerpt.ts"
 import type { RetrySchedule } from "./RetrySchedule.ts"
 import * as SchemaErrors from "./SchemaErrors.ts"
 import { told } from "./Told.ts"
@@ -129,11 +130,8 @@ export type Delivered = typeof Delivered.Type
  * @since 0.1.0
  */
 export const RequestPreview = Schema.Struct({
-  method: Schema.String.pipe(told("The method")),
-  url: Schema.String.pipe(told("With what templates made of it")),
-  headers: Schema.Array(
-    Schema.Struct({ name: Schema.String.pipe(told("The header's name")), value: Schema.String.pipe(told("Its value")) })
-  ).pipe(told("In their order; secrets are covered")),
+  ...RequestExcerpt.fields,
+  headers: Schema.Array(RequestHeader).pipe(told("In their order; secrets are covered")),
   body: Schema.String.pipe(told("The body, as it would be sent"))
 }).annotate({ identifier: "RequestPreview" })
 /** @category models @since 0.1.0 */

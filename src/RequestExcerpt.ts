@@ -5,6 +5,17 @@ import { Schema } from "effect"
 import { told } from "./Told.ts"
 
 /**
+ * A header.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const RequestHeader = Schema.Struct({
+  name: Schema.String.pipe(told("The header's name")),
+  value: Schema.String.pipe(told("Its value"))
+})
+
+/**
  * The beginning of a request, without secrets.
  *
  * @category schemas
@@ -13,9 +24,7 @@ import { told } from "./Told.ts"
 export const RequestExcerpt = Schema.Struct({
   method: Schema.String.pipe(told("The method")),
   url: Schema.String.pipe(told("With what templates made of it")),
-  headers: Schema.Array(
-    Schema.Struct({ name: Schema.String.pipe(told("The header's name")), value: Schema.String.pipe(told("Its value")) })
-  ).pipe(told("The first of them; secrets are covered")),
+  headers: Schema.Array(RequestHeader).pipe(told("The first of them; secrets are covered")),
   body: Schema.optionalKey(Schema.String).pipe(
     told("Its beginning; left out where the endpoint accepted it: what was accepted is the message")
   )

@@ -2,6 +2,7 @@
  * Dispatching in memory: each verb is one synchronous step, fenced by the owners' epochs.
  */
 import { Clock, Effect } from "effect"
+import { outline } from "./Delivery.ts"
 import type { DeliveryId, MessageId, SubscriptionId } from "./Id.ts"
 import { baseGroup } from "./Message.ts"
 import type { Claimed, Claims, Dispatching, Due, Loaded, Outcome, Owner, Routed, Routing, Unrouted } from "./Storage.ts"
@@ -267,7 +268,7 @@ const load = (tables: Tables, claims: Parameters<Dispatching["load"]>[0]): Loade
   attempts: claims.flatMap(({ deliveryId }) =>
     deliveryId === undefined
       ? []
-      : (tables.attempts.get(deliveryId) ?? []).map((attempt) => ({ deliveryId, attempt }))
+      : (tables.attempts.get(deliveryId) ?? []).map((attempt) => ({ deliveryId, attempt: outline(attempt) }))
   )
 })
 

@@ -46,7 +46,7 @@ export const layer: Layer.Layer<Tryouts> = Layer.effect(
         const leave = yield* places.take
         // A fiber of its own, as one ends without its finalizers where JavaScript gave it what is no effect.
         const fiber = yield* Effect.forkDetach(Effect.suspend(() => tried), { startImmediately: true })
-        const time = yield* Effect.forkDetach(Effect.andThen(Effect.sleep(timeoutMs), Effect.sync(leave)))
+        const time = yield* Effect.forkDetach(Effect.delay(Effect.sync(leave), timeoutMs))
         fiber.addObserver(() => {
           leave()
           time.interruptUnsafe()

@@ -2,6 +2,7 @@
  * Delays as people write them: a number with its unit.
  */
 import { Effect } from "effect"
+import { parts } from "./Parts.ts"
 import { CommandFailed } from "./Remote.ts"
 
 /**
@@ -29,7 +30,7 @@ export const milliseconds = (text: string): Effect.Effect<number, CommandFailed>
  * @since 0.1.0
  */
 export const list = (text: string): Effect.Effect<ReadonlyArray<number>, CommandFailed> =>
-  Effect.forEach(text.split(",").map((part) => part.trim()).filter((part) => part !== ""), milliseconds)
+  Effect.forEach(parts(text), milliseconds)
 
 /**
  * Milliseconds as a text, in the largest unit that leaves no rest but a tenth.

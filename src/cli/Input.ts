@@ -18,6 +18,23 @@ export const fileText = (path: string): Effect.Effect<string, CommandFailed, Std
   })
 
 /**
+ * The JSON value of a file, or of standard input where the path is `-`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fileJson = (path: string): Effect.Effect<Schema.Json, CommandFailed, Stdio.Stdio> =>
+  Effect.flatMap(fileText(path), (text) => json(text, sourceOf(path)))
+
+/**
+ * What a path is called where its text is at fault.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const sourceOf = (path: string): string => path === "-" ? "Standard input" : path
+
+/**
  * All of standard input.
  *
  * @category constructors

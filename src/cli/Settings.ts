@@ -9,6 +9,7 @@ import type * as SocketCluster from "../cluster/SocketCluster.ts"
 import type { Settings } from "../Runner.ts"
 import * as Secrets from "../Secrets.ts"
 import * as EmbeddedPostgres from "../storage/EmbeddedPostgres.ts"
+import { parts } from "./Parts.ts"
 
 /**
  * The runner can't start as it is told to; the message says what to do.
@@ -32,7 +33,7 @@ const optional = (name: string) =>
 const list = (name: string) =>
   Config.map(
     Config.withDefault(Config.String(name), ""),
-    (text): ReadonlyArray<string> => text.split(",").map((part) => part.trim()).filter((part) => part !== "")
+    parts
   )
 
 const otherKeys = Config.map(

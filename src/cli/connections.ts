@@ -213,7 +213,7 @@ const configOf = Effect.fnUntraced(function*(given: {
   if (Option.isSome(given.config)) return yield* Input.json(given.config.value, "--config")
   if (Option.isNone(given.file)) return undefined
   const path = given.file.value
-  return yield* Input.json(yield* Input.fileText(path), path === "-" ? "Standard input" : path)
+  return yield* Input.fileJson(path)
 })
 
 const contextOf = Effect.fnUntraced(function*(text: string) {

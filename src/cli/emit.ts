@@ -119,5 +119,5 @@ const read = Effect.fnUntraced(function*(given: {
       message: "There is no payload: pass it with --payload or --file, or pipe it in."
     })
   }
-  return yield* Input.json(yield* Input.fileText(path), path === "-" ? "Standard input" : path)
+  return yield* Input.fileJson(path)
 })

@@ -25,7 +25,7 @@ export const emitBatch = Effect.fnUntraced(function*(path: string, given: Remote
 // --- internal ---
 
 const read = Effect.fnUntraced(function*(path: string) {
-  const source = path === "-" ? "Standard input" : path
+  const source = Input.sourceOf(path)
   // Loaded when it is needed: the contract takes a while.
   const { Emission } = yield* Effect.promise(() => import("../http/MessagesApi.ts"))
   const decode = Schema.decodeUnknownEffect(Emission)

@@ -107,12 +107,15 @@ const Definition = Schema.Struct({
 })
 
 const fromFile = Effect.fnUntraced(function*(path: string) {
-  const source = path === "-" ? "Standard input" : path
-  const json = yield* Input.json(yield* Input.fileText(path), source)
+  const json = yield* Input.fileJson(path)
   return yield* Effect.mapError(
     Schema.decodeUnknownEffect(Definition)(json),
     () =>
-      failed(`${source} is no subscription: expected a providerId and a config, as \`subscribe --file\` takes them.`)
+      failed(
+        `${
+          Input.sourceOf(path)
+        } is no subscription: expected a providerId and a config, as \`subscribe --file\` takes them.`
+      )
   )
 })
 

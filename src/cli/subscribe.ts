@@ -9,6 +9,7 @@ import * as AuthHeader from "./AuthHeader.ts"
 import * as Delay from "./Delay.ts"
 import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
+import { parts } from "./Parts.ts"
 import * as Remote from "./Remote.ts"
 
 const flags = {
@@ -160,7 +161,7 @@ const fromFile = Effect.fnUntraced(function*(path: string, given: Given) {
   if (given.disabled || given.ordered || given.events.length > 0 || Object.keys(more).length > 0) {
     return yield* failed("--file holds the whole subscription: leave the other flags out, or put them into the file.")
   }
-  return yield* Input.json(yield* Input.fileText(path), path === "-" ? "Standard input" : path)
+  return yield* Input.fileJson(path)
 })
 
 /** What a file holds may be no object: its schema says so. */
@@ -205,9 +206,7 @@ const webhook = Effect.fnUntraced(function*(given: Given) {
 
 /** All but where it delivers to. */
 const fromFlags = Effect.fnUntraced(function*(given: Given) {
-  const events = given.events.flatMap((text) => text.split(",")).map((text) => text.trim()).filter((text) =>
-    text !== ""
-  )
+  const events = given.events.flatMap(parts)
   if (events.length === 0) {
     return yield* failed("Say which events with --events, such as --events 'incident.*'; `hookline events` lists them.")
   }

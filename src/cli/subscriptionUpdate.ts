@@ -9,6 +9,7 @@ import * as Delay from "./Delay.ts"
 import * as Ids from "./Ids.ts"
 import * as Input from "./Input.ts"
 import * as Output from "./Output.ts"
+import { parts } from "./Parts.ts"
 import * as Remote from "./Remote.ts"
 
 const flags = {
@@ -88,7 +89,7 @@ const fromFile = Effect.fnUntraced(function*(path: string, given: Given) {
   if ([config, connectionId, description, events, filter, name, retryDelays].some(Option.isSome)) {
     return yield* failed("--file holds the whole change: leave the other flags out, or put them into the file.")
   }
-  return yield* Input.json(yield* Input.fileText(path), path === "-" ? "Standard input" : path)
+  return yield* Input.fileJson(path)
 })
 
 const fromFlags = Effect.fnUntraced(function*({ config, connectionId, description, events, filter, ...given }: Given) {
@@ -97,7 +98,7 @@ const fromFlags = Effect.fnUntraced(function*({ config, connectionId, descriptio
       name: given.name,
       description,
       connectionId,
-      events: Option.map(events, (text) => text.split(",").map((part) => part.trim()).filter((part) => part !== ""))
+      events: Option.map(events, parts)
     }),
     ...(Option.isSome(config) ? { config: yield* Input.json(config.value, "--config") } : {}),
     ...(Option.isSome(filter) ? { filter: yield* Input.json(filter.value, "--filter") } : {}),

@@ -3,6 +3,7 @@
  * deliveries leave memory.
  */
 import { type Context, Effect } from "effect"
+import { outline } from "../Delivery.ts"
 import { type DeliveryId, type SubscriptionId, timeOf } from "../Id.ts"
 import { Live, type Recorded } from "../Live.ts"
 import * as Metrics from "../Metrics.ts"
@@ -110,7 +111,7 @@ const counter = (context: Context.Context<never>) => {
 
 /** The delivery as it is after its outcome; one whose subscription was deleted meanwhile may be cancelled instead. */
 const recordedOf = ({ outcome, ready: { claimed, message } }: Finished): Recorded => {
-  const { request: _, response: __, ...attempt } = outcome.attempt
+  const attempt = outline(outcome.attempt)
   const { transition } = outcome
   const { externalId, lastError, reason } = transition._tag === "Final"
     ? transition
@@ -138,7 +139,7 @@ const recordedOf = ({ outcome, ready: { claimed, message } }: Finished): Recorde
 
 /** The outcome without texts that an endpoint or a provider gave. */
 const bare = (outcome: Outcome, why: string): Outcome => {
-  const { error, request: _, response: __, ...attempt } = outcome.attempt
+  const { error, ...attempt } = outline(outcome.attempt)
   const { transition } = outcome
   return {
     ...outcome,

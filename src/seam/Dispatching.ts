@@ -4,7 +4,7 @@
 import type { Effect } from "effect"
 import type * as Circuit from "../Circuit.ts"
 import type { Connection } from "../Connection.ts"
-import type { AttemptRecord, Transition } from "../Delivery.ts"
+import type { AttemptOutline, AttemptRecord, Transition } from "../Delivery.ts"
 import type { DeliveryId, MessageId, ReplayId, RunnerId, SubscriptionId } from "../Id.ts"
 import type { Message } from "../Message.ts"
 import type { RowRefused, StorageUnavailable } from "../StorageError.ts"
@@ -173,8 +173,8 @@ export interface Claims {
 export interface Loaded {
   /** With the payload after the event's transform. */
   readonly messages: ReadonlyArray<Message>
-  /** The attempts of the deliveries so far, oldest first. */
-  readonly attempts: ReadonlyArray<{ readonly deliveryId: DeliveryId; readonly attempt: AttemptRecord }>
+  /** The attempts of the deliveries so far, oldest first, in outline. */
+  readonly attempts: ReadonlyArray<{ readonly deliveryId: DeliveryId; readonly attempt: AttemptOutline }>
 }
 
 /**

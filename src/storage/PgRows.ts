@@ -21,9 +21,12 @@ export const connectionId = (uuid: string) => Id.ConnectionId.make(`con_${Id.fro
 /** The replay id of a UUID. */
 export const replayId = (uuid: string) => Id.ReplayId.make(`rpl_${Id.fromUuid(uuid)}`)
 
-/** The columns of an attempt, without its delivery. */
-export const attemptColumns = `number::int as number, ${ms("started_at")} as started_at, duration_ms, outcome,
-  status_code::int as status_code, error_tag, error_message, retry_after_ms::float8 as retry_after_ms, response, phases, request`
+/** The columns of an attempt in outline, without its delivery. */
+export const outlineColumns = `number::int as number, ${ms("started_at")} as started_at, duration_ms, outcome,
+  status_code::int as status_code, error_tag, error_message, retry_after_ms::float8 as retry_after_ms, phases`
+
+/** All of them. */
+export const attemptColumns = `${outlineColumns}, response, request`
 
 /** An attempt as it is stored. */
 export interface AttemptRow {

@@ -11,6 +11,7 @@ import * as Limits from "../../src/Limits.ts"
 import { allTenants } from "../../src/Message.ts"
 import * as Provider from "../../src/Provider.ts"
 import { Storage } from "../../src/Storage.ts"
+import { subscribe } from "../storage/support.ts"
 import { Chat, ChatPlugin } from "../support/chat.ts"
 import { Endpoints } from "../support/world.ts"
 import * as Contract from "./fuzz/Contract.ts"
@@ -63,33 +64,7 @@ const made = Effect.fnUntraced(function*(tenantId: string, count: number) {
 })
 
 /** A work queue: nobody's, with deliveries of everybody's messages. */
-const queued = Effect.gen(function*() {
-  const storage = yield* Storage
-  const now = yield* storage.now
-  const id = yield* Id.subscriptionId(now)
-  yield* storage.createSubscription({
-    id,
-    tenantId: allTenants,
-    name: "queue",
-    description: undefined,
-    events: ["incident.*"],
-    providerId: "test.endpoint",
-    config: { name: "queue" },
-    connectionId: undefined,
-    signingSecrets: [],
-    retry: undefined,
-    enabled: true,
-    disabledReason: undefined,
-    disabledAtMs: undefined,
-    filter: undefined,
-    ordered: false,
-    maxConcurrency: undefined,
-    rateLimit: undefined,
-    createdAtMs: now,
-    updatedAtMs: now
-  })
-  return id
-})
+const queued = subscribe({ tenantId: allTenants, name: "queue", events: ["incident.*"], config: { name: "queue" } })
 
 /** Ids that nothing has. */
 const none = Effect.gen(function*() {
