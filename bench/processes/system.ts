@@ -1,6 +1,8 @@
 /**
  * The process of one system under test: it emits and delivers. Its argument is the module that exports the system.
  */
+import * as Fs from "node:fs"
+import { Session } from "node:inspector/promises"
 import * as Path from "node:path"
 import { answer } from "../Child.ts"
 import { clock, make } from "../Payload.ts"
@@ -11,6 +13,7 @@ const loaded: Record<string, System> = await import(Path.resolve(module))
 const system = loaded[name]
 if (!system) throw new Error(`${module} exports no ${name}`)
 let running: Running | undefined
+const session = new Session()
 
 const open = () => {
   if (!running) throw new Error("the system is not open")
@@ -74,6 +77,19 @@ const calls = {
   cpu: () => {
     const { system, user } = process.cpuUsage()
     return (system + user) / 1000
+  },
+  /** Begins to sample where the CPU time goes; the second call ends it and writes a `.cpuprofile`. */
+  profile: async (file?: string) => {
+    if (file === undefined) {
+      session.connect()
+      await session.post("Profiler.enable")
+      await session.post("Profiler.setSamplingInterval", { interval: 200 })
+      await session.post("Profiler.start")
+      return
+    }
+    const { profile } = await session.post("Profiler.stop")
+    Fs.writeFileSync(file, JSON.stringify(profile))
+    session.disconnect()
   },
   memory: () => {
     globalThis.gc?.()
