@@ -8,6 +8,7 @@ import type { LookupAddress } from "node:dns"
 import { isIP, type LookupFunction } from "node:net"
 import { createSecureContext } from "node:tls"
 import { buildConnector, Pool } from "undici"
+import * as Deadlines from "../Deadlines.ts"
 import {
   ConnectionFailed,
   Egress,
@@ -21,7 +22,6 @@ import {
 import { Limits } from "../Limits.ts"
 import * as Note from "../Note.ts"
 import * as AddressPolicy from "./AddressPolicy.ts"
-import * as Deadlines from "./Deadlines.ts"
 import * as Resolver from "./Resolver.ts"
 import { Timing } from "./Timing.ts"
 

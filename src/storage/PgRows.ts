@@ -64,7 +64,7 @@ export const requestText = (request: AttemptRecord["request"]): string | null =>
   if (request === undefined) return null
   const { body, headers, method, url } = request
   const head = headText(`${method} ${url}`, headers)
-  return head === undefined || /\s/u.test(method)
+  return head === undefined || /\s/u.test(method) || !isPlain(body ?? "")
     ? JSON.stringify([method, url, body ?? null, ...headers.flatMap(({ name, value }) => [name, value])])
     : body === undefined
     ? head
@@ -76,7 +76,7 @@ export const responseText = (response: AttemptRecord["response"]): string | null
   if (response === undefined) return null
   const headers = Object.entries(response.headers).map(([name, value]) => ({ name, value }))
   const head = headText("", headers)
-  return head === undefined ? JSON.stringify(response) : `${head}\n\n${response.body}`
+  return head === undefined || !isPlain(response.body) ? JSON.stringify(response) : `${head}\n\n${response.body}`
 }
 
 /** The first line and the headers; nothing where they can't be told apart in it. */
@@ -91,8 +91,11 @@ const headText = (
   }
   let lines = 0
   for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines++
-  return lines === headers.length ? text : undefined
+  return lines === headers.length && isPlain(text) ? text : undefined
 }
+
+/** PostgreSQL keeps neither NUL characters nor half a surrogate pair; JSON writes both as escapes. */
+const isPlain = (text: string): boolean => !text.includes("\0") && text.isWellFormed()
 
 const partsOf = (text: string) => {
   const end = text.indexOf("\n\n")
