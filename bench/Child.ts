@@ -39,7 +39,10 @@ export const start = <C extends Calls>(
     stdio: ["ignore", "inherit", "inherit", "ipc"]
   })
   let calls = 0
-  const waiting = new Map<number, { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }>()
+  const waiting = new Map<
+    number,
+    { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }
+  >()
   const failAll = (error: Error) => {
     for (const { reject } of waiting.values()) reject(error)
     waiting.clear()
@@ -84,14 +87,20 @@ export const start = <C extends Calls>(
 
 /** The child's side: answers calls until the parent is gone. */
 export const answer = (calls: Calls): void => {
-  process.on("message", (message: { readonly call: number; readonly verb: string; readonly args: ReadonlyArray<never> }) => {
-    void (async () => {
-      try {
-        process.send?.({ call: message.call, value: await calls[message.verb]?.(...message.args) })
-      } catch (error) {
-        process.send?.({ call: message.call, error: error instanceof Error ? error.stack ?? error.message : String(error) })
-      }
-    })()
-  })
+  process.on(
+    "message",
+    (message: { readonly call: number; readonly verb: string; readonly args: ReadonlyArray<never> }) => {
+      void (async () => {
+        try {
+          process.send?.({ call: message.call, value: await calls[message.verb]?.(...message.args) })
+        } catch (error) {
+          process.send?.({
+            call: message.call,
+            error: error instanceof Error ? error.stack ?? error.message : String(error)
+          })
+        }
+      })()
+    }
+  )
   process.once("disconnect", () => process.exit(0))
 }

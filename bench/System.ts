@@ -26,12 +26,20 @@ export interface Payload {
   readonly text: string
 }
 
+/** What is emitted. */
+export interface Emission {
+  readonly event: number
+  readonly payload: Payload
+}
+
 /** A system that is set up, and delivers nothing before it is told to work. */
 export interface Running {
   /** Stores one message; settles once it is durable. */
   readonly emit: (event: number, payload: Payload) => Promise<unknown>
   /** Stores many, as fast as the system can. */
   readonly fill: (event: number, payloads: ReadonlyArray<Payload>) => Promise<unknown>
+  /** Emits from so many emitters at once, where the system has a way of its own to do so; else `emit` is called for each. */
+  readonly emitAll?: (next: () => Emission | undefined, emitters: number) => Promise<unknown>
   /** Begins to deliver. */
   readonly work: () => Promise<unknown>
   /** How many deliveries or messages are stored whose outcome is not. */
@@ -48,5 +56,7 @@ export interface System {
   readonly settings: string
   /** Where its messages are: what holds its `fill` and `emit`. */
   readonly store: "postgres" | "redis" | "own"
+  /** Makes in a database what `open` needs there; where it is left out, `open` does so. */
+  readonly prepare?: (setting: Setting) => Promise<unknown>
   readonly open: (setting: Setting) => Promise<Running>
 }

@@ -199,6 +199,18 @@ const make = Effect.gen(function*() {
     Effect.forever
   )
 
+  /** A pass looks at every lane: where there are many it comes so seldom that the looking costs little, and does more at once. */
+  const spaced = Effect.suspend(() => {
+    const ms = Math.floor(state.lanes.size / limits.lanesPerMs)
+    return ms === 0 ? Effect.void : Effect.sleep(ms)
+  })
+
+  /** Waits for a latch, at most so long; a timer costs more than a latch, so there is one only where there is a time. */
+  const awaited = (latch: Latch.Latch, ms: number): Effect.Effect<unknown> =>
+    ms === Number.POSITIVE_INFINITY
+      ? State.take(latch)
+      : Effect.timeoutOption(State.take(latch), Math.max(1, Math.min(ms, limits.sweepIntervalMs)))
+
   const claiming = patient(
     "Claiming",
     Effect.andThen(
@@ -206,19 +218,20 @@ const make = Effect.gen(function*() {
       claims.withPermits(1)(claimer.claim)
     )
   ).pipe(
-    Effect.flatMap((waitMs) =>
-      State.take(state.claim).pipe(
-        Effect.timeoutOption(Math.max(1, Math.min(waitMs, limits.sweepIntervalMs)))
-      )
-    ),
+    Effect.flatMap((waitMs) => awaited(state.claim, waitMs)),
+    Effect.andThen(spaced),
     Effect.forever
   )
 
   // Lanes become slow as time passes, and a lease may come back: a pass a second finds what no event would tell.
+  const ticking = Effect.sync(() => {
+    state.send.openUnsafe()
+    state.claim.openUnsafe()
+  }).pipe(Effect.delay(Math.min(limits.slowAfterMs, limits.sweepIntervalMs)), Effect.forever)
+
   const sending = patient("Sending", sender.pass).pipe(
-    Effect.flatMap((nextMs) =>
-      State.take(state.send).pipe(Effect.timeoutOption(Math.max(1, Math.min(nextMs, limits.slowAfterMs))))
-    ),
+    Effect.flatMap((nextMs) => awaited(state.send, nextMs)),
+    Effect.andThen(spaced),
     Effect.forever
   )
 
@@ -345,6 +358,7 @@ const make = Effect.gen(function*() {
     routing,
     claiming,
     sending,
+    ticking,
     releases,
     leasing,
     catchingUp,

@@ -6,6 +6,7 @@ import { DateTime, Effect, Layer, Metric, PubSub, Schema, Stream } from "effect"
 import { createHash } from "node:crypto"
 import * as Core from "./Core.ts"
 import { Dispatchers } from "./Dispatchers.ts"
+import * as GroupCommit from "./GroupCommit.ts"
 import {
   type AnyHook,
   BatchRefused,
@@ -19,7 +20,6 @@ import {
   IdempotencyConflict,
   PayloadRefused
 } from "./Hook.ts"
-import * as GroupCommit from "./GroupCommit.ts"
 import * as Id from "./Id.ts"
 import { Limits } from "./Limits.ts"
 import { allTenants, defaultTenant, type Message, workerGroup } from "./Message.ts"

@@ -82,6 +82,8 @@ export const defaults = {
   shortPollMs: 20,
   /** Tenants whose messages one routing batch takes in turn. */
   routeTenants: 64,
+  /** A runner lets a millisecond pass between two looks at all of its lanes for each so many of them. */
+  lanesPerMs: 250,
   /** Share of the slots that lanes may hold together whose endpoints are slow or timed out last. */
   slowShare: 0.5,
   /** The longest an attempt may take, whatever its provider allows it. */
@@ -223,8 +225,10 @@ export const defaults = {
   headerExcerptLength: 200,
   /** Characters of an error message kept with its attempt. */
   errorLength: 500,
-  /** Idle connections kept open to one origin, and how long. */
+  /** Requests to one origin at once, beside those that have taken longer than `slowRequestMs`. */
   connectionsPerOrigin: 64,
+  slowRequestMs: 250,
+  /** How long idle connections are kept open. */
   keepAliveMs: 10_000,
   /** How long an OAuth token is kept that does not say when it expires, and how long before its end it is replaced. */
   oauthTokenMs: 5 * 60_000,

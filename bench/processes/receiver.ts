@@ -20,7 +20,7 @@ interface Endpoint {
 let endpoints = new Map<string, Endpoint>()
 let measures = false
 let distinct = 0
-let target: { readonly count: number; readonly reached: (at: number) => void } | undefined
+let targets: Array<{ readonly count: number; readonly reached: (at: number) => void }> = []
 
 const accept = (response: ServerResponse) => {
   response.writeHead(200, { "content-type": "application/json" })
@@ -46,10 +46,7 @@ const server = createServer((request, response) => {
     }
     if (path.startsWith("/hang")) setTimeout(accept, hangMs, response).unref()
     else accept(response)
-    if (target && distinct >= target.count) {
-      target.reached(clock())
-      target = undefined
-    }
+    for (const target of targets) if (distinct === target.count) target.reached(clock())
   })
 })
 server.keepAliveTimeout = 60_000
@@ -63,14 +60,14 @@ const calls = {
   reset: (options: { readonly latency: boolean }) => {
     endpoints = new Map()
     distinct = 0
-    target = undefined
+    targets = []
     measures = options.latency
   },
   /** Waits until so many distinct messages came, counted for each endpoint; when that was. */
   received: (count: number) =>
     new Promise<number>((resolve) => {
       if (distinct >= count) resolve(clock())
-      else target = { count, reached: resolve }
+      else targets.push({ count, reached: resolve })
     }),
   /** What came to the paths that begin so. */
   seen: (prefix: string) => {

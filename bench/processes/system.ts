@@ -21,6 +21,10 @@ const open = () => {
 }
 
 const calls = {
+  prepare: async (setting: Setting) => {
+    if (system.prepare) await system.prepare(setting)
+    else await (await system.open({ ...setting, routes: [] })).close()
+  },
   open: async (setting: Setting) => {
     running = await system.open(setting)
     return running.server
@@ -45,19 +49,33 @@ const calls = {
     readonly events: number
     readonly first?: number
   }) => {
-    const { emit } = open()
+    const { emit, emitAll } = open()
     const began = clock()
     let n = 0
-    await Promise.all(Array.from({ length: emitters }, async () => {
-      while (n < count) {
-        const mine = n++
-        await emit(mine % events, make(first + mine))
-      }
-    }))
+    const next = () => {
+      if (n === count) return undefined
+      const mine = n++
+      return { event: mine % events, payload: make(first + mine) }
+    }
+    if (emitAll) await emitAll(next, emitters)
+    else {
+      await Promise.all(Array.from({ length: emitters }, async () => {
+        for (let one = next(); one; one = next()) await emit(one.event, one.payload)
+      }))
+    }
     return { began, took: clock() - began }
   },
+  /** Emits one message. */
+  emitOne: async (event: number) => {
+    await open().emit(event, make(0))
+  },
   /** Emits so many messages a second, evenly and whether or not earlier ones are stored. */
-  pace: ({ count, events, perSecond }: { readonly count: number; readonly perSecond: number; readonly events: number }) =>
+  pace: ({ count, events, first = 0, perSecond }: {
+    readonly count: number
+    readonly perSecond: number
+    readonly events: number
+    readonly first?: number
+  }) =>
     new Promise<void>((resolve, reject) => {
       const { emit } = open()
       const began = clock()
@@ -65,7 +83,7 @@ const calls = {
       let stored = 0
       const tick = () => {
         for (; n < count && clock() - began >= n * 1000 / perSecond; n++) {
-          emit(n % events, make(n)).then(() => {
+          emit(n % events, make(first + n)).then(() => {
             if (++stored === count) resolve()
           }, reject)
         }

@@ -8,8 +8,8 @@ import { Egress } from "../../src/egress/index.ts"
 import * as Hook from "../../src/Hook.ts"
 import * as Hookline from "../../src/Hookline.ts"
 import * as IntegrationEvent from "../../src/IntegrationEvent.ts"
-import * as Webhook from "../../src/plugins/webhook/index.ts"
 import * as Plugin from "../../src/Plugin.ts"
+import * as Webhook from "../../src/plugins/webhook/index.ts"
 import * as Secrets from "../../src/Secrets.ts"
 import * as PgStorage from "../../src/storage/PgStorage.ts"
 import { Subscriptions } from "../../src/Subscriptions.ts"
@@ -24,7 +24,10 @@ const PayloadSchema = Schema.Struct({
 
 const hookOf = (n: number) => Hook.make(`happened.${n}`, { payload: PayloadSchema })
 
-const open = async ({ database, options, routes }: Setting): Promise<Running> => {
+/** One for all processes, which read one another's secrets. */
+const masterKey = Redacted.make("07".repeat(32))
+
+const compose = ({ database, routes }: Setting) => {
   const hooks = routes.map((_, n) => hookOf(n))
   const plugin = Plugin.make("bench", {
     hooks,
@@ -33,7 +36,7 @@ const open = async ({ database, options, routes }: Setting): Promise<Running> =>
   const PgLive = PgClient.layer({ url: Redacted.make(database), maxConnections: 10 })
   const common = Layer.mergeAll(
     Egress.layer({ allow: ["127.0.0.0/8"] }),
-    Secrets.layer({ masterKey: await Effect.runPromise(Secrets.generateMasterKey) }),
+    Secrets.layer({ masterKey }),
     Layer.succeed(References.MinimumLogLevel, "Warn")
   )
   const StorageLive = Layer.provideMerge(PgStorage.layer(), PgLive)
@@ -50,19 +53,32 @@ const open = async ({ database, options, routes }: Setting): Promise<Running> =>
       Layer.provideMerge(common)
     )
   )
+  return { hooks, full, emitter }
+}
+
+const prepare = async (setting: Setting) => {
+  const { full } = compose(setting)
   const setup = full()
   await setup.runPromise(Effect.gen(function*() {
     const subscriptions = yield* Subscriptions
-    yield* Effect.forEach(routes.entries(), ([n, urls]) =>
-      Effect.forEach(urls, (url, i) =>
+    yield* Effect.forEach(
+      setting.routes.flatMap((urls, event) => urls.map((url, n) => ({ event, url, n }))),
+      ({ event, n, url }) =>
         subscriptions.create({
-          name: `Event ${n} to ${i}`,
-          events: [`bench.happened.${n}`],
+          name: `Event ${event} to ${n}`,
+          events: [`bench.happened.${event}`],
           providerId: "webhook.webhook",
           config: { url, timeoutMs: 15_000 }
-        }), { concurrency: 4, discard: true }), { discard: true })
+        }),
+      { concurrency: 8, discard: true }
+    )
   }))
   await setup.dispose()
+}
+
+const open = async (setting: Setting): Promise<Running> => {
+  const { emitter, full, hooks } = compose(setting)
+  const { options } = setting
   await emitter.runPromise(Effect.void)
 
   let runtime: ManagedRuntime.ManagedRuntime<Hook.Hooks, unknown> = emitter
@@ -78,6 +94,20 @@ const open = async ({ database, options, routes }: Setting): Promise<Running> =>
       const hook = hookAt(event)
       return runtime.runPromise(
         Effect.forEach(payloads, (payload) => Hook.emit(hook, payload), { concurrency: 1000, discard: true })
+      )
+    },
+    emitAll: (next, emitters) => {
+      const one = Effect.suspend(() => {
+        const emission = next()
+        return emission === undefined
+          ? Effect.succeed(false)
+          : Effect.as(Hook.emit(hookAt(emission.event), emission.payload), true)
+      })
+      return runtime.runPromise(
+        Effect.forEach(Array.from({ length: emitters }), () => Effect.repeat(one, { while: (more) => more }), {
+          concurrency: "unbounded",
+          discard: true
+        })
       )
     },
     work: async () => {
@@ -104,5 +134,6 @@ export const system: System = {
   name: "Hookline",
   settings: "one process emits and delivers; defaults",
   store: "postgres",
+  prepare,
   open
 }

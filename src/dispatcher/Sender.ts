@@ -369,6 +369,8 @@ export const make = Effect.fnUntraced(function*(
     while (turn.length > 0) {
       const next: Array<Lane.Lane> = []
       for (const lane of turn) {
+        // Where all is taken, no lane of many need be asked.
+        if (state.inFlight >= limits.slots + limits.firstSlots) return nextMs
         if ((yield* Monotonic.nowMs) >= state.leaseEndMs) return nextMs
         // A lane with nothing under way gets a first slot even where hanging ones took all before they were known as such.
         const first = lane.inFlight.size === 0 ? limits.firstSlots : 0

@@ -143,7 +143,9 @@ export const dismiss = (self: State, ready: Lane.Ready): void => {
   const lane = laneOf(self, subscriptionId)
   lane.held--
   const { laneWindow, routeMessages, window } = self.limits
-  if (lane.held === laneWindow - routeMessages || self.deliveries.size === window - routeMessages) self.route.openUnsafe()
+  if (lane.held === laneWindow - routeMessages || self.deliveries.size === window - routeMessages) {
+    self.route.openUnsafe()
+  }
   const again = self.again.get(deliveryId)
   if (again) {
     unpark(self, again)

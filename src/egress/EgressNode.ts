@@ -22,6 +22,7 @@ import {
 import { Limits } from "../Limits.ts"
 import * as Note from "../Note.ts"
 import * as AddressPolicy from "./AddressPolicy.ts"
+import { Gate, type Time } from "./Gate.ts"
 import * as Resolver from "./Resolver.ts"
 import { Timing } from "./Timing.ts"
 
@@ -67,11 +68,12 @@ export const layer = (options?: {
           callback(error, addresses)
         })
       }
+      const deadlines = yield* Deadlines.make
       const pools = yield* makePools(
         limits,
+        { now: () => timing.now, in: deadlines.add },
         (tls) => timing.connector(connector(allowed, timed, limits, tls))
       )
-      const deadlines = yield* Deadlines.make
       const targets = makeTargets(allowed, limits.origins)
       return Egress.of({
         send: (request) =>
@@ -136,8 +138,13 @@ const contextOf = ({ authorities, certificate, privateKey }: EgressTls) =>
     ...(authorities === undefined ? {} : { ca: authorities })
   })
 
+interface Origin {
+  readonly pool: Pool
+  readonly gate: Gate
+}
+
 interface Pools {
-  readonly of: (origin: string, tls: EgressTls | undefined) => Pool
+  readonly of: (origin: string, tls: EgressTls | undefined) => Origin
 }
 
 const fingerprints = new WeakMap<EgressTls, string>()
@@ -162,35 +169,43 @@ const keyOf = (origin: string, tls: EgressTls | undefined): string =>
  */
 const makePools = Effect.fnUntraced(function*(
   limits: Limits,
+  time: Time,
   connector: (tls: EgressTls | undefined) => buildConnector.connector
 ) {
-  const pools = new Map<string, Pool>()
-  yield* Effect.addFinalizer(() => Effect.promise(() => Promise.all([...pools.values()].map((pool) => pool.destroy()))))
+  const pools = new Map<string, Origin>()
+  yield* Effect.addFinalizer(() =>
+    Effect.promise(() => Promise.all([...pools.values()].map(({ pool }) => pool.destroy())))
+  )
+  const make = (origin: string, tls: EgressTls | undefined): Origin => ({
+    gate: new Gate({ limit: limits.connectionsPerOrigin, slowMs: limits.slowRequestMs, time }),
+    pool: new Pool(origin, {
+      connect: connector(tls),
+      // A pool that may speak HTTP/2 holds back all requests but one until it knows whether the origin does.
+      allowH2: false,
+      // The gate says how many: one for each request under way.
+      connections: null,
+      pipelining: 1,
+      keepAliveTimeout: limits.keepAliveMs,
+      keepAliveMaxTimeout: limits.keepAliveMs,
+      headersTimeout: 0,
+      bodyTimeout: 0
+    })
+  })
   return {
     of: (origin, tls) => {
       const key = keyOf(origin, tls)
-      const pool = pools.get(key) ?? new Pool(origin, {
-        connect: connector(tls),
-        // A pool that may speak HTTP/2 holds back all requests but one until it knows whether the origin does.
-        allowH2: false,
-        connections: limits.connectionsPerOrigin,
-        pipelining: 1,
-        keepAliveTimeout: limits.keepAliveMs,
-        keepAliveMaxTimeout: limits.keepAliveMs,
-        headersTimeout: 0,
-        bodyTimeout: 0
-      })
+      const found = pools.get(key) ?? make(origin, tls)
       pools.delete(key)
-      pools.set(key, pool)
+      pools.set(key, found)
       if (pools.size > limits.origins) {
-        for (const [other, idle] of pools) {
-          if (idle.stats.running + idle.stats.pending + idle.stats.queued > 0 || other === key) continue
+        for (const [other, { gate, pool }] of pools) {
+          if (!gate.isIdle || other === key) continue
           pools.delete(other)
-          void idle.close()
+          void pool.close()
           if (pools.size <= limits.origins) break
         }
       }
-      return pool
+      return found
     }
   } satisfies Pools
 })
@@ -235,6 +250,7 @@ const send = (
     if (refusal) return resume(Effect.fail(new ForbiddenTarget({ message: refusal })))
     const timeoutMs = request.timeoutMs ?? limits.requestTimeoutMs
     let abort: (() => void) | undefined
+    let leave: (() => void) | undefined
     let aborted = false
     let done = false
     let statusCode = 0
@@ -246,6 +262,7 @@ const send = (
       if (done) return
       done = true
       inTime()
+      leave?.()
       if (note && timed) note.phases = timed.phases
       resume(result)
     }
@@ -261,8 +278,15 @@ const send = (
       const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)
       end(Effect.succeed({ statusCode, headers, body: body.toString("utf8", 0, limits.responseBytes) }))
     }
-    try {
-      pools.of(origin, request.tls).dispatch({
+    const trying = (f: () => void) => {
+      try {
+        f()
+      } catch (error) {
+        end(Effect.fail(mapError(error)))
+      }
+    }
+    const dispatch = (pool: Pool) =>
+      pool.dispatch({
         path,
         method: request.method,
         headers: [...request.headers],
@@ -296,12 +320,16 @@ const send = (
           end(Effect.fail(mapError(error)))
         }
       })
-    } catch (error) {
-      end(Effect.fail(mapError(error)))
-    }
+    trying(() => {
+      const { gate, pool } = pools.of(origin, request.tls)
+      leave = gate.enter(() => trying(() => dispatch(pool)))
+      // It may have ended before it was known how it leaves.
+      if (done) leave()
+    })
     return Effect.sync(() => {
       done = true
       inTime()
+      leave?.()
       if (note && timed) note.phases = timed.phases
       giveUp()
     })

@@ -120,7 +120,8 @@ const headersOf = ({ headers }: EgressResponse, limits: Limits): Record<string, 
 }
 
 /** Databases keep neither NUL characters nor half a surrogate pair, which a cut or an escape may leave. */
-const clean = (text: string) => text.includes("\0") ? text.replaceAll("\0", "\u{fffd}").toWellFormed() : text.toWellFormed()
+const clean = (text: string) =>
+  text.includes("\0") ? text.replaceAll("\0", "\u{fffd}").toWellFormed() : text.toWellFormed()
 
 const decodeAnswer = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown)))
 

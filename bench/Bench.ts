@@ -1,0 +1,188 @@
+/**
+ * What all scenarios share: a PostgreSQL server with its durable defaults, the receiver, and systems opened in databases and
+ * processes of their own.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { Effect, Exit, ManagedRuntime, Redacted, Scope } from "effect"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import * as EmbeddedPostgres from "../src/storage/EmbeddedPostgres.ts"
+import { type Child, start } from "./Child.ts"
+import * as Cpu from "./Cpu.ts"
+import { clock } from "./Payload.ts"
+import type { Receiver } from "./processes/receiver.ts"
+import type { Host } from "./processes/system.ts"
+import type { Setting } from "./System.ts"
+
+/** A system and where it is. */
+export interface Entry {
+  readonly key: string
+  readonly name: string
+  readonly module: string
+  readonly store: "postgres" | "redis" | "own"
+  /** Starts the Redis server that it needs. */
+  readonly redis?: (folder: string) => Promise<AsyncDisposable & { readonly port: number; readonly pid: number }>
+}
+
+/** A system that is open. */
+export interface Opened {
+  readonly call: Child<Host>["call"]
+  readonly pid: number
+  /** CPU time of the servers that it uses, in milliseconds. */
+  readonly serverCpu: () => number
+  /** URL of its database. */
+  readonly database: string
+}
+
+/** The bench. */
+export interface Bench extends AsyncDisposable {
+  readonly receiver: Child<Receiver>["call"]
+  /** The receiver's process. */
+  readonly receiverPid: number
+  /** URL of a path of the receiver. */
+  readonly url: (path: string) => string
+  readonly postgresPid: number
+  readonly sql: (statement: string, database?: string) => Promise<ReadonlyArray<Readonly<Record<string, unknown>>>>
+  readonly folder: string
+  /** Where CPU profiles are written, where they are asked for. */
+  readonly profiles: string | undefined
+  /** Opens a system for as long as `use` takes. */
+  readonly using: <A>(
+    entry: Entry,
+    setting: { readonly routes: ReadonlyArray<ReadonlyArray<string>>; readonly options?: ReadonlyArray<string> },
+    use: (opened: Opened) => Promise<A>
+  ) => Promise<A>
+}
+
+/** How long a scenario may wait for what has to come, in milliseconds. */
+const patienceMs = 120_000
+
+/** Settles as a promise does, or fails with a message. */
+export const within = async <A>(promise: Promise<A>, what: string, ms = patienceMs): Promise<A> => {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: nothing for ${ms} ms`)), ms)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Waits until nothing is left whose outcome is not stored; when that was. */
+export const settled = async (opened: Opened): Promise<number> => {
+  const until = clock() + patienceMs
+  while (await opened.call.unfinished() > 0) {
+    if (clock() > until) throw new Error("the outcomes are not stored in time")
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  return clock()
+}
+
+const databaseOf = (url: string, name: string) => {
+  const it = new URL(url)
+  it.pathname = `/${name}`
+  return it.href
+}
+
+/** Starts everything. */
+export const make = async (options?: { readonly profiles?: string | undefined }): Promise<Bench> => {
+  const folder = Fs.mkdtempSync(Path.join(Os.tmpdir(), "hookline-bench-"))
+  Fs.chmodSync(folder, 0o711)
+  const scope = Scope.makeUnsafe()
+  const { url } = await Effect.runPromise(Scope.provide(EmbeddedPostgres.make({ dataDir: folder }), scope))
+  const address = Redacted.value(url)
+  const postgresPid = Number(Fs.readFileSync(Path.join(folder, "postgres/postmaster.pid"), "utf8").split("\n", 1)[0])
+  const receiver = start<Receiver>("receiver")
+  const port = await receiver.call.port()
+  const templates = new Map<string, string>()
+  let databases = 0
+
+  const sql: Bench["sql"] = async (statement, database) => {
+    const runtime = ManagedRuntime.make(PgClient.layer({ url: Redacted.make(database ?? address), maxConnections: 1 }))
+    try {
+      return await runtime.runPromise(
+        Effect.flatMap(PgClient.PgClient, (client) => client.unsafe<Readonly<Record<string, unknown>>>(statement))
+      )
+    } finally {
+      await runtime.dispose()
+    }
+  }
+
+  const hosted = async <A>(
+    entry: Entry,
+    database: string,
+    { options = [], routes }: Parameters<Bench["using"]>[1],
+    use: (host: Child<Host>, setting: Setting, redisPid: number | undefined) => Promise<A>
+  ): Promise<A> => {
+    const own = Fs.mkdtempSync(Path.join(folder, `${entry.key}-`))
+    await using redis = await entry.redis?.(own)
+    await using host = start<Host>("system", [Path.resolve(entry.module)], ["--expose-gc"])
+    return await use(host, { database, redis: redis?.port, folder: own, routes, options }, redis?.pid)
+  }
+
+  const opened = <A>(
+    entry: Entry,
+    database: string,
+    setting: Parameters<Bench["using"]>[1],
+    use: (opened: Opened) => Promise<A>
+  ): Promise<A> =>
+    hosted(entry, database, setting, async (host, whole, redisPid) => {
+      const server = await host.call.open(whole)
+      const pids = [entry.store === "postgres" ? postgresPid : undefined, redisPid, server].filter((pid) =>
+        pid !== undefined
+      )
+      try {
+        return await use({
+          call: host.call,
+          pid: host.pid,
+          serverCpu: () => pids.reduce((sum, pid) => sum + Cpu.tree(pid), 0),
+          database
+        })
+      } finally {
+        await within(host.call.close(), `closing ${entry.name}`, 20_000).catch(() => {})
+      }
+    })
+
+  /** A database in which the system has made all that it needs for some routes, to be copied. */
+  const templateOf = async (entry: Entry, setting: Parameters<Bench["using"]>[1]): Promise<string> => {
+    const key = `${entry.key} ${JSON.stringify(setting)}`
+    const known = templates.get(key)
+    if (known !== undefined) return known
+    const name = `template_${templates.size}`
+    await sql(`create database ${name}`)
+    // Made anew if it is lost; what is measured is in copies, which have the defaults.
+    await sql(`alter database ${name} set synchronous_commit = off`)
+    await hosted(entry, databaseOf(address, name), setting, (host, whole) => host.call.prepare(whole))
+    templates.set(key, name)
+    return name
+  }
+
+  return {
+    receiver: receiver.call,
+    receiverPid: receiver.pid,
+    url: (path) => `http://127.0.0.1:${port}${path}`,
+    postgresPid,
+    sql,
+    folder,
+    profiles: options?.profiles,
+    using: async (entry, setting, use) => {
+      if (entry.store !== "postgres") return opened(entry, address, setting, use)
+      const template = await templateOf(entry, setting)
+      const name = `bench_${databases++}`
+      await sql(`create database ${name} template ${template}`)
+      try {
+        return await opened(entry, databaseOf(address, name), setting, use)
+      } finally {
+        await sql(`drop database ${name} with (force)`)
+      }
+    },
+    [Symbol.asyncDispose]: async () => {
+      await receiver[Symbol.asyncDispose]()
+      await Effect.runPromise(Scope.close(scope, Exit.void))
+      Fs.rmSync(folder, { recursive: true, force: true })
+    }
+  }
+}

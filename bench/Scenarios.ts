@@ -1,0 +1,215 @@
+/**
+ * The scenarios: each measures one system once.
+ */
+import { type Bench, type Entry, type Opened, settled, within } from "./Bench.ts"
+import * as Path from "node:path"
+import * as Cpu from "./Cpu.ts"
+import { clock } from "./Payload.ts"
+
+/** A rate, in deliveries a second, and what it cost. */
+export interface Throughput {
+  readonly perSecond: number
+  /** CPU milliseconds for each delivery: of the process that emits and delivers, of its servers, of the receiver. */
+  readonly process: number
+  readonly server: number
+  readonly receiver: number
+}
+
+/** Latencies from emit to receive, in milliseconds. */
+export interface Latency {
+  readonly p50: number
+  readonly p99: number
+  /** Share of what had to come, 0 to 1. */
+  readonly arrived: number
+}
+
+/** Emits under way at once. */
+export const emitters = 64
+
+export const quantile = (values: ReadonlyArray<number>, share: number): number => {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
+}
+
+export const median = (values: ReadonlyArray<number>): number => quantile(values, 0.5)
+
+interface Reading {
+  readonly at: number
+  readonly process: number
+  readonly server: number
+  readonly receiver: number
+}
+
+/** Writes where the CPU time of a process goes while `measured` runs, where that is asked for. */
+const profiled = async <A>(bench: Bench, opened: Opened, name: string, measured: () => Promise<A>): Promise<A> => {
+  if (bench.profiles === undefined) return measured()
+  await opened.call.profile()
+  const result = await measured()
+  await opened.call.profile(Path.join(bench.profiles, `${name}.cpuprofile`))
+  return result
+}
+
+const read = async (bench: Bench, opened: Opened, at?: number): Promise<Reading> => ({
+  at: at ?? clock(),
+  process: await opened.call.cpu(),
+  server: opened.serverCpu(),
+  receiver: Cpu.tree(bench.receiverPid)
+})
+
+const between = (from: Reading, to: Reading, count: number): Throughput => ({
+  perSecond: count / (to.at - from.at) * 1000,
+  process: (to.process - from.process) / count,
+  server: (to.server - from.server) / count,
+  receiver: (to.receiver - from.receiver) / count
+})
+
+/**
+ * Delivers what is queued, `count` messages of one event to one endpoint. From when a tenth has come, so that starts are no
+ * part of it, until all outcomes are stored.
+ */
+export const drain = (bench: Bench, entry: Entry, count: number): Promise<Throughput> =>
+  bench.using(entry, { routes: [[bench.url("/drain")]] }, async (opened) => {
+    await opened.call.fill(0, count)
+    await bench.receiver.reset({ latency: false })
+    const tenth = bench.receiver.received(Math.floor(count / 10))
+    const all = bench.receiver.received(count)
+    await opened.call.work()
+    const began = await within(tenth, `${entry.name} begins to drain`)
+    return profiled(bench, opened, "drain", async () => {
+      const from = await read(bench, opened, began)
+      await within(all, `${entry.name} drains`)
+      return between(from, await read(bench, opened, await settled(opened)), count - Math.floor(count / 10))
+    })
+  })
+
+/** Messages that go through before anything is measured. */
+const warmUp = 500
+
+/**
+ * Emits and delivers at once: `count` messages from 64 emitters, over `events` events in turn, each to `fanOut` endpoints of
+ * its own.
+ */
+export const live = (
+  bench: Bench,
+  entry: Entry,
+  { count, events = 1, fanOut = 1, options = [] }: {
+    readonly count: number
+    readonly events?: number
+    readonly fanOut?: number
+    readonly options?: ReadonlyArray<string>
+  }
+): Promise<Throughput> => {
+  const routes = Array.from(
+    { length: events },
+    (_, event) => Array.from({ length: fanOut }, (_, n) => bench.url(`/live/${event}/${n}`))
+  )
+  return bench.using(entry, { routes, options }, async (opened) => {
+    await bench.receiver.reset({ latency: false })
+    await opened.call.work()
+    const warm = Math.max(events, Math.ceil(warmUp / fanOut))
+    await opened.call.emit({ count: warm, emitters, events, first: count })
+    await within(bench.receiver.received(warm * fanOut), `${entry.name} warms up`)
+    await settled(opened)
+    const all = bench.receiver.received((warm + count) * fanOut)
+    return profiled(bench, opened, `live-${events}-${fanOut}`, async () => {
+      const from = await read(bench, opened)
+      await within(opened.call.emit({ count, emitters, events }), `${entry.name} emits`)
+      await within(all, `${entry.name} delivers`)
+      return between(from, await read(bench, opened, await settled(opened)), count * fanOut)
+    })
+  })
+}
+
+/** One message to very many endpoints. */
+export const broadFanOut = (bench: Bench, entry: Entry, endpoints: number): Promise<Throughput> => {
+  const routes = [Array.from({ length: endpoints }, (_, n) => bench.url(`/broad/${n}`))]
+  return bench.using(entry, { routes }, async (opened) => {
+    await bench.receiver.reset({ latency: false })
+    await opened.call.work()
+    // As everywhere, what is measured has been done before.
+    await opened.call.emitOne(0)
+    await within(bench.receiver.received(endpoints), `${entry.name} warms up`)
+    await settled(opened)
+    const all = bench.receiver.received(2 * endpoints)
+    return profiled(bench, opened, "broad", async () => {
+      const from = await read(bench, opened)
+      await opened.call.emitOne(0)
+      await within(all, `${entry.name} fans out`)
+      return between(from, await read(bench, opened, await settled(opened)), endpoints)
+    })
+  })
+}
+
+/** From emit to receive, at an even rate. */
+export const latency = (
+  bench: Bench,
+  entry: Entry,
+  { perSecond, seconds }: { readonly perSecond: number; readonly seconds: number }
+): Promise<Latency> =>
+  bench.using(entry, { routes: [[bench.url("/latency")]] }, async (opened) => {
+    await bench.receiver.reset({ latency: false })
+    await opened.call.work()
+    await opened.call.emit({ count: warmUp, emitters, events: 1, first: 1_000_000 })
+    await within(bench.receiver.received(warmUp), `${entry.name} warms up`)
+    // A second at the rate itself, so that what adapts to it has done so.
+    await opened.call.pace({ count: perSecond, perSecond, events: 1, first: 2_000_000 })
+    await within(bench.receiver.received(warmUp + perSecond), `${entry.name} warms up`)
+    await bench.receiver.reset({ latency: true })
+    const count = perSecond * seconds
+    const all = bench.receiver.received(count)
+    await opened.call.pace({ count, perSecond, events: 1 })
+    await within(all, `${entry.name} delivers`)
+    const { latencies } = await bench.receiver.seen("/latency")
+    return { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99), arrived: latencies.length / count }
+  })
+
+/** Endpoints of which some hang. */
+const endpoints = 10
+
+/** From emit to receive at the endpoints that are well, while others hang. */
+export const isolation = (
+  bench: Bench,
+  entry: Entry,
+  { hanging, options = [], perSecond, seconds }: {
+    readonly hanging: number
+    readonly perSecond: number
+    readonly seconds: number
+    readonly options?: ReadonlyArray<string>
+  }
+): Promise<Latency> => {
+  const routes = Array.from(
+    { length: endpoints },
+    (_, n) => [bench.url(n < hanging ? `/hang/${n}` : `/well/${n}`)]
+  )
+  return bench.using(entry, { routes, options }, async (opened) => {
+    await bench.receiver.reset({ latency: true })
+    await opened.call.work()
+    const count = perSecond * seconds
+    const well = count * (endpoints - hanging) / endpoints
+    const arrived = async () => {
+      const { latencies } = await bench.receiver.seen("/well")
+      return latencies
+    }
+    await opened.call.pace({ count, perSecond, events: endpoints })
+    // What is shared may be stuck until the hanging ones give up: it has as long again.
+    const until = clock() + seconds * 1000
+    let latencies = await arrived()
+    while (latencies.length < well && clock() < until) {
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      latencies = await arrived()
+    }
+    return { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99), arrived: latencies.length / well }
+  })
+}
+
+/** Emits alone: how many a second are durable. */
+export const emitting = (
+  bench: Bench,
+  entry: Entry,
+  { count, options = [] }: { readonly count: number; readonly options?: ReadonlyArray<string> }
+): Promise<number> =>
+  bench.using(entry, { routes: [[bench.url("/never")]], options }, async (opened) => {
+    await opened.call.emit({ count: warmUp, emitters, events: 1, first: count })
+    const { took } = await within(opened.call.emit({ count, emitters, events: 1 }), `${entry.name} emits`)
+    return count / took * 1000
+  })

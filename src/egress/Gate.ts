@@ -1,0 +1,89 @@
+/**
+ * The gate before one origin: it lets so many requests through at once, beside those that take long. So connections are used
+ * again and again where an origin answers, and what hangs at one of its paths holds up no request to another.
+ */
+
+interface Waiting {
+  readonly begin: () => void
+  gone: boolean
+}
+
+/** Milliseconds on the monotonic clock, and a way to be called in so many milliseconds, which can be taken back. */
+export interface Time {
+  readonly now: () => number
+  readonly in: (ms: number, call: () => void) => () => void
+}
+
+/** @category models @since 0.1.0 */
+export class Gate {
+  readonly #limit: number
+  readonly #slowMs: number
+  readonly #time: Time
+  /** When each began, oldest first. */
+  readonly #quick = new Map<object, number>()
+  readonly #slow = new Set<object>()
+  #waiting: Array<Waiting> = []
+  #watch: (() => void) | undefined
+
+  constructor(options: { readonly limit: number; readonly slowMs: number; readonly time: Time }) {
+    this.#limit = options.limit
+    this.#slowMs = options.slowMs
+    this.#time = options.time
+  }
+
+  /** Whether nothing is under way and nothing waits. */
+  get isIdle(): boolean {
+    return this.#quick.size === 0 && this.#slow.size === 0 && this.#waiting.length === 0
+  }
+
+  /** Calls `begin` once there is room, perhaps at once; what it returns is to be called when the request has ended, or is given up. */
+  enter(begin: () => void): () => void {
+    const one: Waiting = { begin, gone: false }
+    if (this.#hasRoom()) {
+      this.#quick.set(one, this.#time.now())
+      begin()
+    } else {
+      this.#waiting.push(one)
+      this.#look()
+    }
+    return () => {
+      if (one.gone) return
+      one.gone = true
+      if (this.#quick.delete(one) || this.#slow.delete(one)) this.#next()
+    }
+  }
+
+  #hasRoom(): boolean {
+    if (this.#quick.size < this.#limit) return true
+    const nowMs = this.#time.now()
+    for (const [one, beganAt] of this.#quick) {
+      if (nowMs - beganAt < this.#slowMs) break
+      this.#quick.delete(one)
+      this.#slow.add(one)
+    }
+    return this.#quick.size < this.#limit
+  }
+
+  #next(): void {
+    let n = 0
+    for (; n < this.#waiting.length && this.#hasRoom(); n++) {
+      const one = this.#waiting[n]
+      if (!one || one.gone) continue
+      this.#quick.set(one, this.#time.now())
+      one.begin()
+    }
+    if (n > 0) this.#waiting.splice(0, n)
+    this.#look()
+  }
+
+  /** While some wait, those under way may become slow without a word. */
+  #look(): void {
+    if (this.#watch !== undefined || this.#waiting.length === 0) return
+    const [oldest] = this.#quick.values()
+    const inMs = oldest === undefined ? 0 : oldest + this.#slowMs - this.#time.now()
+    this.#watch = this.#time.in(Math.max(1, inMs), () => {
+      this.#watch = undefined
+      this.#next()
+    })
+  }
+}
