@@ -3,7 +3,7 @@
  * other, so a queue of an endpoint's own is what its documentation calls a specialised worker: a runner that knows one task only.
  */
 import { Logger, makeWorkerUtils, run, type Runner } from "graphile-worker"
-import pg from "pg"
+import { Pool } from "pg"
 import { close } from "../Post.ts"
 import type { Payload, Running, Setting } from "../System.ts"
 import { attempts, deliver, type Job, queues } from "./Jobs.ts"
@@ -21,7 +21,7 @@ const loggerUntil = (closing: AbortSignal) =>
   })
 
 const poolOf = (connectionString: string, max: number) => {
-  const pool = new pg.Pool({ connectionString, max })
+  const pool = new Pool({ connectionString, max })
   // Connections that are lost are the pool's to replace.
   const ignore = () => {}
   pool.on("error", ignore)
@@ -63,7 +63,12 @@ export const open =
                 }
               },
               preset: {
-                worker: { connectionString: setting.database, logger, concurrentJobs: concurrency, ...worker(concurrency) }
+                worker: {
+                  connectionString: setting.database,
+                  logger,
+                  concurrentJobs: concurrency,
+                  ...worker(concurrency)
+                }
               }
             })
           )

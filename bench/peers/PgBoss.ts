@@ -3,28 +3,12 @@
  * of the batch is done, so it is its batches that make it fast: its workers take large ones, each job has an outcome of its own
  * (`perJobResults`), and a bound of ours keeps the deliveries in flight to what the others have.
  */
-import pg from "pg"
+import { Pool } from "pg"
 import { type ConstructorOptions, type JobResult, PgBoss, type WorkOptions } from "pg-boss"
 import { close } from "../Post.ts"
 import type { Payload, Running, Setting } from "../System.ts"
+import { bounded } from "./Bounded.ts"
 import { attempts, deliver, type Job, queues } from "./Jobs.ts"
-
-/** Runs what it is given, so much at once. */
-const bounded = (most: number) => {
-  let running = 0
-  const waiting: Array<() => void> = []
-  return async <A>(run: () => Promise<A>): Promise<A> => {
-    if (running >= most) await new Promise<void>((resolve) => waiting.push(resolve))
-    else running++
-    try {
-      return await run()
-    } finally {
-      const next = waiting.shift()
-      if (next) next()
-      else running--
-    }
-  }
-}
 
 /** What of the settings differs among the rows. */
 export interface PgBossSettings {
@@ -41,7 +25,7 @@ export const open = (settings: PgBossSettings) => async (setting: Setting): Prom
   for (const { name } of all) {
     await boss.createQueue(name, { retryLimit: attempts - 1, retryDelay: 1, retryBackoff: true, ...settings.queue })
   }
-  const counting = new pg.Pool({ connectionString: setting.database, max: 1 })
+  const counting = new Pool({ connectionString: setting.database, max: 1 })
   counting.on("error", () => {})
   const fill = async (event: number, payloads: ReadonlyArray<Payload>) => {
     const byQueue = Map.groupBy(jobs(event, payloads), ({ url }) => of(url))
