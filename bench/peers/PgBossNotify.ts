@@ -1,6 +1,7 @@
 /**
  * pg-boss whose workers are woken by LISTEN/NOTIFY. Every message wakes all of them, so few workers with large batches are fastest
- * here too; eight of them are several times slower.
+ * here too; eight of them are several times slower. It polls as often beside, as what is tried again is not notified: with its
+ * default of 30 s a retry waits as long.
  */
 import type { System } from "../System.ts"
 import { open } from "./PgBoss.ts"
@@ -13,6 +14,12 @@ export const system: System = {
   open: open({
     boss: { useListenNotify: true },
     queue: { notify: true },
-    work: { pollingIntervalSeconds: 0.5, burstWhenBatchFull: true, batchSize: 500, localConcurrency: 2 }
+    work: {
+      pollingIntervalSeconds: 0.5,
+      notifyPollingIntervalSeconds: 0.5,
+      burstWhenBatchFull: true,
+      batchSize: 500,
+      localConcurrency: 2
+    }
   })
 }
