@@ -1,6 +1,6 @@
 /**
  * pg-boss whose workers are woken by LISTEN/NOTIFY. Every message wakes all of them, so few workers with large batches are fastest
- * here too; eight of them are several times slower. It polls as often beside, as what is tried again is not notified: with its
+ * here too; eight of them cost more CPU time and latency. It polls as often beside, as what is tried again is not notified: with its
  * default of 30 s a retry waits as long.
  */
 import type { System } from "../System.ts"
