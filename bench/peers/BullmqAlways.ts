@@ -1,0 +1,12 @@
+/**
+ * BullMQ on a Redis server with `appendfsync always`.
+ */
+import type { System } from "../System.ts"
+import { open } from "./Bullmq.ts"
+
+export const system: System = {
+  name: "BullMQ, appendfsync always",
+  settings: "64 jobs at once, addBulk, done jobs removed",
+  store: "redis",
+  open
+}
