@@ -44,7 +44,10 @@ export const MessageView = Schema.Struct({
   eventId: Schema.String.pipe(told("Its event")),
   tenantId: Schema.String.pipe(told("Whose it is")),
   orderingKey: Schema.optionalKey(Schema.String).pipe(told("Messages of one key are in an order")),
-  payload: Schema.Json.pipe(told("As it was emitted")),
+  payload: Schema.Json.pipe(told("As it was emitted; null where its body has expired")),
+  bodyExpired: Schema.optionalKey(Schema.Literal(true)).pipe(
+    told("Its tenant keeps bodies for a shorter time: this one was emptied, and can't be delivered again")
+  ),
   state: Schema.Literals(["unrouted", "routed", "set-aside"]).pipe(
     told("How far its routing is; `set-aside` is what failed to be routed")
   ),
