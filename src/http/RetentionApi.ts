@@ -8,6 +8,7 @@ import { told } from "../Told.ts"
 import { Needs } from "./Bearer.ts"
 import { described } from "./Described.ts"
 import * as Examples from "./Examples.ts"
+import * as Page from "./Page.ts"
 import { Conflict, NotFound, Refused, Unavailable } from "./Problem.ts"
 import { closed } from "./Shapes.ts"
 
@@ -98,6 +99,16 @@ export class RetentionGroup extends HttpApiGroup.make("retention").add(
         "Drops the expired days that nothing needs, and empties bodies for some seconds; what housekeeping does " +
         "each minute. 409 while another runner does it, or the database is migrated.",
       answer: Examples.retentionApplied
+    })
+  ).annotate(Needs, admin),
+  HttpApiEndpoint.get("tenants", "/retention/tenants", {
+    success: Page.whole(TenantTermView),
+    error: Unavailable
+  }).annotateMerge(
+    described({
+      summary: "List tenants' terms",
+      description: "Those whose bodies are emptied sooner than history is dropped, by their names.",
+      answer: { items: [Examples.tenantTerm], nextCursor: null }
     })
   ).annotate(Needs, admin),
   HttpApiEndpoint.put("setTenant", "/retention/tenants/:tenantId", {

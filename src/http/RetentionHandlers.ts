@@ -95,6 +95,7 @@ export const layer = HttpApiBuilder.group(
           }))
           return applied
         }))
+      .handle("tenants", () => Effect.map(stored(storage.tenantTerms), (items) => ({ items, nextCursor: null })))
       .handle("setTenant", ({ params: { tenantId }, payload: { keptDays } }) =>
         Effect.gen(function*() {
           // Of another form it is nobody's name.

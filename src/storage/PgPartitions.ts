@@ -35,7 +35,7 @@ export const ofDay = (sql: PgClient.PgClient, day: string) =>
 export const expired = (sql: PgClient.PgClient, { attemptsKeptMs, historyKeptMs }: Terms) =>
   sql<Pick<ExpiredDay, "day" | "of" | "isDropping">>`with begun as (
       select whole, attempts, emptied from hookline.retention
-    ), there as (${all(sql)}), known as (
+    ), there as (select p.* from (${all(sql)}) p where p.state <> 'detached'), known as (
       select day, 'history' as of from there where day < ${firstDay(sql, historyKeptMs)}
       union select day, 'attempts' from there where "table" = 'attempts' and day < ${firstDay(sql, attemptsKeptMs)}
         and day >= ${firstDay(sql, historyKeptMs)} and not day = any(select unnest(emptied) from begun)
@@ -101,6 +101,7 @@ export const sizes = (sql: PgClient.PgClient) =>
       left join (
         select a.*, c.oid, c.reltuples from (${all(sql)}) a
         join pg_class c on c.oid = to_regclass('hookline.' || a."table" || '_' || to_char(a.day, 'YYYYMMDD'))
+        where a.state <> 'detached'
       ) p on p."table" = t.t
       group by t.t, t.n order by t.n`,
     (rows) => rows.map(({ oldest, ...size }): TableSize => ({ ...size, oldestDay: oldest ?? undefined }))

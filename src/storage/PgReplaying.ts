@@ -104,10 +104,11 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Replaying
       }))),
     replaySome: (options) =>
       engine(sql.withTransaction(Effect.gen(function*() {
-        yield* PgRetaining.keep(sql).lock
         const [row] = yield* sql<ReplayRow>`${replays} where state = 'running' and next_at <= clock_timestamp()
           order by next_at limit 1 for update skip locked`
-        return row === undefined ? yield* idle(sql) : yield* portion(sql, row, options)
+        if (row === undefined) return yield* idle(sql)
+        yield* PgRetaining.keep(sql).lock
+        return yield* portion(sql, row, options)
       })))
   }
 }

@@ -75,8 +75,7 @@ export const make = (
 
 /**
  * Keeps days from being dropped and bodies from being emptied until the transaction ends; `gone` tells of a row's delivery and message whether their
- * days are being dropped. To be the first statement of a transaction that delivers something again, so that the others see
- * what was done before it.
+ * days are being dropped. To be a statement before the one that delivers something again, which so sees what was done until then.
  */
 export const keep = (sql: PgClient.PgClient) => ({
   lock: sql`select 1 from hookline.retention for share`,
@@ -147,10 +146,17 @@ const undo = Effect.fnUntraced(function*(sql: PgClient.PgClient, column: "whole"
   return "held" as const
 })
 
+/** The partitions of a day, without those that somebody else has taken out of their tables, to keep them. */
+const ours = (sql: PgClient.PgClient, { day, isDropping }: Day) =>
+  Effect.map(
+    PgPartitions.ofDay(sql, day),
+    (found) => found.filter(({ state }) => isDropping || state !== "detached")
+  )
+
 const dropHistory = Effect.fnUntraced(function*(sql: PgClient.PgClient, given: Day) {
   const { day, isDropping } = given
   if (!(yield* begin(sql, "whole", given))) return isDropping ? yield* undo(sql, "whole", day) : "held" as const
-  for (const partition of yield* PgPartitions.ofDay(sql, day)) {
+  for (const partition of yield* ours(sql, given)) {
     yield* PgPartitions.detach(sql, partition)
     if (partition.table === "messages" && (yield* PgPartitions.holders(sql, given, 1)).length > 0) {
       return yield* undo(sql, "whole", day)
@@ -169,7 +175,7 @@ const dropHistory = Effect.fnUntraced(function*(sql: PgClient.PgClient, given: D
 const dropAttempts = Effect.fnUntraced(function*(sql: PgClient.PgClient, given: Day) {
   const { day, isDropping } = given
   if (!(yield* begin(sql, "attempts", given))) return isDropping ? yield* undo(sql, "attempts", day) : "held" as const
-  const partition = (yield* PgPartitions.ofDay(sql, day)).find(({ table }) => table === "attempts")
+  const partition = (yield* ours(sql, given)).find(({ table }) => table === "attempts")
   if (partition) yield* PgPartitions.detach(sql, partition)
   yield* sql.withTransaction(Effect.gen(function*() {
     if (partition) yield* PgPartitions.drop(sql, partition)

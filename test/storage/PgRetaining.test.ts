@@ -192,6 +192,21 @@ describe("retention on PostgreSQL", () => {
       }).pipe(Effect.provide(layer))
     }), 60_000)
 
+  it.live("a partition that was taken out by hand is left alone", () =>
+    Effect.gen(function*() {
+      const { layer } = yield* make
+      yield* Effect.gen(function*() {
+        const sql = yield* PgClient.PgClient
+        const { day, drop, fail } = yield* aged
+        yield* fail
+        const name = `messages_${day.replaceAll("-", "")}`
+        yield* sql.unsafe(`alter table hookline.messages detach partition hookline.${name}`).unprepared
+        assert.deepInclude(yield* drop, { days: [{ day, of: "history" }] })
+        assert.deepStrictEqual(yield* tablesOf(day), ["messages alone"])
+        assert.deepInclude(yield* drop, { days: [] })
+      }).pipe(Effect.provide(layer))
+    }))
+
   it.live("attempts that go earlier leave an empty partition, also where that was cut off", () =>
     Effect.gen(function*() {
       const { client, layer } = yield* make
