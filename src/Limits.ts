@@ -381,7 +381,7 @@ export const defaults = {
   historyKeptMaxMs: 3650 * 24 * 60 * 60 * 1000,
   /** How long a partition that is taken out waits for transactions that may still read it; nobody waits behind it. */
   retentionWaitMs: 10_000,
-  /** How long it waits for a lock. */
+  /** How long a drop waits for those who deliver something again, since others may wait behind it. */
   retentionLockMs: 1500,
   /** Messages whose bodies one statement empties, for a tenant with a shorter term. */
   retentionBodies: 500,

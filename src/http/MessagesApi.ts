@@ -27,7 +27,9 @@ export const Emission = Schema.Struct({
     told("Messages of one key reach an ordered subscription one after the other")
   ),
   tenantId: Schema.optionalKey(Text).pipe(told("Whose it is; the tenant of the key, or `default`, when left out")),
-  deliverAt: Schema.optionalKey(IsoTime).pipe(told("Not delivered before; up to 30 days ahead")),
+  deliverAt: Schema.optionalKey(IsoTime).pipe(
+    told("Not delivered before; up to 30 days ahead, and no further than history is kept")
+  ),
   expiresAt: Schema.optionalKey(IsoTime).pipe(told("From when on no attempt begins; up to 60 days ahead"))
 }).annotate({ identifier: "Emission" })
 

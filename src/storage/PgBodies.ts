@@ -38,9 +38,11 @@ const ofTenant = Effect.fnUntraced(function*(
   if (!term) return { emptied: 0, more: false }
   // Waits for those who deliver something again, and keeps others from it: what follows sees what they did.
   yield* sql`select 1 from hookline.retention for update`
+  // As rows, so that no other index will do: see `PgWalk`.
   const next = yield* sql<{ readonly id: string }>`select m.id::text as id from hookline.messages m
-    where m.tenant_id = ${tenantId} and m.id > ${term.reached}::uuid and m.id < ${term.until}::uuid
-    order by m.id limit ${rows}::int`
+    where (m.tenant_id, m.id) > (${tenantId}, ${term.reached}::uuid) and (m.tenant_id, m.id) < (${tenantId}, ${term.until}::uuid)
+      and m.id > ${term.reached}::uuid and m.id < ${term.until}::uuid
+    order by m.tenant_id, m.id limit ${rows}::int`
   const left = yield* sql<{ readonly id: string }>`select message_id::text as id from hookline.bodies_left
     where tenant_id = ${tenantId} and looked_at < clock_timestamp() - make_interval(secs => ${againSeconds})
     order by looked_at limit ${rows}::int`

@@ -18,11 +18,15 @@ import * as PgBodies from "./PgBodies.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgPartitions from "./PgPartitions.ts"
 
-/** Makes the verbs; `session` opens a connection that partitions are dropped on, whose statements give up when they wait. */
+/**
+ * Makes the verbs; `session` opens a connection that partitions are dropped on, whose statements give up when they wait; `lockMs` is how
+ * long they wait for who delivers something again, whom others may wait behind.
+ */
 export const make = (
   sql: PgClient.PgClient,
   engine: PgErrors.Engine,
-  session: Effect.Effect<PgClient.PgClient, StorageUnavailable, Scope.Scope>
+  session: Effect.Effect<PgClient.PgClient, StorageUnavailable, Scope.Scope>,
+  lockMs: number
 ): Retaining => {
   const expired = (terms: Parameters<Retaining["retention"]>[0]) => PgPartitions.expired(sql, terms)
   return {
@@ -49,7 +53,7 @@ export const make = (
         if (days.length === 0) return { days: [], waiting: undefined, isBusy: false } satisfies Dropped
         const alone = yield* session
         // Not through `answering`: what is given up there would go on, and be in the way of whoever goes on with it.
-        return yield* PgErrors.engine(dropAll(alone, days))
+        return yield* PgErrors.engine(dropAll(alone, days, lockMs))
       }).pipe(Effect.scoped),
     emptyBodies: (options) => engine(PgBodies.empty(sql, options)),
     tenantTerms: engine(Effect.map(
@@ -90,7 +94,7 @@ export const keep = (sql: PgClient.PgClient) => ({
 
 type Day = Pick<ExpiredDay, "day" | "of" | "isDropping">
 
-const dropAll = (sql: PgClient.PgClient, expired: ReadonlyArray<Day>) =>
+const dropAll = (sql: PgClient.PgClient, expired: ReadonlyArray<Day>, lockMs: number) =>
   Effect.gen(function*() {
     // Shared with others' dropping is nothing, and a migration has all partitions to itself.
     const [taken] = yield* sql<{ readonly alone: boolean; readonly migrating: boolean }>`select
@@ -102,7 +106,7 @@ const dropAll = (sql: PgClient.PgClient, expired: ReadonlyArray<Day>) =>
     const dropped: Array<Dropped["days"][number]> = []
     for (const one of expired) {
       const { day, of } = one
-      const found = yield* (of === "history" ? dropHistory(sql, one) : dropAttempts(sql, one)).pipe(
+      const found = yield* (of === "history" ? dropHistory(sql, one, lockMs) : dropAttempts(sql, one, lockMs)).pipe(
         Effect.catchIf(isInTheWay, () => Effect.succeed("waits" as const))
       )
       // Of each table one partition at a time may be on its way out.
@@ -126,8 +130,9 @@ const struck = (sql: PgClient.PgClient, column: Column, day: string) =>
   sql`update hookline.retention set ${sql(column)} = array_remove(${sql(column)}, ${day}::date)`
 
 /** Notes that a day is being dropped, unless something needs it. */
-const begin = (sql: PgClient.PgClient, column: "whole" | "attempts", day: Day) =>
+const begin = (sql: PgClient.PgClient, column: "whole" | "attempts", day: Day, lockMs: number) =>
   sql.withTransaction(Effect.gen(function*() {
+    yield* sql`select set_config('lock_timeout', ${String(lockMs)}, true)`
     // Waits for those who deliver something again: what they put into `work` is seen by the next statement.
     yield* sql`select 1 from hookline.retention for update`
     const held = (yield* PgPartitions.holders(sql, day, 1)).length > 0
@@ -153,9 +158,9 @@ const ours = (sql: PgClient.PgClient, { day, isDropping }: Day) =>
     (found) => found.filter(({ state }) => isDropping || state !== "detached")
   )
 
-const dropHistory = Effect.fnUntraced(function*(sql: PgClient.PgClient, given: Day) {
+const dropHistory = Effect.fnUntraced(function*(sql: PgClient.PgClient, given: Day, lockMs: number) {
   const { day, isDropping } = given
-  if (!(yield* begin(sql, "whole", given))) return isDropping ? yield* undo(sql, "whole", day) : "held" as const
+  if (!(yield* begin(sql, "whole", given, lockMs))) return isDropping ? yield* undo(sql, "whole", day) : "held" as const
   for (const partition of yield* ours(sql, given)) {
     yield* PgPartitions.detach(sql, partition)
     if (partition.table === "messages" && (yield* PgPartitions.holders(sql, given, 1)).length > 0) {
@@ -172,9 +177,13 @@ const dropHistory = Effect.fnUntraced(function*(sql: PgClient.PgClient, given: D
 })
 
 /** An empty partition takes its place: what is delivered again of that day has its attempts recorded there. */
-const dropAttempts = Effect.fnUntraced(function*(sql: PgClient.PgClient, given: Day) {
+const dropAttempts = Effect.fnUntraced(function*(sql: PgClient.PgClient, given: Day, lockMs: number) {
   const { day, isDropping } = given
-  if (!(yield* begin(sql, "attempts", given))) return isDropping ? yield* undo(sql, "attempts", day) : "held" as const
+  if (!(yield* begin(sql, "attempts", given, lockMs))) {
+    return isDropping
+      ? yield* undo(sql, "attempts", day)
+      : "held" as const
+  }
   const partition = (yield* ours(sql, given)).find(({ table }) => table === "attempts")
   if (partition) yield* PgPartitions.detach(sql, partition)
   yield* sql.withTransaction(Effect.gen(function*() {

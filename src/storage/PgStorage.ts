@@ -121,11 +121,13 @@ export const layer = (options?: {
             applicationName: "hookline-retention",
             startupParameters: {
               default_transaction_isolation: "read committed",
-              lock_timeout: String(limits.retentionLockMs),
+              // Which would end the wait for those who read as well.
+              lock_timeout: "0",
               statement_timeout: String(limits.retentionWaitMs),
               idle_in_transaction_session_timeout: String(limits.statementTimeoutMs)
             }
-          })
+          }),
+          limits.retentionLockMs
         ),
         ...PgCounting.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgListing.make(listing, PgErrors.answering(limits.statementTimeoutMs), limits.listLook),

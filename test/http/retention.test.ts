@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Layer, type Schema } from "effect"
 import * as Id from "../../src/Id.ts"
 import * as Limits from "../../src/Limits.ts"
 import * as Provider from "../../src/Provider.ts"
