@@ -6,6 +6,7 @@ import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import { emptied } from "../Message.ts"
 import { array } from "./PgArray.ts"
+import * as PgReplaying from "./PgReplaying.ts"
 
 /** How often what is still needed is looked at again, in seconds. */
 const againSeconds = 60
@@ -38,14 +39,16 @@ const ofTenant = Effect.fnUntraced(function*(
   if (!term) return { emptied: 0, more: false }
   // Waits for those who deliver something again, and keeps others from it: what follows sees what they did.
   yield* sql`select 1 from hookline.retention for update`
-  // As rows, so that no other index will do: see `PgWalk`.
+  const left = yield* sql<{ readonly id: string }>`select message_id::text as id from hookline.bodies_left
+    where tenant_id = ${tenantId} and looked_at < clock_timestamp() - make_interval(secs => ${againSeconds})
+    order by looked_at limit ${rows}::int`
+  // As rows, so that no other index will do, see `PgWalk`; and without sorting, so that it stops at the limit.
+  yield* sql`select ${PgReplaying.sorts(sql, false)}`
   const next = yield* sql<{ readonly id: string }>`select m.id::text as id from hookline.messages m
     where (m.tenant_id, m.id) > (${tenantId}, ${term.reached}::uuid) and (m.tenant_id, m.id) < (${tenantId}, ${term.until}::uuid)
       and m.id > ${term.reached}::uuid and m.id < ${term.until}::uuid
     order by m.tenant_id, m.id limit ${rows}::int`
-  const left = yield* sql<{ readonly id: string }>`select message_id::text as id from hookline.bodies_left
-    where tenant_id = ${tenantId} and looked_at < clock_timestamp() - make_interval(secs => ${againSeconds})
-    order by looked_at limit ${rows}::int`
+  yield* sql`select ${PgReplaying.sorts(sql, true)}`
   const ids = [...left, ...next].map(({ id }) => id)
   if (ids.length === 0) return { emptied: 0, more: false }
   const free = (yield* sql<{ readonly id: string }>`select u.id::text as id

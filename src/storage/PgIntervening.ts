@@ -9,7 +9,7 @@ import type { Administration, BlockedKey, RetryAnswer, SkipAnswer } from "../Sto
 import * as PgCounting from "./PgCounting.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import * as PgOrdering from "./PgOrdering.ts"
-import * as PgRetaining from "./PgRetaining.ts"
+import * as PgPartitions from "./PgPartitions.ts"
 import * as PgRows from "./PgRows.ts"
 import { unfinished } from "./PgUnfinished.ts"
 import * as PgWalk from "./PgWalk.ts"
@@ -29,7 +29,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Admi
     retryDelivery: (id) =>
       engine(sql.withTransaction(Effect.gen(function*() {
         const uuid = Id.toUuid(id)
-        const kept = PgRetaining.keep(sql)
+        const kept = PgPartitions.keep(sql)
         yield* kept.lock
         // The subscription is locked, so that the delivery is put where a change of it finds it.
         const retried = yield* sql<{ readonly kept: boolean }>`with ended as materialized (

@@ -90,6 +90,20 @@ export const holders = (sql: PgClient.PgClient, { day, of }: Pick<ExpiredDay, "d
   )
 }
 
+/**
+ * Keeps days from being dropped and bodies from being emptied until the transaction ends: `lock`, before the statement that delivers
+ * something again, which so sees what was done until then; `gone` tells whether the day of a row's delivery, or of its message, is
+ * being dropped.
+ */
+export const keep = (sql: PgClient.PgClient) => ({
+  lock: sql`select 1 from hookline.retention for share`,
+  gone: (row: string) =>
+    sql.literal(
+      `exists (select 1 from hookline.retention k where hookline.day_of(${row}.id) = any(k.whole || k.attempts)
+      or hookline.day_of(${row}.message_id) = any(k.whole))`
+    )
+})
+
 /** What is stored, by table. */
 export const sizes = (sql: PgClient.PgClient) =>
   Effect.map(

@@ -13,7 +13,7 @@ import type { Replaying, ReplaySome } from "../Storage.ts"
 import { array } from "./PgArray.ts"
 import * as PgCounting from "./PgCounting.ts"
 import type * as PgErrors from "./PgErrors.ts"
-import * as PgRetaining from "./PgRetaining.ts"
+import * as PgPartitions from "./PgPartitions.ts"
 import * as PgRows from "./PgRows.ts"
 import * as PgTenants from "./PgTenants.ts"
 
@@ -107,7 +107,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Replaying
         const [row] = yield* sql<ReplayRow>`${replays} where state = 'running' and next_at <= clock_timestamp()
           order by next_at limit 1 for update skip locked`
         if (row === undefined) return yield* idle(sql)
-        yield* PgRetaining.keep(sql).lock
+        yield* PgPartitions.keep(sql).lock
         return yield* portion(sql, row, options)
       })))
   }
@@ -331,7 +331,7 @@ const again = (sql: PgClient.PgClient, row: ReplayRow, ids: ReadonlyArray<string
       from ended e join homes h on h.id = e.subscription_id
         join hookline.messages m on m.id = e.message_id and m.payload <> ${emptied}
         left join hookline.routings r on r.message_id = e.message_id
-      where not ${PgRetaining.keep(sql).gone("e")}
+      where not ${PgPartitions.keep(sql).gone("e")}
     ), gone as (
       delete from hookline.deliveries d using going g where d.id = g.id and d.id = any(${array(ids)}::uuid[])
       returning d.*, g.home, g.size

@@ -77,19 +77,6 @@ export const make = (
   }
 }
 
-/**
- * Keeps days from being dropped and bodies from being emptied until the transaction ends; `gone` tells of a row's delivery and message whether their
- * days are being dropped. To be a statement before the one that delivers something again, which so sees what was done until then.
- */
-export const keep = (sql: PgClient.PgClient) => ({
-  lock: sql`select 1 from hookline.retention for share`,
-  gone: (row: string) =>
-    sql.literal(
-      `exists (select 1 from hookline.retention k where hookline.day_of(${row}.id) = any(k.whole || k.attempts)
-      or hookline.day_of(${row}.message_id) = any(k.whole))`
-    )
-})
-
 // --- internal ---
 
 type Day = Pick<ExpiredDay, "day" | "of" | "isDropping">
