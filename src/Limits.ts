@@ -371,9 +371,9 @@ export const defaults = {
 
   // -- history
   /**
-   * How long messages, their routing, their deliveries and the attempts of these are kept, and attempts where they go earlier: whole
-   * days, by when the message or the delivery was made. Nothing goes that something unfinished needs; `Retention.within` says
-   * what is bounded so that this holds nothing back for long. Sums outlive it: see `statsKeptMs`.
+   * How long messages, their routing, their deliveries and the attempts of these are kept, and attempts where they go
+   * earlier: whole days, by when the message or the delivery was made. Nothing goes that something unfinished needs;
+   * `Retention.within` says what is bounded so that this holds nothing back for long. Sums outlive it: see `statsKeptMs`.
    */
   historyKeptMs: 30 * 24 * 60 * 60 * 1000,
   attemptsKeptMs: 30 * 24 * 60 * 60 * 1000,

@@ -1,7 +1,8 @@
 /**
- * Housekeeping of the cluster: coming partitions are made and expired days dropped, bodies emptied whose tenant keeps them for a shorter
- * time, deliveries of deleted subscriptions cancelled, those held for too long or of messages that have expired fail, idempotency
- * keys and replays that ended long ago are purged, what waits is moved to where it belongs. One runner does it at a time.
+ * Housekeeping of the cluster: coming partitions are made and expired days dropped, bodies emptied whose tenant keeps them
+ * for a shorter time, deliveries of deleted subscriptions cancelled, those held for too long or of messages that have
+ * expired fail, idempotency keys and replays that ended long ago are purged, what waits is moved to where it belongs. One
+ * runner does it at a time.
  */
 import { Effect, type Layer, Schedule } from "effect"
 import { type Sharding, Singleton } from "effect/cluster"

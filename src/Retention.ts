@@ -1,6 +1,6 @@
 /**
- * How long history is kept, as rules and data: the terms, the days they leave, and what bounds the life of a delivery so that
- * it stays within them.
+ * How long history is kept, as rules and data: the terms, the days they leave, and what bounds the life of a delivery so
+ * that it stays within them.
  */
 import { DateTime } from "effect"
 import { defaults, type Limits } from "./Limits.ts"
@@ -59,11 +59,11 @@ export const termsOf = (limits: Pick<Limits, "historyKeptMs" | "attemptsKeptMs">
  *
  * **Details**
  *
- * A delivery lives from when its message was emitted until it has ended, and its days are not dropped before that. So that none is
- * held back for long, each part of such a life is at most as long as history is kept: how far ahead a message may be
- * delivered, how long a retry schedule goes on, whatever it says and however far it is with its attempts, and how long a delivery is held for a
- * disabled subscription. An expiry only shortens a life. Idempotency keys and broadcasts are kept for a day at most, the
- * shortest term there is.
+ * A delivery lives from when its message was emitted until it has ended, and its days are not dropped before that. So that
+ * none is held back for long, each part of such a life is at most as long as history is kept: how far ahead a message may
+ * be delivered, how long a retry schedule goes on, whatever it says and however far it is with its attempts, and how long
+ * a delivery is held for a disabled subscription. An expiry only shortens a life. Idempotency keys and broadcasts are kept
+ * for a day at most, the shortest term there is.
  *
  * **Gotchas**
  *

@@ -1,6 +1,6 @@
 /**
- * Retention in memory: the same days, and the same that holds them back, as in a database; each step is synchronous, so nothing comes
- * in between.
+ * Retention in memory: the same days, and the same that holds them back, as in a database; each step is synchronous, so
+ * nothing comes in between.
  */
 import { Clock, Effect } from "effect"
 import { outline } from "./Delivery.ts"

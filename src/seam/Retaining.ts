@@ -31,8 +31,8 @@ export interface TableSize {
 }
 
 /**
- * What needs a day that has expired: unfinished deliveries, messages that have not been routed or were set aside, or messages
- * that were broadcast lately.
+ * What needs a day that has expired: unfinished deliveries, messages that have not been routed or were set aside, or
+ * messages that were broadcast lately.
  *
  * @category models
  * @since 0.1.0
@@ -86,16 +86,17 @@ export interface Retaining {
   /** What is stored, and what has expired. */
   readonly retention: (terms: Terms) => Effect.Effect<Retention, StorageUnavailable>
   /**
-   * Drops the days that have expired and that nothing needs: a day of history when no unfinished delivery was made on it or is of a
-   * message of it, and no message of it is unrouted, set aside or was broadcast lately; a day of attempts when no delivery that
-   * was made on it is unfinished, once. Meanwhile nothing of such a day is retried or replayed. No row is ever deleted by itself, and nobody
-   * waits for it; what was interrupted is gone on with.
+   * Drops the days that have expired and that nothing needs: a day of history when no unfinished delivery was made on it
+   * or is of a message of it, and no message of it is unrouted, set aside or was broadcast lately; a day of attempts when
+   * no delivery that was made on it is unfinished, once. Meanwhile nothing of such a day is retried or replayed. No row is
+   * ever deleted by itself, and nobody waits for it; what was interrupted is gone on with.
    */
   readonly dropExpired: (terms: Terms) => Effect.Effect<Dropped, StorageUnavailable>
   /**
-   * Empties bodies whose tenant has a shorter term, up to `rows` messages of each: payloads, what a transform made of them, what was
-   * sent and answered; of messages that nothing needs any more and that were routed more than `settledMs` ago. What can't be emptied yet is
-   * looked at again later. Tells how many messages were emptied, and whether there may be more.
+   * Empties bodies whose tenant has a shorter term, up to `rows` messages of each: payloads, what a transform made of
+   * them, what was sent and answered; of messages that nothing needs any more and that were routed more than `settledMs`
+   * ago. What can't be emptied yet is looked at again later. Tells how many messages were emptied, and whether there may
+   * be more.
    */
   readonly emptyBodies: (options: { readonly rows: number; readonly settledMs: number }) => Effect.Effect<
     { readonly emptied: number; readonly more: boolean },

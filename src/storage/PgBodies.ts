@@ -1,6 +1,6 @@
 /**
- * Emptying bodies whose tenant keeps them for a shorter time than history, in SQL: message by message along the tenant's index,
- * each looked at once. What something still needs is noted apart, and looked at again.
+ * Emptying bodies whose tenant keeps them for a shorter time than history, in SQL: message by message along the tenant's
+ * index, each looked at once. What something still needs is noted apart, and looked at again.
  */
 import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"

@@ -1,9 +1,9 @@
 /**
  * The partitions of history, one a table and day: which there are, what needs them, and how one is taken out and dropped.
  *
- * A partition is detached concurrently: that waits for the transactions that may still read it, and nobody waits behind it, whereas
- * to drop it at once would lock emits out for as long as the longest reader takes. It commits in between, so it may be cut
- * off at any point: what was begun is seen in the catalogue, and gone on with.
+ * A partition is detached concurrently: that waits for the transactions that may still read it, and nobody waits behind
+ * it, whereas to drop it at once would lock emits out for as long as the longest reader takes. It commits in between, so
+ * it may be cut off at any point: what was begun is seen in the catalogue, and gone on with.
  */
 import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
@@ -56,8 +56,8 @@ const isOf = (sql: PgClient.PgClient, column: string, day: string) =>
  * **Details**
  *
  * A delivery that is unfinished needs the partitions of the day on which it was made, since its attempts and its end are
- * recorded there, and those of its message's day, since its payload is read from there. A message that has yet to be routed, or to be routed
- * again, needs those of its day, and so does one that processes may yet hear of.
+ * recorded there, and those of its message's day, since its payload is read from there. A message that has yet to be
+ * routed, or to be routed again, needs those of its day, and so does one that processes may yet hear of.
  */
 export const holders = (sql: PgClient.PgClient, { day, of }: Pick<ExpiredDay, "day" | "of">, counted: number) => {
   const isWhole = of === "history"
@@ -91,9 +91,9 @@ export const holders = (sql: PgClient.PgClient, { day, of }: Pick<ExpiredDay, "d
 }
 
 /**
- * Keeps days from being dropped and bodies from being emptied until the transaction ends: `lock`, before the statement that delivers
- * something again, which so sees what was done until then; `gone` tells whether the day of a row's delivery, or of its message, is
- * being dropped.
+ * Keeps days from being dropped and bodies from being emptied until the transaction ends: `lock`, before the statement
+ * that delivers something again, which so sees what was done until then; `gone` tells whether the day of a row's delivery,
+ * or of its message, is being dropped.
  */
 export const keep = (sql: PgClient.PgClient) => ({
   lock: sql`select 1 from hookline.retention for share`,
@@ -122,8 +122,8 @@ export const sizes = (sql: PgClient.PgClient) =>
   )
 
 /**
- * Takes a partition out of its table, or goes on with it: outside of a transaction, which it can't be part of. Fails where it
- * has to wait for longer than its session may.
+ * Takes a partition out of its table, or goes on with it: outside of a transaction, which it can't be part of. Fails where
+ * it has to wait for longer than its session may.
  */
 export const detach = (
   sql: PgClient.PgClient,

@@ -2,10 +2,11 @@
  * Retention on PostgreSQL: days of history are dropped partition by partition, never row by row.
  *
  * A day goes in three steps. Its entry in `retention` is made while nobody delivers anything again, and only where nothing
- * needs the day: from then on a retry or a replay leaves it alone, so nothing that is recorded needs its partitions. Then each
- * is taken out and dropped, messages first. A message may have been stored with an id of that day by a transaction that was open all the while:
- * taking its partition out has waited for that one, so it is seen now, and the partition is taken in again. Then the entry goes. Whatever is cut off
- * in between is found by the entry and by the catalogue, and gone on with.
+ * needs the day: from then on a retry or a replay leaves it alone, so nothing that is recorded needs its partitions. Then
+ * each is taken out and dropped, messages first. A message may have been stored with an id of that day by a transaction
+ * that was open all the while: taking its partition out has waited for that one, so it is seen now, and the partition is
+ * taken in again. Then the entry goes. Whatever is cut off in between is found by the entry and by the catalogue, and gone
+ * on with.
  */
 import type { PgClient } from "@effect/sql-pg"
 import { Effect, type Scope } from "effect"
@@ -19,8 +20,8 @@ import * as PgErrors from "./PgErrors.ts"
 import * as PgPartitions from "./PgPartitions.ts"
 
 /**
- * Makes the verbs; `session` opens a connection that partitions are dropped on, whose statements give up when they wait; `lockMs` is how
- * long they wait for who delivers something again, whom others may wait behind.
+ * Makes the verbs; `session` opens a connection that partitions are dropped on, whose statements give up when they wait;
+ * `lockMs` is how long they wait for who delivers something again, whom others may wait behind.
  */
 export const make = (
   sql: PgClient.PgClient,

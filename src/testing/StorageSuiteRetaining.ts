@@ -29,8 +29,8 @@ const heldBy = (day: string) =>
   )
 
 /**
- * A world whose messages and deliveries were made on a day that has expired, and that day: so many days before the first that
- * is kept.
+ * A world whose messages and deliveries were made on a day that has expired, and that day: so many days before the first
+ * that is kept.
  */
 const aged = Effect.fnUntraced(function*(daysBefore: number) {
   const backend = yield* Backend
