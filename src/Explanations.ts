@@ -102,7 +102,9 @@ export const layer: Layer.Layer<Explanations, never, Storage | Registry> = Layer
         )
         const bySubscription = new Map<SubscriptionId, Delivery>(deliveries.map((one) => [one.subscriptionId, one]))
         const delivered = yield* storage.load([{ messageId: id }])
-        const payload: Schema.Json = JSON.parse(delivered.messages[0]?.payloadJson ?? message.payloadJson)
+        const payload: Schema.Json = message.bodyExpired === true
+          ? null
+          : JSON.parse(delivered.messages[0]?.payloadJson ?? message.payloadJson)
         const exposed = (yield* registry.event(message.eventId)) !== undefined
         const items = yield* Effect.forEach(
           subscriptions,
@@ -165,6 +167,9 @@ const withoutDelivery = (pair: Pair): readonly [Verdict, string] => {
     return ["unsupported", `the provider ${subscription.providerId} does not deliver ${message.eventId}`]
   }
   const changed = subscription.version > state.version
+  if (message.bodyExpired === true && subscription.filter !== undefined) {
+    return ["no-record", "there is no delivery, and the message's body has expired: its filter can't be judged again"]
+  }
   const why = filterReason(pair)
   if (why !== undefined) return ["filtered", changed ? `${why} (by the filter as it is now)` : why]
   if (!changed) return ["no-record", "its delivery is no longer on record"]

@@ -60,7 +60,8 @@ export interface EmitOptions {
   /** `default` when left out. */
   readonly tenantId?: string
   /**
-   * When it is delivered: at once when left out, at most `Limits.deliverAheadMs` ahead. It is matched when it is emitted, and
+   * When it is delivered: at once when left out, at most `Limits.deliverAheadMs` ahead, and no further than
+   * history is kept. It is matched when it is emitted, and
    * `local` and `broadcast` handlers hear of it then.
    */
   readonly deliverAt?: DateTime.DateTime

@@ -25,6 +25,7 @@ import { Limits } from "./Limits.ts"
 import { allTenants, defaultTenant, type Message, workerGroup } from "./Message.ts"
 import * as Metrics from "./Metrics.ts"
 import { Registry } from "./Registry.ts"
+import * as Retention from "./Retention.ts"
 import * as SchemaErrors from "./SchemaErrors.ts"
 import { type AppendError, type BatchItem, Storage } from "./Storage.ts"
 
@@ -41,6 +42,7 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
     const storage = yield* Storage
     const dispatchers = yield* Dispatchers
     const limits = yield* Limits
+    const ahead = { expireAheadMs: limits.expireAheadMs, deliverAheadMs: Retention.within(limits).deliverAheadMs }
     const channels = yield* makeChannels
     const commit = yield* GroupCommit.make(dispatchers.wake)
 
@@ -80,7 +82,7 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
         if (complaint) return yield* new PayloadRefused({ eventId, path, message: complaint })
       }
       const now = yield* storage.now
-      for (const [path, complaint] of refuseTimes(options, now, limits)) {
+      for (const [path, complaint] of refuseTimes(options, now, ahead)) {
         return yield* new PayloadRefused({ eventId, path, message: complaint })
       }
       const message: Message = {

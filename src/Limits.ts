@@ -381,6 +381,25 @@ export const defaults = {
   liveHeartbeatMs: 15_000,
 
   // -- history
+  /**
+   * How long messages, their routing, their deliveries and the attempts of these are kept, and attempts where they go
+   * earlier: whole days, by when the message or the delivery was made. Nothing goes that something unfinished needs;
+   * `Retention.within` says what is bounded so that this holds nothing back for long. Sums outlive it: see `statsKeptMs`.
+   */
+  historyKeptMs: 30 * 24 * 60 * 60 * 1000,
+  attemptsKeptMs: 30 * 24 * 60 * 60 * 1000,
+  /** The longest term that may be set, of all history or of a tenant's bodies. */
+  historyKeptMaxMs: 3650 * 24 * 60 * 60 * 1000,
+  /** How long a partition that is taken out waits for transactions that may still read it; nobody waits behind it. */
+  retentionWaitMs: 10_000,
+  /** How long a drop waits for those who deliver something again, since others may wait behind it. */
+  retentionLockMs: 1500,
+  /** Messages whose bodies one statement empties, for a tenant with a shorter term. */
+  retentionBodies: 500,
+  /** How long an order to apply the terms empties bodies before it leaves the rest to housekeeping. */
+  retentionApplyMs: 5000,
+  /** What holds a day back is counted to so many. */
+  retentionCounted: 1000,
   /** Days of partitions made ahead of time. */
   partitionsAheadDays: 7,
   /** Rows a maintenance statement deletes or moves at once. */

@@ -22,6 +22,14 @@ export const defaultTenant = "default"
 export const allTenants = "*"
 
 /**
+ * What is left of a payload that was emptied, because its tenant keeps bodies for a shorter time: no JSON text is empty.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const emptied = ""
+
+/**
  * A message as it is appended.
  *
  * @category models

@@ -135,7 +135,10 @@ export const layer: Layer.Layer<Previews, never, Storage | Registry | Bindings |
         const past = Effect.fnUntraced(function*(id: MessageId) {
           const found = yield* storage.getMessage(id)
           if (Option.isNone(found)) return yield* new MessageNotFound({ id })
-          const { eventId, orderingKey, state, tenantId } = found.value
+          const { bodyExpired, eventId, orderingKey, state, tenantId } = found.value
+          if (bodyExpired === true) {
+            return yield* refuse("messageId", "The body of this message has expired: choose a younger one")
+          }
           const [loaded] = (yield* storage.load([{ messageId: id }])).messages
           const payloadJson = loaded?.payloadJson ?? found.value.payloadJson
           const event = yield* registry.event(eventId)

@@ -80,8 +80,10 @@ export interface Replay extends NewReplay {
   readonly state: ReplayState
   /** Deliveries that are due again so far. */
   readonly replayed: number
-  /** Deliveries that can't be made again, because their subscription or their message is gone. */
+  /** Deliveries that can't be made again, because their subscription, or what they would send, is gone. */
   readonly skipped: number
+  /** Those of them whose message is not kept any more, or whose body has expired. */
+  readonly notKept: number
   /** When the last delivery was made that it has come to. */
   readonly reachedMs: number | undefined
   readonly createdAtMs: number

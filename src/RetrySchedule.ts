@@ -187,7 +187,8 @@ export interface Failure {
  * **Details**
  *
  * `history` holds the failures since the first attempt or the last manual retry, oldest first. A schedule that throws counts
- * as exhausted, with a logged error; a delay is at most `retryDelayMs`.
+ * as exhausted, with a logged error; a delay is at most `retryDelayMs`. None goes on for longer than `maxAgeMs`, whatever it
+ * says itself.
  *
  * @category combinators
  * @since 0.1.0
@@ -195,8 +196,10 @@ export interface Failure {
 export const next = (self: RetrySchedule, options: {
   readonly history: ReadonlyArray<Failure>
   readonly seed: string
+  readonly maxAgeMs?: number
 }): Effect.Effect<Option.Option<number>> => {
   const { history } = options
+  const maxAgeMs = Math.min(self.maxAgeMs ?? Number.POSITIVE_INFINITY, options.maxAgeMs ?? Number.POSITIVE_INFINITY)
   const last = history.at(-1)
   const first = history[0]
   if (!first || !last || history.length >= self.maxAttempts) return Effect.succeed(Option.none())
@@ -208,7 +211,7 @@ export const next = (self: RetrySchedule, options: {
       delay = Math.min(defaults.retryDelayMs, Math.ceil(Duration.toMillis(duration)))
     }
     const waitMs = Math.max(delay, Math.min(last.error.retryAfterMs ?? 0, defaults.retryAfterCapMs))
-    const tooOld = self.maxAgeMs !== undefined && last.atMs + waitMs - first.atMs > self.maxAgeMs
+    const tooOld = last.atMs + waitMs - first.atMs > maxAgeMs
     return tooOld ? Option.none<number>() : Option.some(delay)
   }).pipe(
     Random.withSeed(options.seed),

@@ -10,8 +10,10 @@ import * as EgressNode from "./egress/EgressNode.ts"
 import * as Hookline from "./Hookline.ts"
 import * as Auth from "./http/Auth.ts"
 import * as Server from "./http/Server.ts"
+import { Limits } from "./Limits.ts"
 import * as Webhook from "./plugins/webhook/index.ts"
 import type { PluginError, Registry } from "./Registry.ts"
+import { dayMs } from "./Retention.ts"
 import * as Secrets from "./Secrets.ts"
 import * as PgStorage from "./storage/PgStorage.ts"
 
@@ -35,6 +37,9 @@ export interface Settings {
   readonly corsOrigins: ReadonlyArray<string>
   /** Whether `/openapi.json` and `/docs` are there for everybody; they are unless this is false. */
   readonly publicDocs?: boolean
+  /** For how many days history is kept, and attempts where they go earlier: as the limits say where left out. */
+  readonly historyDays?: number
+  readonly attemptsDays?: number
   /** How the other runners of the database reach this one. */
   readonly cluster: SocketCluster.Options
 }
@@ -61,7 +66,21 @@ export const layer = <E>(
       Secrets.layer(settings),
       PgClient.layer({ url: settings.databaseUrl, applicationName: "hookline-emit" })
     ]),
+    Layer.provide(terms(settings)),
     Layer.tap(() =>
       Effect.logInfo("Hookline runs").pipe(Effect.annotateLogs({ host: settings.host, port: settings.port }))
     )
+  )
+
+// --- internal ---
+
+/** The limits of the program with the terms that the settings say. */
+const terms = ({ attemptsDays, historyDays }: Settings) =>
+  Layer.effect(
+    Limits,
+    Effect.map(Limits, (limits) => ({
+      ...limits,
+      ...(historyDays === undefined ? {} : { historyKeptMs: historyDays * dayMs }),
+      ...(attemptsDays === undefined ? {} : { attemptsKeptMs: attemptsDays * dayMs })
+    }))
   )

@@ -16,6 +16,7 @@ import type { Dispatching } from "./seam/Dispatching.ts"
 import type { Keeping } from "./seam/Keeping.ts"
 import type { Membership } from "./seam/Membership.ts"
 import type { Replaying } from "./seam/Replaying.ts"
+import type { Retaining } from "./seam/Retaining.ts"
 import type { Walking } from "./seam/Walking.ts"
 
 export type * from "./seam/Administration.ts"
@@ -28,6 +29,7 @@ export type * from "./seam/Dispatching.ts"
 export type * from "./seam/Keeping.ts"
 export type * from "./seam/Membership.ts"
 export type * from "./seam/Replaying.ts"
+export type * from "./seam/Retaining.ts"
 export type * from "./seam/Walking.ts"
 export { OutcomeUnknown, RowRefused, StorageUnavailable } from "./StorageError.ts"
 
@@ -50,6 +52,7 @@ export class Storage extends Context.Service<
   & Membership
   & Broadcasting
   & Replaying
+  & Retaining
 >()(
   "hookline/Storage"
 ) {}

@@ -15,6 +15,7 @@ import * as Keeping from "./StorageMemoryKeeping.ts"
 import * as Membership from "./StorageMemoryMembership.ts"
 import * as Ownership from "./StorageMemoryOwnership.ts"
 import * as Replaying from "./StorageMemoryReplaying.ts"
+import * as Retaining from "./StorageMemoryRetaining.ts"
 import { Tables } from "./StorageMemoryTables.ts"
 import * as Transaction from "./StorageMemoryTransaction.ts"
 import * as Walking from "./StorageMemoryWalking.ts"
@@ -44,7 +45,7 @@ export class MemoryTransactions extends Context.Service<MemoryTransactions, {
  *
  * **Gotchas**
  *
- * All is lost when the process ends, and nothing is ever purged but idempotency keys: memory grows with the history.
+ * All is lost when the process ends, and memory grows with the history that is kept.
  *
  * @category layers
  * @since 0.1.0
@@ -65,7 +66,8 @@ export const layer: Layer.Layer<Storage | MemoryTransactions> = Layer.effectCont
       ...Walking.make(tables),
       ...Membership.make(tables),
       ...Broadcasting.make(tables),
-      ...Replaying.make(tables)
+      ...Replaying.make(tables),
+      ...Retaining.make(tables)
     })
   ).pipe(
     Context.add(MemoryTransactions, { withTransaction: (effect) => Transaction.run(tables, effect) })

@@ -210,6 +210,7 @@ const retryDelivery = (tables: Tables, id: DeliveryId, nowMs: number): RetryAnsw
   if (!finished) return tables.work.has(id) ? "NotRetryable" : "NotFound"
   const { end, work } = finished
   if (end.status === "success" || tables.deleted.has(work.subscriptionId)) return "NotRetryable"
+  if (!tables.isKept(work)) return "NotKept"
   tables.finished.delete(id)
   tables.sums.add(work, end.completedAtMs, { [end.status]: -1 })
   tables.add({

@@ -11,7 +11,7 @@ import type { Message, MessageState } from "./Message.ts"
  * @since 0.1.0
  */
 export interface Stored {
-  readonly message: Message
+  message: Message
   readonly seq: number
   /** The group that is to route it. */
   readonly workerGroup: string

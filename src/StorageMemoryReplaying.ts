@@ -42,6 +42,7 @@ export const make = (tables: Tables): Replaying => {
           state: "running",
           replayed: 0,
           skipped: 0,
+          notKept: 0,
           reachedMs: undefined,
           createdAtMs: nowMs,
           updatedAtMs: nowMs,
@@ -102,6 +103,10 @@ const replaySome = (
     (tables.finished.get(id)?.end.completedAtMs ?? 0) <= replay.createdAtMs
   )
   const ids = left.slice(0, rows)
+  const notKept = ids.filter((id) => {
+    const work = tables.finished.get(id)?.work
+    return work !== undefined && !tables.deleted.has(work.subscriptionId) && !tables.isKept(work)
+  }).length
   const groups = ids.flatMap((id) => again(tables, id, replay, nowMs) ?? [])
   const isCompleted = left.length < rows
   kept.reached = ids.at(-1) ?? kept.reached
@@ -111,6 +116,7 @@ const replaySome = (
     state: isCompleted ? "completed" : "running",
     replayed: replay.replayed + groups.length,
     skipped: replay.skipped + ids.length - groups.length,
+    notKept: replay.notKept + notKept,
     reachedMs: kept.reached && timeOf(kept.reached),
     updatedAtMs: nowMs,
     completedAtMs: isCompleted ? nowMs : undefined
@@ -144,10 +150,10 @@ const waitingOf = (tables: Tables, id: ReplayId, nowMs: number): number =>
     !(tables.isOrdered(work.subscriptionId) && tables.order.isBehind(work))
   ).length
 
-/** Lets a delivery wait again; tells the group that it waits in, none where its subscription is gone. */
+/** Lets a delivery wait again; tells the group that it waits in, none where its subscription or what it would send is gone. */
 const again = (tables: Tables, id: DeliveryId, { freshWebhookId, id: replayId }: Replay, nowMs: number) => {
   const finished = tables.finished.get(id)
-  if (!finished || tables.deleted.has(finished.work.subscriptionId)) return undefined
+  if (!finished || tables.deleted.has(finished.work.subscriptionId) || !tables.isKept(finished.work)) return undefined
   const { end, work } = finished
   tables.finished.delete(id)
   tables.sums.add(work, end.completedAtMs, { [end.status]: -1 })

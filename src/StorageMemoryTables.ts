@@ -17,7 +17,7 @@ import {
 } from "./Id.ts"
 import type { Key as ApiKey } from "./Key.ts"
 import type { Announcement } from "./Member.ts"
-import { type Message, partitionGroup, workerGroup } from "./Message.ts"
+import { emptied, type Message, partitionGroup, workerGroup } from "./Message.ts"
 import { costMs } from "./RateLimit.ts"
 import type { Claimed, Owner, StoredMessage } from "./Storage.ts"
 import { Sums } from "./StorageMemoryCounting.ts"
@@ -91,6 +91,9 @@ export class Tables {
   readonly messages = new Map<MessageId, Stored>()
   readonly connections = new Map<ConnectionId, Connection>()
   readonly replays = new Map<ReplayId, Kept>()
+  /** The tenants' shorter terms, in days; and the days whose attempts are gone. */
+  readonly tenantTerms = new Map<string, number>()
+  readonly emptied = new Set<string>()
   readonly keptKeys = new Map<KeyId, ApiKey>()
   /** In the order of their coming. */
   readonly audit: Array<AuditEntry> = []
@@ -165,6 +168,11 @@ export class Tables {
     const inbox = this.inboxes.get(stored.workerGroup)
     inbox?.remove(stored)
     if (inbox?.isEmpty === true) this.inboxes.delete(stored.workerGroup)
+  }
+
+  /** Whether what a delivery would send is still there. */
+  isKept({ message: { message } }: Pick<Work, "message">): boolean {
+    return message.payloadJson !== emptied && this.messages.has(message.id)
   }
 
   // -- owners
@@ -350,7 +358,12 @@ export class Tables {
   // -- views
 
   message(stored: Stored): StoredMessage {
-    return { ...stored.message, seq: stored.seq, state: stored.state }
+    return {
+      ...stored.message,
+      ...(stored.message.payloadJson === emptied ? { payloadJson: "null", bodyExpired: true } : {}),
+      seq: stored.seq,
+      state: stored.state
+    }
   }
 
   claimed(work: Work): Claimed {

@@ -6,6 +6,7 @@ import * as Filter from "./Filter.ts"
 import type { Limits } from "./Limits.ts"
 import * as Nearest from "./Nearest.ts"
 import type { Registry } from "./Registry.ts"
+import * as Retention from "./Retention.ts"
 import { RetryJson } from "./RetrySchedule.ts"
 import * as SchemaErrors from "./SchemaErrors.ts"
 import * as Storable from "./Storable.ts"
@@ -93,6 +94,11 @@ export const make = (registry: Registry["Service"], limits: Limits) => {
       : Schema.decodeUnknownEffect(RetryJson)(retry).pipe(Effect.mapError((error) => {
         const { message, path } = SchemaErrors.first(error, ["retry"])
         return refuse(path, message)
+      })).pipe(Effect.tap((retry) => {
+        const { retryMaxAgeMs } = Retention.within(limits)
+        return retry.type === "exponential" && (retry.maxAgeMs ?? 0) > retryMaxAgeMs
+          ? refuse("retry.maxAgeMs", `Expected at most ${retryMaxAgeMs}, which is as long as history is kept`)
+          : Effect.void
       }))
 
   const checkFilter = Effect.fnUntraced(function*(json: Schema.Json, patterns: ReadonlyArray<string>) {

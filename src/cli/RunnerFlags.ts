@@ -3,6 +3,7 @@
  */
 import { Config, Effect, Option, Schema } from "effect"
 import { Flag } from "effect/cli"
+import { maxDays } from "../Retention.ts"
 
 const port = (name: string) =>
   Flag.Int(name).pipe(Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))))
@@ -64,6 +65,21 @@ interface Given {
 const text = (name: string) =>
   Config.map(Config.withDefault(Config.String(name), ""), (value) => value.trim() || undefined)
 
+/** For how many days history is kept, where that is said; attempts never outlast it. */
+const days = (name: string) =>
+  Config.map(
+    Config.option(Config.schema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: maxDays })), name)),
+    Option.getOrUndefined
+  )
+
+const kept = Effect.gen(function*() {
+  const [historyDays, attemptsDays] = [yield* days("HOOKLINE_HISTORY_DAYS"), yield* days("HOOKLINE_ATTEMPTS_DAYS")]
+  return {
+    ...(historyDays === undefined ? {} : { historyDays }),
+    ...(attemptsDays === undefined ? {} : { attemptsDays })
+  }
+})
+
 /**
  * What was given, filled up from the environment.
  *
@@ -80,6 +96,7 @@ export const resolve = Effect.fnUntraced(function*(given: Given) {
     dataDir: yield* or(given.dataDir, Config.withDefault(Config.String("HOOKLINE_DATA_DIR"), ".hookline")),
     publicDocs: yield* Config.withDefault(Config.Boolean("HOOKLINE_PUBLIC_DOCS"), true),
     config: Option.getOrUndefined(given.config),
+    ...(yield* kept),
     cluster: {
       host: yield* or(given.runnerHost, text("HOOKLINE_RUNNER_HOST")),
       port: yield* or(

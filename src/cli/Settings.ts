@@ -6,6 +6,8 @@ import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import type * as SocketCluster from "../cluster/SocketCluster.ts"
+import { defaults } from "../Limits.ts"
+import { dayMs } from "../Retention.ts"
 import type { Settings } from "../Runner.ts"
 import * as Secrets from "../Secrets.ts"
 import * as EmbeddedPostgres from "../storage/EmbeddedPostgres.ts"
@@ -112,6 +114,8 @@ export interface Flags {
   readonly host: string
   readonly port: number
   readonly dataDir: string
+  readonly historyDays?: number
+  readonly attemptsDays?: number
   readonly cluster: SocketCluster.Options
 }
 
@@ -129,6 +133,14 @@ export const make = Effect.fnUntraced(function*(flags: Flags) {
     return yield* new SettingsRefused({
       message:
         `HOOKLINE_CORS_ORIGINS has "${wrong}": expected origins such as https://app.example.com, with commas between.`
+    })
+  }
+  const { attemptsDays, historyDays = defaults.historyKeptMs / dayMs } = flags
+  if (attemptsDays !== undefined && attemptsDays > historyDays) {
+    return yield* new SettingsRefused({
+      message:
+        `HOOKLINE_ATTEMPTS_DAYS is ${attemptsDays}, and history is kept for ${historyDays} days: attempts never ` +
+        "outlast their deliveries. Say less, or more with HOOKLINE_HISTORY_DAYS."
     })
   }
   if (flags.dev) return yield* development(flags, found)

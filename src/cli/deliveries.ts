@@ -109,8 +109,12 @@ const one = Effect.fnUntraced(function*(remote: Remote.Remote, id: string, json:
       attempt.error === undefined ? "" : `${attempt.error.tag}: ${attempt.error.message}`,
       (attempt.response?.body ?? "").slice(0, 80)
     ]),
-    "It has not been attempted yet."
+    found.attemptCount === 0 ? "It has not been attempted yet." : "Its attempts are not kept any more."
   )
+  const gone = found.attemptCount - found.attempts.length
+  if (gone > 0 && found.attempts.length > 0) {
+    yield* Console.log(`${gone} earlier attempt${gone === 1 ? " is" : "s are"} not kept any more.`)
+  }
 })
 
 /** Where an attempt's time went, in milliseconds. */

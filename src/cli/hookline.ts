@@ -22,6 +22,7 @@ import { preview } from "./preview.ts"
 import { providers } from "./providers.ts"
 import { replay } from "./replay.ts"
 import { replays } from "./replays.ts"
+import { retention } from "./retention.ts"
 import { retry } from "./retry.ts"
 import { rotateKey } from "./rotateKey.ts"
 import { skip } from "./skip.ts"
@@ -63,6 +64,7 @@ export const command = Command.make("hookline").pipe(
     stats,
     tail,
     partitions,
+    retention,
     keys,
     audit,
     rotateKey,

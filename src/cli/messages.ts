@@ -55,6 +55,9 @@ const get = Command.make("get", { id: Ids.message, ...Remote.flags }, (given) =>
       ["created", found.createdAt]
     ])
     yield* Console.log("")
+    if (found.bodyExpired === true) {
+      return yield* Console.log("Its body has expired: its tenant keeps bodies for a shorter time.")
+    }
     yield* Output.json(found.payload)
   })).pipe(Command.withDescription("Shows a message with its payload"))
 

@@ -54,7 +54,12 @@ const get = Command.make("get", id, (given) =>
       ["filter", filter(found)],
       ["webhook-id", found.freshWebhookId ? "of its own" : "the messages'"],
       ["replayed", String(found.counts.replayed)],
-      ["skipped", String(found.counts.skipped)],
+      [
+        "skipped",
+        found.counts.notKept === 0
+          ? String(found.counts.skipped)
+          : `${found.counts.skipped}, of which ${found.counts.notKept} are not kept any more`
+      ],
       ["reached", found.reachedAt],
       ["created", found.createdAt],
       ["updated", found.updatedAt],

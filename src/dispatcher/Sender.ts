@@ -15,6 +15,7 @@ import * as RateLimit from "../RateLimit.ts"
 import { Registry } from "../Registry.ts"
 import * as Replay from "../Replay.ts"
 import * as RequestExcerpt from "../RequestExcerpt.ts"
+import * as Retention from "../Retention.ts"
 import * as RetrySchedule from "../RetrySchedule.ts"
 import { type Outcome, Storage } from "../Storage.ts"
 import { isInternal, type Subscription } from "../Subscription.ts"
@@ -45,6 +46,7 @@ export const make = Effect.fnUntraced(function*(
   const storage = yield* Storage
   const registry = yield* Registry
   const { limits } = state
+  const { retryMaxAgeMs } = Retention.within(limits)
   const fibers: FiberMap.FiberMap<DeliveryId> = yield* FiberMap.make<DeliveryId>()
   /** How long until a rate limit lets an attempt begin, as the present pass has found, in milliseconds. */
   let nextMs = Number.POSITIVE_INFINITY
@@ -146,7 +148,8 @@ export const make = Effect.fnUntraced(function*(
     const nextDelayMs = outcome._tag === "Failed" && outcome.error._tag === "Retryable"
       ? yield* RetrySchedule.next(yield* scheduleOf(subscription, ready.message.eventId, binding), {
         history: [...history, { atMs: nowMs, error: outcome.error }],
-        seed: claimed.deliveryId
+        seed: claimed.deliveryId,
+        maxAgeMs: retryMaxAgeMs
       })
       : Option.none<number>()
     const step = Delivery.step(

@@ -63,4 +63,8 @@ export const retried = (answer: RetryAnswer, what: string, id: string, why: stri
     ? Effect.void
     : answer === "NotFound"
     ? Effect.fail(notFound(what, id))
+    : answer === "NotKept"
+    ? Effect.fail(
+      new Conflict({ detail: "What it would send is not kept any more: its message is gone, or its body has expired." })
+    )
     : Effect.fail(new Conflict({ detail: why }))

@@ -15,6 +15,7 @@ import { MetricsGroup } from "./MetricsApi.ts"
 import { PluginsGroup, ProvidersGroup } from "./PluginsApi.ts"
 import { Problems } from "./Problem.ts"
 import { ReplaysGroup } from "./ReplaysApi.ts"
+import { RetentionGroup } from "./RetentionApi.ts"
 import { LoginGroup, SessionGroup } from "./SessionApi.ts"
 import { StatsGroup } from "./StatsApi.ts"
 import { StreamGroup } from "./StreamApi.ts"
@@ -41,6 +42,7 @@ export class Api extends HttpApi.make("hookline")
   .add(AuditGroup)
   .add(SessionGroup)
   .add(StatsGroup)
+  .add(RetentionGroup)
   .prefix("/api/v1")
   .add(MetricsGroup)
   .middleware(Problems)

@@ -30,7 +30,7 @@ export const replay: Example = {
   filter: { subscriptionId, status: "failed", from: createdAt },
   freshWebhookId: false,
   state: "running",
-  counts: { matched: 500, replayed: 498, skipped: 2 },
+  counts: { matched: 500, replayed: 498, skipped: 2, notKept: 1 },
   createdAt,
   updatedAt: createdAt
 }
@@ -254,3 +254,20 @@ export const auditEntries = page({
   before: { enabled: true },
   after: { enabled: false }
 })
+
+/** @category constants @since 0.1.0 */
+export const tenantTerm: Example = { tenantId: "acme", keptDays: 7 }
+/** @category constants @since 0.1.0 */
+export const retention: Example = {
+  historyKeptMs: 2_592_000_000,
+  attemptsKeptMs: 1_209_600_000,
+  tables: [{ table: "messages", partitions: 38, oldestDay: "2026-01-01", bytes: 1_073_741_824, rows: 4_000_000 }],
+  expired: [{ day: "2025-12-31", of: "history", heldBy: [{ holder: "set-aside", count: 1 }], isDropping: false }],
+  tenants: [tenantTerm]
+}
+/** @category constants @since 0.1.0 */
+export const retentionApplied: Example = {
+  dropped: [{ day: "2025-12-30", of: "history" }],
+  bodiesEmptied: 1200,
+  more: false
+}

@@ -27,7 +27,9 @@ export const Emission = Schema.Struct({
     told("Messages of one key reach an ordered subscription one after the other")
   ),
   tenantId: Schema.optionalKey(Text).pipe(told("Whose it is; the tenant of the key, or `default`, when left out")),
-  deliverAt: Schema.optionalKey(IsoTime).pipe(told("Not delivered before; up to 30 days ahead")),
+  deliverAt: Schema.optionalKey(IsoTime).pipe(
+    told("Not delivered before; up to 30 days ahead, and no further than history is kept")
+  ),
   expiresAt: Schema.optionalKey(IsoTime).pipe(told("From when on no attempt begins; up to 60 days ahead"))
 }).annotate({ identifier: "Emission" })
 
@@ -44,7 +46,10 @@ export const MessageView = Schema.Struct({
   eventId: Schema.String.pipe(told("Its event")),
   tenantId: Schema.String.pipe(told("Whose it is")),
   orderingKey: Schema.optionalKey(Schema.String).pipe(told("Messages of one key are in an order")),
-  payload: Schema.Json.pipe(told("As it was emitted")),
+  payload: Schema.Json.pipe(told("As it was emitted; null where its body has expired")),
+  bodyExpired: Schema.optionalKey(Schema.Literal(true)).pipe(
+    told("Its tenant keeps bodies for a shorter time: this one was emptied, and can't be delivered again")
+  ),
   state: Schema.Literals(["unrouted", "routed", "set-aside"]).pipe(
     told("How far its routing is; `set-aside` is what failed to be routed")
   ),

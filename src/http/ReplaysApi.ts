@@ -39,7 +39,10 @@ export const ReplayView = Schema.Struct({
   counts: Schema.Struct({
     matched: Schema.Int.pipe(told("Deliveries that were meant")),
     replayed: Schema.Int.pipe(told("Those of them that are due again")),
-    skipped: Schema.Int.pipe(told("Those whose subscription or message is gone"))
+    skipped: Schema.Int.pipe(told("Those whose subscription is gone, or what they would send")),
+    notKept: Schema.Int.pipe(
+      told("Of those skipped, the ones whose message is not kept any more, or whose body has expired")
+    )
   }).pipe(told("So far")),
   reachedAt: Schema.optionalKey(Time).pipe(told("When the last delivery was made that it has come to")),
   createdAt: Time.pipe(told("When it was made")),

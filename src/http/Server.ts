@@ -30,6 +30,7 @@ import * as MetricsHandlers from "./MetricsHandlers.ts"
 import * as PluginsHandlers from "./PluginsHandlers.ts"
 import * as Problem from "./Problem.ts"
 import * as ReplaysHandlers from "./ReplaysHandlers.ts"
+import * as RetentionHandlers from "./RetentionHandlers.ts"
 import * as SessionHandlers from "./SessionHandlers.ts"
 import * as StatsHandlers from "./StatsHandlers.ts"
 import * as StreamHandlers from "./StreamHandlers.ts"
@@ -188,6 +189,7 @@ const routes = Layer.mergeAll(
       MetricsHandlers.layer,
       PluginsHandlers.layer,
       ReplaysHandlers.layer,
+      RetentionHandlers.layer,
       SessionHandlers.layer,
       StatsHandlers.layer,
       StreamHandlers.layer,

@@ -61,6 +61,7 @@ export const message = (item: StoredMessage) => ({
   tenantId: item.tenantId,
   ...some("orderingKey", item.orderingKey),
   payload: decodeJson(item.payloadJson),
+  ...some("bodyExpired", item.bodyExpired),
   ...some("deliverAt", item.deliverAtMs === undefined ? undefined : iso(item.deliverAtMs)),
   ...some("expiresAt", item.expiresAtMs === undefined ? undefined : iso(item.expiresAtMs)),
   state: states[item.state._tag],
@@ -234,7 +235,12 @@ export const replay = (item: Replay) => {
     },
     freshWebhookId: item.freshWebhookId,
     state: item.state,
-    counts: { matched: item.replayed + item.skipped, replayed: item.replayed, skipped: item.skipped },
+    counts: {
+      matched: item.replayed + item.skipped,
+      replayed: item.replayed,
+      skipped: item.skipped,
+      notKept: item.notKept
+    },
     ...some("reachedAt", item.reachedMs === undefined ? undefined : iso(item.reachedMs)),
     createdAt: iso(item.createdAtMs),
     updatedAt: iso(item.updatedAtMs),

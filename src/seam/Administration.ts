@@ -42,10 +42,17 @@ export interface DeliveryFilter {
 export interface StoredMessage extends Message {
   readonly seq: number
   readonly state: MessageState
+  /** Its payload was emptied, because its tenant keeps bodies for a shorter time: `payloadJson` is `null`. */
+  readonly bodyExpired?: true
 }
 
-/** @category models @since 0.1.0 */
-export type RetryAnswer = "Retried" | "NotFound" | "NotRetryable"
+/**
+ * What came of a retry. `NotKept`: what would be sent is not kept any more, as the message is gone or its body has expired.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type RetryAnswer = "Retried" | "NotFound" | "NotRetryable" | "NotKept"
 
 /** @category models @since 0.1.0 */
 export type SkipAnswer = "Skipped" | "NotFound" | "NotSkippable"

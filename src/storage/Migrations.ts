@@ -7,6 +7,7 @@
  * while it waits for them. What runners of the version before need stays until the next version.
  */
 import type { Index } from "./PgIndexes.ts"
+import { retention } from "./RetentionLayout.ts"
 
 /**
  * Whether a delivery of `work` was attempted or is delivered again: such wait in a line of their own. The index of claims is
@@ -551,7 +552,8 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0015_phases": statements(phases),
   "0016_lists": indexes(lists),
   "0017_replaced_of_work": statements(replacedOfWork),
-  "0018_replaced_of_deliveries": statements(replacedOfDeliveries)
+  "0018_replaced_of_deliveries": statements(replacedOfDeliveries),
+  "0019_retention": statements(retention)
 }
 
 /**

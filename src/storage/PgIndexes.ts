@@ -57,7 +57,7 @@ export const build = <E>(sql: PgClient.PgClient, index: Index, steps: Steps<E>):
     const partitions = yield* steps.patiently(
       sql.unsafe<{ readonly name: string }>(
         `select c.relname as name from pg_inherits p join pg_class c on c.oid = p.inhrelid
-        where p.inhparent = 'hookline.${index.table}'::regclass and not exists (
+        where p.inhparent = 'hookline.${index.table}'::regclass and not p.inhdetachpending and not exists (
           select from pg_inherits x join pg_index i on i.indexrelid = x.inhrelid
           where x.inhparent = 'hookline.${index.name}'::regclass and i.indrelid = c.oid
         ) order by c.relname desc`

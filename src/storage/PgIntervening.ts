@@ -4,10 +4,12 @@
 import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import * as Id from "../Id.ts"
+import { emptied } from "../Message.ts"
 import type { Administration, BlockedKey, RetryAnswer, SkipAnswer } from "../Storage.ts"
 import * as PgCounting from "./PgCounting.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import * as PgOrdering from "./PgOrdering.ts"
+import * as PgPartitions from "./PgPartitions.ts"
 import * as PgRows from "./PgRows.ts"
 import { unfinished } from "./PgUnfinished.ts"
 import * as PgWalk from "./PgWalk.ts"
@@ -25,34 +27,39 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Admi
 
   return {
     retryDelivery: (id) =>
-      engine(Effect.gen(function*() {
+      engine(sql.withTransaction(Effect.gen(function*() {
         const uuid = Id.toUuid(id)
+        const kept = PgPartitions.keep(sql)
+        yield* kept.lock
         // The subscription is locked, so that the delivery is put where a change of it finds it.
-        const retried = yield* sql`with ended as materialized (
-          select d.id, coalesce(s.worker_group, 'integration.' || d.event_id) as home
+        const retried = yield* sql<{ readonly kept: boolean }>`with ended as materialized (
+          select d.id, d.message_id, coalesce(s.worker_group, 'integration.' || d.event_id) as home
           from hookline.deliveries d join hookline.subscriptions s on s.id = d.subscription_id and s.deleted_at is null
           where d.id = ${uuid}::uuid and d.status in ('failed', 'cancelled') for share of s
+        ), going as materialized (
+          select e.id, e.home, octet_length(coalesce(r.transformed, m.payload)) as size
+          from ended e join hookline.messages m on m.id = e.message_id and m.payload <> ${emptied}
+            left join hookline.routings r on r.message_id = e.message_id
+          where not ${kept.gone("e")}
         ), gone as (
-          delete from hookline.deliveries d using ended e where d.id = e.id returning d.*, e.home
+          delete from hookline.deliveries d using going g where d.id = g.id returning d.*, g.home, g.size
         ), ${PgCounting.takenBack(sql, "gone")}, again as (
           insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
             attempts, retry_base, size, webhook_of)
           select g.id, g.message_id, g.seq, g.subscription_id, g.home, g.tenant_id, g.event_id,
-            g.ordering_key, g.attempts, g.attempts, octet_length(coalesce(r.transformed, m.payload)),
-            g.webhook_of
-          from gone g join hookline.messages m on m.id = g.message_id
-            left join hookline.routings r on r.message_id = g.message_id
-          returning 1
+            g.ordering_key, g.attempts, g.attempts, g.size, g.webhook_of
+          from gone g returning 1
         ), sooner as (
           update hookline.work w set due_at = clock_timestamp() from hookline.subscriptions s
           where w.id = ${uuid}::uuid and w.epoch is null and w.attempts > w.retry_base
             and s.id = w.subscription_id and s.deleted_at is null
           returning 1
         )
-        select 1 from again union all select 1 from sooner`
-        if (retried.length > 0) return "Retried" satisfies RetryAnswer
+        select true as kept from again union all select true from sooner
+        union all select false from ended where not exists (select 1 from going)`
+        if (retried.length > 0) return retried.some((row) => row.kept) ? "Retried" : "NotKept" satisfies RetryAnswer
         return (yield* isKnown(uuid)) ? "NotRetryable" satisfies RetryAnswer : "NotFound" satisfies RetryAnswer
-      })),
+      }))),
     skipDelivery: (id) =>
       engine(Effect.gen(function*() {
         const uuid = Id.toUuid(id)

@@ -7,12 +7,13 @@ import type { PgClient } from "@effect/sql-pg"
 import { Effect, Option } from "effect"
 import type { SqlError } from "effect/sql"
 import * as Id from "../Id.ts"
-import { allTenants } from "../Message.ts"
+import { allTenants, emptied } from "../Message.ts"
 import type { Replay, ReplayFilter, ReplayScope, ReplayState } from "../Replay.ts"
 import type { Replaying, ReplaySome } from "../Storage.ts"
 import { array } from "./PgArray.ts"
 import * as PgCounting from "./PgCounting.ts"
 import type * as PgErrors from "./PgErrors.ts"
+import * as PgPartitions from "./PgPartitions.ts"
 import * as PgRows from "./PgRows.ts"
 import * as PgTenants from "./PgTenants.ts"
 
@@ -24,6 +25,7 @@ interface ReplayRow {
   readonly state: ReplayState
   readonly replayed: number
   readonly skipped: number
+  readonly not_kept: number
   readonly reached: string | null
   readonly until: string | null
   readonly created_at: number
@@ -32,7 +34,9 @@ interface ReplayRow {
 }
 
 const columns = `id::text, tenant_id, filter, fresh_webhook_id, state, replayed::float8 as replayed,
-  skipped::float8 as skipped, reached::text, until::text, ${PgRows.ms("created_at")} as created_at,
+  skipped::float8 as skipped, not_kept::float8 as not_kept, reached::text, until::text, ${
+  PgRows.ms("created_at")
+} as created_at,
   ${PgRows.ms("updated_at")} as updated_at, ${PgRows.ms("completed_at")} as completed_at`
 
 const replayOf = (row: ReplayRow): Replay => ({
@@ -43,6 +47,7 @@ const replayOf = (row: ReplayRow): Replay => ({
   state: row.state,
   replayed: row.replayed,
   skipped: row.skipped,
+  notKept: row.not_kept,
   reachedMs: row.reached === null ? undefined : Id.timeOf(PgRows.deliveryId(row.reached)),
   createdAtMs: row.created_at,
   updatedAtMs: row.updated_at,
@@ -101,7 +106,9 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Replaying
       engine(sql.withTransaction(Effect.gen(function*() {
         const [row] = yield* sql<ReplayRow>`${replays} where state = 'running' and next_at <= clock_timestamp()
           order by next_at limit 1 for update skip locked`
-        return row === undefined ? yield* idle(sql) : yield* portion(sql, row, options)
+        if (row === undefined) return yield* idle(sql)
+        yield* PgPartitions.keep(sql).lock
+        return yield* portion(sql, row, options)
       })))
   }
 }
@@ -265,7 +272,7 @@ const portion = Effect.fnUntraced(function*(sql: PgClient.PgClient, row: ReplayR
     readonly groups: ReadonlyArray<string> | null
   }>`with ${again(sql, row, ids, filter)}, noted as (
       update hookline.replays r set reached = ${reached}::uuid, replayed = r.replayed + c.replayed,
-        skipped = r.skipped + c.ended - c.replayed, updated_at = clock_timestamp(),
+        skipped = r.skipped + c.ended - c.replayed, not_kept = r.not_kept + c.not_kept, updated_at = clock_timestamp(),
         next_at = case when c.replayed > 0 then ${later(sql, options)} else clock_timestamp() end,
         state = case when ${isCompleted} then 'completed' else r.state end,
         completed_at = case when ${isCompleted} then clock_timestamp() end
@@ -321,8 +328,10 @@ const again = (sql: PgClient.PgClient, row: ReplayRow, ids: ReadonlyArray<string
     ), going as materialized (
       select e.id, coalesce(h.worker_group, 'integration.' || e.event_id) as home,
         octet_length(coalesce(r.transformed, m.payload)) as size
-      from ended e join homes h on h.id = e.subscription_id join hookline.messages m on m.id = e.message_id
+      from ended e join homes h on h.id = e.subscription_id
+        join hookline.messages m on m.id = e.message_id and m.payload <> ${emptied}
         left join hookline.routings r on r.message_id = e.message_id
+      where not ${PgPartitions.keep(sql).gone("e")}
     ), gone as (
       delete from hookline.deliveries d using going g where d.id = g.id and d.id = any(${array(ids)}::uuid[])
       returning d.*, g.home, g.size
@@ -333,5 +342,7 @@ const again = (sql: PgClient.PgClient, row: ReplayRow, ids: ReadonlyArray<string
         g.attempts, g.size, statement_timestamp(), ${row.id}::uuid, ${row.fresh_webhook_id ? row.id : null}::uuid
       from gone g returning worker_group
     ), counts as materialized (
-      select (select count(*) from ended) as ended, (select count(*) from again) as replayed
+      select (select count(*) from ended) as ended, (select count(*) from again) as replayed,
+        (select count(*) from ended e join homes h on h.id = e.subscription_id
+          where not exists (select 1 from going g where g.id = e.id)) as not_kept
     )`

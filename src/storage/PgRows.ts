@@ -4,6 +4,7 @@
 import { Schema } from "effect"
 import { type AttemptRecord, AttemptRecord as AttemptRecordSchema, Delivery } from "../Delivery.ts"
 import * as Id from "../Id.ts"
+import { emptied } from "../Message.ts"
 import type { Health, StoredMessage } from "../Storage.ts"
 import type { Subscription } from "../Subscription.ts"
 
@@ -220,7 +221,7 @@ export const message = (row: MessageRow): StoredMessage => ({
   eventId: row.event_id,
   tenantId: row.tenant_id,
   orderingKey: row.ordering_key ?? undefined,
-  payloadJson: row.payload,
+  ...(row.payload === emptied ? { payloadJson: "null", bodyExpired: true } : { payloadJson: row.payload }),
   ...times(row),
   state: row.routed_at !== null
     ? {

@@ -24,6 +24,7 @@ import * as PgMigrating from "./PgMigrating.ts"
 import * as PgOwnership from "./PgOwnership.ts"
 import * as PgPool from "./PgPool.ts"
 import * as PgReplaying from "./PgReplaying.ts"
+import * as PgRetaining from "./PgRetaining.ts"
 import { ms } from "./PgRows.ts"
 import * as PgWalk from "./PgWalk.ts"
 
@@ -108,6 +109,26 @@ export const layer = (options?: {
         ...PgConnecting.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgAuditing.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgReplaying.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
+        ...PgRetaining.make(
+          reading,
+          PgErrors.answering(limits.statementTimeoutMs),
+          // By itself, and only as long as something is dropped: its statements wait, and give up sooner.
+          PgPool.make(client, {
+            maxConnections: 1,
+            idleTimeout: undefined,
+            multiplex: false,
+            connectionTTL: undefined,
+            applicationName: "hookline-retention",
+            startupParameters: {
+              default_transaction_isolation: "read committed",
+              // Which would end the wait for those who read as well.
+              lock_timeout: "0",
+              statement_timeout: String(limits.retentionWaitMs),
+              idle_in_transaction_session_timeout: String(limits.statementTimeoutMs)
+            }
+          }),
+          limits.retentionLockMs
+        ),
         ...PgCounting.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgListing.make(listing, PgErrors.answering(limits.statementTimeoutMs), limits.listLook),
         ...PgMembership.make(reading, PgErrors.answering(limits.answerTimeoutMs)),

@@ -19,6 +19,7 @@ import { ownership } from "./StorageSuiteOwnership.ts"
 import { reading } from "./StorageSuiteReading.ts"
 import { recording } from "./StorageSuiteRecording.ts"
 import { replays } from "./StorageSuiteReplaying.ts"
+import { retaining } from "./StorageSuiteRetaining.ts"
 import { routing } from "./StorageSuiteRouting.ts"
 import { subscribing } from "./StorageSuiteSubscribing.ts"
 import { times } from "./StorageSuiteTimes.ts"
@@ -54,6 +55,8 @@ export interface Harness<R, E> {
   readonly virtualTime: boolean
   /** Lets time pass: adjusts `TestClock`, or sleeps. Asked for a few milliseconds where `virtualTime` is false. */
   readonly advance: (ms: number) => Effect.Effect<void>
+  /** Makes room for what is stored of a day in the past, as `2026-01-31`, where the storage needs it. */
+  readonly prepareDay?: (day: string) => Effect.Effect<void, unknown, R>
 }
 
 /**
@@ -80,7 +83,10 @@ export const suite = <R, E>(name: string, harness: Harness<R, E>): void =>
         Effect.gen(function*() {
           const transact = yield* harness.transact
           const { advance, virtualTime } = harness
-          yield* Effect.provideService(proof, Backend, { virtualTime, advance, transact })
+          const context = yield* Effect.context<R>()
+          const prepareDay = (day: string) =>
+            Effect.provideContext(Effect.suspend(() => harness.prepareDay?.(day) ?? Effect.void), context)
+          yield* Effect.provideService(proof, Backend, { virtualTime, advance, transact, prepareDay })
         }))
     }
   })
@@ -106,5 +112,6 @@ const cases: Cases = {
   ...reading,
   ...walking,
   ...replays,
-  ...upkeep
+  ...upkeep,
+  ...retaining
 }

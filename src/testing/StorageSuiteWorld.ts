@@ -28,6 +28,8 @@ export class Backend extends Context.Service<Backend, {
   readonly virtualTime: boolean
   /** Lets time pass. */
   readonly advance: (ms: number) => Effect.Effect<void>
+  /** Makes room for what is stored of a day in the past. */
+  readonly prepareDay: (day: string) => Effect.Effect<void, unknown>
   /** Runs an effect inside a transaction of the caller's client. */
   readonly transact: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, unknown, R>
 }>()("hookline/testing/StorageSuite/Backend") {}

@@ -20,7 +20,7 @@ const runner = Layer.effect(
     const dataDir = yield* madeDataDir
     const port = yield* freePort
     const endpoint = yield* receiver
-    yield* hookline(startArgs({ port, dataDir }), { HOOKLINE_ADMIN_KEY: adminKey })
+    yield* hookline(startArgs({ port, dataDir }), { HOOKLINE_ADMIN_KEY: adminKey, HOOKLINE_ATTEMPTS_DAYS: "14" })
     yield* until("the runner is ready", ready(port))
     const url = `http://127.0.0.1:${port}`
     return {
@@ -490,6 +490,38 @@ describe("the command line against a runner", () => {
           yield* succeeds(["subscriptions", "delete", id])
         }),
       120_000
+    )
+
+    it.effect(
+      "what is kept is shown, the terms of tenants are changed, and all of it is applied",
+      () =>
+        Effect.gen(function*() {
+          const shown = (yield* succeeds(["retention"])).stdout
+          assert.match(shown, /^history is kept for +30 days\nattempts +14 days$/mu)
+          assert.match(shown, /^messages +\d+ +\d{4}-\d\d-\d\d +[\d.]+ (KiB|MiB) +about \d+$/mu)
+          assert.notInclude(shown, "EXPIRED")
+          const set = ["retention", "set", "--tenant", "shorter"]
+          assert.include((yield* succeeds([...set, "--days", "7"])).stdout, "emptied after 7 days")
+          assert.deepStrictEqual(json((yield* succeeds([...set, "--days", "1", "--json"])).stdout), {
+            tenantId: "shorter",
+            keptDays: 1
+          })
+          assert.match((yield* succeeds(["retention"])).stdout, /^bodies of shorter +1 day$/mu)
+          assert.deepInclude(json((yield* succeeds(["retention", "--json"])).stdout), {
+            expired: [],
+            tenants: [{ tenantId: "shorter", keptDays: 1 }]
+          })
+          assert.include((yield* succeeds(["retention", "apply"])).stdout, "No day was dropped.")
+          assert.deepStrictEqual(json((yield* succeeds(["retention", "apply", "--json"])).stdout), {
+            dropped: [],
+            bodiesEmptied: 0,
+            more: false
+          })
+          yield* succeeds(["retention", "unset", "--tenant", "shorter"])
+          yield* fails(["retention", "unset", "--tenant", "shorter"], ["There is no term of a tenant"])
+          yield* fails(["retention", "set", "--tenant", "*", "--days", "7"], ["There is no tenant"])
+        }),
+      60_000
     )
 
     it.effect("a hot event is shared out to partitions, and delivered", () =>

@@ -173,6 +173,8 @@ describe.concurrent("what can't be used is told in a sentence, without a stack",
       const start = ["start", "--dev", "--config", config, "--data-dir", Path.join(made, "data")]
       yield* refused([...start, "--port", "70000"], {}, "port")
       yield* refused(start, { HOOKLINE_PORT: "abc" }, "HOOKLINE_PORT")
+      yield* refused(start, { HOOKLINE_HISTORY_DAYS: "0" }, "HOOKLINE_HISTORY_DAYS")
+      yield* refused(start, { HOOKLINE_HISTORY_DAYS: "7", HOOKLINE_ATTEMPTS_DAYS: "8" }, "HOOKLINE_ATTEMPTS_DAYS is 8")
       yield* refused(["listen", "--port", "99999"], {}, "port")
       assert.isFalse(Fs.existsSync(Path.join(made, "data")))
     }), 60_000)

@@ -60,7 +60,10 @@ const collected = (spared: ReadonlySet<string>) =>
     Effect.forEach(Contract.collections(contract), (path) =>
       Effect.map(call("GET", path), ({ json, status, text }) => {
         assert.strictEqual(status, 200, text)
-        return [path, items(json).map(({ id }) => String(id)).filter((id) => !spared.has(id))] as const
+        return [
+          path,
+          items(json).map(({ id, tenantId }) => String(id ?? tenantId)).filter((id) => !spared.has(id))
+        ] as const
       })),
     (found) => Values.ids(new Map(found))
   )

@@ -14,7 +14,12 @@ const keyOf = Effect.fnUntraced(function*(tenantId: string, scopes: ReadonlyArra
   return { authorization: `Bearer ${String(made.json["key"])}` }
 })
 
-const Counts = Schema.Struct({ matched: Schema.Int, replayed: Schema.Int, skipped: Schema.Int })
+const Counts = Schema.Struct({
+  matched: Schema.Int,
+  replayed: Schema.Int,
+  skipped: Schema.Int,
+  notKept: Schema.Int
+})
 
 const countsOf = (json: { readonly [name: string]: Schema.Json }) => Schema.decodeUnknownSync(Counts)(json["counts"])
 
@@ -54,12 +59,12 @@ describe("replays over HTTP", () => {
         assert.deepInclude(made.json, {
           state: "running",
           freshWebhookId: true,
-          counts: { matched: 0, replayed: 0, skipped: 0 },
+          counts: { matched: 0, replayed: 0, skipped: 0, notKept: 0 },
           filter: { subscriptionId, status: "failed", from: "2020-01-01T00:00:00.000Z", to: "2099-12-31T22:00:00.000Z" }
         })
         const path = `/api/v1/replays/${String(made.json["id"])}`
         const done = yield* eventually("it is done", call("GET", path), ({ json }) => json["state"] === "completed")
-        assert.deepStrictEqual(countsOf(done.json), { matched: 3, replayed: 3, skipped: 0 })
+        assert.deepStrictEqual(countsOf(done.json), { matched: 3, replayed: 3, skipped: 0, notKept: 0 })
         assert.isString(done.json["completedAt"])
         assert.isString(done.json["reachedAt"])
         const succeeded = `/api/v1/deliveries?status=success&subscriptionId=${subscriptionId}`

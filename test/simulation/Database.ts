@@ -15,6 +15,7 @@ import * as Keeping from "../../src/StorageMemoryKeeping.ts"
 import * as Membership from "../../src/StorageMemoryMembership.ts"
 import * as Ownership from "../../src/StorageMemoryOwnership.ts"
 import * as Replaying from "../../src/StorageMemoryReplaying.ts"
+import * as Retaining from "../../src/StorageMemoryRetaining.ts"
 import * as Transaction from "../../src/StorageMemoryTransaction.ts"
 import * as Walking from "../../src/StorageMemoryWalking.ts"
 import type { Subscription } from "../../src/Subscription.ts"
@@ -56,7 +57,8 @@ export const open = (machine: Machine, history: History, mutant: Mutant): Databa
     ...Walking.make(tables),
     ...Membership.make(tables),
     ...Broadcasting.make(tables),
-    ...Replaying.make(tables)
+    ...Replaying.make(tables),
+    ...Retaining.make(tables)
   }
   const mutated = mutant.storage(storage)
   return {

@@ -1,13 +1,14 @@
 import { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import { StorageModel, StorageSuite } from "../../src/testing/index.ts"
-import { storage } from "./support.ts"
+import { prepareDay, storage } from "./support.ts"
 
 StorageSuite.suite("PgStorage", {
   layer: storage,
   transact: Effect.map(PgClient.PgClient, (sql) => (effect) => sql.withTransaction(effect)),
   virtualTime: false,
-  advance: (ms) => Effect.sleep(ms)
+  advance: (ms) => Effect.sleep(ms),
+  prepareDay
 })
 
 StorageModel.suite("PgStorage", storage)

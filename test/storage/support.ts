@@ -17,6 +17,17 @@ export const storage = PgStorage.layer().pipe(Layer.provideMerge(Postgres.layer)
 export const eventId = "incident.incident.created"
 export const group = { workerGroup: `integration.${eventId}`, partition: 0 }
 
+/** Makes the partitions of a day in the past. */
+export const prepareDay = (day: string) =>
+  Effect.flatMap(PgClient.PgClient, (sql) =>
+    Effect.forEach(
+      ["messages", "routings", "deliveries", "attempts"],
+      (table) =>
+        sql`select hookline.make_partition(${table}, ${day}::date)
+          where to_regclass('hookline.' || ${table} || '_' || replace(${day}, '-', '')) is null`,
+      { discard: true }
+    ))
+
 export const eventually = <E, R>(what: string, condition: Effect.Effect<boolean, E, R>) =>
   condition.pipe(
     Effect.flatMap((met) => met ? Effect.void : Effect.fail(new Error(`it did not come to pass: ${what}`))),

@@ -135,7 +135,10 @@ export const read = (document: unknown): Contract => {
     strict: false,
     allErrors: false,
     // A day is taken for a time.
-    formats: { "date-time": /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/u }
+    formats: {
+      date: /^\d{4}-\d\d-\d\d$/u,
+      "date-time": /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/u
+    }
   })
   ajv.addSchema({ $id: "openapi", components: { schemas } })
   const compiled = new Map<string, Ajv.ValidateFunction>()
