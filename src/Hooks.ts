@@ -26,6 +26,7 @@ import * as Metrics from "./Metrics.ts"
 import { Registry } from "./Registry.ts"
 import * as SchemaErrors from "./SchemaErrors.ts"
 import { type AppendError, type BatchItem, OutcomeUnknown, Storage, StorageUnavailable } from "./Storage.ts"
+import * as TraceContext from "./TraceContext.ts"
 
 /**
  * Layer of the Hooks service.
@@ -82,6 +83,9 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
       for (const [path, complaint] of refuseTimes(options, now, limits)) {
         return yield* new PayloadRefused({ eventId, path, message: complaint })
       }
+      const traceparent = options.traceparent === undefined
+        ? yield* TraceContext.current
+        : TraceContext.sampled(options.traceparent)
       const message: Message = {
         id: yield* Id.messageId(now),
         eventId,
@@ -89,7 +93,11 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
         orderingKey,
         payloadJson,
         ...(deliverAt === undefined ? {} : { deliverAtMs: DateTime.toEpochMillis(deliverAt) }),
-        ...(expiresAt === undefined ? {} : { expiresAtMs: DateTime.toEpochMillis(expiresAt) })
+        ...(expiresAt === undefined ? {} : { expiresAtMs: DateTime.toEpochMillis(expiresAt) }),
+        ...(traceparent === undefined ? {} : { traceparent })
+      }
+      if (traceparent !== undefined) {
+        yield* Effect.annotateCurrentSpan({ "hookline.message.id": message.id, "hookline.event.id": eventId })
       }
       const published = (group: string) =>
         Effect.andThen(channels.publish(eventId, hook, payload), dispatchers.wake(group))
@@ -116,18 +124,18 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
     })
 
     return Hooks.of({
-      emit: Effect.fn("Hook.emit")(function*(hook, payload, options) {
+      emit: Effect.fnUntraced(function*(hook, payload, options) {
         const { eventId } = yield* registered(hook)
         return yield* emitAs(eventId, hook, payload, options ?? {})
-      }),
-      emitJson: Effect.fn("Hook.emitJson")(function*(eventId, payload, options) {
+      }, TraceContext.withSpan("Hook.emit", producing)),
+      emitJson: Effect.fnUntraced(function*(eventId, payload, options) {
         if (Core.isOwn(eventId)) return yield* own(eventId)
         const found = yield* known(eventId)
         return yield* found.hook.use((hook) =>
           Effect.flatMap(decode(eventId, hook, payload), (decoded) => emitAs(eventId, hook, decoded, options ?? {}))
         )
-      }),
-      emitBatch: Effect.fn("Hook.emitBatch")(function*(emissions) {
+      }, TraceContext.withSpan("Hook.emitJson", producing)),
+      emitBatch: Effect.fnUntraced(function*(emissions) {
         const batch = yield* Effect.forEach(
           emissions,
           ({ eventId, options = {}, payload }, index) =>
@@ -154,7 +162,7 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
           if (published) yield* storage.afterCommit(published)
         }
         return answer.items.map(({ messageId }) => messageId)
-      }),
+      }, TraceContext.withSpan("Hook.emitBatch", producing)),
       emitLocal: Effect.fnUntraced(function*(hook, payload) {
         const { eventId } = yield* registered(hook)
         yield* encode(eventId, hook, payload, limits.payloadBytes)
@@ -170,6 +178,8 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
 )
 
 // --- internal ---
+
+const producing = { kind: "producer" } as const
 
 const own = (eventId: string) =>
   Effect.fail(
@@ -324,6 +334,7 @@ interface Pending {
 const makeGroupCommit = Effect.fnUntraced(function*(storage: Storage["Service"]) {
   const limits = yield* Limits
   const queue = yield* Queue.bounded<Pending>(limits.groupCommitMessages)
+  yield* Metrics.watch(Metrics.emitsQueued, () => Queue.sizeUnsafe(queue))
 
   /** Ends an emit; `append` tells the worker groups of a batch, in which it is the n-th. */
   const settle = (pending: Pending, append: Effect.Effect<ReadonlyArray<string>, AppendError>, n: number) =>
@@ -331,7 +342,10 @@ const makeGroupCommit = Effect.fnUntraced(function*(storage: Storage["Service"])
       // What a listener's hook does must not end the loop.
       Effect.tap((exit) =>
         exit._tag === "Success"
-          ? Effect.catchCause(pending.published(exit.value[n] ?? workerGroup(pending.message.eventId)), logged)
+          ? Effect.catchCause(
+            pending.published(exit.value[n] ?? workerGroup(pending.message.eventId)),
+            logged(pending.message)
+          )
           : Effect.void
       ),
       Effect.flatMap((exit) => Deferred.done(pending.done, Exit.asVoid(exit)))
@@ -358,6 +372,8 @@ const makeGroupCommit = Effect.fnUntraced(function*(storage: Storage["Service"])
       return batch.length === 0 ? Effect.void : commitBatch(batch)
     }),
     Effect.forever,
+    // A shared commit is in nobody's trace.
+    Effect.withTracerEnabled(false),
     Effect.forkScoped
   )
 
@@ -384,8 +400,8 @@ const makeGroupCommit = Effect.fnUntraced(function*(storage: Storage["Service"])
   })
 })
 
-const logged = (cause: Cause.Cause<unknown>) =>
-  Effect.logError("A stored message could not be told to listeners", cause)
+const logged = ({ id }: Message) => (cause: Cause.Cause<unknown>) =>
+  Effect.annotateLogs(Effect.logError("A stored message could not be told to listeners", cause), "messageId", id)
 
 const unanswered = (taken: boolean, timeoutMs: number): AppendError =>
   taken

@@ -11,6 +11,7 @@ import * as Hookline from "./Hookline.ts"
 import * as Auth from "./http/Auth.ts"
 import * as Server from "./http/Server.ts"
 import * as Webhook from "./plugins/webhook/index.ts"
+import * as Readings from "./Readings.ts"
 import type { PluginError, Registry } from "./Registry.ts"
 import * as Secrets from "./Secrets.ts"
 import * as PgStorage from "./storage/PgStorage.ts"
@@ -35,6 +36,8 @@ export interface Settings {
   readonly corsOrigins: ReadonlyArray<string>
   /** Whether `/openapi.json` and `/docs` are there for everybody; they are unless this is false. */
   readonly publicDocs?: boolean
+  /** Whether a collector is told what is measured: then the database is asked regularly, and not only by who reads `/metrics`. */
+  readonly tellsMetrics?: boolean
   /** How the other runners of the database reach this one. */
   readonly cluster: SocketCluster.Options
 }
@@ -49,8 +52,10 @@ export const layer = <E>(
   settings: Settings,
   plugins: Layer.Layer<never, E | PluginError, Registry | Egress>
 ) =>
-  Server.layer(settings).pipe(
-    Layer.provide(Auth.layer(settings)),
+  Layer.mergeAll(
+    Layer.provide(Server.layer(settings), Auth.layer(settings)),
+    settings.tellsMetrics === true ? Readings.regularly : Layer.empty
+  ).pipe(
     Layer.provide(Hookline.layer({
       plugins: Layer.mergeAll(Webhook.plugin, plugins),
       cluster: SocketCluster.runner(settings.cluster)

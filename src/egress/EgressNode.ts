@@ -19,6 +19,7 @@ import {
   ForbiddenTarget
 } from "../Egress.ts"
 import { Limits } from "../Limits.ts"
+import * as Metrics from "../Metrics.ts"
 import * as Note from "../Note.ts"
 import * as AddressPolicy from "./AddressPolicy.ts"
 import * as Resolver from "./Resolver.ts"
@@ -162,6 +163,14 @@ const makePools = Effect.fnUntraced(function*(
 ) {
   const pools = new Map<string, Pool>()
   yield* Effect.addFinalizer(() => Effect.promise(() => Promise.all([...pools.values()].map((pool) => pool.destroy()))))
+  const sum = (read: (stats: Pool["stats"]) => number) => () => {
+    let found = 0
+    for (const { stats } of pools.values()) found += read(stats)
+    return found
+  }
+  yield* Metrics.watch(Metrics.egressPools, () => pools.size)
+  yield* Metrics.watch(Metrics.egressConnections, sum(({ connected }) => connected))
+  yield* Metrics.watch(Metrics.egressQueued, sum(({ queued }) => queued))
   return {
     of: (origin, tls) => {
       const key = keyOf(origin, tls)

@@ -508,6 +508,10 @@ const replacedOfDeliveries = `
 drop index hookline.deliveries_message_id_idx;
 `
 
+const traces = `
+alter table hookline.messages add column traceparent text;
+`
+
 /**
  * A migration: statements that are one transaction, or indexes that are built while everything goes on.
  *
@@ -551,7 +555,8 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0015_phases": statements(phases),
   "0016_lists": indexes(lists),
   "0017_replaced_of_work": statements(replacedOfWork),
-  "0018_replaced_of_deliveries": statements(replacedOfDeliveries)
+  "0018_replaced_of_deliveries": statements(replacedOfDeliveries),
+  "0021_traces": statements(traces)
 }
 
 /**

@@ -13,6 +13,7 @@ import { counting } from "./StorageSuiteCounting.ts"
 import { emitting } from "./StorageSuiteEmitting.ts"
 import { healths } from "./StorageSuiteHealth.ts"
 import { keeping } from "./StorageSuiteKeeping.ts"
+import { measuring } from "./StorageSuiteMeasuring.ts"
 import { membership } from "./StorageSuiteMembership.ts"
 import { ordering } from "./StorageSuiteOrdering.ts"
 import { ownership } from "./StorageSuiteOwnership.ts"
@@ -22,6 +23,7 @@ import { replays } from "./StorageSuiteReplaying.ts"
 import { routing } from "./StorageSuiteRouting.ts"
 import { subscribing } from "./StorageSuiteSubscribing.ts"
 import { times } from "./StorageSuiteTimes.ts"
+import { tracing } from "./StorageSuiteTracing.ts"
 import { upkeep } from "./StorageSuiteUpkeep.ts"
 import { walking } from "./StorageSuiteWalking.ts"
 import { Backend, type Cases } from "./StorageSuiteWorld.ts"
@@ -94,6 +96,7 @@ const cases: Cases = {
   ...claiming,
   ...ownership,
   ...keeping,
+  ...measuring,
   ...membership,
   ...broadcasting,
   ...recording,
@@ -101,6 +104,7 @@ const cases: Cases = {
   ...ordering,
   ...healths,
   ...times,
+  ...tracing,
   ...subscribing,
   ...connecting,
   ...reading,
