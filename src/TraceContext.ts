@@ -86,6 +86,17 @@ export const withSpan =
       isTraced(fiber) ? Effect.withSpan(effect, name, { ...options, captureStackTrace: false }) : effect
     )
 
+/**
+ * Begins no trace: what is done in nobody's has no spans, as a runner's own statements, which come all the time.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const within = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.withFiber((fiber) =>
+    fiber.cache.span === undefined && fiber.cache.tracerEnabled ? Effect.withTracerEnabled(effect, false) : effect
+  )
+
 // --- internal ---
 
 const pattern = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/u

@@ -40,7 +40,7 @@ export const make = Effect.gen(function*() {
 
   return Storage.of({
     ...storage,
-    subscriptions: measured("subscriptions", storage.subscriptions, ({ items }) => items.length),
+    subscriptions: measured("subscriptions", storage.subscriptions, nothing),
     renewLease: (...given) => measured("renew_lease", storage.renewLease(...given), nothing),
     takeOver: (...given) =>
       Effect.tap(

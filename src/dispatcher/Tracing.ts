@@ -91,7 +91,9 @@ const tell = (span: Tracer.Span, exit: Exit.Exit<Delivered, ProviderError>): voi
   span.attribute(
     "hookline.outcome",
     Exit.isSuccess(exit)
-      ? "delivered"
+      ? "success"
+      : failed?._tag === "Retryable" && failed.timedOut === true
+      ? "timeout"
       : failed
       ? failed._tag.toLowerCase()
       : Cause.hasInterruptsOnly(exit.cause)

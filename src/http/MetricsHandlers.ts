@@ -3,9 +3,9 @@
  */
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
-import { PrometheusMetrics } from "effect/observability"
 import * as Readings from "../Readings.ts"
 import { Api } from "./Api.ts"
+import * as Exposition from "./Exposition.ts"
 
 /**
  * Layer of the handlers.
@@ -18,6 +18,6 @@ export const layer = HttpApiBuilder.group(
   "metrics",
   Effect.fnUntraced(function*(handlers) {
     const read = yield* Readings.make
-    return handlers.handle("read", () => Effect.andThen(read, PrometheusMetrics.format()))
+    return handlers.handle("read", () => Effect.andThen(read, Exposition.text))
   })
 )
