@@ -69,9 +69,13 @@ const exposition = async () => {
   const endpoint = createServer((_, response) => response.writeHead(requests++ % 2 === 0 ? 204 : 503).end())
   const url = `http://127.0.0.1:${port}`
   const runner = spawn(process.execPath, [
-    ...["--conditions=hookline-source", "src/cli/main.ts", "start", "--dev"],
-    ...["--config", "examples/status-page/hookline.config.ts", "--port", String(port)],
-    ...["--data-dir", Path.join(folder, "data")]
+    "--conditions=hookline-source",
+    "src/cli/main.ts",
+    "start",
+    "--dev",
+    "--config=examples/status-page/hookline.config.ts",
+    `--port=${port}`,
+    `--data-dir=${Path.join(folder, "data")}`
   ], { cwd: root, env: { ...process.env, HOOKLINE_ADMIN_KEY: key }, stdio: ["ignore", "ignore", "inherit"] })
   const call = async (path, body) => {
     const response = await fetch(`${url}${path}`, {

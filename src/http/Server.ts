@@ -227,7 +227,7 @@ const cors = (origins: ReadonlyArray<string>) =>
     : HttpRouter.middleware(
       HttpMiddleware.cors({
         allowedOrigins: (origin) => origins.includes(origin),
-        allowedHeaders: ["authorization", "content-type", "if-match", "last-event-id"],
+        allowedHeaders: ["authorization", "content-type", "if-match", "last-event-id", "traceparent"],
         exposedHeaders: ["etag", "ratelimit", "ratelimit-policy", "retry-after"],
         maxAge: corsMaxAgeSeconds
       }),
