@@ -205,6 +205,23 @@ describe("telemetry", () => {
       assert.deepInclude(entries[0], { level: "INFO", message: "Hookline runs", host: "127.0.0.1" })
     }), 60_000)
 
+  it.live("holds up neither deliveries nor the stop where the collector is silent", () =>
+    Effect.gen(function*() {
+      const silent = yield* served(() => {})
+      const { api, endpoint, runner } = yield* world({
+        OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${silent.port}`,
+        OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "1"
+      })
+      const emission = { eventId: "incident.incident.created", payload: payload(4) }
+      for (let n = 0; n < 5; n++) assert.strictEqual(yield* api("/messages", emission), 202)
+      yield* until("each came twice", Effect.sync(() => endpoint.traces.length === 10))
+      assert.isAbove(silent.sockets.length, 0)
+      const stopped = Date.now()
+      yield* kill(runner.child, "SIGTERM")
+      assert.strictEqual(yield* exited(runner.child), 0)
+      assert.isBelow(Date.now() - stopped, 8000)
+    }), 60_000)
+
   it.live("is refused in a sentence where the environment says what can't be", () =>
     Effect.gen(function*() {
       const start = (env: Record<string, string>) =>
