@@ -475,6 +475,8 @@ const make = Effect.gen(function*() {
             filledAtMs: undefined,
             phase: "open",
             unrouted: isOurs(workerGroup),
+            fed: new Set(),
+            heldBackAtMs: undefined,
             held: 0,
             takenAtMs: now,
             activeAtMs: now

@@ -2,10 +2,11 @@
  * Emission: a payload is encoded once, appended, and after the commit offered to local listeners and told to the dispatcher.
  * Emits inside the caller's transaction join it; concurrent ones outside share commits (group commit).
  */
-import { Cause, DateTime, Deferred, Effect, Exit, Layer, Metric, PubSub, Queue, Schema, Stream } from "effect"
+import { DateTime, Effect, Layer, Metric, PubSub, Schema, Stream } from "effect"
 import { createHash } from "node:crypto"
 import * as Core from "./Core.ts"
 import { Dispatchers } from "./Dispatchers.ts"
+import * as GroupCommit from "./GroupCommit.ts"
 import {
   type AnyHook,
   BatchRefused,
@@ -25,7 +26,7 @@ import { allTenants, defaultTenant, type Message, workerGroup } from "./Message.
 import * as Metrics from "./Metrics.ts"
 import { Registry } from "./Registry.ts"
 import * as SchemaErrors from "./SchemaErrors.ts"
-import { type AppendError, type BatchItem, OutcomeUnknown, Storage, StorageUnavailable } from "./Storage.ts"
+import { type AppendError, type BatchItem, Storage } from "./Storage.ts"
 import * as TraceContext from "./TraceContext.ts"
 
 /**
@@ -42,7 +43,7 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
     const dispatchers = yield* Dispatchers
     const limits = yield* Limits
     const channels = yield* makeChannels
-    const commit = yield* makeGroupCommit(storage)
+    const commit = yield* GroupCommit.make(dispatchers.wake)
 
     const registered = Effect.fnUntraced(function*(hook: AnyHook) {
       const found = yield* registry.hookOf(hook)
@@ -99,26 +100,25 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
       if (traceparent !== undefined) {
         yield* Effect.annotateCurrentSpan({ "hookline.message.id": message.id, "hookline.event.id": eventId })
       }
-      const published = (group: string) =>
-        Effect.andThen(channels.publish(eventId, hook, payload), dispatchers.wake(group))
+      const offer = channels.publish(eventId, hook, payload)
       const once = idempotencyKey === undefined
         ? undefined
         : { key: idempotencyKey, contentHash: contentHash(message), ttlMs: limits.idempotencyTtlMs }
-      return { message, once, published }
+      return { message, once, offer }
     })
 
     const emitAs = Effect.fnUntraced(function*<A>(eventId: string, hook: Hook<A>, payload: A, options: EmitOptions) {
-      const { message, once, published } = yield* prepared(eventId, hook, payload, options)
+      const { message, offer, once } = yield* prepared(eventId, hook, payload, options)
       if (once !== undefined) {
         const answer = yield* storage.appendOnce(message, once).pipe(Effect.mapError(emitError(eventId)))
         if (answer._tag === "Conflict") return yield* conflict(once.key, answer.messageId)
         if (answer._tag === "Repeated") return answer.messageId
-        yield* storage.afterCommit(published(answer.workerGroup))
+        yield* storage.afterCommit(Effect.andThen(offer, dispatchers.wake(answer.workerGroup)))
       } else if (yield* storage.inTransaction) {
         const [group] = yield* Effect.mapError(storage.append([message]), emitError(eventId))
-        yield* storage.afterCommit(published(group ?? workerGroup(eventId)))
+        yield* storage.afterCommit(Effect.andThen(offer, dispatchers.wake(group ?? workerGroup(eventId))))
       } else {
-        yield* Effect.mapError(commit(message, published), emitError(eventId))
+        yield* Effect.mapError(commit(message, offer), emitError(eventId))
       }
       return message.id
     })
@@ -158,8 +158,9 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
           return yield* new BatchRefused({ index, reason })
         }
         for (const [n, { workerGroup }] of answer.items.entries()) {
-          const published = workerGroup === undefined ? undefined : batch[n]?.published(workerGroup)
-          if (published) yield* storage.afterCommit(published)
+          const offer = batch[n]?.offer
+          if (workerGroup === undefined || offer === undefined) continue
+          yield* storage.afterCommit(Effect.andThen(offer, dispatchers.wake(workerGroup)))
         }
         return answer.items.map(({ messageId }) => messageId)
       }, TraceContext.withSpan("Hook.emitBatch", producing)),
@@ -308,104 +309,16 @@ const makeChannels = Effect.gen(function*() {
     return channel
   })
 
-  const publish = Effect.fnUntraced(function*<A>(eventId: string, hook: Hook<A>, payload: A) {
-    if (!channels.has(hook)) return
+  const publishNow = Effect.fnUntraced(function*<A>(eventId: string, hook: Hook<A>, payload: A) {
     const channel = yield* of(hook)
     const full = yield* PubSub.isFull(channel)
     yield* PubSub.publish(channel, payload)
     if (full) yield* Metric.update(Metric.withAttributes(Metrics.channelDropped, { event: eventId }), 1)
   })
 
+  /** Hears who listens when it is run, at the emit's commit. */
+  const publish = <A>(eventId: string, hook: Hook<A>, payload: A): Effect.Effect<void> =>
+    Effect.suspend(() => channels.has(hook) ? publishNow(eventId, hook, payload) : Effect.void)
+
   return { of, publish }
 })
-
-interface Pending {
-  readonly message: Message
-  readonly published: (workerGroup: string) => Effect.Effect<void>
-  readonly done: Deferred.Deferred<void, AppendError>
-  taken: boolean
-  abandoned: boolean
-}
-
-/**
- * One committer takes whatever emits are waiting and appends them in one statement; those that come meanwhile are the next
- * batch. A batch that the database refuses is appended one by one, so that only the refused rows' emits fail.
- */
-const makeGroupCommit = Effect.fnUntraced(function*(storage: Storage["Service"]) {
-  const limits = yield* Limits
-  const queue = yield* Queue.bounded<Pending>(limits.groupCommitMessages)
-  yield* Metrics.watch(Metrics.emitsQueued, () => Queue.sizeUnsafe(queue))
-
-  /** Ends an emit; `append` tells the worker groups of a batch, in which it is the n-th. */
-  const settle = (pending: Pending, append: Effect.Effect<ReadonlyArray<string>, AppendError>, n: number) =>
-    Effect.exit(append).pipe(
-      // What a listener's hook does must not end the loop.
-      Effect.tap((exit) =>
-        exit._tag === "Success"
-          ? Effect.catchCause(
-            pending.published(exit.value[n] ?? workerGroup(pending.message.eventId)),
-            logged(pending.message)
-          )
-          : Effect.void
-      ),
-      Effect.flatMap((exit) => Deferred.done(pending.done, Exit.asVoid(exit)))
-    )
-
-  const commitBatch = Effect.fnUntraced(function*(batch: ReadonlyArray<Pending>) {
-    const exit = yield* Effect.exit(storage.append(batch.map((pending) => pending.message)))
-    const refused = exit._tag === "Failure" &&
-      exit.cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error._tag === "RowRefused")
-    yield* Effect.forEach(
-      batch,
-      (pending, n) =>
-        refused && batch.length > 1
-          ? settle(pending, storage.append([pending.message]), 0)
-          : settle(pending, exit, n),
-      { discard: true }
-    )
-  })
-
-  yield* Queue.takeBetween(queue, 1, limits.groupCommitMessages).pipe(
-    Effect.flatMap((taken) => {
-      const batch = taken.filter((pending) => !pending.abandoned)
-      for (const pending of batch) pending.taken = true
-      return batch.length === 0 ? Effect.void : commitBatch(batch)
-    }),
-    Effect.forever,
-    // A shared commit is in nobody's trace.
-    Effect.withTracerEnabled(false),
-    Effect.forkScoped
-  )
-
-  return Effect.fnUntraced(function*(message: Message, published: Pending["published"]) {
-    const pending: Pending = {
-      message,
-      published,
-      done: yield* Deferred.make<void, AppendError>(),
-      taken: false,
-      abandoned: false
-    }
-    yield* Queue.offer(queue, pending).pipe(
-      Effect.andThen(Deferred.await(pending.done)),
-      Effect.onInterrupt(() =>
-        Effect.sync(() => {
-          pending.abandoned = true
-        })
-      ),
-      Effect.timeoutOrElse({
-        duration: limits.emitTimeoutMs,
-        orElse: () => Effect.suspend(() => Effect.fail(unanswered(pending.taken, limits.emitTimeoutMs)))
-      })
-    )
-  })
-})
-
-const logged = ({ id }: Message) => (cause: Cause.Cause<unknown>) =>
-  Effect.annotateLogs(Effect.logError("A stored message could not be told to listeners", cause), "messageId", id)
-
-const unanswered = (taken: boolean, timeoutMs: number): AppendError =>
-  taken
-    ? new OutcomeUnknown({
-      message: `The database did not answer within ${timeoutMs} ms: the message may or may not be stored.`
-    })
-    : new StorageUnavailable({ message: `The database took no message for ${timeoutMs} ms: nothing was stored.` })

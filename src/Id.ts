@@ -3,7 +3,7 @@
  * they were made and fit a database's `uuid` column without their prefix. Branded: a subscription's id does not pass for
  * a message's.
  */
-import { Clock, Effect, Random, Schema } from "effect"
+import { Brand, Clock, Effect, Random, Schema } from "effect"
 
 const id = (prefix: string) =>
   Schema.String.check(
@@ -79,19 +79,32 @@ const generator = <A>(prefix: string, make: (s: string) => A) => (timeMs: number
   Effect.map(Random.Random, (random) => make(`${prefix}_${uuidv7(timeMs, random)}`))
 
 /**
+ * Ids of texts that are known to be such, as this program made them: they are not looked at again.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const trusted = {
+  message: Brand.nominal<MessageId>(),
+  delivery: Brand.nominal<DeliveryId>(),
+  subscription: Brand.nominal<SubscriptionId>(),
+  replay: Brand.nominal<ReplayId>()
+}
+
+/**
  * Make an id for a time in milliseconds since 1970, the engine's `now` (the clock plus the measured offset to the database's).
  *
  * @category constructors
  * @since 0.1.0
  */
-export const messageId: (timeMs: number) => Effect.Effect<MessageId> = generator("msg", (s) => MessageId.make(s))
+export const messageId: (timeMs: number) => Effect.Effect<MessageId> = generator("msg", trusted.message)
 /** @category constructors @since 0.1.0 */
 export const subscriptionId: (timeMs: number) => Effect.Effect<SubscriptionId> = generator(
   "sub",
   (s) => SubscriptionId.make(s)
 )
 /** @category constructors @since 0.1.0 */
-export const deliveryId: (timeMs: number) => Effect.Effect<DeliveryId> = generator("dlv", (s) => DeliveryId.make(s))
+export const deliveryId: (timeMs: number) => Effect.Effect<DeliveryId> = generator("dlv", trusted.delivery)
 /** @category constructors @since 0.1.0 */
 export const keyId: (timeMs: number) => Effect.Effect<KeyId> = generator("key", (s) => KeyId.make(s))
 /** @category constructors @since 0.1.0 */

@@ -46,7 +46,11 @@ export const defaults = {
 
   // -- dispatching, per runner
   /** Messages routed by one statement. */
-  routeMessages: 200,
+  routeMessages: 256,
+  /** How long messages wait to be routed at most because the lanes that their event feeds are full. */
+  routeHoldMs: 1000,
+  /** Lanes that one event may feed and still wait for room in them: with more, looking costs more than it saves. */
+  routeHoldLanes: 64,
   /** Bytes of payload read by one routing batch, beyond its first message. */
   routeBytes: 8 * 1024 * 1024,
   /** Deliveries inserted by one routing statement; a message with more subscriptions is routed alone. */
@@ -57,6 +61,9 @@ export const defaults = {
   claimLanes: 256,
   /** Outcomes recorded by one statement. */
   recordOutcomes: 500,
+  /** How long an outcome waits for others to be recorded with it, while at least so many attempts are in flight. */
+  recordGatherMs: 20,
+  recordGatherInFlight: 16,
   /** Attempts in flight on a runner. */
   slots: 1024,
   /** Further attempts in flight, of lanes that have no other. */
@@ -64,9 +71,9 @@ export const defaults = {
   /** Attempts in flight of one subscription on a runner. */
   laneSlots: 64,
   /** Deliveries of one subscription in memory, waiting or in flight. */
-  laneWindow: 256,
+  laneWindow: 512,
   /** Deliveries in memory on a runner, waiting or in flight. */
-  window: 4096,
+  window: 8192,
   /** Payload bytes in memory on a runner, beyond one payload. */
   windowBytes: 64 * 1024 * 1024,
   /** Share of the window that the lanes of one tenant may hold together. */

@@ -45,6 +45,8 @@ describe("routing", () => {
         filledAtMs: undefined,
         phase: "open",
         unrouted: true,
+        fed: new Set(),
+        heldBackAtMs: undefined,
         held: 0,
         takenAtMs: 0,
         activeAtMs: 0
@@ -63,6 +65,7 @@ describe("routing", () => {
         get: () => undefined,
         providers: [],
         hasProvider: () => true,
+        binding: () => undefined,
         bind: () => Effect.never
       }
       const routeOnce = yield* Router.make(state, subscribed, () => {})

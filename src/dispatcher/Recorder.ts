@@ -2,7 +2,7 @@
  * Recording: outcomes are written in bulk, fenced, and again until the database has taken them; only then do their
  * deliveries leave memory.
  */
-import { type Context, Effect } from "effect"
+import { type Context, Effect, Latch } from "effect"
 import { outline } from "../Delivery.ts"
 import { type DeliveryId, type SubscriptionId, timeOf } from "../Id.ts"
 import { Live, type Recorded } from "../Live.ts"
@@ -24,6 +24,10 @@ export const make = Effect.fnUntraced(function*(
   const { limits } = state
   const count = counter(yield* Effect.context<never>())
   const queue: Array<Finished> = []
+  /** Somebody waits for an outcome in the queue. */
+  let urgent = false
+  /** There are enough of them for a statement, or one that is urgent. */
+  const enough = Latch.makeUnsafe()
   /** What the database takes in no form: it stays in memory, so that it is not sent again, until the runner stops. */
   const stuck = new Set<DeliveryId>()
 
@@ -81,17 +85,35 @@ export const make = Effect.fnUntraced(function*(
     }
   })
 
+  /**
+   * Waits for more outcomes where more are about to come: a statement costs the database about as much as twenty outcomes in
+   * it do. Not where somebody waits for this one: the next of an ordering key, or a place under a limit.
+   */
+  const gather = Effect.suspend(() =>
+    urgent || queue.length >= limits.recordOutcomes / 2 || state.inFlight < limits.recordGatherInFlight
+      ? Effect.void
+      : Effect.asVoid(Effect.timeoutOption(State.take(enough), limits.recordGatherMs))
+  )
+
+  const next = Effect.suspend(() => {
+    urgent = false
+    return write(queue.splice(0, limits.recordOutcomes))
+  })
+
   return {
     /** How many outcomes wait. */
     queued: () => queue.length,
     finish: (finished: Finished): void => {
       queue.push(finished)
+      const { group } = finished.ready
+      if (group.subscriptionId !== undefined || group.phase !== "open") urgent = true
+      if (urgent || queue.length >= limits.recordOutcomes / 2) enough.openUnsafe()
       state.record.openUnsafe()
     },
     loop: State.take(state.record).pipe(
       Effect.andThen(Effect.whileLoop({
         while: () => queue.length > 0,
-        body: () => write(queue.splice(0, limits.recordOutcomes)),
+        body: () => Effect.andThen(gather, next),
         step: () => {}
       })),
       Effect.forever

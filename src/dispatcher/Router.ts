@@ -145,6 +145,7 @@ export const make = Effect.fnUntraced(function*(
         if (message.traceparent !== undefined) tracing.routed(message, routing, sinceNanos)
       }
       const failing = new Set<SubscriptionId>(answer.failing)
+      feed(routing.deliveries, bound)
       for (const delivery of routing.deliveries) {
         const found = bound.get(delivery.id)
         if (!found || !routed.has(delivery.messageId)) continue
@@ -160,8 +161,24 @@ export const make = Effect.fnUntraced(function*(
       return routing.messages.length
     })
 
+  /** Notes which lanes the groups of a batch feed. */
+  const feed = (
+    deliveries: ReadonlyArray<NewDelivery>,
+    bound: ReadonlyMap<string, { readonly item: Transformed }>
+  ) => {
+    const lanes = new Map<State.Group, Set<SubscriptionId>>()
+    for (const { id, subscriptionId, workerGroup } of deliveries) {
+      const group = bound.get(id)?.item.group
+      if (!group || workerGroup !== undefined) continue
+      const fed = lanes.get(group) ?? new Set()
+      lanes.set(group, fed.add(subscriptionId))
+    }
+    for (const [group, fed] of lanes) group.fed = fed.size > limits.routeHoldLanes ? new Set() : fed
+  }
+
   return Effect.gen(function*() {
-    const groups = State.open(state).filter((group) => group.unrouted)
+    const nowMs = yield* Monotonic.nowMs
+    const groups = State.open(state).filter((group) => group.unrouted && !State.isHeldBack(state, group, nowMs))
     if (groups.length === 0) return false
     for (const group of groups) group.unrouted = false
     const again = () => {

@@ -227,10 +227,13 @@ export const make = Effect.fnUntraced(function*(
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
         const { claimed, message } = ready
-        const bound = yield* restore(Effect.suspend(() => subscribed.bind(subscription))).pipe(
-          Effect.catchDefect((defect) => Effect.fail({ message: Answer.thrownMessage(defect) })),
-          Effect.exit
-        )
+        const known = subscribed.binding(subscription)
+        const bound = known
+          ? Exit.succeed(known)
+          : yield* restore(Effect.suspend(() => subscribed.bind(subscription))).pipe(
+            Effect.catchDefect((defect) => Effect.fail({ message: Answer.thrownMessage(defect) })),
+            Effect.exit
+          )
         const startedAtMs = yield* storage.now
         // Binding took as long as an attempt may take.
         if (ending.get(claimed.deliveryId)?._tag === "Failed") {

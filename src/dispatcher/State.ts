@@ -21,6 +21,10 @@ export interface Group {
   phase: "open" | "closing" | "lost"
   /** There may be messages to route. */
   unrouted: boolean
+  /** The lanes that its last messages went to, where they were few. */
+  fed: ReadonlySet<SubscriptionId>
+  /** Since when its messages wait for room in those lanes, on the monotonic clock in milliseconds. */
+  heldBackAtMs: number | undefined
   /** Deliveries of the group in memory, and claims that are to be given back. */
   held: number
   /** Monotonic time of the take-over, in milliseconds: a renewal sent earlier does not know of it. */
@@ -138,6 +142,10 @@ export const dismiss = (self: State, ready: Lane.Ready): void => {
   ready.group.held--
   const lane = laneOf(self, subscriptionId)
   lane.held--
+  const { laneWindow, routeMessages, window } = self.limits
+  if (lane.held === laneWindow - routeMessages || self.deliveries.size === window - routeMessages) {
+    self.route.openUnsafe()
+  }
   const again = self.again.get(deliveryId)
   if (again) {
     unpark(self, again)
@@ -172,6 +180,34 @@ export const slowRoom = (self: State, monotonicMs: number): number => {
   let left = Math.floor(self.limits.window * self.limits.slowShare)
   for (const lane of self.lanes.values()) if (Lane.isSlow(lane, monotonicMs, self.limits)) left -= lane.held
   return left
+}
+
+/**
+ * Whether a group's messages should wait to be routed, as the lanes that they go to are full: routed now they would have to be
+ * claimed later, by another statement and a reading. Not where one of those lanes has room, or none of them moves on; and not
+ * for long.
+ */
+export const isHeldBack = (self: State, group: Group, monotonicMs: number): boolean => {
+  const { limits } = self
+  const isFull = limits.window - self.deliveries.size < limits.routeMessages
+  let moves = false
+  for (const id of group.fed) {
+    const lane = self.lanes.get(id)
+    if (lane && (lane.circuit.openUntilMs !== undefined || Lane.isSlow(lane, monotonicMs, limits))) continue
+    if (!isFull && (!lane || limits.laneWindow - lane.held >= limits.routeMessages)) {
+      moves = false
+      break
+    }
+    moves = true
+  }
+  if (!moves) {
+    group.heldBackAtMs = undefined
+    return false
+  }
+  group.heldBackAtMs ??= monotonicMs
+  if (monotonicMs - group.heldBackAtMs < limits.routeHoldMs) return true
+  group.heldBackAtMs = undefined
+  return false
 }
 
 /** Says when a lane's first unclaimed delivery in a group is due. */

@@ -35,6 +35,8 @@ export interface Subscribed {
   readonly providers: ReadonlyArray<string>
   /** Whether this runner has the code of a subscription's provider. */
   readonly hasProvider: (subscription: Subscription) => boolean
+  /** What a subscription of this version is bound to, where that is known already. */
+  readonly binding: (subscription: Subscription) => Binding | undefined
   /** A subscription bound to its provider, once for each version. */
   readonly bind: (subscription: Subscription) => Effect.Effect<Binding, BindingError>
 }
@@ -83,9 +85,11 @@ export const make = Effect.gen(function*() {
     get: (id) => byId.get(id),
     providers: [...providers.keys()],
     hasProvider: (subscription) => providers.has(subscription.providerId),
-    bind: (subscription) => {
+    binding: (subscription) => {
       const known = bindings.get(subscription.id)
-      if (known?.version === subscription.version) return Effect.succeed(known.binding)
+      return known?.version === subscription.version ? known.binding : undefined
+    },
+    bind: (subscription) => {
       const { connectionId } = subscription
       const connection = connectionId === undefined ? undefined : connections.get(connectionId)
       return Effect.tap(binder.bind(subscription, connection), (binding) =>

@@ -8,6 +8,7 @@ import type { LookupAddress } from "node:dns"
 import { isIP, type LookupFunction } from "node:net"
 import { createSecureContext } from "node:tls"
 import { buildConnector, Pool } from "undici"
+import * as Deadlines from "../Deadlines.ts"
 import {
   ConnectionFailed,
   Egress,
@@ -71,8 +72,11 @@ export const layer = (options?: {
         limits,
         (tls) => timing.connector(connector(allowed, timed, limits, tls))
       )
+      const deadlines = yield* Deadlines.make
+      const targets = makeTargets(allowed, limits.origins)
       return Egress.of({
-        send: (request) => send(pools, allowed, limits, timing, request),
+        send: (request) =>
+          Effect.flatMap(Note.Note, (note) => send({ pools, targets, limits, timing, deadlines, note }, request)),
         check: (url) => check(allowed, resolve, limits, url)
       })
     })
@@ -200,59 +204,75 @@ const makePools = Effect.fnUntraced(function*(
   } satisfies Pools
 })
 
-const send = (
-  pools: Pools,
-  allowed: AddressPolicy.Allowed,
-  limits: Limits,
-  timing: Timing,
-  request: EgressRequest
-): Effect.Effect<EgressResponse, EgressError> => {
-  const refusal = AddressPolicy.refusalOfUrl(request.url, allowed)
-  if (refusal) return Effect.fail(new ForbiddenTarget({ message: refusal }))
-  const timeoutMs = request.timeoutMs ?? limits.requestTimeoutMs
-  return Effect.flatMap(Note.Note, (note) => dispatch(pools, limits, timing, note, request)).pipe(
-    Effect.timeoutOrElse({
-      duration: timeoutMs,
-      orElse: () => Effect.fail(new EgressTimeout({ message: `No whole answer within ${timeoutMs} ms` }))
-    })
-  )
+/** Where a request goes, and why it may not. */
+interface Target {
+  readonly origin: string
+  readonly path: string
+  readonly refusal: string | undefined
 }
 
-const dispatch = (
-  pools: Pools,
-  limits: Limits,
-  timing: Timing,
-  note: Note.Note | undefined,
+/** Judges URLs, each once as long as they are few: most subscriptions send to the same one again and again. */
+const makeTargets = (allowed: AddressPolicy.Allowed, kept: number) => {
+  const known = new Map<string, Target>()
+  return (text: string): Target => {
+    const found = known.get(text)
+    if (found) return found
+    const refusal = AddressPolicy.refusalOfUrl(text, allowed)
+    const url = URL.parse(text)
+    const target = { origin: url?.origin ?? "", path: url ? url.pathname + url.search : "", refusal }
+    if (known.size >= kept) known.clear()
+    known.set(text, target)
+    return target
+  }
+}
+
+interface Door {
+  readonly pools: Pools
+  readonly targets: (url: string) => Target
+  readonly limits: Limits
+  readonly timing: Timing
+  readonly deadlines: Deadlines.Deadlines
+  readonly note: Note.Note | undefined
+}
+
+const send = (
+  { deadlines, limits, note, pools, targets, timing }: Door,
   request: EgressRequest
 ): Effect.Effect<EgressResponse, EgressError> =>
   Effect.callback<EgressResponse, EgressError>((resume) => {
-    const url = new URL(request.url)
+    const { origin, path, refusal } = targets(request.url)
+    if (refusal) return resume(Effect.fail(new ForbiddenTarget({ message: refusal })))
+    const timeoutMs = request.timeoutMs ?? limits.requestTimeoutMs
     let abort: (() => void) | undefined
     let aborted = false
     let done = false
     let statusCode = 0
-    let headers: Record<string, string> = {}
+    const headers: Record<string, string> = {}
     const timed = note === undefined ? undefined : timing.request()
-    const noted = () => {
-      if (note && timed) note.phases = timed.phases
-    }
     const chunks: Array<Buffer> = []
     let size = 0
     const end = (result: Effect.Effect<EgressResponse, EgressError>) => {
       if (done) return
       done = true
-      noted()
+      inTime()
+      if (note && timed) note.phases = timed.phases
       resume(result)
     }
-    const succeed = () =>
-      end(Effect.succeed({
-        statusCode,
-        headers,
-        body: Buffer.concat(chunks).subarray(0, limits.responseBytes).toString("utf8")
-      }))
+    const giveUp = () => {
+      aborted = true
+      abort?.()
+    }
+    const inTime = deadlines.add(timeoutMs, () => {
+      end(Effect.fail(new EgressTimeout({ message: `No whole answer within ${timeoutMs} ms` })))
+      giveUp()
+    })
+    const succeed = () => {
+      const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)
+      end(Effect.succeed({ statusCode, headers, body: body.toString("utf8", 0, limits.responseBytes) }))
+    }
     try {
-      pools.of(url.origin, request.tls).dispatch({
-        path: url.pathname + url.search,
+      pools.of(origin, request.tls).dispatch({
+        path,
         method: request.method,
         headers: [...request.headers],
         body: request.body
@@ -266,8 +286,9 @@ const dispatch = (
         onResponseStart: (_controller, status, received) => {
           timed?.answered()
           statusCode = status
-          headers = {}
-          for (const [name, value] of Object.entries(received)) {
+          for (const name in headers) delete headers[name]
+          for (const name in received) {
+            const value = received[name]
             if (value !== undefined) headers[name.toLowerCase()] = Array.isArray(value) ? value.join(", ") : value
           }
         },
@@ -288,9 +309,10 @@ const dispatch = (
       end(Effect.fail(mapError(error)))
     }
     return Effect.sync(() => {
-      noted()
-      aborted = true
-      abort?.()
+      done = true
+      inTime()
+      if (note && timed) note.phases = timed.phases
+      giveUp()
     })
   })
 

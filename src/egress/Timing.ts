@@ -115,26 +115,27 @@ export class RequestTiming {
 
   /** How long each phase took so far. */
   get phases(): Phases {
-    const { beganAt, connectedAt, lookedUpAt, readyAt, secure } = this.#connection ?? { beganAt: 0, secure: false }
-    return {
-      ...span("lookupMs", beganAt, lookedUpAt),
-      ...span("connectMs", lookedUpAt ?? beganAt, connectedAt),
-      ...(secure ? span("tlsMs", connectedAt, readyAt) : {}),
-      ...span("firstByteMs", this.#sentAt, this.#answeredAt),
-      ...span("totalMs", this.#beganAt, this.#timing.now)
-    }
+    const { beganAt, connectedAt, lookedUpAt, readyAt, secure } = this.#connection ?? unconnected
+    const phases: { -readonly [K in keyof Phases]: Phases[K] } = {}
+    note(phases, "lookupMs", beganAt, lookedUpAt)
+    note(phases, "connectMs", lookedUpAt ?? beganAt, connectedAt)
+    if (secure) note(phases, "tlsMs", connectedAt, readyAt)
+    note(phases, "firstByteMs", this.#sentAt, this.#answeredAt)
+    note(phases, "totalMs", this.#beganAt, this.#timing.now)
+    return phases
   }
 }
 
 // --- internal ---
 
+const unconnected: Connection = { beganAt: 0, secure: false }
+
 /** In hundredths of a millisecond. */
-const span = <const Name extends string>(
-  name: Name,
+const note = (
+  phases: { -readonly [K in keyof Phases]: Phases[K] },
+  name: keyof Phases,
   from: number | undefined,
   to: number | undefined
-): { readonly [K in Name]?: number } => {
-  const object: { [K in Name]?: number } = {}
-  if (from !== undefined && to !== undefined) object[name] = Math.max(0, Math.round((to - from) * 100) / 100)
-  return object
+) => {
+  if (from !== undefined && to !== undefined) phases[name] = Math.max(0, Math.round((to - from) * 100) / 100)
 }

@@ -18,9 +18,16 @@ export const storable = (text: string | undefined): string | null => text?.repla
  * @category conversions
  * @since 0.1.0
  */
-export const array = (values: ReadonlyArray<string | number | boolean | null>): string =>
-  `{${
-    values.map((value) =>
-      typeof value === "string" ? `"${value.replace(/["\\]/gu, "\\$&")}"` : value === null ? "NULL" : String(value)
-    ).join(",")
-  }}`
+export const array = (values: ReadonlyArray<string | number | boolean | null>): string => {
+  let text = "{"
+  for (const value of values) {
+    if (text.length > 1) text += ","
+    text += typeof value === "string" ? quoted(value) : value === null ? "NULL" : value
+  }
+  return text + "}"
+}
+
+// --- internal ---
+
+const quoted = (text: string): string =>
+  text.includes("\"") || text.includes("\\") ? `"${text.replace(/["\\]/gu, "\\$&")}"` : `"${text}"`

@@ -423,9 +423,7 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
       ${array(outcomes.map((outcome) => storable(outcome.attempt.error?.tag)))}::text[],
       ${array(outcomes.map((outcome) => storable(outcome.attempt.error?.message)))}::text[],
       ${array(outcomes.map((outcome) => atMost(outcome.attempt.retryAfterMs, Number.MAX_SAFE_INTEGER)))}::float8[],
-      ${
-    array(outcomes.map((outcome) => outcome.attempt.response ? JSON.stringify(outcome.attempt.response) : null))
-  }::text[],
+      ${array(outcomes.map((outcome) => PgRows.responseText(outcome.attempt.response)))}::text[],
       ${array(outcomes.map((outcome) => PgRows.phasesText(outcome.attempt.phases)))}::text[],
       ${array(outcomes.map((outcome) => PgRows.requestText(outcome.attempt.request)))}::text[],
       ${array(outcomes.map((outcome) => outcome.filledAtMs ?? null))}::float8[],

@@ -11,15 +11,15 @@ import type { Subscription } from "../Subscription.ts"
 export const ms = (column: string): string => `(extract(epoch from ${column}) * 1000)::float8`
 
 /** The message id of a UUID. */
-export const messageId = (uuid: string) => Id.MessageId.make(`msg_${Id.fromUuid(uuid)}`)
+export const messageId = (uuid: string) => Id.trusted.message(`msg_${Id.fromUuid(uuid)}`)
 /** The delivery id of a UUID. */
-export const deliveryId = (uuid: string) => Id.DeliveryId.make(`dlv_${Id.fromUuid(uuid)}`)
+export const deliveryId = (uuid: string) => Id.trusted.delivery(`dlv_${Id.fromUuid(uuid)}`)
 /** The subscription id of a UUID. */
-export const subscriptionId = (uuid: string) => Id.SubscriptionId.make(`sub_${Id.fromUuid(uuid)}`)
+export const subscriptionId = (uuid: string) => Id.trusted.subscription(`sub_${Id.fromUuid(uuid)}`)
 /** The connection id of a UUID. */
 export const connectionId = (uuid: string) => Id.ConnectionId.make(`con_${Id.fromUuid(uuid)}`)
 /** The replay id of a UUID. */
-export const replayId = (uuid: string) => Id.ReplayId.make(`rpl_${Id.fromUuid(uuid)}`)
+export const replayId = (uuid: string) => Id.trusted.replay(`rpl_${Id.fromUuid(uuid)}`)
 
 /** The columns of an attempt in outline, without its delivery. */
 export const outlineColumns = `number::int as number, ${ms("started_at")} as started_at, duration_ms, outcome,
@@ -56,14 +56,56 @@ const phasesOf = (text: string) => {
   )
 }
 
-/** A request as it is stored, without the names of its parts, because every attempt has them. */
-export const requestText = (request: AttemptRecord["request"]): string | null =>
-  request === undefined ? null : JSON.stringify([
-    request.method,
-    request.url,
-    request.body ?? null,
-    ...request.headers.flatMap(({ name, value }) => [name, value])
-  ])
+/**
+ * A request as it is stored: in HTTP's own form, because every attempt has one and JSON would be longer and cost more. What
+ * that form can't tell apart, as a provider's own text with line ends, is JSON.
+ */
+export const requestText = (request: AttemptRecord["request"]): string | null => {
+  if (request === undefined) return null
+  const { body, headers, method, url } = request
+  const head = headText(`${method} ${url}`, headers)
+  return head === undefined || /\s/u.test(method) || !isPlain(body ?? "")
+    ? JSON.stringify([method, url, body ?? null, ...headers.flatMap(({ name, value }) => [name, value])])
+    : body === undefined
+    ? head
+    : `${head}\n\n${body}`
+}
+
+/** An answer as it is stored, in the same form without a first line. */
+export const responseText = (response: AttemptRecord["response"]): string | null => {
+  if (response === undefined) return null
+  const headers = Object.entries(response.headers).map(([name, value]) => ({ name, value }))
+  const head = headText("", headers)
+  return head === undefined || !isPlain(response.body) ? JSON.stringify(response) : `${head}\n\n${response.body}`
+}
+
+/** The first line and the headers; nothing where they can't be told apart in it. */
+const headText = (
+  first: string,
+  headers: ReadonlyArray<{ readonly name: string; readonly value: string }>
+): string | undefined => {
+  let text = first
+  for (const { name, value } of headers) {
+    if (name.includes(":")) return undefined
+    text += `\n${name}: ${value}`
+  }
+  let lines = 0
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines++
+  return lines === headers.length && isPlain(text) ? text : undefined
+}
+
+/** PostgreSQL keeps neither NUL characters nor half a surrogate pair; JSON writes both as escapes. */
+const isPlain = (text: string): boolean => !text.includes("\0") && text.isWellFormed()
+
+const partsOf = (text: string) => {
+  const end = text.indexOf("\n\n")
+  const [first = "", ...lines] = (end < 0 ? text : text.slice(0, end)).split("\n")
+  const headers = lines.map((line) => {
+    const at = line.indexOf(": ")
+    return { name: line.slice(0, at), value: line.slice(at + 2) }
+  })
+  return { first, headers, body: end < 0 ? undefined : text.slice(end + 2) }
+}
 
 const decodeRequest = Schema.decodeUnknownSync(
   Schema.fromJsonString(Schema.TupleWithRest(
@@ -73,9 +115,20 @@ const decodeRequest = Schema.decodeUnknownSync(
 )
 
 const requestOf = (text: string): AttemptRecord["request"] => {
+  if (!text.startsWith("[")) {
+    const { body, first, headers } = partsOf(text)
+    const at = first.indexOf(" ")
+    return { method: first.slice(0, at), url: first.slice(at + 1), headers, ...(body === undefined ? {} : { body }) }
+  }
   const [method, url, body, ...texts] = decodeRequest(text)
   const headers = texts.flatMap((name, i) => i % 2 === 0 ? [{ name, value: texts[i + 1] ?? "" }] : [])
   return { method, url, headers, ...(body === null ? {} : { body }) }
+}
+
+const responseOf = (text: string): unknown => {
+  if (text.startsWith("{")) return JSON.parse(text)
+  const { body, headers } = partsOf(text)
+  return { headers: Object.fromEntries(headers.map(({ name, value }) => [name, value])), body }
 }
 
 const decodeAttempt = Schema.decodeUnknownSync(AttemptRecordSchema)
@@ -90,7 +143,7 @@ export const attempt = (row: AttemptRow): AttemptRecord =>
     ...(row.status_code === null ? {} : { statusCode: row.status_code }),
     ...(row.error_tag === null ? {} : { error: { tag: row.error_tag, message: row.error_message ?? "" } }),
     ...(row.retry_after_ms === null ? {} : { retryAfterMs: row.retry_after_ms }),
-    ...(row.response === null ? {} : { response: JSON.parse(row.response) }),
+    ...(row.response === null ? {} : { response: responseOf(row.response) }),
     ...(row.phases === null ? {} : { phases: phasesOf(row.phases) }),
     ...(row.request === null ? {} : { request: requestOf(row.request) })
   })

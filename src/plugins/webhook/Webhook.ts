@@ -167,5 +167,8 @@ const signingKeys = () => {
   }
 }
 
-const pairs = (headers: ReadonlyArray<string>) =>
-  headers.flatMap((name, i) => i % 2 === 0 ? [{ name, value: headers[i + 1] ?? "" }] : [])
+const pairs = (headers: ReadonlyArray<string>) => {
+  const found: Array<{ readonly name: string; readonly value: string }> = []
+  for (let i = 0; i < headers.length; i += 2) found.push({ name: headers[i] ?? "", value: headers[i + 1] ?? "" })
+  return found
+}

@@ -98,22 +98,37 @@ const untrusted = new Set([
 ])
 
 const excerpt = (answer: EgressResponse, limits: Limits): Provider.ResponseExcerpt => ({
-  headers: Object.fromEntries(
-    Object.entries(answer.headers)
-      .filter(([name]) => name !== "set-cookie")
-      .slice(0, limits.headersKept)
-      .map(([name, value]) => [name, clean(value.slice(0, limits.headerExcerptLength))])
-  ),
-  body: clean(Buffer.from(answer.body).subarray(0, limits.responseExcerptBytes).toString("utf8"))
+  headers: headersOf(answer, limits),
+  body: clean(
+    // A character takes at most three bytes: most answers need no second look.
+    answer.body.length * 3 <= limits.responseExcerptBytes
+      ? answer.body
+      : Buffer.from(answer.body).subarray(0, limits.responseExcerptBytes).toString("utf8")
+  )
 })
 
+const headersOf = ({ headers }: EgressResponse, limits: Limits): Record<string, string> => {
+  const kept: Record<string, string> = {}
+  let count = 0
+  for (const name in headers) {
+    const value = headers[name]
+    if (name === "set-cookie" || value === undefined) continue
+    if (++count > limits.headersKept) break
+    kept[name] = clean(value.slice(0, limits.headerExcerptLength))
+  }
+  return kept
+}
+
 /** Databases keep neither NUL characters nor half a surrogate pair, which a cut or an escape may leave. */
-const clean = (text: string) => text.replaceAll("\0", "\u{fffd}").toWellFormed()
+const clean = (text: string) =>
+  text.includes("\0") ? text.replaceAll("\0", "\u{fffd}").toWellFormed() : text.toWellFormed()
 
 const decodeAnswer = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown)))
 
+const nothing = /^\s*(?:\{\s*\}\s*)?$/u
+
 const externalIdOf = (answer: EgressResponse): string | undefined => {
-  if (!answer.body.trimStart().startsWith("{")) return undefined
+  if (nothing.test(answer.body) || !answer.body.trimStart().startsWith("{")) return undefined
   const json = decodeAnswer(answer.body)
   if (json._tag === "None") return undefined
   const id = json.value["id"] ?? json.value["externalId"] ?? json.value["messageId"]

@@ -41,6 +41,13 @@ export const compile = Effect.fnUntraced(
       ({ value }, i) => part(`customHeaders[${i}].value`, value, "header")
     )
     const body = bodyTemplate === undefined ? undefined : yield* part("bodyTemplate", bodyTemplate, "json")
+    const target = isTemplate(config.url) ? /^\s*(https?:\/\/[^/?#{}]+)[/?#]/iu.exec(config.url)?.[1] : config.url
+    if (body === undefined && ![config.url, ...customHeaders.map(({ value }) => value)].some(isTemplate)) {
+      const headers = customHeaders.flatMap(({ name, value }) => [name, value])
+      const rendered = Effect.map(urlOf(config.url), (url): Rendered => ({ url, headers, body: undefined }))
+      const always = yield* Effect.exit(rendered)
+      return { render: () => always, target }
+    }
     return {
       render: Effect.fnUntraced(function*(attempt) {
         let made: Template.Context | undefined
@@ -54,7 +61,7 @@ export const compile = Effect.fnUntraced(
           body: body && (yield* body(context))
         }
       }),
-      target: isTemplate(config.url) ? /^\s*(https?:\/\/[^/?#{}]+)[/?#]/iu.exec(config.url)?.[1] : config.url
+      target
     }
   }
 )

@@ -1,0 +1,97 @@
+/**
+ * A child process that answers calls.
+ */
+import { type ChildProcess, fork } from "node:child_process"
+import * as Path from "node:path"
+
+interface Answer {
+  readonly call: number
+  readonly value?: unknown
+  readonly error?: string
+}
+
+const isAnswer = (message: unknown): message is Answer =>
+  typeof message === "object" && message !== null && "call" in message && typeof message.call === "number"
+
+/** What a child answers to; the same type on both sides. */
+export type Calls = { readonly [name: string]: (...args: ReadonlyArray<never>) => unknown }
+
+type Called<C extends Calls> = {
+  readonly [Name in keyof C]: (...args: Parameters<C[Name]>) => Promise<Awaited<ReturnType<C[Name]>>>
+}
+
+/** A running child. */
+export interface Child<C extends Calls> extends AsyncDisposable {
+  readonly pid: number
+  readonly call: Called<C>
+}
+
+/** Starts `processes/<name>.ts`; it is ended when it is disposed of, or when this process ends. */
+export const start = <C extends Calls>(
+  name: string,
+  args: ReadonlyArray<string> = [],
+  execArgv: ReadonlyArray<string> = []
+): Child<C> => {
+  const file = Path.join(import.meta.dirname, "processes", `${name}.ts`)
+  const child: ChildProcess = fork(file, [...args], {
+    execArgv: ["--conditions=hookline-source", ...execArgv],
+    serialization: "advanced",
+    stdio: ["ignore", "inherit", "inherit", "ipc"]
+  })
+  let calls = 0
+  const waiting = new Map<number, { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }>()
+  const failAll = (error: Error) => {
+    for (const { reject } of waiting.values()) reject(error)
+    waiting.clear()
+  }
+  child.on("message", (message) => {
+    if (!isAnswer(message)) return
+    const call = waiting.get(message.call)
+    waiting.delete(message.call)
+    if (message.error === undefined) call?.resolve(message.value)
+    else call?.reject(new Error(`${name}: ${message.error}`))
+  })
+  const ended = new Promise<void>((resolve) => {
+    child.once("exit", (code, signal) => {
+      failAll(new Error(`${name} ${args.join(" ")} ended (${signal ?? code})`))
+      resolve()
+    })
+  })
+  child.on("error", failAll)
+  const end = () => {
+    child.kill("SIGKILL")
+  }
+  process.once("exit", end)
+  const call = new Proxy({}, {
+    get: (_, verb) => (...args: ReadonlyArray<unknown>) =>
+      new Promise((resolve, reject) => {
+        if (child.exitCode !== null) return reject(new Error(`${name} has ended`))
+        const n = calls++
+        waiting.set(n, { resolve, reject })
+        child.send({ call: n, verb, args })
+      })
+  }) as Called<C>
+  return {
+    pid: child.pid ?? 0,
+    call,
+    [Symbol.asyncDispose]: async () => {
+      process.off("exit", end)
+      end()
+      await ended
+    }
+  }
+}
+
+/** The child's side: answers calls until the parent is gone. */
+export const answer = (calls: Calls): void => {
+  process.on("message", (message: { readonly call: number; readonly verb: string; readonly args: ReadonlyArray<never> }) => {
+    void (async () => {
+      try {
+        process.send?.({ call: message.call, value: await calls[message.verb]?.(...message.args) })
+      } catch (error) {
+        process.send?.({ call: message.call, error: error instanceof Error ? error.stack ?? error.message : String(error) })
+      }
+    })()
+  })
+  process.once("disconnect", () => process.exit(0))
+}

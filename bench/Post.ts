@@ -1,0 +1,64 @@
+/**
+ * A signed POST, as bare as it can be: what every peer's worker sends, and the bound that figures stand beside. Signed as
+ * Standard Webhooks says, with undici's `Pool.dispatch`.
+ */
+import { createHmac } from "node:crypto"
+import { Pool } from "undici"
+
+const key = Buffer.from("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "base64")
+const pools = new Map<string, Pool>()
+
+/** Connections to one origin, as Hookline has them. */
+export const connections = 64
+
+/** How long an endpoint has to answer, in milliseconds. */
+const timeoutMs = 15_000
+
+/** Sends a body; settles with the status of the answer once all of it is there. */
+export const post = (url: string, id: string, body: string): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const { origin, pathname } = new URL(url)
+    let pool = pools.get(origin)
+    if (!pool) {
+      pool = new Pool(origin, { connections, pipelining: 1, headersTimeout: timeoutMs, bodyTimeout: timeoutMs })
+      pools.set(origin, pool)
+    }
+    const timestamp = String(Math.floor(Date.now() / 1000))
+    const signature = `v1,${createHmac("sha256", key).update(`${id}.${timestamp}.${body}`).digest("base64")}`
+    let status = 0
+    pool.dispatch({
+      path: pathname,
+      method: "POST",
+      headers: [
+        "content-type",
+        "application/json",
+        "webhook-id",
+        id,
+        "webhook-timestamp",
+        timestamp,
+        "webhook-signature",
+        signature
+      ],
+      body
+    }, {
+      onRequestStart: () => {},
+      onResponseStart: (_controller, statusCode) => {
+        status = statusCode
+      },
+      onResponseData: () => {},
+      onResponseEnd: () => resolve(status),
+      onResponseError: (_controller, error) => reject(error)
+    })
+  })
+
+/** Sends and throws what is not accepted, so that a queue tries it again. */
+export const deliver = async (url: string, id: string, payload: object): Promise<void> => {
+  const status = await post(url, id, JSON.stringify(payload))
+  if (status >= 300) throw new Error(`${url} answered ${status}`)
+}
+
+/** Closes the connections. */
+export const close = async (): Promise<void> => {
+  await Promise.all([...pools.values()].map((pool) => pool.destroy()))
+  pools.clear()
+}

@@ -1,0 +1,38 @@
+/**
+ * No system at all: bare signed POSTs from memory, the bound of whatever delivers from one Node process.
+ */
+import { post } from "../Post.ts"
+import type { Payload, Running, System } from "../System.ts"
+
+/** As many in flight as there are connections. */
+const concurrency = 64
+
+/** Bare signed POSTs. */
+export const system: System = {
+  name: "bare signed POSTs",
+  settings: `undici Pool.dispatch, ${concurrency} in flight`,
+  store: "own",
+  open: async ({ routes }): Promise<Running> => {
+    const waiting: Array<{ readonly url: string; readonly payload: Payload }> = []
+    let inFlight = 0
+    const send = (event: number, payloads: ReadonlyArray<Payload>) => {
+      for (const url of routes[event] ?? []) for (const payload of payloads) waiting.push({ url, payload })
+    }
+    const next = async () => {
+      for (let one = waiting.pop(); one; one = waiting.pop()) {
+        inFlight++
+        await post(one.url, `msg_${one.payload.id}`, JSON.stringify(one.payload))
+        inFlight--
+      }
+    }
+    return {
+      emit: async (event, payload) => send(event, [payload]),
+      fill: async (event, payloads) => send(event, payloads),
+      work: async () => {
+        void Promise.all(Array.from({ length: concurrency }, next))
+      },
+      unfinished: async () => waiting.length + inFlight,
+      close: async () => {}
+    }
+  }
+}

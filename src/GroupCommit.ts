@@ -1,0 +1,126 @@
+/**
+ * Group commit: emits that come while others are being committed share the next commit.
+ */
+import { Cause, Effect, Exit, Latch, type Scope } from "effect"
+import * as Deadlines from "./Deadlines.ts"
+import type { MessageId } from "./Id.ts"
+import { Limits } from "./Limits.ts"
+import { type Message, workerGroup } from "./Message.ts"
+import * as Metrics from "./Metrics.ts"
+import { type AppendError, OutcomeUnknown, Storage, StorageUnavailable } from "./Storage.ts"
+
+/** An emit that waits for its commit. */
+interface Pending {
+  readonly message: Message
+  readonly offer: Effect.Effect<void>
+  readonly done: (exit: Exit.Exit<void, AppendError>) => void
+  taken: boolean
+  abandoned: boolean
+}
+
+/**
+ * Stores a message together with others; once it is committed, `offer` is run, before the effect ends.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type GroupCommit = (message: Message, offer: Effect.Effect<void>) => Effect.Effect<void, AppendError>
+
+/**
+ * Makes a committer: it takes whatever emits are waiting and appends them in one statement; those that come meanwhile are the
+ * next batch. A batch that the database refuses is appended one by one, so that only the refused rows' emits fail. `wake` is
+ * told of each worker group of a batch, once.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(
+  function*(
+    wake: (workerGroup: string) => Effect.Effect<void>
+  ): Effect.fn.Return<GroupCommit, never, Storage | Scope.Scope> {
+    const storage = yield* Storage
+    const limits = yield* Limits
+    const deadlines = yield* Deadlines.make
+    const waiting: Array<Pending> = []
+    const more = Latch.makeUnsafe()
+
+    yield* Metrics.watch(Metrics.emitsQueued, () => waiting.length)
+
+    // What a listener's hook does must not end the loop.
+    const told = (effect: Effect.Effect<void>, messageId?: MessageId) => Effect.catchCause(effect, logged(messageId))
+
+    const settle = Effect.fnUntraced(function*(
+      batch: ReadonlyArray<Pending>,
+      exit: Exit.Exit<ReadonlyArray<string>, AppendError>
+    ) {
+      if (exit._tag === "Success") {
+        for (const { message, offer } of batch) yield* told(offer, message.id)
+        const groups = new Set(batch.map(({ message }, n) => exit.value[n] ?? workerGroup(message.eventId)))
+        for (const group of groups) yield* told(wake(group))
+      }
+      const done = Exit.asVoid(exit)
+      for (const pending of batch) pending.done(done)
+    })
+
+    const commit = Effect.fnUntraced(function*(batch: ReadonlyArray<Pending>) {
+      const exit = yield* Effect.exit(storage.append(batch.map((pending) => pending.message)))
+      const refused = exit._tag === "Failure" &&
+        exit.cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error._tag === "RowRefused")
+      if (!refused || batch.length === 1) return yield* settle(batch, exit)
+      for (const pending of batch) yield* settle([pending], yield* Effect.exit(storage.append([pending.message])))
+    })
+
+    const next = Effect.suspend(() => {
+      const batch = waiting.splice(0, limits.groupCommitMessages).filter((pending) => !pending.abandoned)
+      for (const pending of batch) pending.taken = true
+      return batch.length === 0 ? Effect.void : commit(batch)
+    })
+
+    yield* more.await.pipe(
+      Effect.andThen(Effect.sync(() => more.closeUnsafe())),
+      Effect.andThen(Effect.whileLoop({ while: () => waiting.length > 0, body: () => next, step: () => {} })),
+      Effect.forever,
+      // A shared commit is in nobody's trace.
+      Effect.withTracerEnabled(false),
+      Effect.forkScoped
+    )
+
+    return (message, offer) =>
+      Effect.callback<void, AppendError>((resume) => {
+        const pending: Pending = {
+          message,
+          offer,
+          done: (exit) => {
+            inTime()
+            resume(exit)
+          },
+          taken: false,
+          abandoned: false
+        }
+        const inTime = deadlines.add(limits.emitTimeoutMs, () => {
+          pending.abandoned = true
+          resume(Effect.fail(unanswered(pending.taken, limits.emitTimeoutMs)))
+        })
+        waiting.push(pending)
+        more.openUnsafe()
+        return Effect.sync(() => {
+          pending.abandoned = true
+          inTime()
+        })
+      })
+  }
+)
+
+// --- internal ---
+
+const logged = (messageId: MessageId | undefined) => (cause: Cause.Cause<unknown>) =>
+  Effect.logError("A stored message could not be told to listeners", cause).pipe(
+    Effect.annotateLogs(messageId === undefined ? {} : { messageId })
+  )
+
+const unanswered = (taken: boolean, timeoutMs: number): AppendError =>
+  taken
+    ? new OutcomeUnknown({
+      message: `The database did not answer within ${timeoutMs} ms: the message may or may not be stored.`
+    })
+    : new StorageUnavailable({ message: `The database took no message for ${timeoutMs} ms: nothing was stored.` })
