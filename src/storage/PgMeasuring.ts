@@ -19,7 +19,9 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Measuring
     return engine(Effect.map(
       sql<DepthsRow>`select
         ${count("inbox where set_aside_at is null")} as unrouted,
-        ${count("inbox where set_aside_at is not null")} as set_aside,
+        -- They stay where others go, and so are among the oldest.
+        (select count(set_aside_at)::int from (
+          select set_aside_at from hookline.inbox order by seq limit ${counted}::int) i) as set_aside,
         ${count("work where epoch is null")} as waiting,
         ${count("work where epoch is not null")} as claimed,
         ${count("circuits")} as failing,
