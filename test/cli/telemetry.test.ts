@@ -159,6 +159,7 @@ describe("telemetry", () => {
         const roots = told.spans.filter(({ parentSpanId }) => parentSpanId === undefined).map(({ name }) => name)
         assert.deepStrictEqual(roots.sort(), ["POST", "checkout"])
         assert.isTrue(told.headers.includes("a b"))
+        assert.include(JSON.stringify(told.logs), "Hookline runs")
       }),
     60_000
   )
