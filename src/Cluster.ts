@@ -3,8 +3,9 @@
  * hint told of; hints and confirmations find their dispatcher. `single` and `test` run a cluster of one in this process; a
  * layer of socket runners takes the same place for many.
  */
-import { Context, Effect, FiberSet, Layer, Schedule, Schema, Scope, Semaphore } from "effect"
+import { Context, Effect, FiberSet, Layer, References, Schedule, Schema, Scope, Semaphore } from "effect"
 import {
+  ClusterSchema,
   Entity,
   EntityId,
   MessageStorage,
@@ -44,6 +45,7 @@ const Drop = Rpc.make("Drop", {
  * @since 0.1.0
  */
 export const DispatcherEntity = Entity.make("HooklineDispatcher", [Wake, Keep, Drop])
+  .annotate(ClusterSchema.ClientTracingEnabled, false)
 
 const shardGroup = "default"
 
@@ -88,7 +90,8 @@ export const entity: Layer.Layer<never, never, Dispatcher | Sharding.Sharding> =
       // A dispatcher with work is kept by the sweep's wakes.
       { maxIdleTime: groupIdleMs, concurrency: 4 }
     ))
-)
+  // Hints come all the time, and are in nobody's trace.
+).pipe(Layer.provide(Layer.succeed(References.TracerEnabled, false)))
 
 /** Dispatchers over the cluster, and those of this process where it is a runner. */
 const makeDispatchers = Effect.fnUntraced(function*(

@@ -2,12 +2,14 @@
  * The engine of a runner: it owns worker groups, routes their messages, attempts their deliveries and records the outcomes.
  * It knows neither SQL nor the cluster: `Cluster.ts` says which groups to attach, `Storage` keeps the truth.
  */
-import { Context, DateTime, Effect, FiberMap, Latch, Layer, Schedule, type Scope, Semaphore } from "effect"
+import { Context, DateTime, Effect, FiberMap, Latch, Layer, Metric, Schedule, type Scope, Semaphore } from "effect"
 import type { Bindings } from "./Bindings.ts"
 import * as Circuit from "./Circuit.ts"
 import * as Core from "./Core.ts"
 import * as Claimer from "./dispatcher/Claimer.ts"
+import * as Gauges from "./dispatcher/Gauges.ts"
 import type * as Lane from "./dispatcher/Lane.ts"
+import * as Measured from "./dispatcher/Measured.ts"
 import { patient } from "./dispatcher/Patience.ts"
 import * as Recorder from "./dispatcher/Recorder.ts"
 import * as Router from "./dispatcher/Router.ts"
@@ -18,6 +20,7 @@ import * as Id from "./Id.ts"
 import type { RunnerId, SubscriptionId } from "./Id.ts"
 import type { Live } from "./Live.ts"
 import { baseGroup, workerGroup } from "./Message.ts"
+import * as Metrics from "./Metrics.ts"
 import * as Monotonic from "./Monotonic.ts"
 import { Registry } from "./Registry.ts"
 import { type Due, type Owner, Storage } from "./Storage.ts"
@@ -121,7 +124,10 @@ const make = Effect.gen(function*() {
         )
       )
       if (message) State.told(state, message)
-      if (updated._tag === "Some") yield* dropAndReload(id, updated.value.version)
+      if (updated._tag === "Some") {
+        if (!updated.value.enabled) yield* Effect.logWarning(`A subscription is disabled: its endpoint is ${reason}`)
+        yield* dropAndReload(id, updated.value.version)
+      }
     }
   )
 
@@ -147,8 +153,10 @@ const make = Effect.gen(function*() {
   const act = Effect.fnUntraced(function*(finished: Sender.Finished) {
     const { disable: reason, subscription: { id }, warnOfMs } = finished
     const once = { onlyIfMissing: true }
-    if (warnOfMs !== undefined) yield* FiberMap.run(acting, `warn ${id}`, warn(finished, warnOfMs), once)
-    if (reason !== undefined) yield* FiberMap.run(acting, `${reason} ${id}`, disable(finished, reason), once)
+    const { deliveryId, messageId } = finished.ready.claimed
+    const about = Effect.annotateLogs({ messageId, deliveryId, subscriptionId: id })
+    if (warnOfMs !== undefined) yield* FiberMap.run(acting, `warn ${id}`, about(warn(finished, warnOfMs)), once)
+    if (reason !== undefined) yield* FiberMap.run(acting, `${reason} ${id}`, about(disable(finished, reason)), once)
   })
 
   const recorder = yield* Recorder.make(
@@ -156,6 +164,7 @@ const make = Effect.gen(function*() {
     (finished) => FiberMap.run(acting, finished.ready.claimed.subscriptionId, act(finished), { onlyIfMissing: true }),
     (id) => subscribed.get(id)?.ordered === true
   )
+  yield* Gauges.watch(state, { outcomes: recorder.queued, releases: () => released.length })
   const sender = yield* Sender.make(state, subscribed, recorder.finish, giveBack)
   const routeOnce = yield* Router.make(state, subscribed, giveBack)
   const claimer = yield* Claimer.make(state, subscribed, giveBack)
@@ -266,6 +275,7 @@ const make = Effect.gen(function*() {
     for (const group of state.groups.values()) {
       if (group.phase !== "lost" && group.takenAtMs < sentAtMs && epochs.get(group.workerGroup) !== group.owner.epoch) {
         yield* Effect.logWarning(`${group.workerGroup} has another owner now`)
+        yield* Metric.update(Metrics.ownershipsLost, 1)
         lose(group)
       }
     }
@@ -546,5 +556,5 @@ const make = Effect.gen(function*() {
  */
 export const layer: Layer.Layer<Dispatcher, never, Storage | Registry | Bindings | Live> = Layer.effect(
   Dispatcher,
-  make
+  Effect.provideServiceEffect(make, Storage, Measured.make)
 )

@@ -3,8 +3,10 @@
  */
 import { Cause, Effect, Exit, Latch, type Scope } from "effect"
 import * as Deadlines from "./Deadlines.ts"
+import type { MessageId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
 import { type Message, workerGroup } from "./Message.ts"
+import * as Metrics from "./Metrics.ts"
 import { type AppendError, OutcomeUnknown, Storage, StorageUnavailable } from "./Storage.ts"
 
 /** An emit that waits for its commit. */
@@ -42,15 +44,17 @@ export const make = Effect.fnUntraced(
     const waiting: Array<Pending> = []
     const more = Latch.makeUnsafe()
 
+    yield* Metrics.watch(Metrics.emitsQueued, () => waiting.length)
+
     // What a listener's hook does must not end the loop.
-    const told = (effect: Effect.Effect<void>) => Effect.catchCause(effect, logged)
+    const told = (effect: Effect.Effect<void>, messageId?: MessageId) => Effect.catchCause(effect, logged(messageId))
 
     const settle = Effect.fnUntraced(function*(
       batch: ReadonlyArray<Pending>,
       exit: Exit.Exit<ReadonlyArray<string>, AppendError>
     ) {
       if (exit._tag === "Success") {
-        for (const { offer } of batch) yield* told(offer)
+        for (const { message, offer } of batch) yield* told(offer, message.id)
         const groups = new Set(batch.map(({ message }, n) => exit.value[n] ?? workerGroup(message.eventId)))
         for (const group of groups) yield* told(wake(group))
       }
@@ -76,6 +80,8 @@ export const make = Effect.fnUntraced(
       Effect.andThen(Effect.sync(() => more.closeUnsafe())),
       Effect.andThen(Effect.whileLoop({ while: () => waiting.length > 0, body: () => next, step: () => {} })),
       Effect.forever,
+      // A shared commit is in nobody's trace.
+      Effect.withTracerEnabled(false),
       Effect.forkScoped
     )
 
@@ -107,8 +113,10 @@ export const make = Effect.fnUntraced(
 
 // --- internal ---
 
-const logged = (cause: Cause.Cause<unknown>) =>
-  Effect.logError("A stored message could not be told to listeners", cause)
+const logged = (messageId: MessageId | undefined) => (cause: Cause.Cause<unknown>) =>
+  Effect.logError("A stored message could not be told to listeners", cause).pipe(
+    Effect.annotateLogs(messageId === undefined ? {} : { messageId })
+  )
 
 const unanswered = (taken: boolean, timeoutMs: number): AppendError =>
   taken

@@ -138,7 +138,7 @@ const follow = Effect.gen(function*() {
           tenantId: message.tenantId,
           timestampMs: timestampMs(message),
           attempt: 1
-        })
+        }).pipe(Effect.annotateLogs("messageId", message.id))
         return missed === 0
           ? hear
           : Effect.andThen(Effect.logWarning(`A handler of ${message.eventId} missed ${missed} messages`), hear)

@@ -67,6 +67,11 @@ export interface EmitOptions {
   readonly deliverAt?: DateTime.DateTime
   /** From when on no attempt begins: what is not delivered by then fails with reason `expired`. */
   readonly expiresAt?: DateTime.DateTime
+  /**
+   * The trace that the message belongs to, as in the header `traceparent` of W3C Trace Context; that of the current span when
+   * left out. One that is malformed or not sampled is as good as none.
+   */
+  readonly traceparent?: string
 }
 
 // -- errors

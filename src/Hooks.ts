@@ -28,6 +28,7 @@ import { Registry } from "./Registry.ts"
 import * as Retention from "./Retention.ts"
 import * as SchemaErrors from "./SchemaErrors.ts"
 import { type AppendError, type BatchItem, Storage } from "./Storage.ts"
+import * as TraceContext from "./TraceContext.ts"
 
 /**
  * Layer of the Hooks service.
@@ -85,6 +86,9 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
       for (const [path, complaint] of refuseTimes(options, now, ahead)) {
         return yield* new PayloadRefused({ eventId, path, message: complaint })
       }
+      const traceparent = options.traceparent === undefined
+        ? yield* TraceContext.current
+        : TraceContext.sampled(options.traceparent)
       const message: Message = {
         id: yield* Id.messageId(now),
         eventId,
@@ -92,7 +96,11 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
         orderingKey,
         payloadJson,
         ...(deliverAt === undefined ? {} : { deliverAtMs: DateTime.toEpochMillis(deliverAt) }),
-        ...(expiresAt === undefined ? {} : { expiresAtMs: DateTime.toEpochMillis(expiresAt) })
+        ...(expiresAt === undefined ? {} : { expiresAtMs: DateTime.toEpochMillis(expiresAt) }),
+        ...(traceparent === undefined ? {} : { traceparent })
+      }
+      if (traceparent !== undefined) {
+        yield* Effect.annotateCurrentSpan({ "hookline.message.id": message.id, "hookline.event.id": eventId })
       }
       const offer = channels.publish(eventId, hook, payload)
       const once = idempotencyKey === undefined
@@ -118,18 +126,18 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
     })
 
     return Hooks.of({
-      emit: Effect.fn("Hook.emit")(function*(hook, payload, options) {
+      emit: Effect.fnUntraced(function*(hook, payload, options) {
         const { eventId } = yield* registered(hook)
         return yield* emitAs(eventId, hook, payload, options ?? {})
-      }),
-      emitJson: Effect.fn("Hook.emitJson")(function*(eventId, payload, options) {
+      }, TraceContext.withSpan("Hook.emit", producing)),
+      emitJson: Effect.fnUntraced(function*(eventId, payload, options) {
         if (Core.isOwn(eventId)) return yield* own(eventId)
         const found = yield* known(eventId)
         return yield* found.hook.use((hook) =>
           Effect.flatMap(decode(eventId, hook, payload), (decoded) => emitAs(eventId, hook, decoded, options ?? {}))
         )
-      }),
-      emitBatch: Effect.fn("Hook.emitBatch")(function*(emissions) {
+      }, TraceContext.withSpan("Hook.emitJson", producing)),
+      emitBatch: Effect.fnUntraced(function*(emissions) {
         const batch = yield* Effect.forEach(
           emissions,
           ({ eventId, options = {}, payload }, index) =>
@@ -157,7 +165,7 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
           yield* storage.afterCommit(Effect.andThen(offer, dispatchers.wake(workerGroup)))
         }
         return answer.items.map(({ messageId }) => messageId)
-      }),
+      }, TraceContext.withSpan("Hook.emitBatch", producing)),
       emitLocal: Effect.fnUntraced(function*(hook, payload) {
         const { eventId } = yield* registered(hook)
         yield* encode(eventId, hook, payload, limits.payloadBytes)
@@ -173,6 +181,8 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
 )
 
 // --- internal ---
+
+const producing = { kind: "producer" } as const
 
 const own = (eventId: string) =>
   Effect.fail(

@@ -13,6 +13,7 @@ import { allTenants } from "./Message.ts"
 import * as Storable from "./Storable.ts"
 import { Storage } from "./Storage.ts"
 import type { StorageUnavailable } from "./StorageError.ts"
+import * as TraceContext from "./TraceContext.ts"
 
 // -- models
 
@@ -200,13 +201,13 @@ export const layer: Layer.Layer<Keys, never, Storage> = Layer.effect(
         }))
         yield* Effect.andThen(Cache.invalidate(byDigest, digest), Cache.invalidate(byId, id))
       }),
-      verify: Effect.fn("Keys.verify")(function*(secret) {
+      verify: Effect.fnUntraced(function*(secret) {
         const text = Redacted.value(secret)
         if (!isWellFormed(text)) return Option.none()
         const digest = digestOf(text)
         const found = yield* Cache.get(byDigest, digest)
         return yield* good(Option.filter(found, (key) => timingSafeEqual(Buffer.from(key.digest), Buffer.from(digest))))
-      }),
+      }, TraceContext.withSpan("Keys.verify")),
       verifyAgain: (id) => Effect.flatMap(Cache.get(byId, id), good)
     })
   })

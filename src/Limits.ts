@@ -323,8 +323,11 @@ export const defaults = {
   statsTop: 100,
   /** Unfinished deliveries that are looked at to count them. */
   statsCounted: 10_000,
-  /** How long a reading of the metrics waits for what the database has to say. */
+  /** How long a reading of the metrics waits for what the database has to say, and how much of each it counts. */
   metricsMs: 2000,
+  metricsCounted: 100_000,
+  /** How often a runner asks the database for the metrics that it tells a collector. */
+  metricsIntervalMs: 30_000,
 
   // -- the embedded PostgreSQL
   /** How long a start waits for what may pass: a recovery, another process that starts or stops the same server. */

@@ -46,6 +46,8 @@ export interface Message {
   readonly deliverAtMs?: number
   /** From which on it is not attempted any more. */
   readonly expiresAtMs?: number
+  /** The trace that it belongs to, sampled: see `TraceContext`. */
+  readonly traceparent?: string
   /** As it was emitted, where `payloadJson` is what the event's transform has made of it. */
   readonly emittedJson?: string
 }

@@ -101,6 +101,8 @@ export interface Attempt {
     /** The payload as it was emitted, where the event's transform has made another of it. */
     readonly emittedJson?: string
   }
+  /** To be sent along, as the header of that name: the attempt's place in the trace of its message, where it has one. */
+  readonly traceparent?: string
   /** What receivers know repetitions by, where it is not the message's id: a replay asked for another. */
   readonly webhookId?: string
   readonly subscription: { readonly id: SubscriptionId; readonly name: string }

@@ -217,7 +217,9 @@ export const next = (self: RetrySchedule, options: {
     Random.withSeed(options.seed),
     Effect.catchDefect((defect) =>
       Effect.as(
-        Effect.logError("A retry schedule threw: the delivery counts as exhausted", defect),
+        Effect.logError("A retry schedule threw: the delivery counts as exhausted", defect).pipe(
+          Effect.annotateLogs("deliveryId", options.seed)
+        ),
         Option.none<number>()
       )
     ),

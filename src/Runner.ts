@@ -12,6 +12,7 @@ import * as Auth from "./http/Auth.ts"
 import * as Server from "./http/Server.ts"
 import { Limits } from "./Limits.ts"
 import * as Webhook from "./plugins/webhook/index.ts"
+import * as Readings from "./Readings.ts"
 import type { PluginError, Registry } from "./Registry.ts"
 import { dayMs } from "./Retention.ts"
 import * as Secrets from "./Secrets.ts"
@@ -40,6 +41,8 @@ export interface Settings {
   /** For how many days history is kept, and attempts where they go earlier: as the limits say where left out. */
   readonly historyDays?: number
   readonly attemptsDays?: number
+  /** Whether a collector is told what is measured: then the database is asked regularly, and not only by who reads `/metrics`. */
+  readonly tellsMetrics?: boolean
   /** How the other runners of the database reach this one. */
   readonly cluster: SocketCluster.Options
 }
@@ -54,8 +57,10 @@ export const layer = <E>(
   settings: Settings,
   plugins: Layer.Layer<never, E | PluginError, Registry | Egress>
 ) =>
-  Server.layer(settings).pipe(
-    Layer.provide(Auth.layer(settings)),
+  Layer.mergeAll(
+    Layer.provide(Server.layer(settings), Auth.layer(settings)),
+    settings.tellsMetrics === true ? Readings.regularly : Layer.empty
+  ).pipe(
     Layer.provide(Hookline.layer({
       plugins: Layer.mergeAll(Webhook.plugin, plugins),
       cluster: SocketCluster.runner(settings.cluster)

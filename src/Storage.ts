@@ -14,6 +14,7 @@ import type { Connecting } from "./seam/Connecting.ts"
 import type { Counting } from "./seam/Counting.ts"
 import type { Dispatching } from "./seam/Dispatching.ts"
 import type { Keeping } from "./seam/Keeping.ts"
+import type { Measuring } from "./seam/Measuring.ts"
 import type { Membership } from "./seam/Membership.ts"
 import type { Replaying } from "./seam/Replaying.ts"
 import type { Retaining } from "./seam/Retaining.ts"
@@ -27,6 +28,7 @@ export type * from "./seam/Connecting.ts"
 export type * from "./seam/Counting.ts"
 export type * from "./seam/Dispatching.ts"
 export type * from "./seam/Keeping.ts"
+export type * from "./seam/Measuring.ts"
 export type * from "./seam/Membership.ts"
 export type * from "./seam/Replaying.ts"
 export type * from "./seam/Retaining.ts"
@@ -49,6 +51,7 @@ export class Storage extends Context.Service<
   & Auditing
   & Counting
   & Walking
+  & Measuring
   & Membership
   & Broadcasting
   & Replaying

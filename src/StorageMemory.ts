@@ -12,6 +12,7 @@ import * as Connecting from "./StorageMemoryConnecting.ts"
 import * as Counting from "./StorageMemoryCounting.ts"
 import * as Dispatching from "./StorageMemoryDispatching.ts"
 import * as Keeping from "./StorageMemoryKeeping.ts"
+import * as Measuring from "./StorageMemoryMeasuring.ts"
 import * as Membership from "./StorageMemoryMembership.ts"
 import * as Ownership from "./StorageMemoryOwnership.ts"
 import * as Replaying from "./StorageMemoryReplaying.ts"
@@ -64,6 +65,7 @@ export const layer: Layer.Layer<Storage | MemoryTransactions> = Layer.effectCont
       ...Auditing.make(tables),
       ...Counting.make(tables),
       ...Walking.make(tables),
+      ...Measuring.make(tables),
       ...Membership.make(tables),
       ...Broadcasting.make(tables),
       ...Replaying.make(tables),

@@ -18,12 +18,12 @@ const sources = filesIn("src").map((file) => ({ file, text: Fs.readFileSync(Path
 /** The modules that stand alone, by level; folders have one level each. */
 const modules = [
   `Id Key AuditEntry Member Message Subscription Connection Limits Monotonic Deadlines Version SchemaErrors StorageError PayloadExample PayloadProperties PayloadSchema Nearest Storable
-    Redaction SchemaPlaces SecretFields Destinations Told Metrics Tally Phases Note RequestExcerpt Retention`,
+    TraceContext Sampling Redaction SchemaPlaces SecretFields Destinations Told Metrics Tally Phases Note RequestExcerpt Retention`,
   `Access Core Hook Handler IntegrationEvent RetrySchedule RateLimit Circuit Delivery Filter Template TemplateEngine TemplateHost Replay Provider Signature SignatureKey`,
   `Storage StorageMemory\\w* Registry Plugin GroupCommit Hooks Handlers Secrets Egress Live Dispatcher Dispatchers Bindings SubscriptionChecks Subscriptions
     SealedConfig SubscriptionConnections Connections ConnectionProbe Tryouts Places Explanations Previews Keys Audit Resealing Replayer Replays Stats`,
   ``,
-  `Cluster Maintenance Members Hookline`,
+  `Cluster Maintenance Members Readings Hookline`,
   `Runner index`
 ]
 

@@ -4,10 +4,11 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Effect, Logger, References } from "effect"
+import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { createRequire } from "node:module"
 import * as CommandLine from "./hookline.ts"
+import * as Logs from "./Logs.ts"
 import * as Stopping from "./Stopping.ts"
 
 const { version } = createRequire(import.meta.url)("../../package.json")
@@ -21,10 +22,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 // A terminal that is closed stops a runner as SIGTERM does: with its PostgreSQL, and after what is under way.
 process.on("SIGHUP", () => process.kill(process.pid, "SIGTERM"))
 
-CommandLine.told(Command.run(CommandLine.command, { version })).pipe(
+CommandLine.told(Effect.provide(Command.run(CommandLine.command, { version }), Logs.layer)).pipe(
   Effect.provide(NodeServices.layer),
-  Effect.provide(Logger.layer([process.stderr.isTTY ? Logger.consolePretty() : Logger.consoleLogFmt])),
-  Effect.provideService(Logger.LogToStderr, true),
-  Effect.provideService(References.MinimumLogLevel, "Info"),
   NodeRuntime.runMain({ disableErrorReporting: true, teardown: Stopping.teardown })
 )

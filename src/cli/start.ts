@@ -16,14 +16,17 @@ import * as Stopping from "./Stopping.ts"
  */
 export const start = Command.make("start", RunnerFlags.flags, (given) =>
   Effect.gen(function*() {
-    const [{ load }, Settings, Runner] = yield* Effect.promise(() =>
-      Promise.all([import("./Plugins.ts"), import("./Settings.ts"), import("../Runner.ts")])
+    const [{ load }, Settings, Telemetry, Runner] = yield* Effect.promise(() =>
+      Promise.all([import("./Plugins.ts"), import("./Settings.ts"), import("./Telemetry.ts"), import("../Runner.ts")])
     )
+    const telemetry = yield* Telemetry.fromEnvironment
     const { config, ...flags } = yield* RunnerFlags.resolve(given)
     const plugins = yield* load(config)
     yield* Effect.scoped(Effect.gen(function*() {
       const settings = yield* Settings.make(flags)
-      yield* Layer.build(Runner.layer(settings, plugins))
+      yield* Layer.build(
+        Runner.layer({ ...settings, tellsMetrics: telemetry.isOn }, plugins).pipe(Layer.provide(telemetry.layer))
+      )
       if (!given.dev) yield* Console.log(`Hookline listens on ${urlOf(settings)}`)
       else {
         const kept = yield* Kept.read(flags.dataDir, "admin-key")

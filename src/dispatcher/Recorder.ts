@@ -38,7 +38,9 @@ export const make = Effect.fnUntraced(function*(
       if (half > 0) {
         return Effect.zipWith(record(outcomes.slice(0, half)), record(outcomes.slice(half)), (a, b) => [...a, ...b])
       }
-      const told = Effect.logError(`An outcome can't be recorded as it is: ${refused.message}`)
+      const told = Effect.logError(`An outcome can't be recorded as it is: ${refused.message}`).pipe(
+        Effect.annotateLogs("deliveryId", outcomes[0]?.deliveryId)
+      )
       return Effect.andThen(told, storage.record(outcomes.map((outcome) => bare(outcome, refused.message)))).pipe(
         Effect.catchTag("RowRefused", () =>
           Effect.sync(() => {
@@ -99,6 +101,8 @@ export const make = Effect.fnUntraced(function*(
   })
 
   return {
+    /** How many outcomes wait. */
+    queued: () => queue.length,
     finish: (finished: Finished): void => {
       queue.push(finished)
       const { group } = finished.ready

@@ -17,6 +17,7 @@ import { isInternal, ownGroup, type Subscription } from "../Subscription.ts"
 import * as Lane from "./Lane.ts"
 import * as State from "./State.ts"
 import type { Matching, Subscribed } from "./Subscribed.ts"
+import * as Tracing from "./Tracing.ts"
 
 interface Transformed {
   readonly message: Unrouted
@@ -37,6 +38,7 @@ export const make = Effect.fnUntraced(function*(
   const registry = yield* Registry
   const { limits } = state
   const count = Metrics.labelled(Metrics.messagesRouted, yield* Effect.context<never>(), "event")
+  const tracing = yield* Tracing.make
 
   /** Where groups with many tenants go on. */
   const afterTenants = new Map<string, string>()
@@ -126,6 +128,7 @@ export const make = Effect.fnUntraced(function*(
 
   const writeWhole = (batch: ReadonlyArray<Transformed>): Effect.Effect<number, StorageUnavailable | RowRefused> =>
     Effect.gen(function*() {
+      const sinceNanos = tracing.now()
       const { bound, freed, now, routing } = yield* match(batch)
       const answer = yield* Effect.onError(storage.route(routing), () =>
         Effect.sync(() => {
@@ -136,7 +139,11 @@ export const make = Effect.fnUntraced(function*(
         return yield* writeWhole(batch)
       }
       const routed = new Set<MessageId>(answer.messageIds)
-      for (const { message } of batch) if (routed.has(message.id)) count(1, message.eventId)
+      for (const { message } of batch) {
+        if (!routed.has(message.id)) continue
+        count(1, message.eventId)
+        if (message.traceparent !== undefined) tracing.routed(message, routing, sinceNanos)
+      }
       const failing = new Set<SubscriptionId>(answer.failing)
       feed(routing.deliveries, bound)
       for (const delivery of routing.deliveries) {

@@ -2,7 +2,7 @@
  * Sending: attempts begin lane by lane in turn, as far as slots, lease and the subscription's version allow, and end as
  * outcomes for the recorder.
  */
-import { Cause, DateTime, Effect, Exit, FiberMap, Option } from "effect"
+import { Cause, Context, DateTime, Effect, Exit, FiberMap, Option, References } from "effect"
 import type { Binding } from "../Bindings.ts"
 import * as Circuit from "../Circuit.ts"
 import * as Core from "../Core.ts"
@@ -24,6 +24,7 @@ import * as Lane from "./Lane.ts"
 import * as Shares from "./Shares.ts"
 import * as State from "./State.ts"
 import type { Subscribed } from "./Subscribed.ts"
+import * as Tracing from "./Tracing.ts"
 
 /** An outcome on its way to the recorder. */
 export interface Finished {
@@ -47,6 +48,8 @@ export const make = Effect.fnUntraced(function*(
   const registry = yield* Registry
   const { limits } = state
   const { retryMaxAgeMs } = Retention.within(limits)
+  const tracing = yield* Tracing.make
+  const logAnnotations = yield* References.CurrentLogAnnotations
   const fibers: FiberMap.FiberMap<DeliveryId> = yield* FiberMap.make<DeliveryId>()
   /** How long until a rate limit lets an attempt begin, as the present pass has found, in milliseconds. */
   let nextMs = Number.POSITIVE_INFINITY
@@ -213,6 +216,16 @@ export const make = Effect.fnUntraced(function*(
   const mayBegin = (ready: Lane.Ready, monotonic: number): boolean =>
     monotonic < state.leaseEndMs && !ending.has(ready.claimed.deliveryId) && bindable(ready) !== undefined
 
+  /** What an attempt finds: a place to note what becomes known of it, and what its log lines are about. */
+  const during =
+    ({ claimed: { deliveryId, messageId, subscriptionId } }: Lane.Ready, note: Note.Note) =>
+    (context: Context.Context<never>): Context.Context<never> =>
+      Context.add(
+        Context.add(context, Note.Note, note),
+        References.CurrentLogAnnotations,
+        { ...logAnnotations, messageId, deliveryId, subscriptionId }
+      )
+
   const attempt = (ready: Lane.Ready, subscription: Subscription) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
@@ -235,7 +248,7 @@ export const make = Effect.fnUntraced(function*(
         const note = Note.make()
         const exit = binding
           ? yield* Effect.exit(restore(
-            Effect.suspend(() =>
+            tracing.attempt(ready, subscription, (traceparent) =>
               binding.bound.deliver({
                 deliveryId: claimed.deliveryId,
                 number: claimed.attemptCount + 1,
@@ -251,12 +264,12 @@ export const make = Effect.fnUntraced(function*(
                 ...(claimed.webhookOf === undefined
                   ? {}
                   : { webhookId: Replay.webhookId(message.id, claimed.webhookOf) }),
+                ...(traceparent === undefined ? {} : { traceparent }),
                 subscription: { id: subscription.id, name: subscription.name },
                 signingSecrets: binding.signingSecrets
                   .filter((secret) => secret.expiresAtMs === undefined || secret.expiresAtMs > startedAtMs)
                   .map((secret) => secret.secret)
-              })
-            ).pipe(Effect.provideService(Note.Note, note))
+              })).pipe(Effect.updateContext(during(ready, note)))
           ))
           : Exit.fail(
             new RetryableError({
@@ -267,7 +280,6 @@ export const make = Effect.fnUntraced(function*(
         yield* conclude(ready, subscription, binding, startedAtMs, exit, note)
       })
     ).pipe(
-      Effect.annotateLogs({ delivery: ready.claimed.deliveryId, message: ready.claimed.messageId }),
       Effect.ensuring(Effect.sync(() => {
         ending.delete(ready.claimed.deliveryId)
         const lane = State.laneOf(state, ready.claimed.subscriptionId)

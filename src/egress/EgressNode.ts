@@ -20,6 +20,7 @@ import {
   ForbiddenTarget
 } from "../Egress.ts"
 import { Limits } from "../Limits.ts"
+import * as Metrics from "../Metrics.ts"
 import * as Note from "../Note.ts"
 import * as AddressPolicy from "./AddressPolicy.ts"
 import { Gate, type Time } from "./Gate.ts"
@@ -191,6 +192,14 @@ const makePools = Effect.fnUntraced(function*(
       bodyTimeout: 0
     })
   })
+  const sum = (read: (origin: Origin) => number) => () => {
+    let found = 0
+    for (const origin of pools.values()) found += read(origin)
+    return found
+  }
+  yield* Metrics.watch(Metrics.egressPools, () => pools.size)
+  yield* Metrics.watch(Metrics.egressConnections, sum(({ pool }) => pool.stats.connected))
+  yield* Metrics.watch(Metrics.egressQueued, sum(({ gate }) => gate.waiting))
   return {
     of: (origin, tls) => {
       const key = keyOf(origin, tls)

@@ -36,6 +36,11 @@ export class Gate {
     return this.#quick.size === 0 && this.#slow.size === 0 && this.#waiting.length === 0
   }
 
+  /** How many wait. */
+  get waiting(): number {
+    return this.#waiting.reduce((sum, { gone }) => gone ? sum : sum + 1, 0)
+  }
+
   /** Calls `begin` once there is room, perhaps at once; what it returns is to be called when the request has ended, or is given up. */
   enter(begin: () => void): () => void {
     const one: Waiting = { begin, gone: false }

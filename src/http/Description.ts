@@ -62,6 +62,17 @@ const ifMatch = {
   example: "\"3\""
 }
 
+const traceparent = {
+  name: "traceparent",
+  in: "header",
+  required: false,
+  description:
+    "The trace that the messages belong to (W3C Trace Context): where it is sampled, their attempts are in it, and webhooks " +
+    "carry it on.",
+  schema: { type: "string" },
+  example: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+}
+
 const successes: Readonly<Record<string, string>> = {
   200: "The answer.",
   201: "It was made.",
@@ -243,7 +254,8 @@ const operationOf = (
     security: isOpen ? [] : [{ bearer: scope === undefined ? [] : [scope] }],
     parameters: [
       ...parameters.map(parameterOf(endpoint)),
-      ...("412" in responses ? [ifMatch] : [])
+      ...("412" in responses ? [ifMatch] : []),
+      ...(scope === "emit" ? [traceparent] : [])
     ],
     ...(requestBody === undefined
       ? {}

@@ -58,6 +58,7 @@ export const MessageView = Schema.Struct({
   deliverAt: Schema.optionalKey(Time).pipe(told("Not delivered before")),
   expiresAt: Schema.optionalKey(Time).pipe(told("From when on no attempt begins")),
   error: Schema.optionalKey(Schema.String).pipe(told("Why it was set aside")),
+  traceparent: Schema.optionalKey(Schema.String).pipe(told("The trace that it belongs to (W3C Trace Context)")),
   createdAt: Time.pipe(told("When it was emitted")),
   routedAt: Schema.optionalKey(Time).pipe(told("When it was routed"))
 }).annotate({ identifier: "Message" })

@@ -2,6 +2,7 @@
  * The endpoints of messages.
  */
 import { DateTime, Effect, Option, Schema } from "effect"
+import { HttpServerRequest } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Audit from "../Audit.ts"
 import { Dispatchers } from "../Dispatchers.ts"
@@ -13,12 +14,23 @@ import { workerGroup } from "../Message.ts"
 import * as Nearest from "../Nearest.ts"
 import { Registry } from "../Registry.ts"
 import { Storage, type StoredMessage } from "../Storage.ts"
+import * as TraceContext from "../TraceContext.ts"
 import { messageIdOf, notFound, retried, stored } from "./Answers.ts"
 import { Api } from "./Api.ts"
 import type { Emission } from "./MessagesApi.ts"
 import { ofBatch, ofEmit, Refused, unavailable } from "./Problem.ts"
 import { filterOf, own } from "./Tenancy.ts"
 import * as Views from "./Views.ts"
+
+/** The request's trace, where its span does not carry it on. */
+const traceOf = Effect.withFiber((fiber) =>
+  TraceContext.isTraced(fiber)
+    ? Effect.succeed({})
+    : Effect.map(
+      HttpServerRequest.HttpServerRequest,
+      ({ headers: { traceparent } }) => traceparent === undefined ? {} : { traceparent }
+    )
+)
 
 /**
  * Layer of the handlers.
@@ -59,6 +71,7 @@ export const layer = HttpApiBuilder.group(
       const options = {
         ...rest,
         ...(yield* filterOf(rest.tenantId)),
+        ...(yield* traceOf),
         ...(deliverAt === undefined ? {} : { deliverAt: DateTime.makeUnsafe(deliverAt) }),
         ...(expiresAt === undefined ? {} : { expiresAt: DateTime.makeUnsafe(expiresAt) })
       }

@@ -18,8 +18,8 @@ export class MetricsGroup extends HttpApiGroup.make("metrics").add(
       summary: "Read what a runner measures",
       description:
         "For Prometheus, which sends the key by its setting `authorization`: attempts, deliveries and messages that " +
-        "this runner has counted since its start, the cluster's oldest due work, and whatever else its process measures with Effect's " +
-        "metrics.",
+        "this runner has counted since its start, what is in its memory, what waits in the cluster's database, and whatever else its " +
+        "process measures with Effect's metrics. docs/metrics.md says what each means.",
       answer:
         "# HELP hookline_ready Whether this runner does what is due\n# TYPE hookline_ready gauge\nhookline_ready 1\n"
     })

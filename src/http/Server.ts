@@ -14,7 +14,9 @@ import {
 import { HttpApiBuilder } from "effect/http-api"
 import { Limits } from "../Limits.ts"
 import { Members } from "../Members.ts"
+import * as Metrics from "../Metrics.ts"
 import { Storage } from "../Storage.ts"
+import * as TraceContext from "../TraceContext.ts"
 import { Api } from "./Api.ts"
 import * as AuditHandlers from "./AuditHandlers.ts"
 import * as ClusterHandlers from "./ClusterHandlers.ts"
@@ -130,51 +132,55 @@ const isBatch = ({ method, url }: HttpServerRequest.HttpServerRequest): boolean 
   method === "POST" && url.split("?", 1)[0] === "/api/v1/messages/batch"
 
 /** Whatever has no answer of its own becomes a problem; bodies are bounded before they are read. */
-const guarded = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
-  Effect.gen(function*() {
-    const limits = yield* Limits
-    const request = yield* HttpServerRequest.HttpServerRequest
-    const bytes = isBatch(request) ? limits.batchBytes : limits.payloadBytes
-    // What is left of the body is not read: the next request would not be found behind it.
-    const tooLarge = HttpServerResponse.setHeader(
-      problem(Undeclared.tooLarge, `A request's body has at most ${bytes} bytes.`),
-      "connection",
-      "close"
-    )
-    if (Number(request.headers["content-length"] ?? 0) > bytes) return tooLarge
-    return yield* Effect.provideService(app, HttpIncomingMessage.MaxBodySize, ByteSize.bytes(bytes)).pipe(
-      Effect.map((response) =>
-        response.status < 400 || /problem\+json/u.test(response.headers["content-type"] ?? "")
-          ? response
-          : ofStatus(response.status, tooLarge)
-      ),
-      Effect.catchCause((cause) => {
-        if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
-        const error = Cause.squash(cause)
-        if (HttpServerError.isHttpServerError(error)) {
-          const { reason } = error
-          if (reason._tag === "RouteNotFound") return Effect.succeed(unrouted(request))
-          if (reason._tag === "RequestParseError") {
-            return Effect.succeed(reason.reason === "BodyTooLarge" ? tooLarge : cutOff)
+const guarded =
+  (count: (value: number, method: string, status: string) => void) =>
+  <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+    Effect.gen(function*() {
+      const limits = yield* Limits
+      const request = yield* HttpServerRequest.HttpServerRequest
+      const bytes = isBatch(request) ? limits.batchBytes : limits.payloadBytes
+      // What is left of the body is not read: the next request would not be found behind it.
+      const tooLarge = HttpServerResponse.setHeader(
+        problem(Undeclared.tooLarge, `A request's body has at most ${bytes} bytes.`),
+        "connection",
+        "close"
+      )
+      if (Number(request.headers["content-length"] ?? 0) > bytes) return tooLarge
+      return yield* Effect.provideService(app, HttpIncomingMessage.MaxBodySize, ByteSize.bytes(bytes)).pipe(
+        Effect.map((response) =>
+          response.status < 400 || /problem\+json/u.test(response.headers["content-type"] ?? "")
+            ? response
+            : ofStatus(response.status, tooLarge)
+        ),
+        Effect.catchCause((cause) => {
+          if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
+          const error = Cause.squash(cause)
+          if (HttpServerError.isHttpServerError(error)) {
+            const { reason } = error
+            if (reason._tag === "RouteNotFound") return Effect.succeed(unrouted(request))
+            if (reason._tag === "RequestParseError") {
+              return Effect.succeed(reason.reason === "BodyTooLarge" ? tooLarge : cutOff)
+            }
           }
-        }
-        return Effect.as(
-          Effect.logError("A request failed", cause),
-          problem(Undeclared.internal, "This is Hookline's fault; its log says more.")
-        )
-      })
+          return Effect.as(
+            Effect.logError("A request failed", cause),
+            problem(Undeclared.internal, "This is Hookline's fault; its log says more.")
+          )
+        })
+      )
+    }).pipe(
+      Effect.flatMap((response) =>
+        Effect.map(HttpServerRequest.HttpServerRequest, (request) => {
+          count(1, request.method, String(response.status))
+          return HttpServerResponse.setHeaders(response, {
+            ...safe,
+            ...response.headers,
+            ...(isUnread(request) ? { connection: "close" } : {}),
+            ...advice(response.status)
+          })
+        })
+      )
     )
-  }).pipe(
-    Effect.flatMap((response) =>
-      Effect.map(HttpServerRequest.HttpServerRequest, (request) =>
-        HttpServerResponse.setHeaders(response, {
-          ...safe,
-          ...response.headers,
-          ...(isUnread(request) ? { connection: "close" } : {}),
-          ...advice(response.status)
-        }))
-    )
-  )
 
 const routes = Layer.mergeAll(
   HttpApiBuilder.layer(Api).pipe(
@@ -199,7 +205,13 @@ const routes = Layer.mergeAll(
   ),
   live,
   ready,
-  HttpRouter.middleware(guarded, { global: true })
+  HttpRouter.middleware(
+    Effect.map(
+      Effect.context<never>(),
+      (context) => guarded(Metrics.labelled(Metrics.httpRequests, context, "method", "status"))
+    ),
+    { global: true }
+  )
 )
 
 const listening = (options: { readonly port: number; readonly host: string }) =>
@@ -217,12 +229,21 @@ const cors = (origins: ReadonlyArray<string>) =>
     : HttpRouter.middleware(
       HttpMiddleware.cors({
         allowedOrigins: (origin) => origins.includes(origin),
-        allowedHeaders: ["authorization", "content-type", "if-match", "last-event-id"],
+        allowedHeaders: ["authorization", "content-type", "if-match", "last-event-id", "traceparent"],
         exposedHeaders: ["etag", "ratelimit", "ratelimit-policy", "retry-after"],
         maxAge: corsMaxAgeSeconds
       }),
       { global: true }
     )
+
+/** Requests have spans where these go somewhere; those that ask again and again how the runner is have none. */
+const tracing = Layer.effect(
+  HttpMiddleware.TracerDisabledWhen,
+  Effect.withFiberSucceed((fiber) => {
+    const isTraced = TraceContext.isTraced(fiber)
+    return ({ url }: HttpServerRequest.HttpServerRequest) => !isTraced || /^\/(health\/|metrics)/u.test(url)
+  })
+)
 
 /** For how long a browser need not ask again. */
 const corsMaxAgeSeconds = 600
@@ -255,7 +276,7 @@ export const layer = ({ corsOrigins = [], publicDocs = true, ...options }: Optio
       HttpRouter.serve(Layer.mergeAll(routes, cors(corsOrigins), publicDocs ? Docs.layer : Layer.empty), {
         disableLogger: true,
         disableListenLog: true
-      })
+      }).pipe(Layer.provide(tracing))
     ),
     Layer.provideMerge(
       listening(options).pipe(

@@ -64,6 +64,7 @@ export const message = (item: StoredMessage) => ({
   ...some("bodyExpired", item.bodyExpired),
   ...some("deliverAt", item.deliverAtMs === undefined ? undefined : iso(item.deliverAtMs)),
   ...some("expiresAt", item.expiresAtMs === undefined ? undefined : iso(item.expiresAtMs)),
+  ...some("traceparent", item.traceparent),
   state: states[item.state._tag],
   ...(item.state._tag === "Routed"
     ? { matched: item.state.matched, filtered: item.state.filtered, routedAt: iso(item.state.atMs) }

@@ -509,6 +509,10 @@ const replacedOfDeliveries = `
 drop index hookline.deliveries_message_id_idx;
 `
 
+const traces = `
+alter table hookline.messages add column traceparent text;
+`
+
 /**
  * A migration: statements that are one transaction, or indexes that are built while everything goes on.
  *
@@ -553,7 +557,8 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0016_lists": indexes(lists),
   "0017_replaced_of_work": statements(replacedOfWork),
   "0018_replaced_of_deliveries": statements(replacedOfDeliveries),
-  "0019_retention": statements(retention)
+  "0019_retention": statements(retention),
+  "0020_traces": statements(traces)
 }
 
 /**

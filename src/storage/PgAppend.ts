@@ -15,7 +15,7 @@ import * as PgErrors from "./PgErrors.ts"
 export const rows = (sql: PgClient.PgClient, messages: ReadonlyArray<Message>) =>
   // Numbered in their order, which a join does not keep.
   sql`select u.*, nextval('hookline.message_seq') as seq from (
-    select u.id, u.event_id, u.tenant_id, u.ordering_key, u.payload, u.slot, u.deliver_at, u.expires_at, u.n,
+    select u.id, u.event_id, u.tenant_id, u.ordering_key, u.payload, u.slot, u.deliver_at, u.expires_at, u.traceparent, u.n,
       case when p.count > 1 then u.worker_group || '#' || (u.slot * p.count / 1024) || '.' || p.count
         else u.worker_group end as worker_group
     from unnest(
@@ -27,8 +27,10 @@ export const rows = (sql: PgClient.PgClient, messages: ReadonlyArray<Message>) =
       ${array(messages.map((message) => message.payloadJson))}::text[],
       ${array(messages.map(slotOf))}::int[],
       ${array(messages.map((message) => message.deliverAtMs ?? null))}::float8[],
-      ${array(messages.map((message) => message.expiresAtMs ?? null))}::float8[]
-    ) with ordinality as u(id, event_id, worker_group, tenant_id, ordering_key, payload, slot, deliver_at, expires_at, n)
+      ${array(messages.map((message) => message.expiresAtMs ?? null))}::float8[],
+      ${traces(messages)}::text[]
+    ) with ordinality as u(id, event_id, worker_group, tenant_id, ordering_key, payload, slot, deliver_at, expires_at,
+      traceparent, n)
     left join hookline.partitions p on p.event_id = u.event_id
     order by u.n
   ) u`
@@ -36,14 +38,20 @@ export const rows = (sql: PgClient.PgClient, messages: ReadonlyArray<Message>) =
 /** Stores the rows of a part of the statement, and puts them before the router. */
 export const inserts = (sql: PgClient.PgClient, from: string) =>
   sql`stored as (
-    insert into hookline.messages (id, seq, event_id, tenant_id, ordering_key, payload, deliver_at, expires_at)
+    insert into hookline.messages (id, seq, event_id, tenant_id, ordering_key, payload, deliver_at, expires_at, traceparent)
     select id, seq, event_id, tenant_id, ordering_key, payload, to_timestamp(deliver_at / 1000.0),
-      to_timestamp(expires_at / 1000.0) from ${sql.literal(from)}
+      to_timestamp(expires_at / 1000.0), traceparent from ${sql.literal(from)}
   ), waiting as (
     insert into hookline.inbox (seq, message_id, worker_group, slot, tenant_id, ordering_key, size)
     select seq, id, worker_group, slot, tenant_id, ordering_key, octet_length(payload)
     from ${sql.literal(from)}
   )`
+
+/** Of messages that are not traced, which most are: no array, whose places count as null. */
+const traces = (messages: ReadonlyArray<Message>): string | null =>
+  messages.some(({ traceparent }) => traceparent !== undefined)
+    ? array(messages.map(({ traceparent }) => traceparent ?? null))
+    : null
 
 /** Makes the verbs of emission; `now` comes from the engine. */
 export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>, timeoutMs: number): Appending => {

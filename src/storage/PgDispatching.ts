@@ -196,7 +196,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
     engine(Effect.gen(function*() {
       const messages = yield* sql<PgRows.MessageRow & { readonly emitted: string | null }>`
         select m.id::text, m.event_id, m.tenant_id, m.ordering_key, coalesce(r.transformed, m.payload) as payload,
-          case when r.transformed is not null then m.payload end as emitted
+          case when r.transformed is not null then m.payload end as emitted, m.traceparent
         from unnest(${array(uuids([...new Set(claims.map((claim) => claim.messageId))]))}::uuid[]) as u(id)
         join hookline.messages m on m.id = u.id left join hookline.routings r on r.message_id = u.id`
       const tried = claims.flatMap(({ attemptCount = 0, deliveryId }) => attemptCount > 0 ? deliveryId ?? [] : [])
@@ -211,7 +211,8 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
           tenantId: row.tenant_id,
           orderingKey: row.ordering_key ?? undefined,
           payloadJson: row.payload,
-          ...(row.emitted === null ? {} : { emittedJson: row.emitted })
+          ...(row.emitted === null ? {} : { emittedJson: row.emitted }),
+          ...(row.traceparent === null ? {} : { traceparent: row.traceparent })
         })),
         attempts: attempts.map((row) => ({
           deliveryId: PgRows.deliveryId(row.delivery_id),

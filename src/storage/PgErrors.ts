@@ -4,6 +4,7 @@
 import { Effect, Fiber, Result } from "effect"
 import { SqlError } from "effect/sql"
 import { type AppendError, OutcomeUnknown, RowRefused, StorageUnavailable } from "../Storage.ts"
+import * as TraceContext from "../TraceContext.ts"
 
 /**
  * For the engine every failure is the database's being away: what was under way is found again.
@@ -33,7 +34,8 @@ export type Engine = <A, R>(effect: Effect.Effect<A, SqlError.SqlError, R>) => E
 export const engine: Engine = (effect) =>
   effect.pipe(
     Effect.catchDefect((defect) => SqlError.isSqlError(defect) ? Effect.fail(defect) : Effect.die(defect)),
-    Effect.mapError(unavailable)
+    Effect.mapError(unavailable),
+    TraceContext.within
   )
 
 /**

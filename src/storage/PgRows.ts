@@ -197,6 +197,7 @@ export interface MessageRow {
   readonly payload: string
   readonly deliver_at: number | null
   readonly expires_at: number | null
+  readonly traceparent: string | null
   readonly routed_at: number | null
   readonly version: number | null
   readonly matched: number | null
@@ -205,13 +206,14 @@ export interface MessageRow {
   readonly error: string | null
 }
 
-/** The columns of a message's times. */
-export const timeColumns = `${ms("m.deliver_at")} as deliver_at, ${ms("m.expires_at")} as expires_at`
+/** The columns of a message that few have: its times and its trace. */
+export const timeColumns = `${ms("m.deliver_at")} as deliver_at, ${ms("m.expires_at")} as expires_at, m.traceparent`
 
-/** Reads a message's times. */
-export const times = (row: Pick<MessageRow, "deliver_at" | "expires_at">) => ({
+/** Reads them. */
+export const times = (row: Pick<MessageRow, "deliver_at" | "expires_at" | "traceparent">) => ({
   ...(row.deliver_at === null ? {} : { deliverAtMs: Math.round(row.deliver_at) }),
-  ...(row.expires_at === null ? {} : { expiresAtMs: Math.round(row.expires_at) })
+  ...(row.expires_at === null ? {} : { expiresAtMs: Math.round(row.expires_at) }),
+  ...(row.traceparent === null ? {} : { traceparent: row.traceparent })
 })
 
 /** Reads a message. */

@@ -19,6 +19,7 @@ import * as PgDispatching from "./PgDispatching.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgKeeping from "./PgKeeping.ts"
 import * as PgListing from "./PgListing.ts"
+import * as PgMeasuring from "./PgMeasuring.ts"
 import * as PgMembership from "./PgMembership.ts"
 import * as PgMigrating from "./PgMigrating.ts"
 import * as PgOwnership from "./PgOwnership.ts"
@@ -131,6 +132,7 @@ export const layer = (options?: {
         ),
         ...PgCounting.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
         ...PgListing.make(listing, PgErrors.answering(limits.statementTimeoutMs), limits.listLook),
+        ...PgMeasuring.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
         ...PgMembership.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
         ...PgBroadcasting.make(reading, PgErrors.answering(limits.answerTimeoutMs))
       })

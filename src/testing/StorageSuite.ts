@@ -13,6 +13,7 @@ import { counting } from "./StorageSuiteCounting.ts"
 import { emitting } from "./StorageSuiteEmitting.ts"
 import { healths } from "./StorageSuiteHealth.ts"
 import { keeping } from "./StorageSuiteKeeping.ts"
+import { measuring } from "./StorageSuiteMeasuring.ts"
 import { membership } from "./StorageSuiteMembership.ts"
 import { ordering } from "./StorageSuiteOrdering.ts"
 import { ownership } from "./StorageSuiteOwnership.ts"
@@ -23,6 +24,7 @@ import { retaining } from "./StorageSuiteRetaining.ts"
 import { routing } from "./StorageSuiteRouting.ts"
 import { subscribing } from "./StorageSuiteSubscribing.ts"
 import { times } from "./StorageSuiteTimes.ts"
+import { tracing } from "./StorageSuiteTracing.ts"
 import { upkeep } from "./StorageSuiteUpkeep.ts"
 import { walking } from "./StorageSuiteWalking.ts"
 import { Backend, type Cases } from "./StorageSuiteWorld.ts"
@@ -100,6 +102,7 @@ const cases: Cases = {
   ...claiming,
   ...ownership,
   ...keeping,
+  ...measuring,
   ...membership,
   ...broadcasting,
   ...recording,
@@ -107,6 +110,7 @@ const cases: Cases = {
   ...ordering,
   ...healths,
   ...times,
+  ...tracing,
   ...subscribing,
   ...connecting,
   ...reading,

@@ -12,6 +12,7 @@ import * as Connecting from "../../src/StorageMemoryConnecting.ts"
 import * as Counting from "../../src/StorageMemoryCounting.ts"
 import * as Dispatching from "../../src/StorageMemoryDispatching.ts"
 import * as Keeping from "../../src/StorageMemoryKeeping.ts"
+import * as Measuring from "../../src/StorageMemoryMeasuring.ts"
 import * as Membership from "../../src/StorageMemoryMembership.ts"
 import * as Ownership from "../../src/StorageMemoryOwnership.ts"
 import * as Replaying from "../../src/StorageMemoryReplaying.ts"
@@ -55,6 +56,7 @@ export const open = (machine: Machine, history: History, mutant: Mutant): Databa
     ...Auditing.make(tables),
     ...Counting.make(tables),
     ...Walking.make(tables),
+    ...Measuring.make(tables),
     ...Membership.make(tables),
     ...Broadcasting.make(tables),
     ...Replaying.make(tables),

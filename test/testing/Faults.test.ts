@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect } from "effect"
+import { Cause, Effect, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
 import * as Hook from "../../src/Hook.ts"
 import { Storage } from "../../src/Storage.ts"
@@ -45,7 +45,12 @@ describe("Faults", () => {
               attempts: attempts.map((attempt) => ({ ...attempt, request: undefined }))
             }))
           }
-        }).pipe(world({ seed, rate: 0.4 }), Effect.provide(TestClock.layer()))
+        }).pipe(
+          world({ seed, rate: 0.4 }),
+          Effect.provide(TestClock.layer()),
+          // A fiber lets others go first after so many steps, and the test's has made some in the run before.
+          Effect.provideService(Scheduler.MaxOpsBeforeYield, Number.MAX_SAFE_INTEGER)
+        )
       // What is loaded when it is first needed takes its time in the first run of a process.
       yield* run(42)
       const first = yield* run(42)

@@ -55,7 +55,9 @@ export const sign = (
   const { body, method, url } = request
   const headers: Record<string, string> = {}
   for (let i = 0; i + 1 < request.headers.length; i += 2) {
-    headers[(request.headers[i] ?? "").toLowerCase()] = request.headers[i + 1] ?? ""
+    const name = (request.headers[i] ?? "").toLowerCase()
+    // Whoever passes a trace on puts himself into it.
+    if (name !== "traceparent") headers[name] = request.headers[i + 1] ?? ""
   }
   const added = {
     "x-amz-content-sha256": createHash("sha256").update(body).digest("hex"),

@@ -48,12 +48,13 @@ export const provider: Provider.Provider<Egress> = Provider.make({
     const names = yield* namesOf(config, auth.names)
     const defaults = names.has("user-agent") ? [] : ["user-agent", userAgent]
     const keyOf = signingKeys()
+    const isTraced = !names.has("traceparent")
 
     const draftOf = Effect.fnUntraced(function*(attempt: Provider.Attempt): Effect.fn.Return<
       WebhookAuth.Draft,
       Provider.ProviderError
     > {
-      const { deliveryId, message, nowMs, signingSecrets, webhookId = message.id } = attempt
+      const { deliveryId, message, nowMs, signingSecrets, traceparent, webhookId = message.id } = attempt
       const rendered = yield* templates.render(attempt)
       if (tls !== undefined && rendered.url.protocol !== "https:") {
         return yield* new Provider.PermanentError({ code: "ForbiddenTarget", message: needsHttps })
@@ -79,7 +80,8 @@ export const provider: Provider.Provider<Egress> = Provider.make({
           "x-delivery-id",
           deliveryId,
           "x-event-type",
-          message.eventId
+          message.eventId,
+          ...(traceparent === undefined || !isTraced ? none : ["traceparent", traceparent])
         ],
         body: text
       }
@@ -146,6 +148,8 @@ const namesOf = Effect.fnUntraced(function*(config: WebhookConfig, authorizing: 
   }
   return names
 })
+
+const none: ReadonlyArray<string> = []
 
 const needsHttps = "Expected an https URL, as there are certificates for it"
 

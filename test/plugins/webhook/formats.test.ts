@@ -166,4 +166,18 @@ describe("a webhook's request", () => {
       const names = got.rawHeaders.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase())
       assert.deepStrictEqual(names.filter((name, i) => names.indexOf(name) < i), [])
     }).pipe(Effect.provide(loopback)))
+
+  it.live("carries its attempt's trace on, unless the configuration has a header of that name", () =>
+    Effect.gen(function*() {
+      const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+      const sent = (config: object, overrides: { readonly traceparent?: string } = { traceparent }) =>
+        Effect.map(delivered(config, overrides), ({ got }) => got.headers["traceparent"])
+      assert.strictEqual(yield* sent({}), traceparent)
+      assert.isUndefined(yield* sent({}, {}))
+      assert.strictEqual(yield* sent({ customHeaders: [{ name: "Traceparent", value: "ours" }] }), "ours")
+      assert.strictEqual(
+        yield* sent({ authType: "header", authHeaderName: "Traceparent", authHeaderValue: "ours" }),
+        "ours"
+      )
+    }).pipe(Effect.provide(loopback)))
 })

@@ -21,6 +21,7 @@ export const payloadJson = "{\"b\": \"\\u00e4ö\", \"a\":1.0}"
 export const attemptAt = Effect.fnUntraced(function*(atMs: number, overrides: {
   readonly secrets?: Attempt["signingSecrets"]
   readonly payloadJson?: string
+  readonly traceparent?: string
 } = {}) {
   return {
     deliveryId: yield* Id.deliveryId(atMs),
@@ -33,6 +34,7 @@ export const attemptAt = Effect.fnUntraced(function*(atMs: number, overrides: {
       timestampMs: atMs - 1000,
       payloadJson: overrides.payloadJson ?? payloadJson
     },
+    ...(overrides.traceparent === undefined ? {} : { traceparent: overrides.traceparent }),
     subscription: { id: yield* Id.subscriptionId(atMs), name: "the \"first\"" },
     signingSecrets: overrides.secrets ?? [yield* Signature.generateSecret]
   } satisfies Attempt
