@@ -15,7 +15,7 @@ import * as PgConnecting from "./PgConnecting.ts"
 import * as PgCounting from "./PgCounting.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgOrdering from "./PgOrdering.ts"
-import { fence } from "./PgOwnership.ts"
+import { fence, isOneOf } from "./PgOwnership.ts"
 import * as PgRows from "./PgRows.ts"
 
 const uuids = (ids: ReadonlyArray<string>) => ids.map(Id.toUuid)
@@ -65,7 +65,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
             ${array(owners.map((owner) => afterTenants?.get(owner.workerGroup) ?? ""))}::text[]
           ) as f(worker_group, partition, epoch, after_tenant)
           join hookline.owners o
-            on o.worker_group = f.worker_group and o.partition = f.partition and o.epoch = f.epoch::bigint
+            on o.worker_group = f.worker_group and ${isOneOf(sql, "f")}
         ), waiting(worker_group, tenant_id, n) as (
           select f.worker_group, t.tenant_id, 1 from owned f cross join lateral (
             select i.tenant_id from hookline.inbox i where i.worker_group = f.worker_group and i.set_aside_at is null
@@ -129,13 +129,13 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         ) as g(message_id, worker_group, epoch, matched, filtered, transformed, error, due_at, expires_at)
       ), aside as (
         update hookline.inbox i set set_aside_at = clock_timestamp(), error = g.error
-        from given g join fence f on f.worker_group = g.worker_group and f.epoch = g.epoch::bigint
+        from given g join fence f on f.epoch = g.epoch::bigint
         where i.message_id = g.message_id and g.error is not null and i.set_aside_at is null
           and exists (select 1 from current)
         returning i.message_id
       ), routed as (
         delete from hookline.inbox i using given g
-        join fence f on f.worker_group = g.worker_group and f.epoch = g.epoch::bigint
+        join fence f on f.epoch = g.epoch::bigint
         where i.message_id = g.message_id and g.error is null and i.set_aside_at is null
           and exists (select 1 from current)
         returning i.message_id, i.seq, i.worker_group, split_part(i.worker_group, '#', 1) as base, i.tenant_id, i.ordering_key, i.size, f.epoch,
@@ -431,7 +431,7 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
       ${array(outcomes.map((outcome) => outcome.openUntilMs ?? null))}::float8[]
     ) as g(id, worker_group, owner_epoch, attempts, status, reason, external_id, last_error, due_at, started_at,
       duration_ms, outcome, status_code, error_tag, error_message, retry_after_ms, response, phases, request, filled_at, sign, open_until)
-    join fence f on f.worker_group = g.worker_group and f.epoch = g.owner_epoch::bigint
+    join fence f on f.epoch = g.owner_epoch::bigint
     join hookline.work w on w.id = g.id and w.epoch = f.epoch and w.attempts = g.attempts
     join hookline.subscriptions s on s.id = w.subscription_id
     for update of w

@@ -37,9 +37,18 @@ export const fence = (sql: PgClient.PgClient, owners: ReadonlyArray<Owner>) =>
       ${array(owners.map((owner) => owner.partition))}::int[],
       ${array(owners.map((owner) => owner.epoch))}::float8[]
     ) as f(worker_group, partition, epoch)
-      on o.worker_group = f.worker_group and o.partition = f.partition and o.epoch = f.epoch::bigint
+      on o.worker_group = f.worker_group and ${isOneOf(sql, "f")}
     for share of o
   )`
+
+/**
+ * Whether an owner's row `o` has the partition and epoch of `f`. Told as bounds: the planner takes equalities, of which each
+ * follows from the first, for one that hardly any row fulfils, and would join a thousand groups row by row.
+ */
+export const isOneOf = (sql: PgClient.PgClient, f: string) =>
+  sql.literal(
+    `o.partition between ${f}.partition and ${f}.partition and o.epoch between ${f}.epoch::bigint and ${f}.epoch::bigint`
+  )
 
 /** Makes the verbs of ownership. */
 export const make = (
