@@ -2,7 +2,7 @@ import { make } from "./Bench.ts"
 import * as S from "./Scenarios.ts"
 import { peers } from "./peers/index.ts"
 import * as Redis from "./peers/Redis.ts"
-await using bench = await make()
+await using bench = await make({ profiles: process.env.PROF })
 const n = Number(process.argv[2])
 const keys = process.argv[3].split(",")
 const scen = process.argv[4].split(",")

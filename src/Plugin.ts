@@ -2,10 +2,11 @@
  * A plugin: what one part of a backend brings, as one Layer. Building the layer registers it; the registry seals after all
  * plugins are in.
  */
-import { type Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, References, Tracer } from "effect"
 import { type Handler, PluginScope } from "./Handler.ts"
 import type { AnyHook } from "./Hook.ts"
 import type { IntegrationEvent } from "./IntegrationEvent.ts"
+import { Note } from "./Note.ts"
 import type { Attempt, ConnectionKind, Provider } from "./Provider.ts"
 import { type PluginError, Registry } from "./Registry.ts"
 
@@ -44,9 +45,27 @@ export const make = <R = never, E = never, RH = never>(pluginId: string, options
 
 // --- internal ---
 
-const provided =
-  <R, A, E>(act: (attempt: Attempt) => Effect.Effect<A, E, R>, context: Context.Context<R>) =>
-  (attempt: Attempt): Effect.Effect<A, E> => Effect.provideContext(act(attempt), context)
+/**
+ * Attempts with the plugin's services. Merged with them once, as that copies every service there is; of its own an attempt has
+ * its note, what its log lines are about, and its span.
+ */
+const provided = <R, A, E>(
+  act: (attempt: Attempt) => Effect.Effect<A, E, R>,
+  context: Context.Context<R>
+): (attempt: Attempt) => Effect.Effect<A, E> => {
+  let merged: Context.Context<R> | undefined
+  return (attempt) =>
+    Effect.updateContext(act(attempt), (given: Context.Context<never>): Context.Context<R> => {
+      merged ??= Context.merge(Context.omit(Tracer.ParentSpan)(given), context)
+      const own = Context.add(
+        Context.add(merged, Note, Context.get(given, Note)),
+        References.CurrentLogAnnotations,
+        Context.get(given, References.CurrentLogAnnotations)
+      )
+      const span = Context.getOption(given, Tracer.ParentSpan)
+      return span._tag === "None" ? own : Context.add(own, Tracer.ParentSpan, span.value)
+    })
+}
 
 const connected = <R>(
   { check, options, schema, test }: ConnectionKind<R>,

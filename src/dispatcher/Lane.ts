@@ -51,6 +51,9 @@ export const make = (subscriptionId: SubscriptionId): Lane => ({
   circuit: Circuit.closed
 })
 
+/** How many have no outcome yet: what has one waits for the database alone, and keeps no other from being claimed. */
+export const unfinished = (self: Lane): number => self.waiting.length + self.inFlight.size
+
 /** Whether a lane's endpoint hangs: its last attempt timed out, or one has been under way for long. */
 export const isSlow = (self: Lane, monotonicMs: number, limits: Limits): boolean => {
   if (self.timedOut) return true
@@ -86,7 +89,7 @@ export const room = (
       circuitSlots(self, nowMs) - self.held,
       isSlow(self, monotonicMs, limits)
         ? Math.min(limits.laneSlots - self.held, slowRoom)
-        : limits.laneWindow - self.held
+        : limits.laneWindow - unfinished(self)
     )
   )
 

@@ -2,7 +2,7 @@
  * Sending: attempts begin lane by lane in turn, as far as slots, lease and the subscription's version allow, and end as
  * outcomes for the recorder.
  */
-import { Cause, Context, DateTime, Effect, Exit, FiberMap, Option, References } from "effect"
+import { Cause, Context, DateTime, Effect, Exit, type Fiber, FiberSet, Option, References } from "effect"
 import type { Binding } from "../Bindings.ts"
 import * as Circuit from "../Circuit.ts"
 import * as Core from "../Core.ts"
@@ -50,21 +50,20 @@ export const make = Effect.fnUntraced(function*(
   const { retryMaxAgeMs } = Retention.within(limits)
   const tracing = yield* Tracing.make
   const logAnnotations = yield* References.CurrentLogAnnotations
-  const fibers: FiberMap.FiberMap<DeliveryId> = yield* FiberMap.make<DeliveryId>()
+  const fibers: FiberSet.FiberSet = yield* FiberSet.make()
+  const attempts = new Map<DeliveryId, Fiber.Fiber<unknown, unknown>>()
   /** How long until a rate limit lets an attempt begin, as the present pass has found, in milliseconds. */
   let nextMs = Number.POSITIVE_INFINITY
   /** The attempts that were ended from here, and why: an attempt may also interrupt itself, which is its provider's fault. */
   const ending = new Map<DeliveryId, Delivery.Outcome>()
 
   /** Not awaited: what a provider does may not be interruptible. */
-  const end = (id: DeliveryId, outcome: Delivery.Outcome) =>
-    Option.match(FiberMap.getUnsafe(fibers, id), {
-      onNone: () => {},
-      onSome: (fiber) => {
-        ending.set(id, outcome)
-        fiber.interruptUnsafe()
-      }
-    })
+  const end = (id: DeliveryId, outcome: Delivery.Outcome) => {
+    const fiber = attempts.get(id)
+    if (!fiber) return
+    ending.set(id, outcome)
+    fiber.interruptUnsafe()
+  }
 
   const scheduleOf = (subscription: Subscription, eventId: string, binding: Binding | undefined) =>
     Effect.map(registry.event(eventId), (event) =>
@@ -173,7 +172,9 @@ export const make = Effect.fnUntraced(function*(
     )
     const failingMs = circuit.failingSinceMs === undefined ? 0 : nowMs - circuit.failingSinceMs
     const isTold = !Core.isOwn(ready.message.eventId)
-    const told = isTold ? yield* tellingOf(ready, subscription, step, { before, sign, nowMs }) : []
+    const mayTell = (sign === "accepted" && before.warned) ||
+      (step.transition._tag === "Final" && step.transition.reason === "exhausted")
+    const told = isTold && mayTell ? yield* tellingOf(ready, subscription, step, { before, sign, nowMs }) : []
     finish({
       ready,
       subscription,
@@ -281,12 +282,10 @@ export const make = Effect.fnUntraced(function*(
       })
     ).pipe(
       Effect.ensuring(Effect.sync(() => {
-        ending.delete(ready.claimed.deliveryId)
-        const lane = State.laneOf(state, ready.claimed.subscriptionId)
-        lane.inFlight.delete(ready.claimed.deliveryId)
-        state.inFlight--
-        State.forget(state, lane)
-        state.send.openUnsafe()
+        const { deliveryId, subscriptionId } = ready.claimed
+        ending.delete(deliveryId)
+        attempts.delete(deliveryId)
+        State.ended(state, State.laneOf(state, subscriptionId), deliveryId)
       }))
     )
 
@@ -333,7 +332,10 @@ export const make = Effect.fnUntraced(function*(
     lane.inFlight.set(ready.claimed.deliveryId, monotonic)
     state.inFlight++
     ready.group.activeAtMs = monotonic
-    yield* FiberMap.run(fibers, ready.claimed.deliveryId, attempt(ready, subscription))
+    const { deliveryId } = ready.claimed
+    const fiber = yield* FiberSet.run(fibers, attempt(ready, subscription))
+    // It may have ended already.
+    if (lane.inFlight.has(deliveryId)) attempts.set(deliveryId, fiber)
     return slow ? 2 : 1
   })
 

@@ -127,6 +127,15 @@ export const admit = (self: State, ready: Lane.Ready): boolean => {
   return true
 }
 
+/** Says that an attempt of a lane has ended: there may be room for what waits to be routed. */
+export const ended = (self: State, lane: Lane.Lane, id: DeliveryId): void => {
+  lane.inFlight.delete(id)
+  self.inFlight--
+  if (Lane.unfinished(lane) === self.limits.laneWindow - self.limits.routeMessages) self.route.openUnsafe()
+  forget(self, lane)
+  self.send.openUnsafe()
+}
+
 /** Lets a delivery go from memory, once its outcome is recorded or its claim is given back. */
 export const dismiss = (self: State, ready: Lane.Ready): void => {
   const { deliveryId, subscriptionId } = ready.claimed
@@ -142,10 +151,7 @@ export const dismiss = (self: State, ready: Lane.Ready): void => {
   ready.group.held--
   const lane = laneOf(self, subscriptionId)
   lane.held--
-  const { laneWindow, routeMessages, window } = self.limits
-  if (lane.held === laneWindow - routeMessages || self.deliveries.size === window - routeMessages) {
-    self.route.openUnsafe()
-  }
+  if (self.deliveries.size === self.limits.window - self.limits.routeMessages) self.route.openUnsafe()
   const again = self.again.get(deliveryId)
   if (again) {
     unpark(self, again)
@@ -194,7 +200,7 @@ export const isHeldBack = (self: State, group: Group, monotonicMs: number): bool
   for (const id of group.fed) {
     const lane = self.lanes.get(id)
     if (lane && (lane.circuit.openUntilMs !== undefined || Lane.isSlow(lane, monotonicMs, limits))) continue
-    if (!isFull && (!lane || limits.laneWindow - lane.held >= limits.routeMessages)) {
+    if (!isFull && (!lane || limits.laneWindow - Lane.unfinished(lane) >= limits.routeMessages)) {
       moves = false
       break
     }

@@ -47,21 +47,17 @@ export const provider: Provider.Provider<Egress> = Provider.make({
     if (tls !== undefined && /^\s*http:/iu.test(config.url)) yield* refused("url", needsHttps)
     const names = yield* namesOf(config, auth.names)
     const defaults = names.has("user-agent") ? [] : ["user-agent", userAgent]
-    const keyOf = signingKeys()
+    const keysOf = signingKeys()
     const isTraced = !names.has("traceparent")
 
-    const draftOf = Effect.fnUntraced(function*(attempt: Provider.Attempt): Effect.fn.Return<
-      WebhookAuth.Draft,
-      Provider.ProviderError
-    > {
-      const { deliveryId, message, nowMs, signingSecrets, traceparent, webhookId = message.id } = attempt
-      const rendered = yield* templates.render(attempt)
-      if (tls !== undefined && rendered.url.protocol !== "https:") {
-        return yield* new Provider.PermanentError({ code: "ForbiddenTarget", message: needsHttps })
-      }
+    const draft = (
+      attempt: Provider.Attempt,
+      rendered: WebhookTemplates.Rendered,
+      keys: ReadonlyArray<Signature.Key>
+    ): WebhookAuth.Draft => {
+      const { deliveryId, message, nowMs, traceparent, webhookId = message.id } = attempt
       const { contentType, headers, text } = bodyOf(attempt, rendered.body)
       const timestampSeconds = Math.floor(nowMs / 1000)
-      const keys = yield* Effect.forEach(signingSecrets, keyOf)
       return {
         method,
         url: rendered.url,
@@ -85,22 +81,33 @@ export const provider: Provider.Provider<Egress> = Provider.make({
         ],
         body: text
       }
-    })
+    }
 
-    const send = Effect.fnUntraced(function*({ body, headers, method, secrets, shown, url }: WebhookAuth.Authorized) {
-      const egress = yield* Egress
-      const limits = yield* Limits
-      yield* Provider.noteRequest({ method, url: url.href, headers: pairs(shown), body })
-      const answer = yield* egress.send({
-        method,
-        url: url.href,
-        timeoutMs: timeoutMs ?? limits.requestTimeoutMs,
-        headers,
-        body,
-        ...(tls === undefined ? {} : { tls })
-      }).pipe(Effect.mapError(WebhookAnswer.failure))
-      return WebhookAnswer.without(answer, secrets)
-    })
+    const draftOf = (attempt: Provider.Attempt): Effect.Effect<WebhookAuth.Draft, Provider.ProviderError> =>
+      Effect.flatMap(templates.render(attempt), (rendered): Effect.Effect<WebhookAuth.Draft, Provider.ProviderError> =>
+        tls !== undefined && rendered.url.protocol !== "https:"
+          ? Effect.fail(new Provider.PermanentError({ code: "ForbiddenTarget", message: needsHttps }))
+          : Effect.map(keysOf(attempt.signingSecrets), (keys) => draft(attempt, rendered, keys)))
+
+    const send = (
+      egress: Egress["Service"],
+      limits: Limits,
+      { body, headers, method, secrets, shown, url }: WebhookAuth.Authorized
+    ) =>
+      Effect.andThen(
+        Provider.noteRequest({ method, url: url.href, headers: pairs(shown), body }),
+        Effect.mapBoth(
+          egress.send({
+            method,
+            url: url.href,
+            timeoutMs: timeoutMs ?? limits.requestTimeoutMs,
+            headers,
+            body,
+            ...(tls === undefined ? {} : { tls })
+          }),
+          { onSuccess: (answer) => WebhookAnswer.without(answer, secrets), onFailure: WebhookAnswer.failure }
+        )
+      )
 
     const check = Effect.fnUntraced(function*(field: keyof WebhookConfig, url: string) {
       const egress = yield* Egress
@@ -119,10 +126,14 @@ export const provider: Provider.Provider<Egress> = Provider.make({
       }),
       deliver: Effect.fnUntraced(function*(attempt) {
         const { nowMs } = attempt
+        const egress = yield* Egress
+        const limits = yield* Limits
         const request = yield* auth.authorize(yield* draftOf(attempt), nowMs)
-        const first = yield* send(request)
-        const answer = first.statusCode === 401 && request.renewed ? yield* send(yield* request.renewed) : first
-        return yield* WebhookAnswer.judge(answer, { limits: yield* Limits, nowMs, retryOnStatus })
+        const first = yield* send(egress, limits, request)
+        const answer = first.statusCode === 401 && request.renewed
+          ? yield* send(egress, limits, yield* request.renewed)
+          : first
+        return yield* WebhookAnswer.judge(answer, { limits, nowMs, retryOnStatus })
       })
     }
   })
@@ -156,14 +167,14 @@ const needsHttps = "Expected an https URL, as there are certificates for it"
 /** Decodes signing secrets, each once. */
 const signingKeys = () => {
   const known = new WeakMap<Redacted.Redacted<string>, Signature.Key>()
-  return (secret: Redacted.Redacted<string>): Effect.Effect<Signature.Key, Provider.RetryableError> => {
-    const key = known.get(secret)
-    return key === undefined
-      ? Signature.parseSecret(secret).pipe(
-        Effect.tap((key) => Effect.sync(() => known.set(secret, key))),
-        Effect.mapError(({ message }) => new Provider.RetryableError({ code: "Misconfigured", message }))
-      )
-      : Effect.succeed(key)
+  const keyOf = (secret: Redacted.Redacted<string>): Effect.Effect<Signature.Key, Provider.RetryableError> =>
+    Signature.parseSecret(secret).pipe(
+      Effect.tap((key) => Effect.sync(() => known.set(secret, key))),
+      Effect.mapError(({ message }) => new Provider.RetryableError({ code: "Misconfigured", message }))
+    )
+  return (secrets: ReadonlyArray<Redacted.Redacted<string>>) => {
+    const keys = secrets.flatMap((secret) => known.get(secret) ?? [])
+    return keys.length === secrets.length ? Effect.succeed(keys) : Effect.forEach(secrets, keyOf)
   }
 }
 
