@@ -31,6 +31,8 @@ export interface Opened {
   readonly pid: number
   /** CPU time of the servers that it uses, in milliseconds. */
   readonly serverCpu: () => number
+  /** Closes it and opens it again in the same process, on the same data. */
+  readonly reopen: () => Promise<void>
   /** URL of its database. */
   readonly database: string
 }
@@ -130,15 +132,18 @@ export const make = async (options?: { readonly profiles?: string | undefined })
     use: (opened: Opened) => Promise<A>
   ): Promise<A> =>
     hosted(entry, database, setting, async (host, whole, redisPid) => {
-      const server = await host.call.open(whole)
-      const pids = [entry.store === "postgres" ? postgresPid : undefined, redisPid, server].filter((pid) =>
-        pid !== undefined
-      )
+      let server = await host.call.open(whole)
+      const pids = () =>
+        [entry.store === "postgres" ? postgresPid : undefined, redisPid, server].filter((pid) => pid !== undefined)
       try {
         return await use({
           call: host.call,
           pid: host.pid,
-          serverCpu: () => pids.reduce((sum, pid) => sum + Cpu.tree(pid), 0),
+          reopen: async () => {
+            await host.call.close()
+            server = await host.call.open(whole)
+          },
+          serverCpu: () => pids().reduce((sum, pid) => sum + Cpu.tree(pid), 0),
           database
         })
       } finally {

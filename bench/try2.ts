@@ -19,8 +19,8 @@ const run = async (n: string, f: () => Promise<unknown>) => {
     console.log("   took", Date.now() - t)
   }
 }
-await run("bare", () => S.drain(bench, bare, 20000))
-await run("drain", () => S.drain(bench, entry, 10000))
+await run("bare", () => S.drain(bench, bare, { count: 20000 }))
+await run("drain", () => S.drain(bench, entry, { count: 10000 }))
 await run("live", () => S.live(bench, entry, { count: 10000 }))
 await run("spread", () => S.live(bench, entry, { count: 10000, events: 1000 }))
 await run("fan10", () => S.live(bench, entry, { count: 1000, fanOut: 10 }))

@@ -13,7 +13,7 @@ for (const k of keys) {
   for (const s of scen) {
     const t = Date.now()
     try {
-      const r = s === "drain" ? await S.drain(bench, e, n) : s === "live" ? await S.live(bench, e, { count: n }) : s === "fan10" ? await S.live(bench, e, { count: n / 10, fanOut: 10 }) : s === "latency" ? await S.latency(bench, e, { perSecond: 100, seconds: 5 }) : s === "broad" ? await S.broadFanOut(bench, e, 10000) : s === "iso" ? await S.isolation(bench, e, { hanging: 1, perSecond: 200, seconds: 8 }) : undefined
+      const r = s === "drain" ? await S.drain(bench, e, { count: n }) : s === "live" ? await S.live(bench, e, { count: n }) : s === "fan10" ? await S.live(bench, e, { count: n / 10, fanOut: 10 }) : s === "latency" ? await S.latency(bench, e, { perSecond: 100, seconds: 5 }) : s === "broad" ? await S.broadFanOut(bench, e, 10000) : s === "iso" ? await S.isolation(bench, e, { hanging: 1, perSecond: 200, seconds: 8 }) : undefined
       console.log(k, s, JSON.stringify(r, (_, v) => typeof v === "number" ? Math.round(v * 1000) / 1000 : v), "took", Date.now() - t)
     } catch (x) { console.log(k, s, String(x).slice(0, 300)) }
   }

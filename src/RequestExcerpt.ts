@@ -49,10 +49,12 @@ export const of = (
 ): RequestExcerpt => ({
   method,
   url: url.slice(0, length).toWellFormed(),
-  headers: headers.slice(0, headersKept).map((header) =>
-    header.value.length <= headerLength && header.value.isWellFormed()
-      ? header
-      : { name: header.name, value: header.value.slice(0, headerLength).toWellFormed() }
-  ),
+  headers: headers.length <= headersKept &&
+      headers.every(({ value }) => value.length <= headerLength && value.isWellFormed())
+    ? headers
+    : headers.slice(0, headersKept).map(({ name, value }) => ({
+      name,
+      value: value.slice(0, headerLength).toWellFormed()
+    })),
   ...(withBody ? { body: body.slice(0, length).toWellFormed() } : {})
 })

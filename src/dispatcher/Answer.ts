@@ -2,9 +2,9 @@
  * What a provider's answer means. Plugins may be JavaScript: what they answer is looked at, and what makes no sense is the
  * provider's fault.
  */
-import { Cause, Exit, Option, Schema } from "effect"
+import { Cause, Exit, Option, Predicate, Schema } from "effect"
 import type * as Delivery from "../Delivery.ts"
-import { Delivered, ProviderError, RetryableError } from "../Provider.ts"
+import { type Delivered, ProviderError, RetryableError } from "../Provider.ts"
 
 /** The outcome of an attempt; `ended` is what it is where it was ended from outside. */
 export const outcomeOf = (exit: Exit.Exit<unknown, unknown>, ended?: Delivery.Outcome): Delivery.Outcome => {
@@ -33,7 +33,19 @@ export const thrownMessage = (thrown: unknown): string => thrown instanceof Erro
 
 // --- internal ---
 
-const isDelivered = Schema.is(Delivered)
+/** As `Schema.is(Delivered)` would tell, which takes as long as all the rest of an outcome does. */
+const isDelivered = (value: unknown): value is Delivered =>
+  Predicate.isObject(value) && (!("statusCode" in value) || Number.isSafeInteger(value["statusCode"])) &&
+  (!("externalId" in value) || typeof value["externalId"] === "string") &&
+  (!("response" in value) || isExcerpt(value["response"]))
+
+const isExcerpt = (value: unknown): boolean => {
+  if (!Predicate.isObject(value) || typeof value["body"] !== "string") return false
+  const { headers } = value
+  if (!Predicate.isObject(headers)) return false
+  for (const name in headers) if (typeof headers[name] !== "string") return false
+  return true
+}
 
 const isProviderError = Schema.is(ProviderError)
 

@@ -19,12 +19,9 @@ export const storable = (text: string | undefined): string | null => text?.repla
  * @since 0.1.0
  */
 export const array = (values: ReadonlyArray<string | number | boolean | null>): string => {
-  let text = "{"
-  for (const value of values) {
-    if (text.length > 1) text += ","
-    text += typeof value === "string" ? quoted(value) : value === null ? "NULL" : value
-  }
-  return text + "}"
+  const parts: Array<string | number | boolean> = []
+  for (const value of values) parts.push(typeof value === "string" ? quoted(value) : value ?? "NULL")
+  return `{${parts.join(",")}}`
 }
 
 // --- internal ---

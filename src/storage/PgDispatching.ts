@@ -111,7 +111,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
       Effect.map(
         sql<{
           readonly current: boolean
-          readonly ids: ReadonlyArray<string> | null
+          readonly places: ReadonlyArray<number> | null
           readonly failing: ReadonlyArray<string> | null
         }>`with ${fence(sql, distinct(routing.messages.map((message) => message.owner)))}, current as materialized (
         select version from hookline.subscription_version where version = ${routing.version}::float8::bigint for share
@@ -126,19 +126,20 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
           ${array(routing.messages.map((message) => storable(message.error)))}::text[],
           ${array(routing.messages.map((message) => message.dueAtMs ?? null))}::float8[],
           ${array(routing.messages.map((message) => message.expiresAtMs ?? null))}::float8[]
-        ) as g(message_id, worker_group, epoch, matched, filtered, transformed, error, due_at, expires_at)
+        ) with ordinality
+          as g(message_id, worker_group, epoch, matched, filtered, transformed, error, due_at, expires_at, place)
       ), aside as (
         update hookline.inbox i set set_aside_at = clock_timestamp(), error = g.error
         from given g join fence f on f.epoch = g.epoch::bigint
         where i.message_id = g.message_id and g.error is not null and i.set_aside_at is null
           and exists (select 1 from current)
-        returning i.message_id
+        returning g.place
       ), routed as (
         delete from hookline.inbox i using given g
         join fence f on f.epoch = g.epoch::bigint
         where i.message_id = g.message_id and g.error is null and i.set_aside_at is null
           and exists (select 1 from current)
-        returning i.message_id, i.seq, i.worker_group, split_part(i.worker_group, '#', 1) as base, i.tenant_id, i.ordering_key, i.size, f.epoch,
+        returning g.place, i.message_id, i.seq, i.worker_group, split_part(i.worker_group, '#', 1) as base, i.tenant_id, i.ordering_key, i.size, f.epoch,
           g.matched, g.filtered, g.transformed, g.due_at, g.expires_at
       ), logged as (
         insert into hookline.routings (message_id, version, matched, filtered, transformed)
@@ -176,14 +177,14 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         from wanted d join routed r on r.message_id = d.message_id
       )
       select exists (select 1 from current) as current,
-        (select array_agg(message_id::text) from (select message_id from routed union all select message_id from aside) x) as ids,
+        (select array_agg(place::int) from (select place from routed union all select place from aside) x) as places,
         (select array_agg(distinct w.subscription_id::text) from wanted w join routed r on r.message_id = w.message_id
           where w.failing) as failing`,
         ([row]) =>
           row?.current === true
             ? {
               _tag: "Routed",
-              messageIds: (row.ids ?? []).map(PgRows.messageId),
+              messageIds: picked(routing.messages, row.places).map(({ messageId }) => messageId),
               failing: (row.failing ?? []).map(PgRows.subscriptionId)
             } as const
             : { _tag: "Stale" } as const
@@ -290,11 +291,22 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
   record: (outcomes) =>
     PgErrors.refusable(
       engine,
-      Effect.map(record(sql, once(outcomes)), (rows) => rows.map((row) => PgRows.deliveryId(row.id)))
+      Effect.suspend(() => {
+        const distinct = once(outcomes)
+        return Effect.map(record(sql, distinct), ([row]) => picked(distinct, row?.places).map(({ deliveryId }) => deliveryId))
+      })
     )
 })
 
 // --- internal ---
+
+/** Which of the rows that a statement was given it wrote, by their places: ids would be longer, and a row for each. */
+interface Places {
+  readonly places: ReadonlyArray<number> | null
+}
+
+const picked = <A>(given: ReadonlyArray<A>, places: Places["places"] | undefined): ReadonlyArray<A> =>
+  (places ?? []).flatMap((place) => given[place - 1] ?? [])
 
 /** Each owner once; one that was superseded by another of them stays apart from it. */
 const distinct = (owners: ReadonlyArray<Owner>): ReadonlyArray<Owner> => [
@@ -399,7 +411,7 @@ const gather = (rows: ReadonlyArray<DueRow>): ReadonlyArray<Due> =>
 
 const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
   const final = (outcome: Outcome) => outcome.transition._tag === "Final" ? outcome.transition : undefined
-  return sql<{ readonly id: string }>`with ${
+  return sql<Places>`with ${
     fence(sql, distinct(outcomes.map((outcome) => outcome.owner)))
   }, given as materialized (
     select g.*, s.deleted_at is not null as deleted, w.claims as claimed_times, f.epoch, w.subscription_id,
@@ -429,8 +441,8 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
       ${array(outcomes.map((outcome) => outcome.filledAtMs ?? null))}::float8[],
       ${array(outcomes.map((outcome) => outcome.sign ?? null))}::text[],
       ${array(outcomes.map((outcome) => outcome.openUntilMs ?? null))}::float8[]
-    ) as g(id, worker_group, owner_epoch, attempts, status, reason, external_id, last_error, due_at, started_at,
-      duration_ms, outcome, status_code, error_tag, error_message, retry_after_ms, response, phases, request, filled_at, sign, open_until)
+    ) with ordinality as g(id, worker_group, owner_epoch, attempts, status, reason, external_id, last_error, due_at, started_at,
+      duration_ms, outcome, status_code, error_tag, error_message, retry_after_ms, response, phases, request, filled_at, sign, open_until, place)
     join fence f on f.epoch = g.owner_epoch::bigint
     join hookline.work w on w.id = g.id and w.epoch = f.epoch and w.attempts = g.attempts
     join hookline.subscriptions s on s.id = w.subscription_id
@@ -465,5 +477,5 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
     select id, attempts + 1, to_timestamp(started_at / 1000.0), duration_ms, outcome, status_code, error_tag, error_message,
       retry_after_ms, response, epoch, claimed_times, phases, request from given
   )
-  select id::text from given`
+  select array_agg(place::int) as places from given`
 }
