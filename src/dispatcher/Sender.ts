@@ -2,7 +2,7 @@
  * Sending: attempts begin lane by lane in turn, as far as slots, lease and the subscription's version allow, and end as
  * outcomes for the recorder.
  */
-import { Cause, Context, DateTime, Effect, Exit, type Fiber, FiberSet, Option, References } from "effect"
+import { Cause, Clock, Context, DateTime, Effect, Exit, type Fiber, FiberSet, Option, References } from "effect"
 import type { Binding } from "../Bindings.ts"
 import * as Circuit from "../Circuit.ts"
 import * as Core from "../Core.ts"
@@ -49,6 +49,7 @@ export const make = Effect.fnUntraced(function*(
   const { limits } = state
   const { retryMaxAgeMs } = Retention.within(limits)
   const tracing = yield* Tracing.make
+  const clock = yield* Clock.Clock
   const logAnnotations = yield* References.CurrentLogAnnotations
   const fibers: FiberSet.FiberSet = yield* FiberSet.make()
   const attempts = new Map<DeliveryId, Fiber.Fiber<unknown, unknown>>()
@@ -227,7 +228,8 @@ export const make = Effect.fnUntraced(function*(
         { ...logAnnotations, messageId, deliveryId, subscriptionId }
       )
 
-  const attempt = (ready: Lane.Ready, subscription: Subscription) =>
+  /** Makes one attempt; tells whether its fiber may make another. */
+  const attempt = (ready: Lane.Ready, subscription: Subscription): Effect.Effect<boolean> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
         const { claimed, message } = ready
@@ -241,10 +243,14 @@ export const make = Effect.fnUntraced(function*(
         const startedAtMs = yield* storage.now
         // Binding took as long as an attempt may take.
         if (ending.get(claimed.deliveryId)?._tag === "Failed") {
-          return yield* conclude(ready, subscription, undefined, startedAtMs, Exit.interrupt())
+          yield* conclude(ready, subscription, undefined, startedAtMs, Exit.interrupt())
+          return false
         }
         const isLate = startedAtMs >= (claimed.expiresAtMs ?? Number.POSITIVE_INFINITY)
-        if (isLate || !mayBegin(ready, yield* Monotonic.nowMs)) return giveBack(ready)
+        if (isLate || !mayBegin(ready, yield* Monotonic.nowMs)) {
+          giveBack(ready)
+          return false
+        }
         const binding = Exit.isSuccess(bound) ? bound.value : undefined
         const note = Note.make()
         const exit = binding
@@ -279,6 +285,7 @@ export const make = Effect.fnUntraced(function*(
             })
           )
         yield* conclude(ready, subscription, binding, startedAtMs, exit, note)
+        return Exit.isSuccess(exit)
       })
     ).pipe(
       Effect.ensuring(Effect.sync(() => {
@@ -288,6 +295,48 @@ export const make = Effect.fnUntraced(function*(
         State.ended(state, State.laneOf(state, subscriptionId), deliveryId)
       }))
     )
+
+  /**
+   * Makes an attempt, and when it has succeeded the next of its lane, as long as nobody else wants the place: so a request goes
+   * out as soon as one is answered, where a pass would send many at once and let the endpoint wait in between.
+   */
+  const attemptOn = (lane: Lane.Lane, first: Lane.Ready, subscription: Subscription) =>
+    Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
+      let ready: Lane.Ready | undefined = first
+      let of = subscription
+      return Effect.whileLoop({
+        while: () => ready !== undefined,
+        body: () => ready ? attempt(ready, of) : Effect.succeed(false),
+        step: (mayGoOn: boolean) => {
+          const next = mayGoOn ? follower(lane) : undefined
+          ready = next?.ready
+          if (!next) return
+          of = next.subscription
+          attempts.set(next.ready.claimed.deliveryId, fiber)
+        }
+      })
+    }).pipe(Effect.ensuring(Effect.sync(() => state.send.openUnsafe())))
+
+  /** The next of a lane, begun in the place of one that has ended; none where a pass has to weigh who gets the place. */
+  const follower = (lane: Lane.Lane) => {
+    const ready = lane.waiting[0]
+    if (!ready || state.inFlight >= limits.slots || state.lanes.get(lane.subscriptionId) !== lane) return undefined
+    const monotonic = Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    if (monotonic >= state.leaseEndMs || lane.circuit.openUntilMs !== undefined) return undefined
+    const subscription = bindable(ready)
+    if (!subscription || subscription.rateLimit || subscription.maxConcurrency !== undefined) return undefined
+    if (Lane.isSlow(lane, monotonic, limits)) return undefined
+    lane.waiting.shift()
+    take(lane, ready, monotonic)
+    return { ready, subscription }
+  }
+
+  /** Notes that an attempt begins. */
+  const take = (lane: Lane.Lane, ready: Lane.Ready, monotonic: number) => {
+    lane.inFlight.set(ready.claimed.deliveryId, monotonic)
+    state.inFlight++
+    ready.group.activeAtMs = monotonic
+  }
 
   /** Counts an attempt against a rate limit where it lets one begin; else notes when it will. */
   const spend = (group: State.Group, rateLimit: RateLimit.RateLimit) =>
@@ -329,11 +378,9 @@ export const make = Effect.fnUntraced(function*(
     // Where slots are short, those that had none go first.
     state.lanes.delete(lane.subscriptionId)
     state.lanes.set(lane.subscriptionId, lane)
-    lane.inFlight.set(ready.claimed.deliveryId, monotonic)
-    state.inFlight++
-    ready.group.activeAtMs = monotonic
+    take(lane, ready, monotonic)
     const { deliveryId } = ready.claimed
-    const fiber = yield* FiberSet.run(fibers, attempt(ready, subscription))
+    const fiber = yield* FiberSet.run(fibers, attemptOn(lane, ready, subscription))
     // It may have ended already.
     if (lane.inFlight.has(deliveryId)) attempts.set(deliveryId, fiber)
     return slow ? 2 : 1

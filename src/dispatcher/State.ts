@@ -133,7 +133,6 @@ export const ended = (self: State, lane: Lane.Lane, id: DeliveryId): void => {
   self.inFlight--
   if (Lane.unfinished(lane) === self.limits.laneWindow - self.limits.routeMessages) self.route.openUnsafe()
   forget(self, lane)
-  self.send.openUnsafe()
 }
 
 /** Lets a delivery go from memory, once its outcome is recorded or its claim is given back. */
