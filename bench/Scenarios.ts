@@ -1,8 +1,8 @@
 /**
  * The scenarios: each measures one system once.
  */
-import { type Bench, type Entry, type Opened, settled, within } from "./Bench.ts"
 import * as Path from "node:path"
+import { type Bench, type Entry, type Opened, settled, within } from "./Bench.ts"
 import * as Cpu from "./Cpu.ts"
 import { clock } from "./Payload.ts"
 

@@ -46,7 +46,7 @@ export const defaults = {
 
   // -- dispatching, per runner
   /** Messages routed by one statement. */
-  routeMessages: 256,
+  routeMessages: 512,
   /** How long messages wait to be routed at most because the lanes that their event feeds are full. */
   routeHoldMs: 1000,
   /** Lanes that one event may feed and still wait for room in them: with more, looking costs more than it saves. */
@@ -60,9 +60,9 @@ export const defaults = {
   /** Lanes asked for by one claim. */
   claimLanes: 256,
   /** Outcomes recorded by one statement. */
-  recordOutcomes: 500,
+  recordOutcomes: 1000,
   /** How long an outcome waits for others to be recorded with it, while at least so many attempts are in flight. */
-  recordGatherMs: 20,
+  recordGatherMs: 40,
   recordGatherInFlight: 16,
   /** Attempts in flight on a runner. */
   slots: 1024,
@@ -71,9 +71,9 @@ export const defaults = {
   /** Attempts in flight of one subscription on a runner. */
   laneSlots: 64,
   /** Deliveries of one subscription in memory, waiting or in flight. */
-  laneWindow: 512,
+  laneWindow: 1024,
   /** Deliveries in memory on a runner, waiting or in flight. */
-  window: 8192,
+  window: 16_384,
   /** Payload bytes in memory on a runner, beyond one payload. */
   windowBytes: 64 * 1024 * 1024,
   /** Share of the window that the lanes of one tenant may hold together. */

@@ -11,9 +11,11 @@ const payload = { incidentId: "i1", systemIds: ["s1"] }
 const gauges = Effect.map(
   Metric.snapshot,
   (snapshots): Readonly<Record<string, number>> =>
-    Object.fromEntries(snapshots.flatMap((snapshot) =>
-      snapshot.type === "Gauge" ? [[snapshot.id.replace("hookline_", ""), Number(snapshot.state.value)]] : []
-    ))
+    Object.fromEntries(
+      snapshots.flatMap((snapshot) =>
+        snapshot.type === "Gauge" ? [[snapshot.id.replace("hookline_", ""), Number(snapshot.state.value)]] : []
+      )
+    )
 )
 
 const alone = Effect.provideContext(Context.make(Metric.MetricRegistry, new Map()))

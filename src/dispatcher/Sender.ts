@@ -50,6 +50,10 @@ export const make = Effect.fnUntraced(function*(
   const { retryMaxAgeMs } = Retention.within(limits)
   const tracing = yield* Tracing.make
   const clock = yield* Clock.Clock
+  const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  /** By how much the engine's time is ahead of this machine's, as each pass learns anew. */
+  let aheadMs = 0
+  const now = () => clock.currentTimeMillisUnsafe() + aheadMs
   const logAnnotations = yield* References.CurrentLogAnnotations
   const fibers: FiberSet.FiberSet = yield* FiberSet.make()
   const attempts = new Map<DeliveryId, Fiber.Fiber<unknown, unknown>>()
@@ -110,30 +114,33 @@ export const make = Effect.fnUntraced(function*(
     return [{ message: yield* Core.message(Core.DeliveryExhausted, exhausted, context), ifRecovered: false }]
   })
 
-  /** An attempt with what became known of it while it was made. */
-  const noted = (attempt: Delivery.AttemptRecord, { phases, request }: Note.Note): Delivery.AttemptRecord => ({
-    ...attempt,
-    ...(phases === undefined ? {} : { phases }),
-    ...(request === undefined ? {} : {
-      request: RequestExcerpt.of(request, {
-        withBody: attempt.outcome !== "success",
-        length: limits.requestExcerptLength,
-        headerLength: limits.headerExcerptLength,
-        headersKept: limits.headersKept
-      })
-    })
-  })
+  const excerpts = {
+    length: limits.requestExcerptLength,
+    headerLength: limits.headerExcerptLength,
+    headersKept: limits.headersKept
+  }
 
-  const conclude = Effect.fnUntraced(function*(
+  /** An attempt with what became known of it while it was made. */
+  const noted = (attempt: Delivery.AttemptRecord, { phases, request }: Note.Note): Delivery.AttemptRecord => {
+    const found: { -readonly [K in keyof Delivery.AttemptRecord]: Delivery.AttemptRecord[K] } = { ...attempt }
+    if (phases !== undefined) found.phases = phases
+    if (request !== undefined) {
+      found.request = RequestExcerpt.of(request, { ...excerpts, withBody: attempt.outcome !== "success" })
+    }
+    return found
+  }
+
+  /** What an attempt has come to; the schedule is asked only where it failed, and people are told of few. */
+  const conclude = (
     ready: Lane.Ready,
     subscription: Subscription,
     binding: Binding | undefined,
     startedAtMs: number,
     exit: Exit.Exit<Delivered, ProviderError>,
     note: Note.Note = Note.make()
-  ) {
+  ): Effect.Effect<void> => {
     const { claimed } = ready
-    const nowMs = yield* storage.now
+    const nowMs = now()
     const outcome = Answer.outcomeOf(exit, ending.get(claimed.deliveryId))
     const lane = State.laneOf(state, claimed.subscriptionId)
     const sign = isInternal(subscription) ? undefined : signOf(outcome)
@@ -142,67 +149,66 @@ export const make = Effect.fnUntraced(function*(
     const { circuit } = lane
     if (Circuit.stateAt(circuit, nowMs) === "open") spare(lane)
     lane.timedOut = outcome._tag === "Failed" && outcome.error._tag === "Retryable" && outcome.error.timedOut === true
-    const history = ready.history.flatMap((attempt) =>
-      Option.match(Delivery.errorOf(attempt), {
-        onNone: () => [],
-        onSome: (error) => [{ atMs: attempt.startedAtMs + attempt.durationMs, error }]
-      })
-    )
-    const nextDelayMs = outcome._tag === "Failed" && outcome.error._tag === "Retryable"
-      ? yield* RetrySchedule.next(yield* scheduleOf(subscription, ready.message.eventId, binding), {
-        history: [...history, { atMs: nowMs, error: outcome.error }],
-        seed: claimed.deliveryId,
-        maxAgeMs: retryMaxAgeMs
-      })
-      : Option.none<number>()
-    const step = Delivery.step(
-      {
-        id: claimed.deliveryId,
-        attemptCount: claimed.attemptCount,
-        retryBase: claimed.retryBase
-      },
-      outcome,
-      {
-        nowMs,
-        startedAtMs,
-        nextDelayMs: Option.getOrUndefined(nextDelayMs),
-        retryAfterCapMs: limits.retryAfterCapMs,
-        expiresAtMs: claimed.expiresAtMs,
-        errorLength: limits.errorLength
-      }
-    )
-    const failingMs = circuit.failingSinceMs === undefined ? 0 : nowMs - circuit.failingSinceMs
     const isTold = !Core.isOwn(ready.message.eventId)
-    const mayTell = (sign === "accepted" && before.warned) ||
-      (step.transition._tag === "Final" && step.transition.reason === "exhausted")
-    const told = isTold && mayTell ? yield* tellingOf(ready, subscription, step, { before, sign, nowMs }) : []
-    finish({
-      ready,
-      subscription,
-      // Not before people were warned.
-      disable: step.disableSubscription
-        ? "gone"
-        : circuit.warned && failingMs >= limits.failingDisableMs
-        ? "failing"
-        : undefined,
-      warnOfMs: isTold && failingMs >= limits.failingWarnMs && !circuit.warned ? circuit.failingSinceMs : undefined,
-      outcome: {
+    const failingMs = circuit.failingSinceMs === undefined ? 0 : nowMs - circuit.failingSinceMs
+    const opens = circuit.opens > before.opens
+
+    const stepOf = (nextDelayMs: number | undefined) =>
+      Delivery.step(
+        { id: claimed.deliveryId, attemptCount: claimed.attemptCount, retryBase: claimed.retryBase },
+        outcome,
+        {
+          nowMs,
+          startedAtMs,
+          nextDelayMs,
+          retryAfterCapMs: limits.retryAfterCapMs,
+          expiresAtMs: claimed.expiresAtMs,
+          errorLength: limits.errorLength
+        }
+      )
+
+    const finished = (step: Delivery.Step, telling: Outcome["telling"]): void => {
+      const found: { -readonly [K in keyof Outcome]: Outcome[K] } = {
         owner: ready.group.owner,
         deliveryId: claimed.deliveryId,
         attemptCount: claimed.attemptCount,
         attempt: noted(step.attempt, note),
-        transition: step.transition,
-        ...(subscription.rateLimit && ready.group.filledAtMs !== undefined
-          ? { filledAtMs: ready.group.filledAtMs }
-          : {}),
-        ...(sign === undefined ? {} : { sign }),
-        ...(circuit.opens > before.opens && circuit.openUntilMs !== undefined
-          ? { openUntilMs: circuit.openUntilMs }
-          : {}),
-        ...(told.length === 0 ? {} : { telling: told })
+        transition: step.transition
       }
+      if (subscription.rateLimit && ready.group.filledAtMs !== undefined) found.filledAtMs = ready.group.filledAtMs
+      if (sign !== undefined) found.sign = sign
+      if (opens && circuit.openUntilMs !== undefined) found.openUntilMs = circuit.openUntilMs
+      if (telling !== undefined && telling.length > 0) found.telling = telling
+      finish({
+        ready,
+        subscription,
+        // Not before people were warned.
+        disable: step.disableSubscription
+          ? "gone"
+          : circuit.warned && failingMs >= limits.failingDisableMs
+          ? "failing"
+          : undefined,
+        warnOfMs: isTold && failingMs >= limits.failingWarnMs && !circuit.warned ? circuit.failingSinceMs : undefined,
+        outcome: found
+      })
+    }
+
+    if (outcome._tag === "Delivered" && !before.warned) {
+      finished(stepOf(undefined), undefined)
+      return Effect.void
+    }
+    return Effect.gen(function*() {
+      const nextDelayMs = outcome._tag === "Failed" && outcome.error._tag === "Retryable"
+        ? yield* RetrySchedule.next(yield* scheduleOf(subscription, ready.message.eventId, binding), {
+          history: [...failuresOf(ready), { atMs: nowMs, error: outcome.error }],
+          seed: claimed.deliveryId,
+          maxAgeMs: retryMaxAgeMs
+        })
+        : Option.none<number>()
+      const step = stepOf(Option.getOrUndefined(nextDelayMs))
+      finished(step, isTold ? yield* tellingOf(ready, subscription, step, { before, sign, nowMs }) : undefined)
     })
-  })
+  }
 
   /** The subscription as it was claimed for, where that is how it stands and this runner can serve it. */
   const bindable = ({ claimed, group }: Lane.Ready): Subscription | undefined => {
@@ -229,99 +235,113 @@ export const make = Effect.fnUntraced(function*(
       )
 
   /** Makes one attempt; tells whether its fiber may make another. */
-  const attempt = (ready: Lane.Ready, subscription: Subscription): Effect.Effect<boolean> =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function*() {
-        const { claimed, message } = ready
-        const known = subscribed.binding(subscription)
-        const bound = known
-          ? Exit.succeed(known)
-          : yield* restore(Effect.suspend(() => subscribed.bind(subscription))).pipe(
-            Effect.catchDefect((defect) => Effect.fail({ message: Answer.thrownMessage(defect) })),
-            Effect.exit
-          )
-        const startedAtMs = yield* storage.now
-        // Binding took as long as an attempt may take.
-        if (ending.get(claimed.deliveryId)?._tag === "Failed") {
-          yield* conclude(ready, subscription, undefined, startedAtMs, Exit.interrupt())
-          return false
-        }
-        const isLate = startedAtMs >= (claimed.expiresAtMs ?? Number.POSITIVE_INFINITY)
-        if (isLate || !mayBegin(ready, yield* Monotonic.nowMs)) {
-          giveBack(ready)
-          return false
-        }
-        const binding = Exit.isSuccess(bound) ? bound.value : undefined
-        const note = Note.make()
-        const exit = binding
-          ? yield* Effect.exit(restore(
-            tracing.attempt(ready, subscription, (traceparent) =>
-              binding.bound.deliver({
-                deliveryId: claimed.deliveryId,
-                number: claimed.attemptCount + 1,
-                nowMs: startedAtMs,
-                message: {
-                  id: message.id,
-                  eventId: message.eventId,
-                  tenantId: message.tenantId,
-                  timestampMs: timestampMs(message),
-                  payloadJson: message.payloadJson,
-                  ...(message.emittedJson === undefined ? {} : { emittedJson: message.emittedJson })
-                },
-                ...(claimed.webhookOf === undefined
-                  ? {}
-                  : { webhookId: Replay.webhookId(message.id, claimed.webhookOf) }),
-                ...(traceparent === undefined ? {} : { traceparent }),
-                subscription: { id: subscription.id, name: subscription.name },
-                signingSecrets: binding.signingSecrets
-                  .filter((secret) => secret.expiresAtMs === undefined || secret.expiresAtMs > startedAtMs)
-                  .map((secret) => secret.secret)
-              })).pipe(Effect.updateContext(during(ready, note)))
-          ))
-          : Exit.fail(
-            new RetryableError({
-              code: "Misconfigured",
-              message: `The subscription can't be used: ${unbound(bound)}`
-            })
-          )
-        yield* conclude(ready, subscription, binding, startedAtMs, exit, note)
-        return Exit.isSuccess(exit)
+  const attempt = (ready: Lane.Ready, subscription: Subscription, restore: Restore): Effect.Effect<boolean> => {
+    const known = subscribed.binding(subscription)
+    return known
+      ? attemptWith(ready, subscription, restore, Exit.succeed(known))
+      : restore(Effect.suspend(() => subscribed.bind(subscription))).pipe(
+        Effect.catchDefect((defect) => Effect.fail({ message: Answer.thrownMessage(defect) })),
+        Effect.exit,
+        Effect.flatMap((bound) => attemptWith(ready, subscription, restore, bound))
+      )
+  }
+
+  const attemptWith = (
+    ready: Lane.Ready,
+    subscription: Subscription,
+    restore: Restore,
+    bound: Exit.Exit<Binding, { readonly message: string }>
+  ): Effect.Effect<boolean> => {
+    const { claimed, message } = ready
+    const startedAtMs = now()
+    // Binding took as long as an attempt may take.
+    if (ending.get(claimed.deliveryId)?._tag === "Failed") {
+      return Effect.as(conclude(ready, subscription, undefined, startedAtMs, Exit.interrupt()), false)
+    }
+    const isLate = startedAtMs >= (claimed.expiresAtMs ?? Number.POSITIVE_INFINITY)
+    if (isLate || !mayBegin(ready, monotonicMs())) {
+      giveBack(ready)
+      return Effect.succeed(false)
+    }
+    if (Exit.isFailure(bound)) {
+      const failure = new RetryableError({
+        code: "Misconfigured",
+        message: `The subscription can't be used: ${unbound(bound)}`
       })
-    ).pipe(
-      Effect.ensuring(Effect.sync(() => {
-        const { deliveryId, subscriptionId } = ready.claimed
-        ending.delete(deliveryId)
-        attempts.delete(deliveryId)
-        State.ended(state, State.laneOf(state, subscriptionId), deliveryId)
+      return Effect.as(conclude(ready, subscription, undefined, startedAtMs, Exit.fail(failure)), false)
+    }
+    const binding = bound.value
+    const note = Note.make()
+    const delivering = tracing.attempt(ready, subscription, (traceparent) =>
+      binding.bound.deliver({
+        deliveryId: claimed.deliveryId,
+        number: claimed.attemptCount + 1,
+        nowMs: startedAtMs,
+        message: {
+          id: message.id,
+          eventId: message.eventId,
+          tenantId: message.tenantId,
+          timestampMs: timestampMs(message),
+          payloadJson: message.payloadJson,
+          ...(message.emittedJson === undefined ? {} : { emittedJson: message.emittedJson })
+        },
+        ...(claimed.webhookOf === undefined ? {} : { webhookId: Replay.webhookId(message.id, claimed.webhookOf) }),
+        ...(traceparent === undefined ? {} : { traceparent }),
+        subscription: { id: subscription.id, name: subscription.name },
+        signingSecrets: binding.signingSecrets
+          .filter((secret) => secret.expiresAtMs === undefined || secret.expiresAtMs > startedAtMs)
+          .map((secret) => secret.secret)
       }))
+    return Effect.flatMap(
+      Effect.exit(restore(Effect.updateContext(delivering, during(ready, note)))),
+      (exit) => Effect.as(conclude(ready, subscription, binding, startedAtMs, exit, note), Exit.isSuccess(exit))
     )
+  }
 
   /**
    * Makes an attempt, and when it has succeeded the next of its lane, as long as nobody else wants the place: so a request goes
    * out as soon as one is answered, where a pass would send many at once and let the endpoint wait in between.
    */
   const attemptOn = (lane: Lane.Lane, first: Lane.Ready, subscription: Subscription) =>
-    Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
-      let ready: Lane.Ready | undefined = first
-      let of = subscription
-      return Effect.whileLoop({
-        while: () => ready !== undefined,
-        body: () => ready ? attempt(ready, of) : Effect.succeed(false),
-        step: (mayGoOn: boolean) => {
-          const next = mayGoOn ? follower(lane) : undefined
-          ready = next?.ready
-          if (!next) return
-          of = next.subscription
-          attempts.set(next.ready.claimed.deliveryId, fiber)
+    Effect.uninterruptibleMask((restore) =>
+      Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
+        let ready: Lane.Ready | undefined = first
+        let of = subscription
+        const leave = () => {
+          if (!ready) return
+          const { deliveryId, subscriptionId } = ready.claimed
+          ready = undefined
+          ending.delete(deliveryId)
+          attempts.delete(deliveryId)
+          State.ended(state, State.laneOf(state, subscriptionId), deliveryId)
         }
+        return Effect.ensuring(
+          Effect.whileLoop({
+            while: () => ready !== undefined,
+            body: () => ready ? attempt(ready, of, restore) : Effect.succeed(false),
+            step: (mayGoOn: boolean) => {
+              leave()
+              const next = mayGoOn ? follower(lane) : undefined
+              if (!next) return
+              ready = next.ready
+              of = next.subscription
+              attempts.set(next.ready.claimed.deliveryId, fiber)
+            }
+          }),
+          Effect.sync(() => {
+            leave()
+            state.send.openUnsafe()
+          })
+        )
       })
-    }).pipe(Effect.ensuring(Effect.sync(() => state.send.openUnsafe())))
+    )
 
   /** The next of a lane, begun in the place of one that has ended; none where a pass has to weigh who gets the place. */
   const follower = (lane: Lane.Lane) => {
     const ready = lane.waiting[0]
-    if (!ready || state.inFlight >= limits.slots || state.lanes.get(lane.subscriptionId) !== lane) return undefined
-    const monotonic = Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    // Where all places were taken, others may wait for this one.
+    if (!ready || state.inFlight + 1 >= limits.slots || state.lanes.get(lane.subscriptionId) !== lane) return undefined
+    const monotonic = monotonicMs()
     if (monotonic >= state.leaseEndMs || lane.circuit.openUntilMs !== undefined) return undefined
     const subscription = bindable(ready)
     if (!subscription || subscription.rateLimit || subscription.maxConcurrency !== undefined) return undefined
@@ -397,6 +417,7 @@ export const make = Effect.fnUntraced(function*(
 
   const pass = Effect.gen(function*() {
     if (behind()) yield* subscribed.reload
+    aheadMs = (yield* storage.now) - clock.currentTimeMillisUnsafe()
     nextMs = Number.POSITIVE_INFINITY
     const monotonic = yield* Monotonic.nowMs
     const tenantOf = ({ subscriptionId }: Lane.Lane) => subscribed.tenantOf(subscriptionId)
@@ -463,6 +484,17 @@ export const make = Effect.fnUntraced(function*(
 })
 
 // --- internal ---
+
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/** The failures of a delivery that its schedule counts, oldest first. */
+const failuresOf = ({ history }: Lane.Ready): ReadonlyArray<RetrySchedule.Failure> =>
+  history.flatMap((attempt) =>
+    Option.match(Delivery.errorOf(attempt), {
+      onNone: () => [],
+      onSome: (error) => [{ atMs: attempt.startedAtMs + attempt.durationMs, error }]
+    })
+  )
 
 const timestampMs = (message: { readonly id: string }) => timeOf(message.id)
 

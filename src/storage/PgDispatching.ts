@@ -293,7 +293,8 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
       engine,
       Effect.suspend(() => {
         const distinct = once(outcomes)
-        return Effect.map(record(sql, distinct), ([row]) => picked(distinct, row?.places).map(({ deliveryId }) => deliveryId))
+        return Effect.map(record(sql, distinct), ([row]) =>
+          picked(distinct, row?.places).map(({ deliveryId }) => deliveryId))
       })
     )
 })
@@ -411,9 +412,7 @@ const gather = (rows: ReadonlyArray<DueRow>): ReadonlyArray<Due> =>
 
 const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
   const final = (outcome: Outcome) => outcome.transition._tag === "Final" ? outcome.transition : undefined
-  return sql<Places>`with ${
-    fence(sql, distinct(outcomes.map((outcome) => outcome.owner)))
-  }, given as materialized (
+  return sql<Places>`with ${fence(sql, distinct(outcomes.map((outcome) => outcome.owner)))}, given as materialized (
     select g.*, s.deleted_at is not null as deleted, w.claims as claimed_times, f.epoch, w.subscription_id,
       w.tenant_id, w.event_id
     from unnest(

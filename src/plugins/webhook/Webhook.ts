@@ -47,6 +47,7 @@ export const provider: Provider.Provider<Egress> = Provider.make({
     if (tls !== undefined && /^\s*http:/iu.test(config.url)) yield* refused("url", needsHttps)
     const names = yield* namesOf(config, auth.names)
     const defaults = names.has("user-agent") ? [] : ["user-agent", userAgent]
+    const limits = yield* Limits
     const keysOf = signingKeys()
     const isTraced = !names.has("traceparent")
 
@@ -84,14 +85,16 @@ export const provider: Provider.Provider<Egress> = Provider.make({
     }
 
     const draftOf = (attempt: Provider.Attempt): Effect.Effect<WebhookAuth.Draft, Provider.ProviderError> =>
-      Effect.flatMap(templates.render(attempt), (rendered): Effect.Effect<WebhookAuth.Draft, Provider.ProviderError> =>
-        tls !== undefined && rendered.url.protocol !== "https:"
-          ? Effect.fail(new Provider.PermanentError({ code: "ForbiddenTarget", message: needsHttps }))
-          : Effect.map(keysOf(attempt.signingSecrets), (keys) => draft(attempt, rendered, keys)))
+      Effect.flatMap(
+        templates.render(attempt),
+        (rendered): Effect.Effect<WebhookAuth.Draft, Provider.ProviderError> =>
+          tls !== undefined && rendered.url.protocol !== "https:"
+            ? Effect.fail(new Provider.PermanentError({ code: "ForbiddenTarget", message: needsHttps }))
+            : Effect.map(keysOf(attempt.signingSecrets), (keys) => draft(attempt, rendered, keys))
+      )
 
     const send = (
       egress: Egress["Service"],
-      limits: Limits,
       { body, headers, method, secrets, shown, url }: WebhookAuth.Authorized
     ) =>
       Effect.andThen(
@@ -124,17 +127,23 @@ export const provider: Provider.Provider<Egress> = Provider.make({
         const { body, headers, method, url } = yield* auth.shown(yield* draftOf(attempt), attempt.nowMs)
         return { method, url: url.href, headers: pairs(headers), body }
       }),
-      deliver: Effect.fnUntraced(function*(attempt) {
-        const { nowMs } = attempt
-        const egress = yield* Egress
-        const limits = yield* Limits
-        const request = yield* auth.authorize(yield* draftOf(attempt), nowMs)
-        const first = yield* send(egress, limits, request)
-        const answer = first.statusCode === 401 && request.renewed
-          ? yield* send(egress, limits, yield* request.renewed)
-          : first
-        return yield* WebhookAnswer.judge(answer, { limits, nowMs, retryOnStatus })
-      })
+      deliver: (attempt) =>
+        Egress.use((egress) =>
+          Effect.flatMap(
+            draftOf(attempt),
+            (draft) =>
+              Effect.flatMap(auth.authorize(draft, attempt.nowMs), (request) =>
+                Effect.flatMap(send(egress, request), (first) => {
+                  const { renewed } = request
+                  const answer = first.statusCode === 401 && renewed !== undefined
+                    ? Effect.flatMap(renewed, (again) =>
+                      send(egress, again))
+                    : Effect.succeed(first)
+                  return Effect.flatMap(answer, (it) =>
+                    WebhookAnswer.judge(it, { limits, nowMs: attempt.nowMs, retryOnStatus }))
+                }))
+          )
+        )
     }
   })
 })
