@@ -8,13 +8,23 @@ interface Waiting {
   gone: boolean
 }
 
-/** Milliseconds on the monotonic clock, and a way to be called in so many milliseconds, which can be taken back. */
+/**
+ * Milliseconds on the monotonic clock, and a way to be called in so many milliseconds, which can be taken back.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Time {
   readonly now: () => number
   readonly in: (ms: number, call: () => void) => () => void
 }
 
-/** @category models @since 0.1.0 */
+/**
+ * A gate, closed to nobody for good.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export class Gate {
   readonly #limit: number
   readonly #slowMs: number

@@ -136,8 +136,7 @@ export const provider: Provider.Provider<Egress> = Provider.make({
                 Effect.flatMap(send(egress, request), (first) => {
                   const { renewed } = request
                   const answer = first.statusCode === 401 && renewed !== undefined
-                    ? Effect.flatMap(renewed, (again) =>
-                      send(egress, again))
+                    ? Effect.flatMap(renewed, (again) => send(egress, again))
                     : Effect.succeed(first)
                   return Effect.flatMap(answer, (it) =>
                     WebhookAnswer.judge(it, { limits, nowMs: attempt.nowMs, retryOnStatus }))

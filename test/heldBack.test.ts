@@ -1,0 +1,88 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import type { Lane } from "../src/dispatcher/Lane.ts"
+import * as State from "../src/dispatcher/State.ts"
+import * as Id from "../src/Id.ts"
+import { Limits } from "../src/Limits.ts"
+
+const group = (fed: ReadonlyArray<Id.SubscriptionId>): State.Group => ({
+  workerGroup: "integration.a.b",
+  owner: { workerGroup: "integration.a.b", partition: 0, epoch: 1 },
+  subscriptionId: undefined,
+  filledAtMs: undefined,
+  phase: "open",
+  unrouted: true,
+  fed: new Set(fed),
+  heldBackAtMs: undefined,
+  held: 0,
+  takenAtMs: 0,
+  activeAtMs: 0
+})
+
+/** A state whose lanes are full with 8 deliveries, of which one statement routes 4. */
+const make = Effect.gen(function*() {
+  const limits = yield* Limits
+  const state = yield* Effect.provideService(State.make, Limits, {
+    ...limits,
+    laneWindow: 8,
+    routeMessages: 4,
+    window: 100
+  })
+  const id = yield* Id.subscriptionId(1)
+  const other = yield* Id.subscriptionId(2)
+  /** A lane with so many attempts under way, begun at a time. */
+  const filled = (of: Id.SubscriptionId, count: number, atMs = 0): Effect.Effect<Lane> =>
+    Effect.gen(function*() {
+      const lane = State.laneOf(state, of)
+      lane.inFlight.clear()
+      for (let n = 0; n < count; n++) lane.inFlight.set(yield* Id.deliveryId(n), atMs)
+      return lane
+    })
+  return { state, id, other, filled }
+})
+
+describe("messages wait to be routed", () => {
+  it.effect("while the lane that they go to has no room for a statement's worth of them", () =>
+    Effect.gen(function*() {
+      const { filled, id, state } = yield* make
+      yield* filled(id, 5)
+      const one = group([id])
+      assert.isTrue(State.isHeldBack(state, one, 10))
+      yield* filled(id, 4)
+      assert.isFalse(State.isHeldBack(state, one, 20))
+    }))
+
+  it.effect("but for no lane that is full where another one has room", () =>
+    Effect.gen(function*() {
+      const { filled, id, other, state } = yield* make
+      yield* filled(id, 8)
+      assert.isFalse(State.isHeldBack(state, group([id, other]), 10))
+      yield* filled(other, 8)
+      assert.isTrue(State.isHeldBack(state, group([id, other]), 10))
+    }))
+
+  it.effect("and for none that hangs or whose circuit is open: it would not make room soon", () =>
+    Effect.gen(function*() {
+      const { filled, id, state } = yield* make
+      const lane = yield* filled(id, 8)
+      assert.isFalse(State.isHeldBack(state, group([id]), state.limits.slowAfterMs + 1))
+      lane.circuit = { ...lane.circuit, openUntilMs: 1000 }
+      assert.isFalse(State.isHeldBack(state, group([id]), 10))
+    }))
+
+  it.effect("and never for long", () =>
+    Effect.gen(function*() {
+      const { filled, id, state } = yield* make
+      const one = group([id])
+      yield* filled(id, 8, 900)
+      assert.isTrue(State.isHeldBack(state, one, 900))
+      assert.isTrue(State.isHeldBack(state, one, 899 + state.limits.routeHoldMs))
+      assert.isFalse(State.isHeldBack(state, one, 900 + state.limits.routeHoldMs))
+    }))
+
+  it.effect("and not before it is known where they go", () =>
+    Effect.gen(function*() {
+      const { state } = yield* make
+      assert.isFalse(State.isHeldBack(state, group([]), 10))
+    }))
+})
