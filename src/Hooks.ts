@@ -68,7 +68,8 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
     const prepared = Effect.fnUntraced(function*<A>(eventId: string, hook: Hook<A>, payload: A, options: EmitOptions) {
       if (Core.isOwn(eventId)) return yield* own(eventId)
       const payloadJson = yield* encode(eventId, hook, payload, limits.payloadBytes)
-      const orderingKey = options.orderingKey ?? (yield* keyOf(eventId, hook, payload))
+      const orderingKey = options.orderingKey ??
+        (hook.orderingKey === undefined ? undefined : yield* keyOf(eventId, hook, payload))
       const tenantId = options.tenantId ?? defaultTenant
       if (tenantId === allTenants) {
         return yield* new PayloadRefused({
@@ -83,8 +84,10 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
         if (complaint) return yield* new PayloadRefused({ eventId, path, message: complaint })
       }
       const now = yield* storage.now
-      for (const [path, complaint] of refuseTimes(options, now, ahead)) {
-        return yield* new PayloadRefused({ eventId, path, message: complaint })
+      if (deliverAt !== undefined || expiresAt !== undefined) {
+        for (const [path, complaint] of refuseTimes(options, now, ahead)) {
+          return yield* new PayloadRefused({ eventId, path, message: complaint })
+        }
       }
       const traceparent = options.traceparent === undefined
         ? yield* TraceContext.current

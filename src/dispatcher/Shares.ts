@@ -21,6 +21,8 @@ export const divide = <Tenant>(
 export const inTurn = (lanes: Iterable<Lane>, tenantOf: (lane: Lane) => string): ReadonlyArray<Lane> => {
   const found: Array<Lane> = []
   let queues = [...Map.groupBy(lanes, tenantOf).values()]
+  // Most runners have one tenant, and may have very many lanes of it.
+  if (queues.length <= 1) return queues[0] ?? []
   for (let n = 0; queues.length > 0; n++) {
     for (const queue of queues) found.push(...queue.slice(n, n + 1))
     queues = queues.filter((queue) => queue.length > n + 1)
