@@ -24,6 +24,15 @@ export const samplers = [
 export type Sampler = typeof samplers[number]
 
 /**
+ * The share of the traces that begin here which is told unless something else is said: those that came with a sampled parent are told
+ * whatever it is.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const defaultRatio = 0.01
+
+/**
  * A tracer that samples. `ratio`, from 0 to 1, is that of the samplers whose name says so.
  *
  * @category combinators

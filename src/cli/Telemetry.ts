@@ -37,7 +37,12 @@ export const fromEnvironment: Effect.Effect<Telemetry, Config.ConfigError> = Eff
       OTEL_SERVICE_NAME: "hookline"
     })))
   )
-  const sampling = Layer.effect(Tracer.Tracer, Effect.map(Tracer.Tracer, Sampling.sampled(sampler, ratio)))
+  // OpenTelemetry would have every trace told, which costs a message more than its delivery does.
+  const [kind, share] = Option.match(sampler, {
+    onNone: () => ["parentbased_traceidratio", Option.getOrElse(ratio, () => Sampling.defaultRatio)] as const,
+    onSome: (named) => [named, Option.getOrElse(ratio, () => 1)] as const
+  })
+  const sampling = Layer.effect(Tracer.Tracer, Effect.map(Tracer.Tracer, Sampling.sampled(kind, share)))
   return { isOn: true, layer: Layer.provideMerge(sampling, exporting) }
 })
 
@@ -58,16 +63,12 @@ const settings = Config.all({
     "http/protobuf" as const
   ),
   timeoutMs: Config.withDefault(Config.Int("OTEL_EXPORTER_OTLP_TIMEOUT"), 10_000),
-  sampler: Config.withDefault(
-    Config.Literals(Sampling.samplers, "OTEL_TRACES_SAMPLER"),
-    "parentbased_always_on" as const
-  ),
-  ratio: Config.withDefault(
+  sampler: Config.option(Config.Literals(Sampling.samplers, "OTEL_TRACES_SAMPLER")),
+  ratio: Config.option(
     Config.schema(
       Schema.FiniteFromString.check(Schema.isBetween({ minimum: 0, maximum: 1 })),
       "OTEL_TRACES_SAMPLER_ARG"
-    ),
-    1
+    )
   )
 })
 

@@ -59,6 +59,7 @@ const world = (more: Record<string, string> = {}) =>
       HOOKLINE_LOG_FORMAT: "json",
       OTEL_EXPORTER_OTLP_ENDPOINT: told.url,
       OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+      OTEL_TRACES_SAMPLER: "parentbased_always_on",
       OTEL_EXPORTER_OTLP_HEADERS: "x-collector=a%20b",
       OTEL_BSP_SCHEDULE_DELAY: "50",
       OTEL_METRIC_EXPORT_INTERVAL: "200",
