@@ -21,6 +21,8 @@ export interface Entry {
   readonly name: string
   readonly module: string
   readonly store: "postgres" | "redis" | "own"
+  /** Whether its database holds the endpoints: else it is made ready alike whatever these are. */
+  readonly subscribes?: boolean
   /** Starts the Redis server that it needs. */
   readonly redis?: (folder: string) => Promise<AsyncDisposable & { readonly port: number; readonly pid: number }>
 }
@@ -35,6 +37,8 @@ export interface Opened {
   readonly reopen: () => Promise<void>
   /** Opens the same system again, on the same data, in a process of its own beside this one. */
   readonly another: () => Promise<Another>
+  /** From now on it is not closed but ended, as what hangs would keep it from closing. */
+  readonly abandon: () => void
   /** URL of its database. */
   readonly database: string
 }
@@ -171,6 +175,7 @@ export const make = async (options?: { readonly profiles?: string | undefined })
   ): Promise<A> =>
     hosted(entry, database, setting, async (host, whole, redisPid) => {
       let server = await host.call.open(whole)
+      let isAbandoned = false
       const pids = () =>
         [entry.store === "postgres" ? postgresPid : undefined, redisPid, server].filter((pid) => pid !== undefined)
       try {
@@ -180,6 +185,9 @@ export const make = async (options?: { readonly profiles?: string | undefined })
           reopen: async () => {
             await host.call.close()
             server = await host.call.open(whole)
+          },
+          abandon: () => {
+            isAbandoned = true
           },
           another: async () => {
             const more = startHost(entry)
@@ -197,21 +205,22 @@ export const make = async (options?: { readonly profiles?: string | undefined })
           database
         })
       } finally {
-        await within(host.call.close(), `closing ${entry.name}`, closingMs).catch(() => {})
+        if (!isAbandoned) await within(host.call.close(), `closing ${entry.name}`, closingMs).catch(() => {})
       }
     })
 
   /** A database in which the system has made all that it needs for some routes, to be copied. */
-  const templateOf = async (entry: Entry, setting: Purpose): Promise<string> => {
+  const templateOf = async (entry: Entry, routes: Purpose["routes"]): Promise<string> => {
     // What else is asked for is of a process, and nothing that is stored.
-    const key = `${entry.key} ${JSON.stringify(setting.routes)}`
+    const key = `${entry.key} ${JSON.stringify(routes)}`
     const known = templates.get(key)
     if (known !== undefined) return known
+    const layout = routes.length === 0 ? "template0" : await templateOf(entry, [])
     const name = `template_${templates.size}`
-    await sql(`create database ${name}`)
+    await sql(`create database ${name} template ${layout}`)
     // Made anew if it is lost; what is measured is in copies, which have the defaults.
     await sql(`alter database ${name} set synchronous_commit = off`)
-    await hosted(entry, databaseOf(address, name), { routes: setting.routes }, (host, whole) => host.call.prepare(whole))
+    await hosted(entry, databaseOf(address, name), { routes }, (host, whole) => host.call.prepare(whole))
     templates.set(key, name)
     return name
   }
@@ -227,7 +236,7 @@ export const make = async (options?: { readonly profiles?: string | undefined })
     profiles: options?.profiles,
     using: async (entry, purpose, use) => {
       if (entry.store !== "postgres") return opened(entry, address, purpose, use)
-      const template = await templateOf(entry, purpose)
+      const template = await templateOf(entry, entry.subscribes === true ? purpose.routes : [])
       const name = `bench_${databases++}`
       await sql(`create database ${name} template ${template}`)
       try {

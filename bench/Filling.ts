@@ -8,7 +8,9 @@ const event = "bench.happened.0"
 
 /** UUIDv7s by their number within a kind, as if they had been made evenly within the minutes before now. */
 const idsOf = (kind: "a" | "b" | "c", total: number, minutes: number) => (n: string) =>
-  `(lpad(to_hex(floor((extract(epoch from now()) - ${minutes * 60} * (1 - (${n})::float8 / ${total})) * 1000)::bigint), 12, '0')
+  `(lpad(to_hex(floor((extract(epoch from now()) - ${
+    minutes * 60
+  } * (1 - (${n})::float8 / ${total})) * 1000)::bigint), 12, '0')
     || '7${kind}008000' || lpad(to_hex((${n})::bigint), 12, '0'))::uuid`
 
 /** A payload of the bench's, with the number of its row. */
@@ -53,7 +55,9 @@ export const finished = (count: number): ReadonlyArray<string> => {
       select ${message("n")}, 1, ${fanOut}, 0 from generate_series(1, ${messages}) n`,
     `insert into hookline.deliveries
         (id, message_id, seq, subscription_id, tenant_id, event_id, status, attempts, retry_base)
-      select ${delivery("n")}, ${messageOf}, n, ('019000000000700080000000' || lpad(to_hex(n % 1000), 8, '0'))::uuid, 'default',
+      select ${
+      delivery("n")
+    }, ${messageOf}, n, ('019000000000700080000000' || lpad(to_hex(n % 1000), 8, '0'))::uuid, 'default',
         '${event}', 'success', 1, 0
       from generate_series(1, ${count}) n`,
     `insert into hookline.attempts (delivery_id, number, started_at, duration_ms, outcome, status_code, response, epoch, claims,

@@ -24,7 +24,12 @@ const noFloor = 0
 /** The figures of which everything was measured that they need; without peers, the parts that need none. */
 export const figures = (results: Results, peers: Compared): ReadonlyArray<Figure> => {
   const at = (measure: string, value: string, system = ours) => results.median(measure, system, value)
-  const best = (keys: ReadonlyArray<string>, measure: string, value: string, pick: (...all: Array<number>) => number) => {
+  const best = (
+    keys: ReadonlyArray<string>,
+    measure: string,
+    value: string,
+    pick: (...all: Array<number>) => number
+  ) => {
     const found = keys.flatMap((key) => at(measure, value, key) ?? [])
     return found.length === 0 ? undefined : pick(...found)
   }
@@ -53,15 +58,25 @@ export const figures = (results: Results, peers: Compared): ReadonlyArray<Figure
 
   const hasPeers = peers.all.length > 0
   const hanging = (n: number) => [
-    ...part(`${n} of 10 hang: share that arrived`, true, [1, 1], at(`isolation-${n}`, "arrived")),
+    ...part(`${n} of 10 hang: share of the others' that arrived`, true, [1, 1], at(`isolation-${n}`, "arrived")),
     ...ratio(`${n} of 10 hang: healthy p99`, false, [2, 1.2], at(`isolation-${n}`, "p99"), at("isolation-0", "p99"))
   ]
   const mb = 1024 * 1024
   return [
-    figure(1, "drain, against the best peer on PostgreSQL and bare signed POSTs", !hasPeers ? [] : [
-      ...ratio("the best peer on PostgreSQL", true, [1, 1.5], at("drain", "perSecond"), most(peers.onPostgres, "drain")),
-      ...ratio("bare signed POSTs", true, [noFloor, 0.45], at("drain", "perSecond"), most([bare], "drain"))
-    ]),
+    figure(
+      1,
+      "drain, against the best peer on PostgreSQL and bare signed POSTs",
+      !hasPeers ? [] : [
+        ...ratio(
+          "the best peer on PostgreSQL",
+          true,
+          [1, 1.5],
+          at("drain", "perSecond"),
+          most(peers.onPostgres, "drain")
+        ),
+        ...ratio("bare signed POSTs", true, [noFloor, 0.45], at("drain", "perSecond"), most([bare], "drain"))
+      ]
+    ),
     figure(2, "produce and deliver at once, against the best peer on PostgreSQL and BullMQ", [
       ...ratio("the best peer on PostgreSQL", true, [2, 3], at("live", "perSecond"), most(peers.onPostgres, "live")),
       ...ratio("BullMQ", true, [noFloor, 1], at("live", "perSecond"), most(peers.bullmq, "live"))
@@ -107,7 +122,13 @@ export const figures = (results: Results, peers: Compared): ReadonlyArray<Figure
       ratio("drain", true, [0.9, 1], at("grown", "perSecond"), at("fresh", "perSecond"))
     ),
     figure(10, "memory and idle", [
-      ...ratio("RSS after the last load, against the first", false, [1.1, 1.1], at("memory", "rssLast"), at("memory", "rssFirst")),
+      ...ratio(
+        "RSS after the last load, against the first",
+        false,
+        [1.1, 1.1],
+        at("memory", "rssLast"),
+        at("memory", "rssFirst")
+      ),
       ...part("RSS, MB", false, [400, 400], at("memory", "rssMost"), mb),
       ...part("heap, MB", false, [150, 150], at("memory", "heap"), mb),
       ...part("idle CPU, share of a core", false, [0.03, 0.01], at("memory", "idle"))

@@ -24,7 +24,7 @@ export const growth = (
 ): Promise<Throughput & { readonly bytes: number }> =>
   bench.using(entry, { routes: [[bench.url("/grown")]] }, async (opened) => {
     const run = (statement: string) => bench.sql(statement, opened.database)
-    if (finished > 0) for (const statement of Filling.finished(finished)) await run(statement)
+    if (finished > 0) { for (const statement of Filling.finished(finished)) await run(statement) }
     await run(Filling.waiting(Math.max(waiting ?? 0, Math.ceil((warm + drain) * 1.5))))
     await run("vacuum analyze")
     await run("checkpoint")

@@ -9,9 +9,6 @@ import { emitters } from "./Scenarios.ts"
 /** Loads of the same size, one after the other. */
 const loads = 3
 
-/** After the last load, before it counts as idle: what is done once a second has been done since. */
-const restMs = 3000
-
 /** Bytes of memory and the share of a core that is used when nothing happens. */
 export interface Memory {
   readonly rssStarted: number
@@ -55,7 +52,8 @@ export const memory = (
       after.push(resident())
     }
     const { heapUsed } = await opened.call.memory()
-    await sleep(restMs)
+    // Before it counts as idle, as long a time goes by again: housekeeping of the load is done within.
+    await sleep(idleSeconds * 1000)
     const [cpu, began] = [await opened.call.cpu(), clock()]
     await sleep(idleSeconds * 1000)
     const idle = (await opened.call.cpu() - cpu) / (clock() - began)

@@ -29,7 +29,13 @@ export interface Measure {
 const module = (name: string) => Path.join(import.meta.dirname, "systems", `${name}.ts`)
 
 /** Hookline, and what is measured beside it without peers. */
-export const hookline: Entry = { key: ours, name: "Hookline", module: module("Hookline"), store: "postgres" }
+export const hookline: Entry = {
+  key: ours,
+  name: "Hookline",
+  module: module("Hookline"),
+  store: "postgres",
+  subscribes: true
+}
 export const posts: Entry = { key: bare, name: "bare signed POSTs", module: module("Bare"), store: "own" }
 
 /** Endpoints that a message has in the scenario of ten. */

@@ -63,7 +63,9 @@ export const together = (
     await run(lockWaits)
     await Promise.all(all.map(({ call }) => call.work()))
     const share = async () => {
-      const rows = await run("select count(*)::int as n from hookline.shards where address is not null group by address")
+      const rows = await run(
+        "select count(*)::int as n from hookline.shards where address is not null group by address"
+      )
       return rows.map(({ n }) => Number(n))
     }
     await until("the runners share the shards out", async () => {

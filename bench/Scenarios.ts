@@ -196,15 +196,23 @@ export const isolation = (
     readonly options?: ReadonlyArray<string>
   }
 ): Promise<Latency> => {
+  const healthy = endpoints - hanging
   const routes = Array.from(
     { length: endpoints },
-    (_, n) => [bench.url(n < hanging ? `/hang/${n}` : `/well/${n}`)]
+    (_, n) => [bench.url(n < healthy ? `/well/${n}` : `/hang/${n}`)]
   )
   return bench.using(entry, { routes, options }, async (opened) => {
-    await bench.receiver.reset({ latency: true })
+    await bench.receiver.reset({ latency: false })
     await opened.call.work()
+    // Those that are well only: what hangs has to be news.
+    await opened.call.emit({ count: warmUp, emitters, events: healthy, first: 1_000_000 })
+    await within(bench.receiver.received(warmUp), `${entry.name} warms up`)
+    await opened.call.pace({ count: perSecond, perSecond, events: healthy, first: 2_000_000 })
+    await within(bench.receiver.received(warmUp + perSecond), `${entry.name} warms up`)
+    await bench.receiver.reset({ latency: true })
+    opened.abandon()
     const count = perSecond * seconds
-    const well = count * (endpoints - hanging) / endpoints
+    const well = count * healthy / endpoints
     const arrived = async () => {
       const { latencies } = await bench.receiver.seen("/well")
       return latencies

@@ -17,7 +17,12 @@ export interface Sizes {
   readonly latencySeconds: number
   readonly isolation: { readonly perSecond: number; readonly seconds: number }
   readonly emit: number
-  readonly growth: { readonly waiting: number; readonly finished: number; readonly warm: number; readonly drain: number }
+  readonly growth: {
+    readonly waiting: number
+    readonly finished: number
+    readonly warm: number
+    readonly drain: number
+  }
   readonly memory: {
     readonly events: number
     readonly subscriptions: number

@@ -6,8 +6,8 @@ import { type Bench, type Entry, make } from "./Bench.ts"
 import * as Flags from "./Flags.ts"
 import * as Goals from "./Goals.ts"
 import * as Machine from "./Machine.ts"
-import { install } from "./peers/install.ts"
 import { type Peer, peers, quoted, versions } from "./peers/index.ts"
+import { install } from "./peers/install.ts"
 import * as Redis from "./peers/Redis.ts"
 import * as Plan from "./Plan.ts"
 import { report } from "./Report.ts"
@@ -89,7 +89,9 @@ const run = async (flags: Flags.Flags, bench: Bench) => {
   if (flags.json) progress(text)
   else process.stdout.write(`${text}\n`)
   emitLine({ machine })
-  for (const { floor, holdsFloor, name, value } of telemetry) emitLine({ telemetry: { name, value, floor, holdsFloor } })
+  for (const { floor, holdsFloor, name, value } of telemetry) {
+    emitLine({ telemetry: { name, value, floor, holdsFloor } })
+  }
   for (const figure of figures) emitLine(figure)
   return results.failures.some(({ system }) => system === Plan.hookline.key || system === Plan.posts.key) ? 1 : 0
 }
