@@ -38,7 +38,7 @@ const readFlags = (): Flags.Flags => {
   }
 }
 
-const measured = async (bench: Bench, flags: Flags.Flags, compared: ReadonlyArray<Entry>) => {
+const measured = async (bench: Bench, flags: Flags.Flags, compared: ReadonlyArray<Entry>, signal: AbortSignal) => {
   const size = sizes[flags.extent]
   const rounds = flags.rounds ?? size.rounds
   const results = Results.make()
@@ -60,6 +60,8 @@ const measured = async (bench: Bench, flags: Flags.Flags, compared: ReadonlyArra
           const told = Object.entries(values).slice(0, 4).map(([key, value]) => `${key} ${value.toFixed(3)}`).join(", ")
           progress(`${round + 1}/${rounds} ${what}: ${told} (${((performance.now() - began) / 1000).toFixed(1)} s)`)
         } catch (error) {
+          // Nothing is left to measure on: who stopped it ends the process.
+          if (signal.aborted) return new Promise<never>(() => {})
           const message = error instanceof Error ? error.message : String(error)
           // What can't be done once is not waited for again.
           given.add(what)
@@ -73,9 +75,9 @@ const measured = async (bench: Bench, flags: Flags.Flags, compared: ReadonlyArra
   return { results, emitLine }
 }
 
-const run = async (flags: Flags.Flags, bench: Bench) => {
+const run = async (flags: Flags.Flags, bench: Bench, signal: AbortSignal) => {
   const compared = flags.peers ? peers : []
-  const { emitLine, results } = await measured(bench, flags, compared.map(entryOf))
+  const { emitLine, results } = await measured(bench, flags, compared.map(entryOf), signal)
   const machine = await Machine.machine(bench, args, flags.peers ? versions() : {})
   const keys = (holds: (peer: Peer) => boolean) => compared.filter(holds).map(({ key }) => key)
   const telemetry = Goals.telemetry(results)
@@ -105,14 +107,16 @@ const main = async (): Promise<number> => {
   if (flags.peers) install()
   if (flags.profile !== undefined) Fs.mkdirSync(flags.profile, { recursive: true })
   const starting = make({ profiles: flags.profile })
+  const stopping = new AbortController()
   const stop = () => {
     progress("Stops")
+    stopping.abort()
     void starting.then((bench) => bench[Symbol.asyncDispose]()).finally(() => process.exit(130))
   }
   process.once("SIGINT", stop)
   process.once("SIGTERM", stop)
   await using bench = await starting
-  return await run(flags, bench)
+  return await run(flags, bench, stopping.signal)
 }
 
 process.exitCode = await main()
