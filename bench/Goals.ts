@@ -18,6 +18,8 @@ export interface Compared {
 export const ours = "hookline"
 export const bare = "bare"
 
+type Bounds = readonly [floor: number, goal: number]
+
 /** Where the table sets a goal and no floor. */
 const noFloor = 0
 
@@ -37,31 +39,24 @@ export const figures = (results: Results, peers: Compared): ReadonlyArray<Figure
     best(keys, measure, value, Math.max)
   const least = (keys: ReadonlyArray<string>, measure: string, value: string) => best(keys, measure, value, Math.min)
 
-  /** A part, where both sides were measured; `more` says whether more is better. */
+  /** A part, where it was measured; `more` says whether more is better. */
   const part = (
     name: string,
     more: boolean,
-    [floor, goal]: readonly [floor: number, goal: number],
-    value: number | undefined,
-    by: number | undefined = 1
-  ): ReadonlyArray<Part> =>
-    value === undefined || by === undefined ? [] : [{ name, value: value / by, floor, goal, more }]
+    [floor, goal]: Bounds,
+    value: number | undefined
+  ): ReadonlyArray<Part> => value === undefined ? [] : [{ name, value, floor, goal, more }]
 
-  /** By what cannot be missing: without it there is no part. */
-  const ratio = (
-    name: string,
-    more: boolean,
-    bounds: readonly [floor: number, goal: number],
-    value: number | undefined,
-    by: number | undefined
-  ) => by === undefined ? [] : part(name, more, bounds, value, by)
+  /** A part that is one by the other, where both were measured. */
+  const ratio = (name: string, more: boolean, bounds: Bounds, value: number | undefined, by: number | undefined) =>
+    part(name, more, bounds, value === undefined || by === undefined ? undefined : value / by)
 
   const hasPeers = peers.all.length > 0
   const hanging = (n: number) => [
     ...part(`${n} of 10 hang: share of the others' that arrived`, true, [1, 1], at(`isolation-${n}`, "arrived")),
     ...ratio(`${n} of 10 hang: healthy p99`, false, [2, 1.2], at(`isolation-${n}`, "p99"), at("isolation-0", "p99"))
   ]
-  const mb = 1024 * 1024
+  const mb = (bytes: number | undefined) => bytes === undefined ? undefined : bytes / 1024 ** 2
   return [
     figure(
       1,
@@ -129,8 +124,8 @@ export const figures = (results: Results, peers: Compared): ReadonlyArray<Figure
         at("memory", "rssLast"),
         at("memory", "rssFirst")
       ),
-      ...part("RSS, MB", false, [400, 400], at("memory", "rssMost"), mb),
-      ...part("heap, MB", false, [150, 150], at("memory", "heap"), mb),
+      ...part("RSS, MB", false, [400, 400], mb(at("memory", "rssMost"))),
+      ...part("heap, MB", false, [150, 150], mb(at("memory", "heap"))),
       ...part("idle CPU, share of a core", false, [0.03, 0.01], at("memory", "idle"))
     ]),
     figure(11, "two runners on one hot event, against one", [

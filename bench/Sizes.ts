@@ -58,7 +58,7 @@ export const sizes: Readonly<Record<Extent, Sizes>> = {
     ten: 500,
     broad: 10_000,
     latencySeconds: 5,
-    isolation: { perSecond: 100, seconds: 5 },
+    isolation: { perSecond: 100, seconds: 10 },
     emit: 5000,
     growth: { waiting: 1_000_000, finished: 5_000_000, warm: 10_000, drain: 20_000 },
     memory: { events: 1000, subscriptions: 10, load: 10_000, idleSeconds: 10 },

@@ -45,13 +45,13 @@ const measured = async (bench: Bench, flags: Flags.Flags, compared: ReadonlyArra
   const emitLine = (line: object) => {
     if (flags.json) process.stdout.write(`${JSON.stringify(line)}\n`)
   }
-  const given = new Set<string>()
+  const skipped = new Set<string>()
   for (let round = 0; round < rounds; round++) {
     for (const measure of Plan.inRound(round, flags)) {
       for (const entry of Plan.systemsOf(measure, round, compared)) {
         const { name } = measure
         const what = `${name} ${entry.key}`
-        if (given.has(what)) continue
+        if (skipped.has(what)) continue
         const began = performance.now()
         try {
           const values = await measure.run(bench, entry, size)
@@ -64,7 +64,7 @@ const measured = async (bench: Bench, flags: Flags.Flags, compared: ReadonlyArra
           if (signal.aborted) return new Promise<never>(() => {})
           const message = error instanceof Error ? error.message : String(error)
           // What can't be done once is not waited for again.
-          given.add(what)
+          skipped.add(what)
           results.fail({ measure: name, system: entry.key, message })
           emitLine({ failed: name, system: entry.key, message })
           progress(`${round + 1}/${rounds} ${what} failed: ${message}`)

@@ -199,10 +199,13 @@ const open = async (setting: Setting): Promise<Running> => {
     work: async () => {
       worker = full()
       await worker.runPromise(Effect.void)
-      if (!options.includes("emit-only")) runtime = worker
+      if (options.includes("emit-only")) return
+      // From now on all is one process's, as in a backend: nothing of the other is left in its memory.
+      runtime = worker
+      await emitter.dispose()
     },
     unfinished: () =>
-      emitter.runPromise(Effect.gen(function*() {
+      runtime.runPromise(Effect.gen(function*() {
         const sql = yield* SqlClient.SqlClient
         const [row] = yield* sql<{ readonly n: number }>`
           select (select count(*) from hookline.inbox)::int + (select count(*) from hookline.work)::int as n`
