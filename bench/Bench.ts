@@ -21,6 +21,8 @@ export interface Entry {
   readonly name: string
   readonly module: string
   readonly store: "postgres" | "redis" | "own"
+  /** Whether its database holds the endpoints: else it is made ready alike whatever these are. */
+  readonly subscribes?: boolean
   /** Starts the Redis server that it needs. */
   readonly redis?: (folder: string) => Promise<AsyncDisposable & { readonly port: number; readonly pid: number }>
 }
@@ -33,8 +35,25 @@ export interface Opened {
   readonly serverCpu: () => number
   /** Closes it and opens it again in the same process, on the same data. */
   readonly reopen: () => Promise<void>
+  /** Opens the same system again, on the same data, in a process of its own beside this one. */
+  readonly another: () => Promise<Another>
+  /** From now on it is not closed but ended, as what hangs would keep it from closing. */
+  readonly abandon: () => void
   /** URL of its database. */
   readonly database: string
+}
+
+/** A second process of a system. */
+export interface Another extends AsyncDisposable {
+  readonly call: Child<Host>["call"]
+  readonly pid: number
+}
+
+/** What a system is opened for. */
+export interface Purpose {
+  /** The endpoints of each event. */
+  readonly routes: ReadonlyArray<ReadonlyArray<string>>
+  readonly options?: ReadonlyArray<string>
 }
 
 /** The bench. */
@@ -45,6 +64,8 @@ export interface Bench extends AsyncDisposable {
   /** URL of a path of the receiver. */
   readonly url: (path: string) => string
   readonly postgresPid: number
+  /** URL of a database that is nobody's. */
+  readonly address: string
   readonly sql: (statement: string, database?: string) => Promise<ReadonlyArray<Readonly<Record<string, unknown>>>>
   readonly folder: string
   /** Where CPU profiles are written, where they are asked for. */
@@ -52,13 +73,16 @@ export interface Bench extends AsyncDisposable {
   /** Opens a system for as long as `use` takes. */
   readonly using: <A>(
     entry: Entry,
-    setting: { readonly routes: ReadonlyArray<ReadonlyArray<string>>; readonly options?: ReadonlyArray<string> },
+    purpose: Purpose,
     use: (opened: Opened) => Promise<A>
   ) => Promise<A>
 }
 
 /** How long a scenario may wait for what has to come, in milliseconds. */
 const patienceMs = 120_000
+
+/** How long a system may take to close before its process is ended, in milliseconds. */
+const closingMs = 5000
 
 /** Settles as a promise does, or fails with a message. */
 export const within = async <A>(promise: Promise<A>, what: string, ms = patienceMs): Promise<A> => {
@@ -94,11 +118,22 @@ export const make = async (options?: { readonly profiles?: string | undefined })
   const folder = Fs.mkdtempSync(Path.join(Os.tmpdir(), "hookline-bench-"))
   Fs.chmodSync(folder, 0o711)
   const scope = Scope.makeUnsafe()
-  const { url } = await Effect.runPromise(Scope.provide(EmbeddedPostgres.make({ dataDir: folder }), scope))
+  const stop = async () => {
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+    Fs.rmSync(folder, { recursive: true, force: true })
+  }
+  const { url } = await Effect.runPromise(Scope.provide(EmbeddedPostgres.make({ dataDir: folder }), scope)).catch(
+    async (error: unknown) => {
+      await stop()
+      throw error
+    }
+  )
   const address = Redacted.value(url)
   const postgresPid = Number(Fs.readFileSync(Path.join(folder, "postgres/postmaster.pid"), "utf8").split("\n", 1)[0])
   const receiver = start<Receiver>("receiver")
   const port = await receiver.call.port()
+  /** Processes of systems that are open. */
+  const hosts = new Set<AsyncDisposable>()
   const templates = new Map<string, string>()
   let databases = 0
 
@@ -113,26 +148,34 @@ export const make = async (options?: { readonly profiles?: string | undefined })
     }
   }
 
+  const startHost = (entry: Entry) => start<Host>("system", [Path.resolve(entry.module)], ["--expose-gc"])
+
   const hosted = async <A>(
     entry: Entry,
     database: string,
-    { options = [], routes }: Parameters<Bench["using"]>[1],
+    { options = [], routes }: Purpose,
     use: (host: Child<Host>, setting: Setting, redisPid: number | undefined) => Promise<A>
   ): Promise<A> => {
     const own = Fs.mkdtempSync(Path.join(folder, `${entry.key}-`))
-    await using redis = await entry.redis?.(own)
-    await using host = start<Host>("system", [Path.resolve(entry.module)], ["--expose-gc"])
+    await using stack = new AsyncDisposableStack()
+    hosts.add(stack)
+    stack.defer(() => {
+      hosts.delete(stack)
+    })
+    const redis = stack.use(await entry.redis?.(own))
+    const host = stack.use(startHost(entry))
     return await use(host, { database, redis: redis?.port, folder: own, routes, options }, redis?.pid)
   }
 
   const opened = <A>(
     entry: Entry,
     database: string,
-    setting: Parameters<Bench["using"]>[1],
+    setting: Purpose,
     use: (opened: Opened) => Promise<A>
   ): Promise<A> =>
     hosted(entry, database, setting, async (host, whole, redisPid) => {
       let server = await host.call.open(whole)
+      let isAbandoned = false
       const pids = () =>
         [entry.store === "postgres" ? postgresPid : undefined, redisPid, server].filter((pid) => pid !== undefined)
       try {
@@ -143,24 +186,41 @@ export const make = async (options?: { readonly profiles?: string | undefined })
             await host.call.close()
             server = await host.call.open(whole)
           },
+          abandon: () => {
+            isAbandoned = true
+          },
+          another: async () => {
+            const more = startHost(entry)
+            await more.call.open(whole)
+            return {
+              call: more.call,
+              pid: more.pid,
+              [Symbol.asyncDispose]: async () => {
+                await within(more.call.close(), `closing ${entry.name}`, closingMs).catch(() => {})
+                await more[Symbol.asyncDispose]()
+              }
+            }
+          },
           serverCpu: () => pids().reduce((sum, pid) => sum + Cpu.tree(pid), 0),
           database
         })
       } finally {
-        await within(host.call.close(), `closing ${entry.name}`, 20_000).catch(() => {})
+        if (!isAbandoned) await within(host.call.close(), `closing ${entry.name}`, closingMs).catch(() => {})
       }
     })
 
   /** A database in which the system has made all that it needs for some routes, to be copied. */
-  const templateOf = async (entry: Entry, setting: Parameters<Bench["using"]>[1]): Promise<string> => {
-    const key = `${entry.key} ${JSON.stringify(setting)}`
+  const templateOf = async (entry: Entry, routes: Purpose["routes"]): Promise<string> => {
+    // What else is asked for is of a process, and nothing that is stored.
+    const key = `${entry.key} ${JSON.stringify(routes)}`
     const known = templates.get(key)
     if (known !== undefined) return known
+    const layout = routes.length === 0 ? "template0" : await templateOf(entry, [])
     const name = `template_${templates.size}`
-    await sql(`create database ${name}`)
+    await sql(`create database ${name} template ${layout}`)
     // Made anew if it is lost; what is measured is in copies, which have the defaults.
     await sql(`alter database ${name} set synchronous_commit = off`)
-    await hosted(entry, databaseOf(address, name), setting, (host, whole) => host.call.prepare(whole))
+    await hosted(entry, databaseOf(address, name), { routes }, (host, whole) => host.call.prepare(whole))
     templates.set(key, name)
     return name
   }
@@ -170,24 +230,25 @@ export const make = async (options?: { readonly profiles?: string | undefined })
     receiverPid: receiver.pid,
     url: (path) => `http://127.0.0.1:${port}${path}`,
     postgresPid,
+    address,
     sql,
     folder,
     profiles: options?.profiles,
-    using: async (entry, setting, use) => {
-      if (entry.store !== "postgres") return opened(entry, address, setting, use)
-      const template = await templateOf(entry, setting)
+    using: async (entry, purpose, use) => {
+      if (entry.store !== "postgres") return opened(entry, address, purpose, use)
+      const template = await templateOf(entry, entry.subscribes === true ? purpose.routes : [])
       const name = `bench_${databases++}`
       await sql(`create database ${name} template ${template}`)
       try {
-        return await opened(entry, databaseOf(address, name), setting, use)
+        return await opened(entry, databaseOf(address, name), purpose, use)
       } finally {
         await sql(`drop database ${name} with (force)`)
       }
     },
     [Symbol.asyncDispose]: async () => {
+      await Promise.all([...hosts].map((host) => host[Symbol.asyncDispose]()))
       await receiver[Symbol.asyncDispose]()
-      await Effect.runPromise(Scope.close(scope, Exit.void))
-      Fs.rmSync(folder, { recursive: true, force: true })
+      await stop()
     }
   }
 }

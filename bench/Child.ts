@@ -4,6 +4,9 @@
 import { type ChildProcess, fork } from "node:child_process"
 import * as Path from "node:path"
 
+/** How long a child may take to end by itself, in milliseconds. */
+const endMs = 2000
+
 interface Answer {
   readonly call: number
   readonly value?: unknown
@@ -61,14 +64,15 @@ export const start = <C extends Calls>(
     })
   })
   child.on("error", failAll)
+  // A child that loses its parent ends by itself, and with it the servers that it started.
   const end = () => {
-    child.kill("SIGKILL")
+    if (child.connected) child.disconnect()
   }
   process.once("exit", end)
   const call = new Proxy({}, {
     get: (_, verb) => (...args: ReadonlyArray<unknown>) =>
       new Promise((resolve, reject) => {
-        if (child.exitCode !== null) return reject(new Error(`${name} has ended`))
+        if (!child.connected) return reject(new Error(`${name} has ended`))
         const n = calls++
         waiting.set(n, { resolve, reject })
         child.send({ call: n, verb, args })
@@ -80,7 +84,9 @@ export const start = <C extends Calls>(
     [Symbol.asyncDispose]: async () => {
       process.off("exit", end)
       end()
+      const timer = setTimeout(() => child.kill("SIGKILL"), endMs)
       await ended
+      clearTimeout(timer)
     }
   }
 }
@@ -103,4 +109,6 @@ export const answer = (calls: Calls): void => {
     }
   )
   process.once("disconnect", () => process.exit(0))
+  // An interrupt of the terminal reaches all: the parent says when it is over.
+  process.on("SIGINT", () => {})
 }

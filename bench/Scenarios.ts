@@ -33,7 +33,8 @@ export const quantile = (values: ReadonlyArray<number>, share: number): number =
 
 export const median = (values: ReadonlyArray<number>): number => quantile(values, 0.5)
 
-interface Reading {
+/** Where times stand. */
+export interface Reading {
   readonly at: number
   readonly process: number
   readonly server: number
@@ -49,14 +50,16 @@ const profiled = async <A>(bench: Bench, opened: Opened, name: string, measured:
   return result
 }
 
-const read = async (bench: Bench, opened: Opened, at?: number): Promise<Reading> => ({
+/** Reads the times of a system and of what it uses. */
+export const read = async (bench: Bench, opened: Opened, at?: number): Promise<Reading> => ({
   at: at ?? clock(),
   process: await opened.call.cpu(),
   server: opened.serverCpu(),
   receiver: Cpu.tree(bench.receiverPid)
 })
 
-const between = (from: Reading, to: Reading, count: number): Throughput => ({
+/** What was done between two readings. */
+export const between = (from: Reading, to: Reading, count: number): Throughput => ({
   perSecond: count / (to.at - from.at) * 1000,
   process: (to.process - from.process) / count,
   server: (to.server - from.server) / count,
@@ -70,9 +73,13 @@ const between = (from: Reading, to: Reading, count: number): Throughput => ({
 export const drain = (
   bench: Bench,
   entry: Entry,
-  { count, warm = count }: { readonly count: number; readonly warm?: number }
+  { count, options = [], warm = count }: {
+    readonly count: number
+    readonly warm?: number
+    readonly options?: ReadonlyArray<string>
+  }
 ): Promise<Throughput> =>
-  bench.using(entry, { routes: [[bench.url("/drain")]] }, async (opened) => {
+  bench.using(entry, { routes: [[bench.url("/drain")]], options }, async (opened) => {
     if (warm > 0) {
       await opened.call.fill(0, warm)
       await bench.receiver.reset({ latency: false })
@@ -87,7 +94,7 @@ export const drain = (
     const all = bench.receiver.received(count)
     await opened.call.work()
     const began = await within(tenth, `${entry.name} begins to drain`)
-    return profiled(bench, opened, "drain", async () => {
+    return profiled(bench, opened, `${entry.key}-drain`, async () => {
       const from = await read(bench, opened, began)
       await within(all, `${entry.name} drains`)
       return between(from, await read(bench, opened, await settled(opened)), count - Math.floor(count / 10))
@@ -95,7 +102,7 @@ export const drain = (
   })
 
 /** Messages that go through before anything is measured. */
-const warmUp = 500
+export const warmUp = 500
 
 /**
  * Emits and delivers at once: `count` messages from 64 emitters, over `events` events in turn, each to `fanOut` endpoints of
@@ -123,7 +130,7 @@ export const live = (
     await within(bench.receiver.received(warm * fanOut), `${entry.name} warms up`)
     await settled(opened)
     const all = bench.receiver.received((warm + count) * fanOut)
-    return profiled(bench, opened, `live-${events}-${fanOut}`, async () => {
+    return profiled(bench, opened, `${entry.key}-live-${events}-${fanOut}`, async () => {
       const from = await read(bench, opened)
       await within(opened.call.emit({ count, emitters, events }), `${entry.name} emits`)
       await within(all, `${entry.name} delivers`)
@@ -143,7 +150,7 @@ export const broadFanOut = (bench: Bench, entry: Entry, endpoints: number): Prom
     await within(bench.receiver.received(endpoints), `${entry.name} warms up`)
     await settled(opened)
     const all = bench.receiver.received(2 * endpoints)
-    return profiled(bench, opened, "broad", async () => {
+    return profiled(bench, opened, `${entry.key}-broad`, async () => {
       const from = await read(bench, opened)
       await opened.call.emitOne(0)
       await within(all, `${entry.name} fans out`)
@@ -189,15 +196,23 @@ export const isolation = (
     readonly options?: ReadonlyArray<string>
   }
 ): Promise<Latency> => {
+  const healthy = endpoints - hanging
   const routes = Array.from(
     { length: endpoints },
-    (_, n) => [bench.url(n < hanging ? `/hang/${n}` : `/well/${n}`)]
+    (_, n) => [bench.url(n < healthy ? `/well/${n}` : `/hang/${n}`)]
   )
   return bench.using(entry, { routes, options }, async (opened) => {
-    await bench.receiver.reset({ latency: true })
+    await bench.receiver.reset({ latency: false })
     await opened.call.work()
+    // Those that are well only: what hangs has to be news.
+    await opened.call.emit({ count: warmUp, emitters, events: healthy, first: 1_000_000 })
+    await within(bench.receiver.received(warmUp), `${entry.name} warms up`)
+    await opened.call.pace({ count: perSecond, perSecond, events: healthy, first: 2_000_000 })
+    await within(bench.receiver.received(warmUp + perSecond), `${entry.name} warms up`)
+    await bench.receiver.reset({ latency: true })
+    opened.abandon()
     const count = perSecond * seconds
-    const well = count * (endpoints - hanging) / endpoints
+    const well = count * healthy / endpoints
     const arrived = async () => {
       const { latencies } = await bench.receiver.seen("/well")
       return latencies

@@ -13,7 +13,7 @@ export interface Setting {
   readonly folder: string
   /** The endpoints of each event: a message of event `n` goes to all of `routes[n]`. */
   readonly routes: ReadonlyArray<ReadonlyArray<string>>
-  /** What the scenario asks for beside: `queue-per-endpoint`, `no-group-commit`, … A system that knows it not ignores it. */
+  /** What the scenario asks for beside: `queue-per-endpoint`, `one-commit-each`, … A system that does not know it ignores it. */
   readonly options: ReadonlyArray<string>
 }
 
@@ -40,6 +40,11 @@ export interface Running {
   readonly fill: (event: number, payloads: ReadonlyArray<Payload>) => Promise<unknown>
   /** Emits from so many emitters at once, where the system has a way of its own to do so; else `emit` is called for each. */
   readonly emitAll?: (next: () => Emission | undefined, emitters: number) => Promise<unknown>
+  /**
+   * Runs a transaction of the caller's with a statement of its own; with a payload it emits in it. Where the system has
+   * transactions to join.
+   */
+  readonly inTransaction?: (event: number, payload: Payload | undefined) => Promise<unknown>
   /** Begins to deliver. */
   readonly work: () => Promise<unknown>
   /** How many deliveries or messages are stored whose outcome is not. */

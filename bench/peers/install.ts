@@ -13,7 +13,7 @@ const modules = Path.join(folder, "node_modules")
 const installedLock = Path.join(modules, ".installed-package-lock.json")
 
 const say = (text: string) => {
-  process.stdout.write(`peers: ${text}\n`)
+  process.stderr.write(`peers: ${text}\n`)
 }
 
 const run = (command: string, args: ReadonlyArray<string>, options: ExecFileSyncOptions = {}) =>

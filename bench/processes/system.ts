@@ -65,6 +65,12 @@ const calls = {
     }
     return { began, took: clock() - began }
   },
+  /** Runs so many transactions, one after the other; `emits` says whether each emits a message. */
+  transactions: async (count: number, emits: boolean) => {
+    const { inTransaction } = open()
+    if (!inTransaction) throw new Error(`${system.name} joins no transactions`)
+    for (let n = 0; n < count; n++) await inTransaction(0, emits ? make(n) : undefined)
+  },
   /** Emits one message. */
   emitOne: async (event: number) => {
     await open().emit(event, make(0))

@@ -1,19 +1,20 @@
 /**
  * No system at all: bare signed POSTs from memory, the bound of whatever delivers from one Node process.
  */
-import { post } from "../Post.ts"
+import { keyObject, post } from "../Post.ts"
 import type { Payload, Running, System } from "../System.ts"
 
 /** As many in flight as there are connections. */
 const concurrency = 64
 
-/** Bare signed POSTs. */
+/** Bare signed POSTs; by the option `key-object` signed with a key that is made ready once. */
 export const system: System = {
   name: "bare signed POSTs",
   settings: `undici Pool.dispatch, ${concurrency} in flight`,
   store: "own",
-  open: async ({ routes }): Promise<Running> => {
+  open: async ({ options, routes }): Promise<Running> => {
     const waiting: Array<{ readonly url: string; readonly payload: Payload }> = []
+    const secret = options.includes("key-object") ? keyObject : undefined
     let inFlight = 0
     const send = (event: number, payloads: ReadonlyArray<Payload>) => {
       for (const url of routes[event] ?? []) for (const payload of payloads) waiting.push({ url, payload })
@@ -21,7 +22,7 @@ export const system: System = {
     const next = async () => {
       for (let one = waiting.pop(); one; one = waiting.pop()) {
         inFlight++
-        await post(one.url, `msg_${one.payload.id}`, JSON.stringify(one.payload))
+        await post(one.url, `msg_${one.payload.id}`, JSON.stringify(one.payload), secret)
         inFlight--
       }
     }
