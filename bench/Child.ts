@@ -39,7 +39,8 @@ export const start = <C extends Calls>(
   const child: ChildProcess = fork(file, [...args], {
     execArgv: ["--conditions=hookline-source", ...execArgv],
     serialization: "advanced",
-    stdio: ["ignore", "inherit", "inherit", "ipc"]
+    // What it logs goes where progress does: what is measured has stdout to itself.
+    stdio: ["ignore", 2, 2, "ipc"]
   })
   let calls = 0
   const waiting = new Map<

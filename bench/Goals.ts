@@ -95,7 +95,7 @@ export const figures = (results: Results, peers: Compared): ReadonlyArray<Figure
       ...part("statements inside a transaction", false, [1, 1], at("transaction", "statements")),
       ...part("round trips inside a transaction", false, [1, 1], at("transaction", "roundTrips"))
     ]),
-    figure(8, "CPU per delivery", [
+    figure(8, `CPU per delivery${hasPeers ? "" : ": worker, draining, against a bare signed POST"}`, [
       ...ratio(
         "worker, draining, against a bare signed POST",
         false,
