@@ -48,9 +48,10 @@ export const defaults = {
 
   // -- dispatching, per runner
   /** Messages routed by one statement. */
-  routeMessages: 512,
-  /** How long messages wait to be routed at most because the lanes that their event feeds are full. */
+  routeMessages: 256,
+  /** How long messages wait to be routed at most because the lanes that their event feeds are full, or all that is in memory. */
   routeHoldMs: 1000,
+  routeHoldFullMs: 10_000,
   /** Lanes that one event may feed and still wait for room in them: with more, looking costs more than it saves. */
   routeHoldLanes: 64,
   /** Bytes of payload read by one routing batch, beyond its first message. */
@@ -73,9 +74,9 @@ export const defaults = {
   /** Attempts in flight of one subscription on a runner. */
   laneSlots: 64,
   /** Deliveries of one subscription in memory, waiting or in flight. */
-  laneWindow: 1024,
+  laneWindow: 512,
   /** Deliveries in memory on a runner, waiting or in flight. */
-  window: 16_384,
+  window: 4096,
   /** Payload bytes in memory on a runner, beyond one payload. */
   windowBytes: 64 * 1024 * 1024,
   /** Share of the window that the lanes of one tenant may hold together. */

@@ -95,47 +95,47 @@ export const make = Effect.fnUntraced(function*(
     /** A lane was left out because its tenant has its share. */
     readonly isShort: boolean
   } => {
-    const asked: Array<LaneRoom> = []
+    const found: Array<{ readonly lane: Lane.Lane; readonly group: State.Group; readonly room: number }> = []
     const limit = state.windowBytes >= limits.windowBytes
       ? 0
       : Math.max(0, Math.min(limits.claimDeliveries, limits.window - state.deliveries.size))
     let slowRoom = State.slowRoom(state, monotonic)
-    const share = shares(now)
-    let isShort = false
     for (
       const lane of Shares.inTurn(state.lanes.values(), ({ subscriptionId }) => subscribed.tenantOf(subscriptionId))
     ) {
-      if (asked.length >= Math.min(limits.claimLanes, limit)) break
+      if (found.length >= Math.min(limits.claimLanes, limit)) break
       if (lane.backlog.size === 0) continue
       const subscription = subscribed.get(lane.subscriptionId)
       // Whether it is enabled is the statement's to say: this copy may be behind.
       if (subscription && !subscribed.hasProvider(subscription)) continue
-      let free = Lane.room(lane, { monotonicMs: monotonic, nowMs: now, slowRoom }, limits)
+      const free = Lane.room(lane, { monotonicMs: monotonic, nowMs: now, slowRoom }, limits)
       for (const [group, dueAtMs] of lane.backlog) {
         if (free <= 0) break
         if (group.phase !== "open") {
           lane.backlog.delete(group)
           continue
         }
-        const own = Math.floor(Math.min(free, Lane.ownRoom(lane, group, subscription, now, limits)))
-        if (dueAtMs <= now && own > 0) {
-          free = share.take(lane, own)
-          if (free <= 0) {
-            isShort = true
-            break
-          }
-          asked.push({ workerGroup: group.workerGroup, subscriptionId: lane.subscriptionId, free })
-          if (Lane.isSlow(lane, monotonic, limits)) slowRoom -= free
-          // What is added from here on came after the statement's snapshot, and stays.
-          lane.backlog.delete(group)
-          // The next group of this lane is asked when this one has answered.
-          free = 0
-        }
+        const room = Math.floor(Math.min(free, Lane.ownRoom(lane, group, subscription, now, limits)))
+        if (dueAtMs > now || room <= 0) continue
+        found.push({ lane, group, room })
+        if (Lane.isSlow(lane, monotonic, limits)) slowRoom -= room
+        // The next group of this lane is asked when this one has answered.
+        break
       }
     }
-    // Not many more rows are locked than a claim can take; the next one follows at once.
-    const most = Math.ceil(2 * limit / Math.max(1, asked.length))
-    return { limit, isShort, lanes: asked.map((lane) => ({ ...lane, free: Math.min(lane.free, most) })) }
+    // Not many more rows are locked than a claim can take; the next one follows at once. And a tenant's share is not used up by
+    // a few of its lanes that could hold more than this claim gives them.
+    const most = Math.ceil(2 * limit / Math.max(1, found.length))
+    const share = shares(now)
+    const asked: Array<LaneRoom> = []
+    for (const { group, lane, room } of found) {
+      const free = share.take(lane, Math.min(room, most))
+      if (free <= 0) continue
+      asked.push({ workerGroup: group.workerGroup, subscriptionId: lane.subscriptionId, free })
+      // What is added from here on came after the statement's snapshot, and stays.
+      lane.backlog.delete(group)
+    }
+    return { limit, isShort: asked.length < found.length, lanes: asked }
   }
 
   const claim = Effect.gen(function*() {

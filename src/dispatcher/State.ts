@@ -195,7 +195,7 @@ export const slowRoom = (self: State, monotonicMs: number): number => {
 export const isHeldBack = (self: State, group: Group, monotonicMs: number): boolean => {
   const { limits } = self
   const isFull = limits.window - self.deliveries.size < limits.routeMessages
-  let moves = false
+  let moves = isFull && group.fed.size === 0 && self.inFlight > 0
   for (const id of group.fed) {
     const lane = self.lanes.get(id)
     if (lane && (lane.circuit.openUntilMs !== undefined || Lane.isSlow(lane, monotonicMs, limits))) continue
@@ -210,7 +210,7 @@ export const isHeldBack = (self: State, group: Group, monotonicMs: number): bool
     return false
   }
   group.heldBackAtMs ??= monotonicMs
-  if (monotonicMs - group.heldBackAtMs < limits.routeHoldMs) return true
+  if (monotonicMs - group.heldBackAtMs < (isFull ? limits.routeHoldFullMs : limits.routeHoldMs)) return true
   group.heldBackAtMs = undefined
   return false
 }

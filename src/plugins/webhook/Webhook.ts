@@ -172,9 +172,11 @@ const none: ReadonlyArray<string> = []
 
 const needsHttps = "Expected an https URL, as there are certificates for it"
 
+/** Decoded signing secrets: there is one of each for all subscriptions, as there may be very many of those. */
+const known = new WeakMap<Redacted.Redacted<string>, Signature.Key>()
+
 /** Decodes signing secrets, each once. */
 const signingKeys = () => {
-  const known = new WeakMap<Redacted.Redacted<string>, Signature.Key>()
   const keyOf = (secret: Redacted.Redacted<string>): Effect.Effect<Signature.Key, Provider.RetryableError> =>
     Signature.parseSecret(secret).pipe(
       Effect.tap((key) => Effect.sync(() => known.set(secret, key))),
