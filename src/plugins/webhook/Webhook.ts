@@ -112,21 +112,29 @@ export const provider: Provider.Provider<Egress> = Provider.make({
         )
       )
 
-    const check = Effect.fnUntraced(function*(field: keyof WebhookConfig, url: string) {
-      const egress = yield* Egress
-      yield* Effect.catch(egress.check(url), ({ message }) => refused(field, message))
-    })
+    const check = (field: keyof WebhookConfig, url: string) =>
+      Egress.use((egress) => Effect.catch(egress.check(url), ({ message }) => refused(field, message)))
 
+    // There may be very many of these: what is seldom done is made when it is.
     return {
-      check: Effect.gen(function*() {
-        // Where a template decides the host, the target is judged when it is known.
-        if (templates.target !== undefined) yield* check("url", templates.target)
-        if (authType === "oauth2" && oauthTokenUrl !== undefined) yield* check("oauthTokenUrl", oauthTokenUrl)
-      }),
-      preview: Effect.fnUntraced(function*(attempt) {
-        const { body, headers, method, url } = yield* auth.shown(yield* draftOf(attempt), attempt.nowMs)
-        return { method, url: url.href, headers: pairs(headers), body }
-      }),
+      check: Effect.suspend(() =>
+        Effect.andThen(
+          // Where a template decides the host, the target is judged when it is known.
+          templates.target === undefined ? Effect.void : check("url", templates.target),
+          authType === "oauth2" && oauthTokenUrl !== undefined ? check("oauthTokenUrl", oauthTokenUrl) : Effect.void
+        )
+      ),
+      preview: (attempt) =>
+        Effect.flatMap(
+          draftOf(attempt),
+          (draft) =>
+            Effect.map(auth.shown(draft, attempt.nowMs), ({ body, headers, method, url }) => ({
+              method,
+              url: url.href,
+              headers: pairs(headers),
+              body
+            }))
+        ),
       deliver: (attempt) =>
         Egress.use((egress) =>
           Effect.flatMap(
