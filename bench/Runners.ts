@@ -101,7 +101,7 @@ export const together = (
         lockWaits: Number(row?.["waits"])
       }
     }
-    // The groups have their owners, and the engine is compiled, once that much has gone through.
-    await drained(Math.ceil(count / 2))
+    // The groups have their owners, and the engine of each runner is compiled, once that much has gone through each.
+    await drained(count * runners)
     return await drained(count)
   })

@@ -102,7 +102,7 @@ export const drain = (
   })
 
 /** Messages that go through before anything is measured. */
-export const warmUp = 500
+export const warmUp = 2000
 
 /**
  * Emits and delivers at once: `count` messages from 64 emitters, over `events` events in turn, each to `fanOut` endpoints of
