@@ -2,6 +2,7 @@
  * What is measured for which figure, of which systems.
  */
 import * as Path from "node:path"
+import { defaultRatio } from "../src/Sampling.ts"
 import type { Bench, Entry } from "./Bench.ts"
 import { bounds } from "./Bounds.ts"
 import type { Extent } from "./Flags.ts"
@@ -155,7 +156,7 @@ export const measures: ReadonlyArray<Measure> = [
     of: "ours",
     run: async (bench, entry, { live: count }) => ({ ...await live(bench, entry, { count }) })
   },
-  ...[["telemetry-all", 1], ["telemetry-tenth", 0.1]].map(([name, share]): Measure => ({
+  ...[["telemetry-default", defaultRatio], ["telemetry-all", 1]].map(([name, share]): Measure => ({
     name: String(name),
     figures: [],
     of: "ours",

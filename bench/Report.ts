@@ -151,7 +151,9 @@ export const report = ({ figures, machine, quoted, results, systems, telemetry }
   readonly results: Results
   readonly systems: ReadonlyArray<Listed>
   readonly quoted: Quoted
-  readonly telemetry: ReadonlyArray<{ readonly name: string; readonly value: number; readonly holdsFloor: boolean }>
+  readonly telemetry: ReadonlyArray<
+    { readonly name: string; readonly value: number; readonly floor: number; readonly holdsFloor: boolean }
+  >
   readonly figures: ReadonlyArray<Figure>
 }): string =>
   [
@@ -160,8 +162,10 @@ export const report = ({ figures, machine, quoted, results, systems, telemetry }
     section("Limits of the machine", limits(results)),
     section("Figures", ofFigures(figures)),
     ...(telemetry.length === 0 ? [] : [section(
-      "Telemetry, against none (floor 0.9)",
-      telemetry.map(({ holdsFloor, name, value }) => `${name}: ${shown(value)}, ${yes(holdsFloor)}`).join("\n")
+      "Telemetry, against none",
+      telemetry.map(({ floor, holdsFloor, name, value }) =>
+        floor === 0 ? `${name}: ${shown(value)}` : `${name}: ${shown(value)}, floor ${floor}: ${yes(holdsFloor)}`
+      ).join("\n")
     )]),
     section("All that was measured", medians(results)),
     ...(results.failures.length === 0 ? [] : [section(

@@ -60,12 +60,12 @@ describe("the report", () => {
       results,
       systems: [],
       quoted,
-      telemetry: [{ name: "all", value: 0.95, holdsFloor: true }],
+      telemetry: [{ name: "all", value: 0.95, floor: 0.9, holdsFloor: true }],
       figures: found ? [found] : []
     })
     assert.match(text, /\| 1 +\| drain +\| 1\.20 +\| 1 +\| holds +\| 1\.50 +\| no/u)
     assert.match(text, /– bare POSTs +\| 0\.500 +\| – +\| +\| 0\.450 +\| holds/u)
     assert.include(text, "peer, drain: too slow")
-    assert.include(text, "all: 0.950, holds")
+    assert.include(text, "all: 0.950, floor 0.9: holds")
   })
 })
