@@ -27,8 +27,8 @@ interface Pending {
 export type GroupCommit = (message: Message, offer: Effect.Effect<void>) => Effect.Effect<void, AppendError>
 
 /**
- * Makes the committers: each takes whatever emits are waiting and appends them in one statement; those that come meanwhile are
- * the next batch. A batch that the database refuses is appended one by one, so that only the refused rows' emits fail. `wake` is
+ * Makes the committer: it takes whatever emits are waiting and appends them in one statement; those that come meanwhile are the
+ * next batch. A second one beside it made no more of them durable, and smaller batches. A batch that the database refuses is appended one by one, so that only the refused rows' emits fail. `wake` is
  * told of each worker group of a batch, once.
  *
  * @category constructors
@@ -76,7 +76,7 @@ export const make = Effect.fnUntraced(
       return batch.length === 0 ? Effect.void : commit(batch)
     })
 
-    const loop = more.await.pipe(
+    yield* more.await.pipe(
       Effect.andThen(Effect.sync(() => more.closeUnsafe())),
       Effect.andThen(Effect.whileLoop({ while: () => waiting.length > 0, body: () => next, step: () => {} })),
       Effect.forever,
@@ -84,7 +84,6 @@ export const make = Effect.fnUntraced(
       Effect.withTracerEnabled(false),
       Effect.forkScoped
     )
-    for (let n = 0; n < limits.groupCommits; n++) yield* loop
 
     return (message, offer) =>
       Effect.callback<void, AppendError>((resume) => {

@@ -16,8 +16,6 @@ export const defaults = {
   payloadBytes: 1024 * 1024,
   /** Emits outside a transaction that share one commit. */
   groupCommitMessages: 256,
-  /** Such commits under way at once: while one is on its way, the next gathers, and a third would only be smaller. */
-  groupCommits: 2,
   /** How long an emit may wait for the database before it fails with `StorageUnavailable`. */
   emitTimeoutMs: 10_000,
   /** For how long a repeated idempotency key returns the first message. */
