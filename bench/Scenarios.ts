@@ -237,6 +237,8 @@ export const emitting = (
 ): Promise<number> =>
   bench.using(entry, { routes: [[bench.url("/never")]], options }, async (opened) => {
     await opened.call.emit({ count: warmUp, emitters, events: 1, first: count })
-    const { took } = await within(opened.call.emit({ count, emitters, events: 1 }), `${entry.name} emits`)
-    return count / took * 1000
+    return profiled(bench, opened, [entry.key, "emit", ...options].join("-"), async () => {
+      const { took } = await within(opened.call.emit({ count, emitters, events: 1 }), `${entry.name} emits`)
+      return count / took * 1000
+    })
   })
