@@ -1,8 +1,9 @@
 /**
- * Deadlines of requests: one fiber watches over all of them, as a fiber and a timer for each would cost about as much as the
- * request. Those that may take equally long fall due in the order in which they began.
+ * Deadlines of what there is very much of, as requests and emits: one fiber watches over all of them, where a fiber and a timer for
+ * each would cost about as much as what they are for. Those that may take equally long fall due in the order in which they began.
  */
 import { Clock, Effect, Latch, type Scope } from "effect"
+import * as Monotonic from "./Monotonic.ts"
 
 interface Entry {
   /** On the monotonic clock, in milliseconds. */
@@ -17,14 +18,14 @@ export interface Deadlines {
 }
 
 /**
- * Makes the deadlines of one egress; what has not expired when the scope closes never does.
+ * Makes deadlines with a fiber that watches over them; what has not expired when the scope closes never does.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(function*() {
   const clock = yield* Clock.Clock
-  const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
+  const now = () => Monotonic.readMs(clock)
   /** By how long they may take; each in the order of its deadlines. */
   const waiting = new Map<number, Set<Entry>>()
   const sooner = Latch.makeUnsafe()
@@ -45,6 +46,7 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
       }
       if (entries.size === 0) waiting.delete(ms)
     }
+    // What was set while one was reached is known: it is behind an earlier one of its kind, or of a kind that came last.
     sooner.closeUnsafe()
     return looksAtMs === Number.POSITIVE_INFINITY
       ? sooner.await

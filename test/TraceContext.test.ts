@@ -1,23 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Tracer } from "effect"
+import { Effect } from "effect"
 import * as TraceContext from "../src/TraceContext.ts"
+import { recording } from "./support/spans.ts"
 
 const traceId = "0af7651916cd43dd8448eb211c80319c"
 const spanId = "b7ad6b7169203331"
 const traceparent = `00-${traceId}-${spanId}-01`
-
-/** A tracer as somebody gives it, with the spans that it made. */
-const recording = () => {
-  const spans: Array<Tracer.NativeSpan> = []
-  const tracer = Tracer.make({
-    span: (options) => {
-      const span = new Tracer.NativeSpan(options)
-      spans.push(span)
-      return span
-    }
-  })
-  return { spans, tracer }
-}
 
 describe("a traceparent", () => {
   it("is taken as the W3C writes it, where it is sampled", () => {

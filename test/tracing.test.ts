@@ -2,7 +2,7 @@
  * The trace of a message, from its emit to the provider of its attempts, and what logs say of it.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Schema, Tracer } from "effect"
+import { Effect, Layer, Logger, Schema, type Tracer } from "effect"
 import * as Logs from "../src/cli/Logs.ts"
 import * as Hook from "../src/Hook.ts"
 import * as Hookline from "../src/Hookline.ts"
@@ -10,29 +10,13 @@ import * as Plugin from "../src/Plugin.ts"
 import * as Provider from "../src/Provider.ts"
 import { Storage } from "../src/Storage.ts"
 import * as StorageMemory from "../src/StorageMemory.ts"
+import { recording } from "./support/spans.ts"
 import { Broken, Created, Endpoints, IncidentPlugin, layer, SecretsTest, subscribe, until } from "./support/world.ts"
 
 const payload = { incidentId: "i1", systemIds: ["s1"] }
 
 const traceId = "0af7651916cd43dd8448eb211c80319c"
 const traceparent = `00-${traceId}-b7ad6b7169203331-01`
-
-/** A tracer that somebody gave, with the spans that it made. */
-const recording = () => {
-  const spans: Array<Tracer.NativeSpan> = []
-  const tracer = Tracer.make({
-    span: (options) => {
-      const span = new Tracer.NativeSpan(options)
-      spans.push(span)
-      return span
-    }
-  })
-  return {
-    layer: Layer.succeed(Tracer.Tracer, tracer),
-    tracer,
-    named: (name: string) => spans.filter((span) => span.name === name)
-  }
-}
 
 const parentOf = ({ parent }: Tracer.NativeSpan) => parent._tag === "Some" ? parent.value.spanId : undefined
 

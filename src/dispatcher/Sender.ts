@@ -50,7 +50,7 @@ export const make = Effect.fnUntraced(function*(
   const { retryMaxAgeMs } = Retention.within(limits)
   const tracing = yield* Tracing.make
   const clock = yield* Clock.Clock
-  const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const monotonicMs = () => Monotonic.readMs(clock)
   /** By how much the engine's time is ahead of this machine's, as each pass learns anew. */
   let aheadMs = 0
   const now = () => clock.currentTimeMillisUnsafe() + aheadMs

@@ -96,7 +96,7 @@ export class Gate {
     if (this.#watch !== undefined || this.#waiting.length === 0) return
     const [oldest] = this.#quick.values()
     const inMs = oldest === undefined ? 0 : oldest + this.#slowMs - this.#time.now()
-    this.#watch = this.#time.in(Math.max(1, inMs), () => {
+    this.#watch = this.#time.in(Math.max(1, Math.ceil(inMs)), () => {
       this.#watch = undefined
       this.#next()
     })

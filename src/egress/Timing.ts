@@ -5,6 +5,7 @@
 import type { Clock } from "effect"
 import { Socket } from "node:net"
 import type { buildConnector } from "undici"
+import * as Monotonic from "../Monotonic.ts"
 import type { Phases } from "../Phases.ts"
 
 /** When a connection got how far, in milliseconds on the monotonic clock. */
@@ -32,7 +33,7 @@ export class Timing {
   }
 
   get now(): number {
-    return Number(this.#clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
+    return Monotonic.readMs(this.#clock)
   }
 
   /** A connector whose connections are timed. */
