@@ -106,6 +106,8 @@ const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
       Effect.gen(function*() {
         if (answer._tag === "Stale") return
         const routed = new Set(answer.messageIds)
+        // What goes to an open circuit is stored, and not claimed.
+        const failing = new Set(answer.failing)
         for (const { error, messageId, owner } of routing.messages) {
           if (!routed.has(messageId)) continue
           const message = yield* Effect.orDie(storage.load([{ messageId }]))
@@ -121,7 +123,7 @@ const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
             deliveries
           })
           for (const { claimed, id, subscriptionId } of deliveries) {
-            if (!claimed) continue
+            if (!claimed || failing.has(subscriptionId)) continue
             history.add({
               _tag: "Claimed",
               claim: {
