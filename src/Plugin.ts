@@ -7,7 +7,7 @@ import { type Handler, PluginScope } from "./Handler.ts"
 import type { AnyHook } from "./Hook.ts"
 import type { IntegrationEvent } from "./IntegrationEvent.ts"
 import { Note } from "./Note.ts"
-import type { Attempt, ConnectionKind, Provider } from "./Provider.ts"
+import type { Attempt, Bound, ConnectionKind, Provider } from "./Provider.ts"
 import { type PluginError, Registry } from "./Registry.ts"
 
 /**
@@ -45,26 +45,60 @@ export const make = <R = never, E = never, RH = never>(pluginId: string, options
 
 // --- internal ---
 
+/** A plugin's services, and those together with what there is where something is bound. */
+interface Services<R> {
+  readonly own: Context.Context<R>
+  readonly merged: Context.Context<R>
+}
+
 /**
- * Attempts with the plugin's services. Merged with them once, as that copies every service there is; of its own an attempt has
- * its note, what its log lines are about, and its span.
+ * Merges a plugin's services with those around a binding: once for each context in which something is bound, as that copies
+ * every service there is. A runner binds all of its subscriptions in one.
  */
-const provided = <R, A, E>(
-  act: (attempt: Attempt) => Effect.Effect<A, E, R>,
-  context: Context.Context<R>
-): (attempt: Attempt) => Effect.Effect<A, E> => {
-  let merged: Context.Context<R> | undefined
-  return (attempt) =>
-    Effect.updateContext(act(attempt), (given: Context.Context<never>): Context.Context<R> => {
-      merged ??= Context.merge(Context.omit(Tracer.ParentSpan)(given), context)
-      const own = Context.add(
-        Context.add(merged, Note, Context.get(given, Note)),
-        References.CurrentLogAnnotations,
-        Context.get(given, References.CurrentLogAnnotations)
-      )
-      const span = Context.getOption(given, Tracer.ParentSpan)
-      return span._tag === "None" ? own : Context.add(own, Tracer.ParentSpan, span.value)
-    })
+const merging = <R>(own: Context.Context<R>) => {
+  const known = new WeakMap<Context.Context<never>, Services<R>>()
+  return (around: Context.Context<never>): Services<R> => {
+    const services = known.get(around) ??
+      { own, merged: Context.merge(Context.omit(Tracer.ParentSpan, Note)(around), own) }
+    known.set(around, services)
+    return services
+  }
+}
+
+/** Of its own an attempt has its note, what its log lines are about, and its span. */
+const provided = <A, E, R>(act: Effect.Effect<A, E, R>, { merged }: Services<R>): Effect.Effect<A, E> =>
+  Effect.updateContext(act, (given: Context.Context<never>): Context.Context<R> => {
+    const own = Context.add(
+      Context.add(merged, Note, Context.get(given, Note)),
+      References.CurrentLogAnnotations,
+      Context.get(given, References.CurrentLogAnnotations)
+    )
+    const span = Context.getOption(given, Tracer.ParentSpan)
+    return span._tag === "None" ? own : Context.add(own, Tracer.ParentSpan, span.value)
+  })
+
+/** What is bound, with the plugin's services. There may be very many, so each holds nothing but what differs. */
+class Provided<R> implements Bound<never> {
+  readonly #bound: Bound<R>
+  readonly #services: Services<R>
+
+  constructor(bound: Bound<R>, services: Services<R>) {
+    this.#bound = bound
+    this.#services = services
+  }
+
+  get check() {
+    return Effect.provideContext(this.#bound.check, this.#services.own)
+  }
+
+  get preview() {
+    const preview = this.#bound.preview?.bind(this.#bound)
+    return preview && ((attempt: Attempt) => provided(preview(attempt), this.#services))
+  }
+
+  deliver(attempt: Attempt) {
+    return provided(this.#bound.deliver(attempt), this.#services)
+  }
 }
 
 const connected = <R>(
@@ -82,18 +116,19 @@ const connected = <R>(
   )
 })
 
-const provide = <R>(provider: Provider<R>, context: Context.Context<R>) => ({
-  id: provider.id,
-  displayName: provider.displayName,
-  description: provider.description,
-  config: provider.config,
-  connection: provider.connection && connected(provider.connection, context),
-  supportedEvents: provider.supportedEvents,
-  retry: provider.retry,
-  bind: (config: unknown, options?: { readonly closed?: boolean; readonly connection?: unknown }) =>
-    Effect.map(provider.bind(config, options), (bound) => ({
-      deliver: provided(bound.deliver, context),
-      check: Effect.provideContext(bound.check, context),
-      ...(bound.preview === undefined ? {} : { preview: provided(bound.preview, context) })
-    }))
-})
+const provide = <R>(provider: Provider<R>, context: Context.Context<R>) => {
+  const services = merging(context)
+  return {
+    id: provider.id,
+    displayName: provider.displayName,
+    description: provider.description,
+    config: provider.config,
+    connection: provider.connection && connected(provider.connection, context),
+    supportedEvents: provider.supportedEvents,
+    retry: provider.retry,
+    bind: (config: unknown, options?: { readonly closed?: boolean; readonly connection?: unknown }) =>
+      Effect.contextWith((around: Context.Context<never>) =>
+        Effect.map(provider.bind(config, options), (bound) => new Provided(bound, services(around)))
+      )
+  }
+}

@@ -162,7 +162,7 @@ export interface Bound<R> {
   /** The rules that apply when the configuration is used, such as which targets are allowed, checked before it is saved. */
   readonly check: Effect.Effect<void, ConfigRefused, R>
   /** The request that `deliver` would send, where the provider can tell without sending anything. */
-  readonly preview?: (attempt: Attempt) => Effect.Effect<RequestPreview, ProviderError, R>
+  readonly preview?: ((attempt: Attempt) => Effect.Effect<RequestPreview, ProviderError, R>) | undefined
 }
 
 /**

@@ -98,6 +98,20 @@ export const matchesEvent = (pattern: string, eventId: string): boolean =>
     : pattern === eventId
 
 /**
+ * The patterns that may match an event.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const patternsFor = (eventId: string): ReadonlyArray<string> => {
+  const found = [eventId, "*"]
+  for (let dot = eventId.indexOf("."); dot >= 0; dot = eventId.indexOf(".", dot + 1)) {
+    found.push(`${eventId.slice(0, dot)}.*`)
+  }
+  return found
+}
+
+/**
  * Tells whether a subscription is Hookline's own: it hears of a hook whether or not that is exposed as an event, and in
  * the payload's original form.
  *

@@ -10,7 +10,7 @@ import type { ConnectionId, SubscriptionId } from "../Id.ts"
 import { Registry } from "../Registry.ts"
 import { Storage } from "../Storage.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
-import { type Subscription, wants } from "../Subscription.ts"
+import { patternsFor, type Subscription, wants } from "../Subscription.ts"
 
 /** A subscription with its filter compiled, where it has one. */
 export interface Matching {
@@ -52,6 +52,7 @@ export const make = Effect.gen(function*() {
   let byId = new Map<SubscriptionId, Subscription>()
   let connections = new Map<ConnectionId, Connection>()
   let failing = new Set<SubscriptionId>()
+  let byPattern = new Map<string, ReadonlyArray<Subscription>>()
   let byEvent = new Map<string, ReadonlyArray<Matching>>()
   let bindings = new Map<SubscriptionId, { readonly version: number; readonly binding: Binding }>()
 
@@ -65,6 +66,7 @@ export const make = Effect.gen(function*() {
       byId = new Map(read.items.map((item) => [item.id, item]))
       connections = new Map(read.connections.map((connection) => [connection.id, connection]))
       failing = new Set(read.health.map(({ subscriptionId }) => subscriptionId))
+      byPattern = patterned(read.items)
       byEvent = new Map()
       for (const [id, bound] of bindings) if (byId.get(id)?.version === bound.version) kept.set(id, bound)
       bindings = kept
@@ -74,7 +76,7 @@ export const make = Effect.gen(function*() {
       const key = `${event.tenantId}\0${event.eventId}`
       const known = byEvent.get(key)
       if (known) return known
-      const found = [...byId.values()]
+      const found = [...new Set(patternsFor(event.eventId).flatMap((pattern) => byPattern.get(pattern) ?? []))]
         .filter((item) => wants(item, event) && supports(item, event.eventId))
         .map((subscription) => ({ subscription, holds: subscription.filter && Filter.compile(subscription.filter) }))
       byEvent.set(key, found)
@@ -102,3 +104,19 @@ export const make = Effect.gen(function*() {
   }
   return self
 })
+
+// --- internal ---
+
+/** The subscriptions by what they ask for: an event is looked up among few, where there are very many. */
+const patterned = (subscriptions: ReadonlyArray<Subscription>): Map<string, ReadonlyArray<Subscription>> => {
+  const found = new Map<string, Array<Subscription>>()
+  for (const subscription of subscriptions) {
+    // A pattern may be there twice.
+    for (const pattern of new Set(subscription.events)) {
+      const known = found.get(pattern)
+      if (known) known.push(subscription)
+      else found.set(pattern, [subscription])
+    }
+  }
+  return found
+}

@@ -46,13 +46,14 @@ export const sign = (
   { region, service, sessionToken, ...keys }: AwsCredentials,
   request: {
     readonly method: string
-    readonly url: URL
+    readonly url: string
     readonly headers: ReadonlyArray<string>
     readonly body: string
   },
   nowMs: number
-): { readonly url: URL; readonly headers: ReadonlyArray<string> } => {
-  const { body, method, url } = request
+): { readonly url: string; readonly headers: ReadonlyArray<string> } => {
+  const { body, method } = request
+  const url = new URL(request.url)
   const headers: Record<string, string> = {}
   for (let i = 0; i + 1 < request.headers.length; i += 2) {
     const name = (request.headers[i] ?? "").toLowerCase()
@@ -73,11 +74,10 @@ export const sign = (
     keys
   )
   const [pathname = "", search = ""] = (signed.path ?? path).split("?", 2)
-  const written = new URL(url)
-  written.pathname = pathname
-  written.search = search
+  url.pathname = pathname
+  url.search = search
   return {
-    url: written,
+    url: url.href,
     headers: [...Object.entries(added).flat(), "authorization", String(signed.headers?.["Authorization"])]
   }
 }

@@ -2,7 +2,7 @@
  * The webhook provider: a signed HTTP request for each attempt (Standard Webhooks), and what each answer means.
  */
 import { Effect, type Redacted } from "effect"
-import { Egress } from "../../Egress.ts"
+import { Egress, type EgressTls } from "../../Egress.ts"
 import { Limits } from "../../Limits.ts"
 import * as Provider from "../../Provider.ts"
 import * as Signature from "../../Signature.ts"
@@ -39,126 +39,161 @@ export const provider: Provider.Provider<Egress> = Provider.make({
     Provider.Bound<Egress>,
     Provider.ConfigRefused
   > {
-    const { authType, method = "POST", oauthTokenUrl, retryOnStatus, timeoutMs } = config
     const templates = yield* WebhookTemplates.compile(config)
     const bodyOf = yield* WebhookBody.make(config)
     const auth = yield* WebhookAuth.make(config)
     const tls = yield* WebhookTls.make(config)
     if (tls !== undefined && /^\s*http:/iu.test(config.url)) yield* refused("url", needsHttps)
     const names = yield* namesOf(config, auth.names)
-    const defaults = names.has("user-agent") ? [] : ["user-agent", userAgent]
-    const limits = yield* Limits
-    const keysOf = signingKeys()
-    const isTraced = !names.has("traceparent")
-
-    const draft = (
-      attempt: Provider.Attempt,
-      rendered: WebhookTemplates.Rendered,
-      keys: ReadonlyArray<Signature.Key>
-    ): WebhookAuth.Draft => {
-      const { deliveryId, message, nowMs, traceparent, webhookId = message.id } = attempt
-      const { contentType, headers, text } = bodyOf(attempt, rendered.body)
-      const timestampSeconds = Math.floor(nowMs / 1000)
-      return {
-        method,
-        url: rendered.url,
-        headers: [
-          "content-type",
-          contentType,
-          ...defaults,
-          ...headers,
-          ...rendered.headers,
-          "webhook-id",
-          webhookId,
-          "webhook-timestamp",
-          String(timestampSeconds),
-          "webhook-signature",
-          Signature.sign(keys, { id: webhookId, timestampSeconds, body: text }),
-          "x-delivery-id",
-          deliveryId,
-          "x-event-type",
-          message.eventId,
-          ...(traceparent === undefined || !isTraced ? none : ["traceparent", traceparent])
-        ],
-        body: text
-      }
-    }
-
-    const draftOf = (attempt: Provider.Attempt): Effect.Effect<WebhookAuth.Draft, Provider.ProviderError> =>
-      Effect.flatMap(
-        templates.render(attempt),
-        (rendered): Effect.Effect<WebhookAuth.Draft, Provider.ProviderError> =>
-          tls !== undefined && rendered.url.protocol !== "https:"
-            ? Effect.fail(new Provider.PermanentError({ code: "ForbiddenTarget", message: needsHttps }))
-            : Effect.map(keysOf(attempt.signingSecrets), (keys) => draft(attempt, rendered, keys))
-      )
-
-    const send = (
-      egress: Egress["Service"],
-      { body, headers, method, secrets, shown, url }: WebhookAuth.Authorized
-    ) =>
-      Effect.andThen(
-        Provider.noteRequest({ method, url: url.href, headers: pairs(shown), body }),
-        Effect.mapBoth(
-          egress.send({
-            method,
-            url: url.href,
-            timeoutMs: timeoutMs ?? limits.requestTimeoutMs,
-            headers,
-            body,
-            ...(tls === undefined ? {} : { tls })
-          }),
-          { onSuccess: (answer) => WebhookAnswer.without(answer, secrets), onFailure: WebhookAnswer.failure }
-        )
-      )
-
-    const check = (field: keyof WebhookConfig, url: string) =>
-      Egress.use((egress) => Effect.catch(egress.check(url), ({ message }) => refused(field, message)))
-
-    // There may be very many of these: what is seldom done is made when it is.
-    return {
-      check: Effect.suspend(() =>
-        Effect.andThen(
-          // Where a template decides the host, the target is judged when it is known.
-          templates.target === undefined ? Effect.void : check("url", templates.target),
-          authType === "oauth2" && oauthTokenUrl !== undefined ? check("oauthTokenUrl", oauthTokenUrl) : Effect.void
-        )
-      ),
-      preview: (attempt) =>
-        Effect.flatMap(
-          draftOf(attempt),
-          (draft) =>
-            Effect.map(auth.shown(draft, attempt.nowMs), ({ body, headers, method, url }) => ({
-              method,
-              url: url.href,
-              headers: pairs(headers),
-              body
-            }))
-        ),
-      deliver: (attempt) =>
-        Egress.use((egress) =>
-          Effect.flatMap(
-            draftOf(attempt),
-            (draft) =>
-              Effect.flatMap(auth.authorize(draft, attempt.nowMs), (request) =>
-                Effect.flatMap(send(egress, request), (first) => {
-                  const { renewed } = request
-                  const answer = first.statusCode === 401 && renewed !== undefined
-                    ? Effect.flatMap(renewed, (again) => send(egress, again))
-                    : Effect.succeed(first)
-                  return Effect.flatMap(answer, (it) =>
-                    WebhookAnswer.judge(it, { limits, nowMs: attempt.nowMs, retryOnStatus }))
-                }))
-          )
-        )
-    }
+    return new BoundWebhook(config, {
+      templates,
+      bodyOf,
+      auth,
+      tls,
+      limits: yield* Limits,
+      isNamed: !names.has("user-agent"),
+      isTraced: !names.has("traceparent")
+    })
   })
 })
 
 // --- internal ---
 
+/** What a configuration comes to. */
+interface Compiled {
+  readonly templates: WebhookTemplates.WebhookTemplates
+  readonly bodyOf: WebhookBody.BodyOf
+  readonly auth: WebhookAuth.WebhookAuth
+  readonly tls: EgressTls | undefined
+  readonly limits: Limits
+  /** Whether the request says what sends it, and where it is in a trace: a header of the configuration's own goes before. */
+  readonly isNamed: boolean
+  readonly isTraced: boolean
+}
+
+/** One configuration, bound. There may be very many, so each holds nothing but what differs, and no functions of its own. */
+class BoundWebhook implements Provider.Bound<Egress> {
+  readonly #config: WebhookConfig
+  readonly #compiled: Compiled
+
+  constructor(config: WebhookConfig, compiled: Compiled) {
+    this.#config = config
+    this.#compiled = compiled
+  }
+
+  get check() {
+    const { authType, oauthTokenUrl } = this.#config
+    const { target } = this.#compiled.templates
+    return Effect.andThen(
+      // Where a template decides the host, the target is judged when it is known.
+      target === undefined ? Effect.void : checkUrl("url", target),
+      authType === "oauth2" && oauthTokenUrl !== undefined ? checkUrl("oauthTokenUrl", oauthTokenUrl) : Effect.void
+    )
+  }
+
+  preview(attempt: Provider.Attempt): Effect.Effect<Provider.RequestPreview, Provider.ProviderError> {
+    return Effect.flatMap(
+      this.#draftOf(attempt),
+      (draft) =>
+        Effect.map(this.#compiled.auth.shown(draft, attempt.nowMs), ({ body, headers, method, url }) => ({
+          method,
+          url,
+          headers: pairs(headers),
+          body
+        }))
+    )
+  }
+
+  deliver(attempt: Provider.Attempt): Effect.Effect<Provider.Delivered, Provider.ProviderError, Egress> {
+    const { auth, limits } = this.#compiled
+    return Egress.use((egress) =>
+      Effect.flatMap(
+        this.#draftOf(attempt),
+        (draft) =>
+          Effect.flatMap(auth.authorize(draft, attempt.nowMs), (request) =>
+            Effect.flatMap(this.#send(egress, request), (first) => {
+              const { renewed } = request
+              const answer = first.statusCode === 401 && renewed !== undefined
+                ? Effect.flatMap(renewed, (again) => this.#send(egress, again))
+                : Effect.succeed(first)
+              return Effect.flatMap(answer, (it) =>
+                WebhookAnswer.judge(it, { limits, nowMs: attempt.nowMs, retryOnStatus: this.#config.retryOnStatus }))
+            }))
+      )
+    )
+  }
+
+  #draftOf(attempt: Provider.Attempt): Effect.Effect<WebhookAuth.Draft, Provider.ProviderError> {
+    const { templates, tls } = this.#compiled
+    return Effect.flatMap(
+      templates.render(attempt),
+      (rendered): Effect.Effect<WebhookAuth.Draft, Provider.ProviderError> =>
+        tls !== undefined && !rendered.url.startsWith("https:")
+          ? Effect.fail(new Provider.PermanentError({ code: "ForbiddenTarget", message: needsHttps }))
+          : Effect.map(keysOf(attempt.signingSecrets), (keys) => this.#draft(attempt, rendered, keys))
+    )
+  }
+
+  #draft(
+    attempt: Provider.Attempt,
+    rendered: WebhookTemplates.Rendered,
+    keys: ReadonlyArray<Signature.Key>
+  ): WebhookAuth.Draft {
+    const { bodyOf, isNamed, isTraced } = this.#compiled
+    const { deliveryId, message, nowMs, traceparent, webhookId = message.id } = attempt
+    const { contentType, headers, text } = bodyOf(attempt, rendered.body)
+    const timestampSeconds = Math.floor(nowMs / 1000)
+    return {
+      method: this.#config.method ?? "POST",
+      url: rendered.url,
+      headers: [
+        "content-type",
+        contentType,
+        ...(isNamed ? userAgentHeader : none),
+        ...headers,
+        ...rendered.headers,
+        "webhook-id",
+        webhookId,
+        "webhook-timestamp",
+        String(timestampSeconds),
+        "webhook-signature",
+        Signature.sign(keys, { id: webhookId, timestampSeconds, body: text }),
+        "x-delivery-id",
+        deliveryId,
+        "x-event-type",
+        message.eventId,
+        ...(traceparent === undefined || !isTraced ? none : ["traceparent", traceparent])
+      ],
+      body: text
+    }
+  }
+
+  #send(egress: Egress["Service"], { body, headers, method, secrets, shown, url }: WebhookAuth.Authorized) {
+    const { limits, tls } = this.#compiled
+    return Effect.andThen(
+      Provider.noteRequest({ method, url, headers: pairs(shown), body }),
+      Effect.mapBoth(
+        egress.send({
+          method,
+          url,
+          timeoutMs: this.#config.timeoutMs ?? limits.requestTimeoutMs,
+          headers,
+          body,
+          ...(tls === undefined ? {} : { tls })
+        }),
+        { onSuccess: (answer) => WebhookAnswer.without(answer, secrets), onFailure: WebhookAnswer.failure }
+      )
+    )
+  }
+}
+
+const checkUrl = (field: keyof WebhookConfig, url: string) =>
+  Egress.use((egress) => Effect.catch(egress.check(url), ({ message }) => refused(field, message)))
+
 /** The package's version, held to it by a test: importing package.json would tie the provider to where it is installed. */
 const userAgent = "Hookline/0.1.0"
+
+const userAgentHeader: ReadonlyArray<string> = ["user-agent", userAgent]
 
 /** The names of the headers that authorize and of the configuration's own: of two with one name an endpoint may take either. */
 const namesOf = Effect.fnUntraced(function*(config: WebhookConfig, authorizing: ReadonlyArray<string>) {
@@ -183,17 +218,16 @@ const needsHttps = "Expected an https URL, as there are certificates for it"
 /** Decoded signing secrets: there is one of each for all subscriptions, as there may be very many of those. */
 const known = new WeakMap<Redacted.Redacted<string>, Signature.Key>()
 
+const keyOf = (secret: Redacted.Redacted<string>): Effect.Effect<Signature.Key, Provider.RetryableError> =>
+  Signature.parseSecret(secret).pipe(
+    Effect.tap((key) => Effect.sync(() => known.set(secret, key))),
+    Effect.mapError(({ message }) => new Provider.RetryableError({ code: "Misconfigured", message }))
+  )
+
 /** Decodes signing secrets, each once. */
-const signingKeys = () => {
-  const keyOf = (secret: Redacted.Redacted<string>): Effect.Effect<Signature.Key, Provider.RetryableError> =>
-    Signature.parseSecret(secret).pipe(
-      Effect.tap((key) => Effect.sync(() => known.set(secret, key))),
-      Effect.mapError(({ message }) => new Provider.RetryableError({ code: "Misconfigured", message }))
-    )
-  return (secrets: ReadonlyArray<Redacted.Redacted<string>>) => {
-    const keys = secrets.flatMap((secret) => known.get(secret) ?? [])
-    return keys.length === secrets.length ? Effect.succeed(keys) : Effect.forEach(secrets, keyOf)
-  }
+const keysOf = (secrets: ReadonlyArray<Redacted.Redacted<string>>) => {
+  const keys = secrets.flatMap((secret) => known.get(secret) ?? [])
+  return keys.length === secrets.length ? Effect.succeed(keys) : Effect.forEach(secrets, keyOf)
 }
 
 const pairs = (headers: ReadonlyArray<string>) => {

@@ -16,7 +16,7 @@ import { required, type WebhookConfig } from "./WebhookConfig.ts"
  */
 export interface Draft {
   readonly method: string
-  readonly url: URL
+  readonly url: string
   /** Names and values in turn. */
   readonly headers: ReadonlyArray<string>
   readonly body: string
@@ -93,11 +93,7 @@ export const make = Effect.fnUntraced(
           service: yield* required(config, "awsService")
         })
       default:
-        return {
-          names: [],
-          authorize: (draft) => Effect.succeed({ ...draft, shown: draft.headers, secrets: [], renewed: undefined }),
-          shown: (draft) => Effect.succeed(draft)
-        }
+        return unauthorized
     }
   }
 )
@@ -105,6 +101,12 @@ export const make = Effect.fnUntraced(
 // --- internal ---
 
 const covered = "***"
+
+const unauthorized: WebhookAuth = {
+  names: [],
+  authorize: (draft) => Effect.succeed({ ...draft, shown: draft.headers, secrets: [], renewed: undefined }),
+  shown: (draft) => Effect.succeed(draft)
+}
 
 const plus = (draft: Draft, ...headers: ReadonlyArray<string>): Draft => ({
   ...draft,

@@ -14,14 +14,20 @@ export interface WebhookBody {
 }
 
 /**
- * Makes what makes the body of an attempt, from what the body's template gave for it where there is one.
+ * Makes the body of an attempt, from what the body's template gave for it where there is one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type BodyOf = (attempt: Attempt, rendered: string | undefined) => WebhookBody
+
+/**
+ * What makes the bodies of a configuration; one function for all that are alike.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (
-  { bodyTemplate, contentType, format }: WebhookConfig
-): Effect.Effect<(attempt: Attempt, rendered: string | undefined) => WebhookBody, ConfigRefused> => {
+export const make = ({ bodyTemplate, contentType, format }: WebhookConfig): Effect.Effect<BodyOf, ConfigRefused> => {
   const isForm = contentType === "application/x-www-form-urlencoded"
   if (isForm && format?.startsWith("cloudevents") === true) {
     return refused("contentType", `Expected application/json, as the format is "${format}"`)
@@ -29,30 +35,14 @@ export const make = (
   switch (format) {
     case "cloudevents-structured":
       return bodyTemplate === undefined
-        ? Effect.succeed((attempt) => ({
-          contentType: "application/cloudevents+json",
-          headers: [],
-          text: cloudEvent(attempt)
-        }))
+        ? Effect.succeed(structured)
         : refused("bodyTemplate", `The format "${format}" gives the body: leave one of the two out`)
     case "cloudevents-binary":
-      return Effect.succeed((attempt, rendered) => ({
-        contentType: "application/json",
-        headers: Object.entries(attributes(attempt)).flatMap(([name, value]) => [`ce-${name}`, value]),
-        text: rendered ?? attempt.message.payloadJson
-      }))
-    default: {
-      const bodyOf = format === "seed" ? seed : standard
-      return Effect.succeed(
-        isForm
-          ? (attempt, rendered) => ({ contentType, headers: [], text: form(rendered ?? bodyOf(attempt)) })
-          : (attempt, rendered) => ({
-            contentType: "application/json",
-            headers: [],
-            text: rendered ?? bodyOf(attempt)
-          })
-      )
-    }
+      return Effect.succeed(binary)
+    case "seed":
+      return Effect.succeed(isForm ? seedForm : seedJson)
+    default:
+      return Effect.succeed(isForm ? standardForm : standardJson)
   }
 }
 
@@ -85,3 +75,32 @@ const attributes = ({ message, webhookId = message.id }: Attempt) => ({
 const cloudEvent = (attempt: Attempt) =>
   `${JSON.stringify({ ...attributes(attempt), datacontenttype: "application/json" }).slice(0, -1)},` +
   `"data":${attempt.message.payloadJson}}`
+
+const structured: BodyOf = (attempt) => ({
+  contentType: "application/cloudevents+json",
+  headers: [],
+  text: cloudEvent(attempt)
+})
+
+const binary: BodyOf = (attempt, rendered) => ({
+  contentType: "application/json",
+  headers: Object.entries(attributes(attempt)).flatMap(([name, value]) => [`ce-${name}`, value]),
+  text: rendered ?? attempt.message.payloadJson
+})
+
+const jsonOf = (bodyOf: (attempt: Attempt) => string): BodyOf => (attempt, rendered) => ({
+  contentType: "application/json",
+  headers: [],
+  text: rendered ?? bodyOf(attempt)
+})
+
+const formOf = (bodyOf: (attempt: Attempt) => string): BodyOf => (attempt, rendered) => ({
+  contentType: "application/x-www-form-urlencoded",
+  headers: [],
+  text: form(rendered ?? bodyOf(attempt))
+})
+
+const standardJson = jsonOf(standard)
+const standardForm = formOf(standard)
+const seedJson = jsonOf(seed)
+const seedForm = formOf(seed)

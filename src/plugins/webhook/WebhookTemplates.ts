@@ -13,7 +13,8 @@ import { refused, type WebhookConfig } from "./WebhookConfig.ts"
  * @since 0.1.0
  */
 export interface Rendered {
-  readonly url: URL
+  /** As a URL is written, without a fragment. */
+  readonly url: string
   /** Names and values in turn. */
   readonly headers: ReadonlyArray<string>
   readonly body: string | undefined
@@ -35,6 +36,13 @@ export interface WebhookTemplates {
 export const compile = Effect.fnUntraced(
   function*(config: WebhookConfig): Effect.fn.Return<WebhookTemplates, Provider.ConfigRefused> {
     const { bodyTemplate, customHeaders = [] } = config
+    if (bodyTemplate === undefined && ![config.url, ...customHeaders.map(({ value }) => value)].some(isTemplate)) {
+      const headers = customHeaders.length === 0 ? none : customHeaders.flatMap(({ name, value }) => [name, value])
+      return always(
+        yield* Effect.exit(Effect.map(urlOf(config.url), (url) => ({ url, headers, body: undefined }))),
+        config.url
+      )
+    }
     const url = yield* part("url", config.url, "url")
     const headers = yield* Effect.forEach(
       customHeaders,
@@ -42,12 +50,6 @@ export const compile = Effect.fnUntraced(
     )
     const body = bodyTemplate === undefined ? undefined : yield* part("bodyTemplate", bodyTemplate, "json")
     const target = isTemplate(config.url) ? /^\s*(https?:\/\/[^/?#{}]+)[/?#]/iu.exec(config.url)?.[1] : config.url
-    if (body === undefined && ![config.url, ...customHeaders.map(({ value }) => value)].some(isTemplate)) {
-      const headers = customHeaders.flatMap(({ name, value }) => [name, value])
-      const rendered = Effect.map(urlOf(config.url), (url): Rendered => ({ url, headers, body: undefined }))
-      const always = yield* Effect.exit(rendered)
-      return { render: () => always, target }
-    }
     return {
       render: Effect.fnUntraced(function*(attempt) {
         let made: Template.Context | undefined
@@ -68,6 +70,14 @@ export const compile = Effect.fnUntraced(
 
 // --- internal ---
 
+/** What is no template gives the same for every attempt. */
+const always = (
+  rendered: Effect.Effect<Rendered, Provider.PermanentError>,
+  target: string
+): WebhookTemplates => ({ render: () => rendered, target })
+
+const none: ReadonlyArray<string> = []
+
 type Part = (context: () => Template.Context) => Effect.Effect<string, Provider.ProviderError>
 
 const isTemplate = (source: string) => source.includes("{{") || source.includes("{%")
@@ -85,7 +95,7 @@ const failed = (field: string) => ({ message, timedOut }: Template.TemplateFaile
   return timedOut ? new Provider.RetryableError(failure) : new Provider.PermanentError(failure)
 }
 
-const urlOf = (href: string): Effect.Effect<URL, Provider.PermanentError> => {
+const urlOf = (href: string): Effect.Effect<string, Provider.PermanentError> => {
   const url = URL.parse(href)
   if (!url) {
     return Effect.fail(
@@ -97,5 +107,6 @@ const urlOf = (href: string): Effect.Effect<URL, Provider.PermanentError> => {
   }
   // It never leaves the client.
   url.hash = ""
-  return Effect.succeed(url)
+  // One text of each: there may be very many.
+  return Effect.succeed(url.href === href ? href : url.href)
 }
