@@ -7,6 +7,7 @@ import type { Bindings } from "./Bindings.ts"
 import * as Circuit from "./Circuit.ts"
 import * as Core from "./Core.ts"
 import * as Claimer from "./dispatcher/Claimer.ts"
+import * as Gathering from "./dispatcher/Gathering.ts"
 import * as Gauges from "./dispatcher/Gauges.ts"
 import type * as Lane from "./dispatcher/Lane.ts"
 import * as Measured from "./dispatcher/Measured.ts"
@@ -173,6 +174,9 @@ const make = Effect.gen(function*() {
   const routes = yield* Semaphore.make(1)
   const claims = yield* Semaphore.make(1)
   const settled = <A, E>(effect: Effect.Effect<A, E>) => routes.withPermits(1)(claims.withPermits(1)(effect))
+  // Groups fall idle together, as after a load.
+  const returned = yield* Gathering.make(storage.giveBack)
+  const quiet = yield* Gathering.make(() => settled(Effect.void))
   /** Groups that are being given back: the same runner must not take one over from itself. */
   const detaching = new Map<string, Latch.Latch>()
   /** Groups with claims of owners before this one, which were not found when they were taken over. */
@@ -457,7 +461,7 @@ const make = Effect.gen(function*() {
       }
     }
     // A claim or route that is under way may yet bring some in.
-    yield* Effect.timeoutOption(settled(Effect.void), "1 second")
+    yield* Effect.timeoutOption(quiet(undefined), "1 second")
     const empty = State.take(state.gone).pipe(
       Effect.timeoutOption("20 millis"),
       Effect.repeat({ until: () => group.held === 0 }),
@@ -468,7 +472,7 @@ const make = Effect.gen(function*() {
       sender.abort(group)
       yield* Effect.timeoutOption(empty, "1 second")
     }
-    yield* Effect.timeout(storage.giveBack([group.owner]), "1 second").pipe(
+    yield* Effect.timeout(returned(group.owner), "1 second").pipe(
       Effect.catch(() => Effect.sync(() => void owed.add(group.owner)))
     )
     lose(group)
@@ -541,7 +545,8 @@ const make = Effect.gen(function*() {
     due: take,
     active: Effect.map(Monotonic.nowMs, (now) =>
       [...state.groups.values()]
-        .filter((group) => group.held > 0 || now - group.activeAtMs < limits.groupIdleMs)
+        // Each time it is told, it begins to be idle anew.
+        .filter((group) => group.held > 0 || now - group.activeAtMs < 2 * limits.sweepIntervalMs)
         .map((group) => group.workerGroup)),
     drop: dropAndReload,
     leased: Effect.map(Monotonic.nowMs, (now) => now < state.leaseEndMs)
