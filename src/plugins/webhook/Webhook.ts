@@ -2,7 +2,7 @@
  * The webhook provider: a signed HTTP request for each attempt (Standard Webhooks), and what each answer means.
  */
 import { Effect, type Redacted } from "effect"
-import { Egress } from "../../Egress.ts"
+import { Egress, type EgressResponse } from "../../Egress.ts"
 import { Limits } from "../../Limits.ts"
 import * as Provider from "../../Provider.ts"
 import * as Signature from "../../Signature.ts"
@@ -84,32 +84,31 @@ export const provider: Provider.Provider<Egress> = Provider.make({
       }
     }
 
+    // What is known already is not waited for: most attempts are one request and no step before it.
     const draftOf = (attempt: Provider.Attempt): Effect.Effect<WebhookAuth.Draft, Provider.ProviderError> =>
-      Effect.flatMap(
+      Effect.flatMapEager(
         templates.render(attempt),
         (rendered): Effect.Effect<WebhookAuth.Draft, Provider.ProviderError> =>
           tls !== undefined && rendered.url.protocol !== "https:"
             ? Effect.fail(new Provider.PermanentError({ code: "ForbiddenTarget", message: needsHttps }))
-            : Effect.map(keysOf(attempt.signingSecrets), (keys) => draft(attempt, rendered, keys))
+            : Effect.mapEager(keysOf(attempt.signingSecrets), (keys) => draft(attempt, rendered, keys))
       )
 
     const send = (
       egress: Egress["Service"],
-      { body, headers, method, secrets, shown, url }: WebhookAuth.Authorized
+      { body, headers, method, secrets, shown, url: { href } }: WebhookAuth.Authorized,
+      then: (answer: EgressResponse) => Effect.Effect<Provider.Delivered, Provider.ProviderError, Egress>
     ) =>
-      Effect.andThen(
-        Provider.noteRequest({ method, url: url.href, headers: pairs(shown), body }),
-        Effect.mapBoth(
-          egress.send({
-            method,
-            url: url.href,
-            timeoutMs: timeoutMs ?? limits.requestTimeoutMs,
-            headers,
-            body,
-            ...(tls === undefined ? {} : { tls })
-          }),
-          { onSuccess: (answer) => WebhookAnswer.without(answer, secrets), onFailure: WebhookAnswer.failure }
-        )
+      Effect.flatMap(
+        Provider.noteRequest({ method, url: href, headers: pairs(shown), body }),
+        () =>
+          Effect.matchEffect(
+            egress.send({ method, url: href, timeoutMs: timeoutMs ?? limits.requestTimeoutMs, headers, body, tls }),
+            {
+              onSuccess: (answer) => then(WebhookAnswer.without(answer, secrets)),
+              onFailure: (error) => Effect.fail(WebhookAnswer.failure(error))
+            }
+          )
       )
 
     const check = (field: keyof WebhookConfig, url: string) =>
@@ -137,18 +136,17 @@ export const provider: Provider.Provider<Egress> = Provider.make({
         ),
       deliver: (attempt) =>
         Egress.use((egress) =>
-          Effect.flatMap(
+          Effect.flatMapEager(
             draftOf(attempt),
             (draft) =>
-              Effect.flatMap(auth.authorize(draft, attempt.nowMs), (request) =>
-                Effect.flatMap(send(egress, request), (first) => {
-                  const { renewed } = request
-                  const answer = first.statusCode === 401 && renewed !== undefined
-                    ? Effect.flatMap(renewed, (again) => send(egress, again))
-                    : Effect.succeed(first)
-                  return Effect.flatMap(answer, (it) =>
-                    WebhookAnswer.judge(it, { limits, nowMs: attempt.nowMs, retryOnStatus }))
-                }))
+              Effect.flatMapEager(auth.authorize(draft, attempt.nowMs), (request) => {
+                const judged = (answer: EgressResponse) =>
+                  WebhookAnswer.judge(answer, { limits, nowMs: attempt.nowMs, retryOnStatus })
+                return send(egress, request, (answer) =>
+                  answer.statusCode === 401 && request.renewed !== undefined
+                    ? Effect.flatMap(request.renewed, (again) => send(egress, again, judged))
+                    : judged(answer))
+              })
           )
         )
     }
@@ -191,7 +189,11 @@ const signingKeys = () => {
       Effect.mapError(({ message }) => new Provider.RetryableError({ code: "Misconfigured", message }))
     )
   return (secrets: ReadonlyArray<Redacted.Redacted<string>>) => {
-    const keys = secrets.flatMap((secret) => known.get(secret) ?? [])
+    const keys: Array<Signature.Key> = []
+    for (const secret of secrets) {
+      const key = known.get(secret)
+      if (key) keys.push(key)
+    }
     return keys.length === secrets.length ? Effect.succeed(keys) : Effect.forEach(secrets, keyOf)
   }
 }
