@@ -32,7 +32,7 @@ export interface EgressRequest {
   readonly body: string
   /** From the start to the end of the answer, in milliseconds; `Limits.requestTimeoutMs` when left out. */
   readonly timeoutMs?: number
-  readonly tls?: EgressTls
+  readonly tls?: EgressTls | undefined
 }
 
 /**

@@ -64,6 +64,19 @@ export type ReplayId = typeof ReplayId.Type
 
 const hex = (n: number, digits: number) => n.toString(16).padStart(digits, "0")
 
+/** The digits of a time, kept as long as it is the same: very many ids are made in one millisecond. */
+const timeHex = (() => {
+  let keptMs = Number.NaN
+  let kept = ""
+  return (timeMs: number) => {
+    if (timeMs !== keptMs) {
+      kept = hex(timeMs, 12)
+      keptMs = timeMs
+    }
+    return kept
+  }
+})()
+
 /**
  * Makes the UUIDv7 of a time and 74 random bits, as 32 hexadecimal digits.
  *
@@ -71,8 +84,11 @@ const hex = (n: number, digits: number) => n.toString(16).padStart(digits, "0")
  * @since 0.1.0
  */
 export const uuidv7 = (timeMs: number, random: { readonly nextIntUnsafe: () => number }): string => {
-  const bits = (n: number) => Math.abs(random.nextIntUnsafe()) % 2 ** n
-  return hex(timeMs, 12) + "7" + hex(bits(12), 3) + hex(8 + bits(2), 1) + hex(bits(28), 7) + hex(bits(32), 8)
+  // The upper bits of an integer: its lowest ones may be no random ones.
+  const bits = (n: number) => Math.floor(Math.abs(random.nextIntUnsafe()) / 2 ** (53 - n))
+  const first = bits(26)
+  return timeHex(timeMs) + "7" + hex(Math.floor(first / 2 ** 14), 3) + hex(2 ** 15 + first % 2 ** 14, 4) +
+    hex(bits(48), 12)
 }
 
 const generator = <A>(prefix: string, make: (s: string) => A) => (timeMs: number): Effect.Effect<A> =>

@@ -72,7 +72,7 @@ export const defaults = {
   /** Attempts in flight of one subscription on a runner. */
   laneSlots: 64,
   /** Deliveries of one subscription in memory, waiting or in flight. */
-  laneWindow: 512,
+  laneWindow: 1024,
   /** Deliveries in memory on a runner, waiting or in flight. */
   window: 4096,
   /** Payload bytes in memory on a runner, beyond one payload. */

@@ -77,9 +77,9 @@ export const make = Effect.fnUntraced(function*(
       }
       State.dismiss(state, ready)
     }
+    count(batch.filter(({ outcome }) => ids.has(outcome.deliveryId)))
     for (const finished of batch) {
       if (!ids.has(finished.outcome.deliveryId)) continue
-      count(finished)
       for (const { message } of finished.outcome.telling ?? []) State.told(state, message)
       if (finished.disable !== undefined || finished.warnOfMs !== undefined) yield* act(finished)
     }
@@ -123,15 +123,22 @@ export const make = Effect.fnUntraced(function*(
 
 // --- internal ---
 
-/** Counts what was recorded. */
+/** Counts what was recorded together; what is alike by one step. */
 const counter = (context: Context.Context<never>) => {
   const attempt = Metrics.labelled(Metrics.attempts, context, "provider", "outcome")
   const seconds = Metrics.labelled(Metrics.attemptSeconds, context, "provider")
   const delivery = Metrics.labelled(Metrics.deliveries, context, "provider", "status")
-  return ({ outcome, subscription: { providerId: provider } }: Finished): void => {
-    attempt(1, provider, outcome.attempt.outcome)
-    seconds(outcome.attempt.durationMs / 1000, provider)
-    if (outcome.transition._tag === "Final") delivery(1, provider, outcome.transition.status)
+  return (recorded: ReadonlyArray<Finished>): void => {
+    for (const [provider, ofProvider] of Map.groupBy(recorded, ({ subscription }) => subscription.providerId)) {
+      const outcomes = Map.groupBy(ofProvider, ({ outcome }) => outcome.attempt.outcome)
+      for (const [outcome, { length }] of outcomes) attempt(length, provider, outcome)
+      const statuses = Map.groupBy(
+        ofProvider,
+        ({ outcome: { transition } }) => transition._tag === "Final" ? transition.status : undefined
+      )
+      for (const [status, { length }] of statuses) if (status !== undefined) delivery(length, provider, status)
+      for (const { outcome } of ofProvider) seconds(outcome.attempt.durationMs / 1000, provider)
+    }
   }
 }
 

@@ -2,7 +2,7 @@
  * Routing: unrouted messages of all owned groups, in batches, become deliveries in one fenced statement. A message is
  * transformed once; deliveries whose lanes have room are claimed on the way.
  */
-import { Effect } from "effect"
+import { Effect, Random } from "effect"
 import type * as Filter from "../Filter.ts"
 import * as Id from "../Id.ts"
 import type { MessageId, SubscriptionId } from "../Id.ts"
@@ -13,7 +13,7 @@ import * as Monotonic from "../Monotonic.ts"
 import { Registry } from "../Registry.ts"
 import { type NewDelivery, type Routing, Storage, type Unrouted } from "../Storage.ts"
 import type { RowRefused, StorageUnavailable } from "../StorageError.ts"
-import { isInternal, ownGroup, type Subscription } from "../Subscription.ts"
+import { isInternal, ownGroup } from "../Subscription.ts"
 import * as Lane from "./Lane.ts"
 import * as State from "./State.ts"
 import type { Matching, Subscribed } from "./Subscribed.ts"
@@ -26,6 +26,12 @@ interface Transformed {
   readonly transformed: boolean
   readonly error: string | undefined
   readonly exposed: boolean
+}
+
+/** What a delivery is made of. */
+interface Bound {
+  readonly item: Transformed
+  readonly subscriptionVersion: number
 }
 
 /** Makes the effect that routes one batch; true when there may be more. */
@@ -43,24 +49,27 @@ export const make = Effect.fnUntraced(function*(
   /** Where groups with many tenants go on. */
   const afterTenants = new Map<string, string>()
 
-  const transform = Effect.fnUntraced(function*(message: Unrouted) {
-    const group = state.groups.get(message.workerGroup)
-    if (!group) return undefined
-    const event = yield* registry.event(message.eventId)
-    const base = { message, group, exposed: event !== undefined, payloadJson: message.payloadJson, error: undefined }
-    if (event?.transform === undefined) return { ...base, transformed: false } satisfies Transformed
-    return yield* event.transform(message.payloadJson).pipe(
-      Effect.map((payloadJson): Transformed => ({ ...base, payloadJson, transformed: true })),
-      Effect.catchTag(
-        "TransformFailed",
-        (error) =>
-          Effect.succeed<Transformed>({
-            ...base,
-            transformed: false,
-            error: error.message.slice(0, limits.errorLength)
-          })
+  const transform = Effect.fnUntraced(function*(read: ReadonlyArray<Unrouted>) {
+    const events = new Map<string, Effect.Success<ReturnType<typeof registry.event>>>()
+    const batch: Array<Transformed> = []
+    for (const message of read) {
+      const { eventId, payloadJson } = message
+      const group = state.groups.get(message.workerGroup)
+      if (!group) continue
+      if (!events.has(eventId)) events.set(eventId, yield* registry.event(eventId))
+      const event = events.get(eventId)
+      const base = { message, group, exposed: event !== undefined, payloadJson, transformed: false, error: undefined }
+      batch.push(
+        event?.transform === undefined ? base : yield* event.transform(payloadJson).pipe(
+          Effect.map((payloadJson): Transformed => ({ ...base, payloadJson, transformed: true })),
+          Effect.catchTag(
+            "TransformFailed",
+            (error) => Effect.succeed<Transformed>({ ...base, error: error.message.slice(0, limits.errorLength) })
+          )
+        )
       )
-    )
+    }
+    return batch
   })
 
   const match = Effect.fnUntraced(function*(batch: ReadonlyArray<Transformed>) {
@@ -72,34 +81,34 @@ export const make = Effect.fnUntraced(function*(
     const messages: Array<Routing["messages"][number]> = []
     const deliveries: Array<NewDelivery> = []
     const freed = new Map<SubscriptionId, string>()
-    const bound = new Map<string, { readonly item: Transformed; readonly subscriptionVersion: number }>()
+    /** Of each delivery, what it is made of. */
+    const bound: Array<Bound> = []
+    const random = yield* Random.Random
     for (const item of batch) {
       const { message } = item
-      const wanting = item.error === undefined
-        ? subscribed.matching(message).filter(({ subscription }) => item.exposed || isInternal(subscription))
-        : []
-      const matching = yield* passing(item, wanting)
+      const all = item.error === undefined ? subscribed.matching(message) : []
+      const wanting = item.exposed ? all : all.filter(({ subscription }) => isInternal(subscription))
+      const matching = wanting.some(({ holds }) => holds) ? yield* passing(item, wanting) : wanting
       // A fan-out too large for one statement with others goes alone.
       if (deliveries.length > 0 && deliveries.length + matching.length > limits.routeDeliveries) break
       const isDue = (message.deliverAtMs ?? 0) <= now && (message.expiresAtMs ?? Number.POSITIVE_INFINITY) > now
-      for (const subscription of matching) {
-        const id = yield* Id.deliveryId(now)
+      for (const { subscription } of matching) {
         const own = ownGroup(subscription)
         const claimed = own === undefined && isDue && subscription.enabled && subscribed.hasProvider(subscription) &&
           room(subscription.id, message.payloadJson.length)
         deliveries.push({
-          id,
+          id: Id.trusted.delivery(`dlv_${Id.uuidv7(now, random)}`),
           messageId: message.id,
           subscriptionId: subscription.id,
           claimed,
           ...(own === undefined ? {} : { workerGroup: own })
         })
-        bound.set(id, { item, subscriptionVersion: subscription.version })
+        bound.push({ item, subscriptionVersion: subscription.version })
       }
       // What was emitted after a message that it does not get may have waited for its routing.
-      for (const { subscription } of wanting) {
-        const own = subscription.ordered && !matching.includes(subscription) ? ownGroup(subscription) : undefined
-        if (own !== undefined) freed.set(subscription.id, own)
+      for (const one of matching === wanting ? [] : wanting) {
+        const own = one.subscription.ordered && !matching.includes(one) ? ownGroup(one.subscription) : undefined
+        if (own !== undefined) freed.set(one.subscription.id, own)
       }
       messages.push({
         owner: item.group.owner,
@@ -146,8 +155,8 @@ export const make = Effect.fnUntraced(function*(
       }
       const failing = new Set<SubscriptionId>(answer.failing)
       feed(routing.deliveries, bound)
-      for (const delivery of routing.deliveries) {
-        const found = bound.get(delivery.id)
+      for (const [n, delivery] of routing.deliveries.entries()) {
+        const found = bound[n]
         if (!found || !routed.has(delivery.messageId)) continue
         if (delivery.claimed && !failing.has(delivery.subscriptionId)) {
           const ready = readyOf(delivery, found)
@@ -164,11 +173,11 @@ export const make = Effect.fnUntraced(function*(
   /** Notes which lanes the groups of a batch feed. */
   const feed = (
     deliveries: ReadonlyArray<NewDelivery>,
-    bound: ReadonlyMap<string, { readonly item: Transformed }>
+    bound: ReadonlyArray<Bound>
   ) => {
     const lanes = new Map<State.Group, Set<SubscriptionId>>()
-    for (const { id, subscriptionId, workerGroup } of deliveries) {
-      const group = bound.get(id)?.item.group
+    for (const [n, { subscriptionId, workerGroup }] of deliveries.entries()) {
+      const group = bound[n]?.item.group
       if (!group || workerGroup !== undefined) continue
       const fed = lanes.get(group) ?? new Set()
       lanes.set(group, fed.add(subscriptionId))
@@ -209,7 +218,7 @@ export const make = Effect.fnUntraced(function*(
         if (from.size > 0) again()
         return from.size > 0
       }
-      const batch = (yield* Effect.forEach(read, transform)).filter((item) => item !== undefined)
+      const batch = yield* transform(read)
       const monotonic = yield* Monotonic.nowMs
       for (const item of batch) item.group.activeAtMs = monotonic
       const written = batch.length === 0 ? 0 : yield* write(batch)
@@ -229,19 +238,20 @@ const turn = 5000
 const passing = Effect.fnUntraced(function*(item: Transformed, wanting: ReadonlyArray<Matching>) {
   let input: Filter.Input | undefined
   let spent = 0
-  const passed: Array<Subscription> = []
-  for (const { holds, subscription } of wanting) {
+  const passed: Array<Matching> = []
+  for (const one of wanting) {
+    const { holds } = one
     if (holds) {
       const { eventId, orderingKey, tenantId } = item.message
       input ??= { eventId, tenantId, orderingKey, payload: JSON.parse(item.payloadJson) }
       const steps = { left: defaults.filterSteps }
-      if (holds(input, steps)) passed.push(subscription)
+      if (holds(input, steps)) passed.push(one)
       spent += defaults.filterSteps - steps.left
       if (spent > turn) {
         spent = 0
         yield* Effect.yieldNow
       }
-    } else passed.push(subscription)
+    } else passed.push(one)
   }
   return passed
 })
@@ -277,16 +287,11 @@ const roomOf = (state: State.State, subscribed: Subscribed, now: number, monoton
   }
 }
 
-const readyOf = (
-  delivery: NewDelivery,
-  found: { readonly item: Transformed; readonly subscriptionVersion: number }
-): Lane.Ready => {
+const readyOf = (delivery: NewDelivery, found: Bound): Lane.Ready => {
   const { item } = found
-  const message: Message = {
-    ...item.message,
-    payloadJson: item.payloadJson,
-    ...(item.transformed ? { emittedJson: item.message.payloadJson } : {})
-  }
+  const message: Message = item.transformed
+    ? { ...item.message, payloadJson: item.payloadJson, emittedJson: item.message.payloadJson }
+    : item.message
   return {
     group: item.group,
     message,

@@ -292,10 +292,12 @@ export const make = Effect.fnUntraced(function*(
           .filter((secret) => secret.expiresAtMs === undefined || secret.expiresAtMs > startedAtMs)
           .map((secret) => secret.secret)
       }))
-    return Effect.flatMap(
-      Effect.exit(restore(Effect.updateContext(delivering, during(ready, note)))),
-      (exit) => Effect.as(conclude(ready, subscription, binding, startedAtMs, exit, note), Exit.isSuccess(exit))
-    )
+    const ended = (exit: Exit.Exit<Delivered, ProviderError>) =>
+      Effect.mapEager(conclude(ready, subscription, binding, startedAtMs, exit, note), () => Exit.isSuccess(exit))
+    return Effect.matchCauseEffect(restore(Effect.updateContext(delivering, during(ready, note))), {
+      onSuccess: (delivered) => ended(Exit.succeed(delivered)),
+      onFailure: (cause) => ended(Exit.failCause(cause))
+    })
   }
 
   /**

@@ -2,12 +2,13 @@
  * Egress on Node: a bounded set of undici pools whose connector judges every address before it connects to it, and connects
  * to no other.
  */
-import { Clock, Effect, Layer, Redacted, Schema } from "effect"
+import { Clock, Effect, type Fiber, Layer, Redacted, Schema } from "effect"
 import { createHash } from "node:crypto"
 import type { LookupAddress } from "node:dns"
+import type { IncomingHttpHeaders } from "node:http"
 import { isIP, type LookupFunction } from "node:net"
 import { createSecureContext } from "node:tls"
-import { buildConnector, Pool } from "undici"
+import { buildConnector, type Dispatcher, Pool } from "undici"
 import * as Deadlines from "../Deadlines.ts"
 import {
   ConnectionFailed,
@@ -25,7 +26,7 @@ import * as Note from "../Note.ts"
 import * as AddressPolicy from "./AddressPolicy.ts"
 import { Gate, type Time } from "./Gate.ts"
 import * as Resolver from "./Resolver.ts"
-import { Timing } from "./Timing.ts"
+import { type RequestTiming, Timing } from "./Timing.ts"
 
 /**
  * A network in the allow-list is malformed: the operator's fault, told at start.
@@ -75,10 +76,9 @@ export const layer = (options?: {
         { now: () => timing.now, in: deadlines.add },
         (tls) => timing.connector(connector(allowed, timed, limits, tls))
       )
-      const targets = makeTargets(allowed, limits.origins)
+      const door: Door = { pools, targets: makeTargets(allowed, limits.origins), limits, timing, deadlines }
       return Egress.of({
-        send: (request) =>
-          Effect.flatMap(Note.Note, (note) => send({ pools, targets, limits, timing, deadlines, note }, request)),
+        send: (request) => send(door, request),
         check: (url) => check(allowed, resolve, limits, url)
       })
     })
@@ -247,102 +247,147 @@ interface Door {
   readonly limits: Limits
   readonly timing: Timing
   readonly deadlines: Deadlines.Deadlines
-  readonly note: Note.Note | undefined
 }
 
-const send = (
-  { deadlines, limits, note, pools, targets, timing }: Door,
-  request: EgressRequest
-): Effect.Effect<EgressResponse, EgressError> =>
-  Effect.callback<EgressResponse, EgressError>((resume) => {
-    const { origin, path, refusal } = targets(request.url)
-    if (refusal) return resume(Effect.fail(new ForbiddenTarget({ message: refusal })))
-    const timeoutMs = request.timeoutMs ?? limits.requestTimeoutMs
-    let abort: (() => void) | undefined
-    let leave: (() => void) | undefined
-    let aborted = false
-    let done = false
-    let statusCode = 0
-    const headers: Record<string, string> = {}
-    const timed = note === undefined ? undefined : timing.request()
-    const chunks: Array<Buffer> = []
-    let size = 0
-    const end = (result: Effect.Effect<EgressResponse, EgressError>) => {
-      if (done) return
-      done = true
-      inTime()
-      leave?.()
-      if (note && timed) note.phases = timed.phases
-      resume(result)
-    }
-    const giveUp = () => {
-      aborted = true
-      abort?.()
-    }
-    const inTime = deadlines.add(timeoutMs, () => {
-      end(Effect.fail(new EgressTimeout({ message: `No whole answer within ${timeoutMs} ms` })))
-      giveUp()
+const send = (door: Door, request: EgressRequest): Effect.Effect<EgressResponse, EgressError> =>
+  Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) =>
+    Effect.callback<EgressResponse, EgressError>((resume) => {
+      const exchange = new Exchange(door, request, fiber.getRef(Note.Note), resume)
+      exchange.begin()
+      return Effect.sync(() => exchange.giveUp())
     })
-    const succeed = () => {
-      const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)
-      end(Effect.succeed({ statusCode, headers, body: body.toString("utf8", 0, limits.responseBytes) }))
-    }
-    const trying = (f: () => void) => {
-      try {
-        f()
-      } catch (error) {
-        end(Effect.fail(mapError(error)))
-      }
-    }
-    const dispatch = (pool: Pool) =>
-      pool.dispatch({
-        path,
-        method: request.method,
-        headers: [...request.headers],
-        body: request.body
-      }, {
-        onRequestStart: (controller) => {
-          timed?.sent()
-          abort = () => controller.abort(new Error("aborted"))
-          if (aborted) abort()
-        },
-        // Interim answers (1xx) come first, and are no part of the answer.
-        onResponseStart: (_controller, status, received) => {
-          timed?.answered()
-          statusCode = status
-          for (const name in headers) delete headers[name]
-          for (const name in received) {
-            const value = received[name]
-            if (value !== undefined) headers[name.toLowerCase()] = Array.isArray(value) ? value.join(", ") : value
-          }
-        },
-        onResponseData: (controller, chunk) => {
-          chunks.push(chunk)
-          size += chunk.length
-          if (size < limits.responseBytes) return
-          succeed()
-          controller.abort(new Error("the answer is longer than is read"))
-        },
-        onResponseEnd: succeed,
-        onResponseError: (_controller, error) => {
-          timed?.failed()
-          end(Effect.fail(mapError(error)))
-        }
-      })
-    trying(() => {
-      const { gate, pool } = pools.of(origin, request.tls)
-      leave = gate.enter(() => trying(() => dispatch(pool)))
+  )
+
+/** A request on its way, and what undici calls meanwhile: one object, as there are very many. */
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly #door: Door
+  readonly #request: EgressRequest
+  readonly #note: Note.Note | undefined
+  readonly #resume: (result: Effect.Effect<EgressResponse, EgressError>) => void
+  readonly #timed: RequestTiming | undefined
+  readonly #chunks: Array<Buffer> = []
+  #size = 0
+  #statusCode = 0
+  #headers: Readonly<Record<string, string>> = {}
+  #controller: Dispatcher.DispatchController | undefined
+  #aborted = false
+  #done = false
+  #inTime: (() => void) | undefined
+  #leave: (() => void) | undefined
+
+  constructor(
+    door: Door,
+    request: EgressRequest,
+    note: Note.Note | undefined,
+    resume: (result: Effect.Effect<EgressResponse, EgressError>) => void
+  ) {
+    this.#door = door
+    this.#request = request
+    this.#note = note
+    this.#resume = resume
+    this.#timed = note === undefined ? undefined : door.timing.request()
+  }
+
+  begin(): void {
+    const { deadlines, limits, pools, targets } = this.#door
+    const { origin, path, refusal } = targets(this.#request.url)
+    if (refusal) return this.#end(Effect.fail(new ForbiddenTarget({ message: refusal })))
+    const timeoutMs = this.#request.timeoutMs ?? limits.requestTimeoutMs
+    this.#inTime = deadlines.add(timeoutMs, () => {
+      this.#end(Effect.fail(new EgressTimeout({ message: `No whole answer within ${timeoutMs} ms` })))
+      this.#abort("aborted")
+    })
+    this.#trying(() => {
+      const { gate, pool } = pools.of(origin, this.#request.tls)
+      this.#leave = gate.enter(() => this.#trying(() => this.#dispatch(pool, path)))
       // It may have ended before it was known how it leaves.
-      if (done) leave()
+      if (this.#done) this.#leave()
     })
-    return Effect.sync(() => {
-      done = true
-      inTime()
-      leave?.()
-      if (note && timed) note.phases = timed.phases
-      giveUp()
-    })
-  })
+  }
+
+  /** Nobody waits for its answer any more. */
+  giveUp(): void {
+    this.#settle()
+    this.#abort("aborted")
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#timed?.sent()
+    this.#controller = controller
+    if (this.#aborted) this.#abort("aborted")
+  }
+
+  // Interim answers (1xx) come first, and are no part of the answer.
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    this.#timed?.answered()
+    this.#statusCode = status
+    this.#headers = single(headers)
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#chunks.push(chunk)
+    this.#size += chunk.length
+    if (this.#size < this.#door.limits.responseBytes) return
+    this.onResponseEnd()
+    this.#abort("the answer is longer than is read")
+  }
+
+  onResponseEnd(): void {
+    const [first] = this.#chunks
+    const body = first && this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks)
+    this.#end(Effect.succeed({
+      statusCode: this.#statusCode,
+      headers: this.#headers,
+      body: body.toString("utf8", 0, this.#door.limits.responseBytes)
+    }))
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#timed?.failed()
+    this.#end(Effect.fail(mapError(error)))
+  }
+
+  #dispatch(pool: Pool, path: string): void {
+    const { body, headers, method } = this.#request
+    pool.dispatch({ path, method, headers: [...headers], body }, this)
+  }
+
+  #trying(act: () => void): void {
+    try {
+      act()
+    } catch (error) {
+      this.#end(Effect.fail(mapError(error)))
+    }
+  }
+
+  #end(result: Effect.Effect<EgressResponse, EgressError>): void {
+    if (this.#done) return
+    this.#settle()
+    this.#resume(result)
+  }
+
+  #settle(): void {
+    this.#done = true
+    this.#inTime?.()
+    this.#leave?.()
+    if (this.#note && this.#timed) this.#note.phases = this.#timed.phases
+  }
+
+  #abort(why: string): void {
+    this.#aborted = true
+    this.#controller?.abort(new Error(why))
+  }
+}
+
+/** Headers of which each has one value, by names in lower case, as undici gives them. */
+const single = (received: IncomingHttpHeaders): Readonly<Record<string, string>> => {
+  const headers: Record<string, string> = {}
+  for (const name in received) {
+    const value = received[name]
+    if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(", ") : value
+  }
+  return headers
+}
 
 const mapError = (error: unknown): EgressError => {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {

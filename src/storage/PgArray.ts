@@ -24,6 +24,35 @@ export const array = (values: ReadonlyArray<string | number | boolean | null>): 
   return `{${parts.join(",")}}`
 }
 
+/**
+ * The array literal of one column of many rows, to be unnested beside others. Nulls at its end are left out, as `unnest` fills up what
+ * is shorter: of the columns of an outcome most are null in every row.
+ *
+ * **Gotchas**
+ *
+ * One of the columns has to be of values alone: where all are shorter than the rows are many, rows are missing.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const column = <A>(
+  rows: ReadonlyArray<A>,
+  valueOf: (row: A) => string | number | boolean | null | undefined
+): string => {
+  let text = ""
+  let nulls = 0
+  for (const row of rows) {
+    const value = valueOf(row)
+    if (value === null || value === undefined) {
+      nulls++
+      continue
+    }
+    for (; nulls > 0; nulls--) text += "NULL,"
+    text += typeof value === "string" ? `${quoted(value)},` : `${value},`
+  }
+  return `{${text.slice(0, -1)}}`
+}
+
 // --- internal ---
 
 const quoted = (text: string): string =>

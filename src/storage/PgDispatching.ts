@@ -8,7 +8,7 @@ import * as Id from "../Id.ts"
 import type { Dispatching, Due, Outcome, Owner } from "../Storage.ts"
 import { again } from "./Migrations.ts"
 import * as PgAppend from "./PgAppend.ts"
-import { array, storable } from "./PgArray.ts"
+import { array, column, storable } from "./PgArray.ts"
 import * as PgCircuits from "./PgCircuits.ts"
 import * as PgClaiming from "./PgClaiming.ts"
 import * as PgConnecting from "./PgConnecting.ts"
@@ -105,7 +105,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         }))
     )),
 
-  route: (routing) =>
+  route: ({ deliveries, messages, version }) =>
     PgErrors.refusable(
       engine,
       Effect.map(
@@ -113,21 +113,19 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
           readonly current: boolean
           readonly places: ReadonlyArray<number> | null
           readonly failing: ReadonlyArray<string> | null
-        }>`with ${fence(sql, distinct(routing.messages.map((message) => message.owner)))}, current as materialized (
-        select version from hookline.subscription_version where version = ${routing.version}::float8::bigint for share
+        }>`with ${fence(sql, distinct(messages))}, current as materialized (
+        select version from hookline.subscription_version where version = ${version}::float8::bigint for share
       ), given as (
         select * from unnest(
-          ${array(uuids(routing.messages.map((message) => message.messageId)))}::uuid[],
-          ${array(routing.messages.map((message) => message.owner.workerGroup))}::text[],
-          ${array(routing.messages.map((message) => message.owner.epoch))}::float8[],
-          ${array(routing.messages.map((message) => message.matched))}::int[],
-          ${array(routing.messages.map((message) => message.filtered))}::int[],
-          ${array(routing.messages.map((message) => message.transformedJson ?? null))}::text[],
-          ${array(routing.messages.map((message) => storable(message.error)))}::text[],
-          ${array(routing.messages.map((message) => message.dueAtMs ?? null))}::float8[],
-          ${array(routing.messages.map((message) => message.expiresAtMs ?? null))}::float8[]
-        ) with ordinality
-          as g(message_id, worker_group, epoch, matched, filtered, transformed, error, due_at, expires_at, place)
+          ${column(messages, (message) => Id.toUuid(message.messageId))}::uuid[],
+          ${column(messages, (message) => message.owner.epoch)}::float8[],
+          ${column(messages, (message) => message.matched)}::int[],
+          ${column(messages, (message) => message.filtered)}::int[],
+          ${column(messages, (message) => message.transformedJson)}::text[],
+          ${column(messages, (message) => storable(message.error))}::text[],
+          ${column(messages, (message) => message.dueAtMs)}::float8[],
+          ${column(messages, (message) => message.expiresAtMs)}::float8[]
+        ) with ordinality as g(message_id, epoch, matched, filtered, transformed, error, due_at, expires_at, place)
       ), aside as (
         update hookline.inbox i set set_aside_at = clock_timestamp(), error = g.error
         from given g join fence f on f.epoch = g.epoch::bigint
@@ -143,7 +141,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
           g.matched, g.filtered, g.transformed, g.due_at, g.expires_at
       ), logged as (
         insert into hookline.routings (message_id, version, matched, filtered, transformed)
-        select message_id, ${routing.version}::float8::bigint, matched, filtered, transformed from routed
+        select message_id, ${version}::float8::bigint, matched, filtered, transformed from routed
       ), listening as materialized (
         -- In one order: runners that own partitions of the same events do not wait for one another.
         select l.worker_group from hookline.listened l where l.worker_group in (select base from routed)
@@ -160,11 +158,11 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         select d.id, d.message_id, d.subscription_id, d.worker_group, d.claimed and c.open_until is null as claimed,
           d.claimed and c.open_until is not null as failing
         from unnest(
-          ${array(uuids(routing.deliveries.map((delivery) => delivery.id)))}::uuid[],
-          ${array(uuids(routing.deliveries.map((delivery) => delivery.messageId)))}::uuid[],
-          ${array(uuids(routing.deliveries.map((delivery) => delivery.subscriptionId)))}::uuid[],
-          ${array(routing.deliveries.map((delivery) => delivery.workerGroup ?? null))}::text[],
-          ${array(routing.deliveries.map((delivery) => delivery.claimed))}::boolean[]
+          ${column(deliveries, (delivery) => Id.toUuid(delivery.id))}::uuid[],
+          ${column(deliveries, (delivery) => Id.toUuid(delivery.messageId))}::uuid[],
+          ${column(deliveries, (delivery) => Id.toUuid(delivery.subscriptionId))}::uuid[],
+          ${column(deliveries, (delivery) => delivery.workerGroup)}::text[],
+          ${column(deliveries, (delivery) => delivery.claimed)}::boolean[]
         ) as d(id, message_id, subscription_id, worker_group, claimed)
         left join hookline.circuits c on c.subscription_id = d.subscription_id
       ), made as (
@@ -184,7 +182,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
           row?.current === true
             ? {
               _tag: "Routed",
-              messageIds: picked(routing.messages, row.places).map(({ messageId }) => messageId),
+              messageIds: picked(messages, row.places).map(({ messageId }) => messageId),
               failing: (row.failing ?? []).map(PgRows.subscriptionId)
             } as const
             : { _tag: "Stale" } as const
@@ -309,16 +307,25 @@ interface Places {
 const picked = <A>(given: ReadonlyArray<A>, places: Places["places"] | undefined): ReadonlyArray<A> =>
   (places ?? []).flatMap((place) => given[place - 1] ?? [])
 
-/** Each owner once; one that was superseded by another of them stays apart from it. */
-const distinct = (owners: ReadonlyArray<Owner>): ReadonlyArray<Owner> => [
-  ...new Map(owners.map((owner) => [`${owner.epoch} ${owner.partition} ${owner.workerGroup}`, owner])).values()
-]
+/** Each of their owners once; one that was superseded by another of them stays apart from it. */
+const distinct = (rows: ReadonlyArray<{ readonly owner: Owner }>): ReadonlyArray<Owner> => {
+  const found = new Map<string, Owner>()
+  let last: Owner | undefined
+  for (const { owner } of rows) {
+    if (owner === last) continue
+    last = owner
+    found.set(`${owner.epoch} ${owner.partition} ${owner.workerGroup}`, owner)
+  }
+  return [...found.values()]
+}
 
 /** Each outcome once: one that stands twice would be two attempts of one number, and the whole batch refused. */
-const once = (outcomes: ReadonlyArray<Outcome>): ReadonlyArray<Outcome> => [
-  ...new Map(outcomes.toReversed().map((one) => [`${one.deliveryId} ${one.attemptCount} ${one.owner.epoch}`, one]))
-    .values()
-]
+const once = (outcomes: ReadonlyArray<Outcome>): ReadonlyArray<Outcome> =>
+  // Which is hardly ever needed.
+  new Set(outcomes.map(({ deliveryId }) => deliveryId)).size === outcomes.length ? outcomes : [
+    ...new Map(outcomes.toReversed().map((one) => [`${one.deliveryId} ${one.attemptCount} ${one.owner.epoch}`, one]))
+      .values()
+  ]
 
 /** A number from outside that fits its column: one too large would have the whole batch refused. */
 const atMost = (value: number | undefined, limit: number): number | null =>
@@ -412,35 +419,32 @@ const gather = (rows: ReadonlyArray<DueRow>): ReadonlyArray<Due> =>
 
 const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
   const final = (outcome: Outcome) => outcome.transition._tag === "Final" ? outcome.transition : undefined
-  return sql<Places>`with ${fence(sql, distinct(outcomes.map((outcome) => outcome.owner)))}, given as materialized (
+  return sql<Places>`with ${fence(sql, distinct(outcomes))}, given as materialized (
     select g.*, s.deleted_at is not null as deleted, w.claims as claimed_times, f.epoch, w.subscription_id,
       w.tenant_id, w.event_id
     from unnest(
-      ${array(uuids(outcomes.map((outcome) => outcome.deliveryId)))}::uuid[],
-      ${array(outcomes.map((outcome) => outcome.owner.workerGroup))}::text[],
-      ${array(outcomes.map((outcome) => outcome.owner.epoch))}::float8[],
-      ${array(outcomes.map((outcome) => outcome.attemptCount))}::int[],
-      ${array(outcomes.map((outcome) => final(outcome)?.status ?? null))}::text[],
-      ${array(outcomes.map((outcome) => final(outcome)?.reason ?? null))}::text[],
-      ${array(outcomes.map((outcome) => storable(final(outcome)?.externalId)))}::text[],
-      ${array(outcomes.map((outcome) => storable(outcome.transition.lastError)))}::text[],
-      ${
-    array(outcomes.map((outcome) => outcome.transition._tag === "Retry" ? outcome.transition.dueAtMs : null))
-  }::float8[],
-      ${array(outcomes.map((outcome) => outcome.attempt.startedAtMs))}::float8[],
-      ${array(outcomes.map((outcome) => atMost(outcome.attempt.durationMs, 2 ** 31 - 1)))}::int[],
-      ${array(outcomes.map((outcome) => outcome.attempt.outcome))}::text[],
-      ${array(outcomes.map((outcome) => atMost(outcome.attempt.statusCode, 2 ** 31 - 1)))}::int[],
-      ${array(outcomes.map((outcome) => storable(outcome.attempt.error?.tag)))}::text[],
-      ${array(outcomes.map((outcome) => storable(outcome.attempt.error?.message)))}::text[],
-      ${array(outcomes.map((outcome) => atMost(outcome.attempt.retryAfterMs, Number.MAX_SAFE_INTEGER)))}::float8[],
-      ${array(outcomes.map((outcome) => PgRows.responseText(outcome.attempt.response)))}::text[],
-      ${array(outcomes.map((outcome) => PgRows.phasesText(outcome.attempt.phases)))}::text[],
-      ${array(outcomes.map((outcome) => PgRows.requestText(outcome.attempt.request)))}::text[],
-      ${array(outcomes.map((outcome) => outcome.filledAtMs ?? null))}::float8[],
-      ${array(outcomes.map((outcome) => outcome.sign ?? null))}::text[],
-      ${array(outcomes.map((outcome) => outcome.openUntilMs ?? null))}::float8[]
-    ) with ordinality as g(id, worker_group, owner_epoch, attempts, status, reason, external_id, last_error, due_at, started_at,
+      ${column(outcomes, (outcome) => Id.toUuid(outcome.deliveryId))}::uuid[],
+      ${column(outcomes, (outcome) => outcome.owner.epoch)}::float8[],
+      ${column(outcomes, (outcome) => outcome.attemptCount)}::int[],
+      ${column(outcomes, (outcome) => final(outcome)?.status)}::text[],
+      ${column(outcomes, (outcome) => final(outcome)?.reason)}::text[],
+      ${column(outcomes, (outcome) => storable(final(outcome)?.externalId))}::text[],
+      ${column(outcomes, (outcome) => storable(outcome.transition.lastError))}::text[],
+      ${column(outcomes, ({ transition }) => transition._tag === "Retry" ? transition.dueAtMs : undefined)}::float8[],
+      ${column(outcomes, (outcome) => outcome.attempt.startedAtMs)}::float8[],
+      ${column(outcomes, (outcome) => atMost(outcome.attempt.durationMs, 2 ** 31 - 1))}::int[],
+      ${column(outcomes, (outcome) => outcome.attempt.outcome)}::text[],
+      ${column(outcomes, (outcome) => atMost(outcome.attempt.statusCode, 2 ** 31 - 1))}::int[],
+      ${column(outcomes, (outcome) => storable(outcome.attempt.error?.tag))}::text[],
+      ${column(outcomes, (outcome) => storable(outcome.attempt.error?.message))}::text[],
+      ${column(outcomes, (outcome) => atMost(outcome.attempt.retryAfterMs, Number.MAX_SAFE_INTEGER))}::float8[],
+      ${column(outcomes, (outcome) => PgRows.responseText(outcome.attempt.response))}::text[],
+      ${column(outcomes, (outcome) => PgRows.phasesText(outcome.attempt.phases))}::text[],
+      ${column(outcomes, (outcome) => PgRows.requestText(outcome.attempt.request))}::text[],
+      ${column(outcomes, (outcome) => outcome.filledAtMs)}::float8[],
+      ${column(outcomes, (outcome) => outcome.sign)}::text[],
+      ${column(outcomes, (outcome) => outcome.openUntilMs)}::float8[]
+    ) with ordinality as g(id, owner_epoch, attempts, status, reason, external_id, last_error, due_at, started_at,
       duration_ms, outcome, status_code, error_tag, error_message, retry_after_ms, response, phases, request, filled_at, sign, open_until, place)
     join fence f on f.epoch = g.owner_epoch::bigint
     join hookline.work w on w.id = g.id and w.epoch = f.epoch and w.attempts = g.attempts

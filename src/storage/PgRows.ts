@@ -65,7 +65,7 @@ export const requestText = (request: AttemptRecord["request"]): string | null =>
   if (request === undefined) return null
   const { body, headers, method, url } = request
   const head = headText(`${method} ${url}`, headers)
-  return head === undefined || /\s/u.test(method) || !isPlain(body ?? "")
+  return head === undefined || /\s|^\[/u.test(method) || !isPlain(body ?? "")
     ? JSON.stringify([method, url, body ?? null, ...headers.flatMap(({ name, value }) => [name, value])])
     : body === undefined
     ? head

@@ -78,6 +78,7 @@ export const layer = (options?: {
           startupParameters: {
             // The fence relies on a statement's seeing what was committed while it waited.
             default_transaction_isolation: "read committed",
+            plan_cache_mode: "force_generic_plan",
             lock_timeout: String(limits.statementTimeoutMs),
             statement_timeout: String(limits.statementTimeoutMs),
             idle_in_transaction_session_timeout: String(limits.takeOverPatienceMs),

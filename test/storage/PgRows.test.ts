@@ -59,6 +59,7 @@ describe("what is stored of an attempt", () => {
       { ...request, headers: [{ name: "a: b", value: "c" }] },
       { ...request, headers: [{ name: "a", value: "b\nc: d" }] },
       { ...request, method: "A B" },
+      { ...request, method: "[" },
       { ...request, headers: [], body: "\0" },
       { ...request, headers: [], body: "" },
       { ...request, body: "\n\nbody" }

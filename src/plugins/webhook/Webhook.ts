@@ -2,7 +2,7 @@
  * The webhook provider: a signed HTTP request for each attempt (Standard Webhooks), and what each answer means.
  */
 import { Effect, type Redacted } from "effect"
-import { Egress, type EgressTls } from "../../Egress.ts"
+import { Egress, type EgressResponse, type EgressTls } from "../../Egress.ts"
 import { Limits } from "../../Limits.ts"
 import * as Provider from "../../Provider.ts"
 import * as Signature from "../../Signature.ts"
@@ -107,30 +107,30 @@ class BoundWebhook implements Provider.Bound<Egress> {
   deliver(attempt: Provider.Attempt): Effect.Effect<Provider.Delivered, Provider.ProviderError, Egress> {
     const { auth, limits } = this.#compiled
     return Egress.use((egress) =>
-      Effect.flatMap(
+      Effect.flatMapEager(
         this.#draftOf(attempt),
         (draft) =>
-          Effect.flatMap(auth.authorize(draft, attempt.nowMs), (request) =>
-            Effect.flatMap(this.#send(egress, request), (first) => {
-              const { renewed } = request
-              const answer = first.statusCode === 401 && renewed !== undefined
-                ? Effect.flatMap(renewed, (again) => this.#send(egress, again))
-                : Effect.succeed(first)
-              return Effect.flatMap(answer, (it) =>
-                WebhookAnswer.judge(it, { limits, nowMs: attempt.nowMs, retryOnStatus: this.#config.retryOnStatus }))
-            }))
+          Effect.flatMapEager(auth.authorize(draft, attempt.nowMs), (request) => {
+            const judged = (answer: EgressResponse) =>
+              WebhookAnswer.judge(answer, { limits, nowMs: attempt.nowMs, retryOnStatus: this.#config.retryOnStatus })
+            return this.#send(egress, request, (answer) =>
+              answer.statusCode === 401 && request.renewed !== undefined
+                ? Effect.flatMap(request.renewed, (again) => this.#send(egress, again, judged))
+                : judged(answer))
+          })
       )
     )
   }
 
+  /** What is known already is not waited for: most attempts are one request and no step before it. */
   #draftOf(attempt: Provider.Attempt): Effect.Effect<WebhookAuth.Draft, Provider.ProviderError> {
     const { templates, tls } = this.#compiled
-    return Effect.flatMap(
+    return Effect.flatMapEager(
       templates.render(attempt),
       (rendered): Effect.Effect<WebhookAuth.Draft, Provider.ProviderError> =>
         tls !== undefined && !rendered.url.startsWith("https:")
           ? Effect.fail(new Provider.PermanentError({ code: "ForbiddenTarget", message: needsHttps }))
-          : Effect.map(keysOf(attempt.signingSecrets), (keys) => this.#draft(attempt, rendered, keys))
+          : Effect.mapEager(keysOf(attempt.signingSecrets), (keys) => this.#draft(attempt, rendered, keys))
     )
   }
 
@@ -168,21 +168,20 @@ class BoundWebhook implements Provider.Bound<Egress> {
     }
   }
 
-  #send(egress: Egress["Service"], { body, headers, method, secrets, shown, url }: WebhookAuth.Authorized) {
+  #send(
+    egress: Egress["Service"],
+    { body, headers, method, secrets, shown, url }: WebhookAuth.Authorized,
+    then: (answer: EgressResponse) => Effect.Effect<Provider.Delivered, Provider.ProviderError, Egress>
+  ): Effect.Effect<Provider.Delivered, Provider.ProviderError, Egress> {
     const { limits, tls } = this.#compiled
-    return Effect.andThen(
+    const { timeoutMs = limits.requestTimeoutMs } = this.#config
+    return Effect.flatMap(
       Provider.noteRequest({ method, url, headers: pairs(shown), body }),
-      Effect.mapBoth(
-        egress.send({
-          method,
-          url,
-          timeoutMs: this.#config.timeoutMs ?? limits.requestTimeoutMs,
-          headers,
-          body,
-          ...(tls === undefined ? {} : { tls })
-        }),
-        { onSuccess: (answer) => WebhookAnswer.without(answer, secrets), onFailure: WebhookAnswer.failure }
-      )
+      () =>
+        Effect.matchEffect(egress.send({ method, url, timeoutMs, headers, body, tls }), {
+          onSuccess: (answer) => then(WebhookAnswer.without(answer, secrets)),
+          onFailure: (error) => Effect.fail(WebhookAnswer.failure(error))
+        })
     )
   }
 }
@@ -226,7 +225,11 @@ const keyOf = (secret: Redacted.Redacted<string>): Effect.Effect<Signature.Key, 
 
 /** Decodes signing secrets, each once. */
 const keysOf = (secrets: ReadonlyArray<Redacted.Redacted<string>>) => {
-  const keys = secrets.flatMap((secret) => known.get(secret) ?? [])
+  const keys: Array<Signature.Key> = []
+  for (const secret of secrets) {
+    const key = known.get(secret)
+    if (key) keys.push(key)
+  }
   return keys.length === secrets.length ? Effect.succeed(keys) : Effect.forEach(secrets, keyOf)
 }
 
