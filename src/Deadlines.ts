@@ -8,7 +8,8 @@ import * as Monotonic from "./Monotonic.ts"
 interface Entry {
   /** On the monotonic clock, in milliseconds. */
   readonly atMs: number
-  readonly expire: () => void
+  /** Undefined once it has passed or is over: a set may hold on to what was deleted from it. */
+  expire: (() => void) | undefined
 }
 
 /** @category models @since 0.1.0 */
@@ -42,7 +43,9 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
           break
         }
         entries.delete(entry)
-        entry.expire()
+        const { expire } = entry
+        entry.expire = undefined
+        expire?.()
       }
       if (entries.size === 0) waiting.delete(ms)
     }
@@ -60,7 +63,10 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
       const entries = waiting.get(ms) ?? new Set()
       waiting.set(ms, entries.add(entry))
       if (entry.atMs < looksAtMs) sooner.openUnsafe()
-      return () => entries.delete(entry)
+      return () => {
+        entries.delete(entry)
+        entry.expire = undefined
+      }
     }
   }
 })

@@ -4,6 +4,7 @@
 import { Console, Effect, Layer, Option, Redacted } from "effect"
 import { Command } from "effect/cli"
 import type { Settings } from "../Runner.ts"
+import * as Heap from "./Heap.ts"
 import * as Kept from "./Kept.ts"
 import * as RunnerFlags from "./RunnerFlags.ts"
 import * as Stopping from "./Stopping.ts"
@@ -16,6 +17,7 @@ import * as Stopping from "./Stopping.ts"
  */
 export const start = Command.make("start", RunnerFlags.flags, (given) =>
   Effect.gen(function*() {
+    yield* Heap.kept
     const [{ load }, Settings, Telemetry, Runner] = yield* Effect.promise(() =>
       Promise.all([import("./Plugins.ts"), import("./Settings.ts"), import("./Telemetry.ts"), import("../Runner.ts")])
     )

@@ -265,7 +265,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #note: Note.Note | undefined
   readonly #resume: (result: Effect.Effect<EgressResponse, EgressError>) => void
   readonly #timed: RequestTiming | undefined
-  readonly #chunks: Array<Buffer> = []
+  #chunks: Array<Buffer> = []
   #size = 0
   #statusCode = 0
   #headers: Readonly<Record<string, string>> = {}
@@ -324,12 +324,12 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#headers = single(headers)
   }
 
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#chunks.push(chunk)
     this.#size += chunk.length
     if (this.#size < this.#door.limits.responseBytes) return
     this.onResponseEnd()
-    this.#abort("the answer is longer than is read")
+    controller.abort(new Error("the answer is longer than is read"))
   }
 
   onResponseEnd(): void {
@@ -340,6 +340,8 @@ class Exchange implements Dispatcher.DispatchHandler {
       headers: this.#headers,
       body: body.toString("utf8", 0, this.#door.limits.responseBytes)
     }))
+    // It holds the answer's headers as they were read.
+    this.#controller = undefined
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
@@ -371,6 +373,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#inTime?.()
     this.#leave?.()
     if (this.#note && this.#timed) this.#note.phases = this.#timed.phases
+    // Views of all that was read at once, tens of kilobytes each, which would be there until the next whole collection.
+    this.#chunks = []
   }
 
   #abort(why: string): void {

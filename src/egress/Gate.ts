@@ -4,7 +4,7 @@
  */
 
 interface Waiting {
-  readonly begin: () => void
+  begin: () => void
   gone: boolean
 }
 
@@ -64,6 +64,8 @@ export class Gate {
     return () => {
       if (one.gone) return
       one.gone = true
+      // The maps may hold on to what was deleted from them.
+      one.begin = nothing
       if (this.#quick.delete(one) || this.#slow.delete(one)) this.#next()
     }
   }
@@ -102,3 +104,5 @@ export class Gate {
     })
   }
 }
+
+const nothing = () => {}
