@@ -57,9 +57,9 @@ export const defaults = {
   /** Deliveries inserted by one routing statement; a message with more subscriptions is routed alone. */
   routeDeliveries: 20_000,
   /** Deliveries claimed by one statement. */
-  claimDeliveries: 500,
+  claimDeliveries: 1000,
   /** Lanes asked for by one claim. */
-  claimLanes: 256,
+  claimLanes: 1000,
   /** Outcomes recorded by one statement. */
   recordOutcomes: 1000,
   /** How long an outcome waits for others to be recorded with it, while at least so many attempts are in flight. */
@@ -74,7 +74,7 @@ export const defaults = {
   /** Deliveries of one subscription in memory, waiting or in flight. */
   laneWindow: 1024,
   /** Deliveries in memory on a runner, waiting or in flight. */
-  window: 4096,
+  window: 16384,
   /** Payload bytes in memory on a runner, beyond one payload. */
   windowBytes: 64 * 1024 * 1024,
   /** Share of the window that the lanes of one tenant may hold together. */
@@ -238,6 +238,8 @@ export const defaults = {
   oauthTokenLength: 16 * 1024,
   /** Origins with a pool of connections; the least recently used idle one closes first. */
   origins: 1024,
+  /** URLs whose target is remembered, so that it is judged once. */
+  targets: 16_384,
 
   // -- subscriptions
   /** Event patterns of one subscription. */

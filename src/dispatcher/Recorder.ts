@@ -97,6 +97,8 @@ export const make = Effect.fnUntraced(function*(
 
   const next = Effect.suspend(() => {
     urgent = false
+    // What it told of is taken now: else the next ones would be written at once, however few.
+    enough.closeUnsafe()
     return write(queue.splice(0, limits.recordOutcomes))
   })
 

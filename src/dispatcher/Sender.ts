@@ -59,6 +59,12 @@ export const make = Effect.fnUntraced(function*(
   const attempts = new Map<DeliveryId, Fiber.Fiber<unknown, unknown>>()
   /** How long until a rate limit lets an attempt begin, as the present pass has found, in milliseconds. */
   let nextMs = Number.POSITIVE_INFINITY
+  /** The lanes that the last pass had no places left for, in their turn, and what each tenant may have. */
+  let line: { readonly lanes: ReadonlyArray<Lane.Lane>; readonly slotsOf: (tenant: string) => number } = none
+  let lineAt = 0
+  /** Attempts under way of each tenant, as of the last pass and of what has begun and ended since. */
+  let inFlight = new Map<string, number>()
+  const tenantOf = ({ subscriptionId }: Lane.Lane) => subscribed.tenantOf(subscriptionId)
   /** The attempts that were ended from here, and why: an attempt may also interrupt itself, which is its provider's fault. */
   const ending = new Map<DeliveryId, Delivery.Outcome>()
 
@@ -301,20 +307,22 @@ export const make = Effect.fnUntraced(function*(
   }
 
   /**
-   * Makes an attempt, and when it has succeeded the next of its lane, as long as nobody else wants the place: so a request goes
-   * out as soon as one is answered, where a pass would send many at once and let the endpoint wait in between.
+   * Makes an attempt, and when it has ended the first of the next lane that waits for a place, or the next of its own lane where
+   * it has succeeded and no other waits: so a request goes out as soon as one is answered, where a pass would send many at once
+   * and let the endpoints wait in between.
    */
-  const attemptOn = (lane: Lane.Lane, first: Lane.Ready, subscription: Subscription) =>
+  const attemptOn = (first: Next) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
-        let ready: Lane.Ready | undefined = first
-        let of = subscription
+        let { lane, subscription: of } = first
+        let ready: Lane.Ready | undefined = first.ready
         const leave = () => {
           if (!ready) return
           const { deliveryId, subscriptionId } = ready.claimed
           ready = undefined
           ending.delete(deliveryId)
           attempts.delete(deliveryId)
+          count(lane, -1)
           State.ended(state, State.laneOf(state, subscriptionId), deliveryId)
         }
         return Effect.ensuring(
@@ -323,9 +331,10 @@ export const make = Effect.fnUntraced(function*(
             body: () => ready ? attempt(ready, of, restore) : Effect.succeed(false),
             step: (mayGoOn: boolean) => {
               leave()
-              const next = mayGoOn ? follower(lane) : undefined
+              const next = mayGoOn ? firstInLine() ?? nextOf(lane) : undefined
               if (!next) return
               ready = next.ready
+              lane = next.lane
               of = next.subscription
               attempts.set(next.ready.claimed.deliveryId, fiber)
             }
@@ -338,11 +347,31 @@ export const make = Effect.fnUntraced(function*(
       })
     )
 
-  /** The next of a lane, begun in the place of one that has ended; none where a pass has to weigh who gets the place. */
-  const follower = (lane: Lane.Lane) => {
+  /** The next of a lane, where no other may wait for the place. */
+  const nextOf = (lane: Lane.Lane) => state.inFlight + 1 < limits.slots ? follower(lane) : undefined
+
+  /** The first of the next lane in line that has nothing under way, begun in the place of one that has ended. */
+  const firstInLine = (): Next | undefined => {
+    while (lineAt < line.lanes.length && state.inFlight < limits.slots + limits.firstSlots) {
+      const lane = line.lanes[lineAt++]
+      if (!lane || lane.inFlight.size > 0) continue
+      const tenant = tenantOf(lane)
+      if ((inFlight.get(tenant) ?? 0) >= line.slotsOf(tenant) + limits.firstSlots) continue
+      const next = follower(lane)
+      if (!next) continue
+      // As in a pass: where slots are short, those that had none go first.
+      state.lanes.delete(lane.subscriptionId)
+      state.lanes.set(lane.subscriptionId, lane)
+      return next
+    }
+    line = none
+    return undefined
+  }
+
+  /** The next of a lane, begun in the place of one that has ended; none where a pass has to weigh what may begin. */
+  const follower = (lane: Lane.Lane): Next | undefined => {
     const ready = lane.waiting[0]
-    // Where all places were taken, others may wait for this one.
-    if (!ready || state.inFlight + 1 >= limits.slots || state.lanes.get(lane.subscriptionId) !== lane) return undefined
+    if (!ready || state.lanes.get(lane.subscriptionId) !== lane) return undefined
     const monotonic = monotonicMs()
     if (monotonic >= state.leaseEndMs || lane.circuit.openUntilMs !== undefined) return undefined
     const subscription = bindable(ready)
@@ -350,12 +379,18 @@ export const make = Effect.fnUntraced(function*(
     if (Lane.isSlow(lane, monotonic, limits)) return undefined
     lane.waiting.shift()
     take(lane, ready, monotonic)
-    return { ready, subscription }
+    return { lane, ready, subscription }
+  }
+
+  const count = (lane: Lane.Lane, by: number) => {
+    const tenant = tenantOf(lane)
+    inFlight.set(tenant, (inFlight.get(tenant) ?? 0) + by)
   }
 
   /** Notes that an attempt begins. */
   const take = (lane: Lane.Lane, ready: Lane.Ready, monotonic: number) => {
     lane.inFlight.set(ready.claimed.deliveryId, monotonic)
+    count(lane, 1)
     state.inFlight++
     ready.group.activeAtMs = monotonic
   }
@@ -402,7 +437,7 @@ export const make = Effect.fnUntraced(function*(
     state.lanes.set(lane.subscriptionId, lane)
     take(lane, ready, monotonic)
     const { deliveryId } = ready.claimed
-    const fiber = yield* FiberSet.run(fibers, attemptOn(lane, ready, subscription))
+    const fiber = yield* FiberSet.run(fibers, attemptOn({ lane, ready, subscription }))
     // It may have ended already.
     if (lane.inFlight.has(deliveryId)) attempts.set(deliveryId, fiber)
     return slow ? 2 : 1
@@ -419,13 +454,13 @@ export const make = Effect.fnUntraced(function*(
 
   const pass = Effect.gen(function*() {
     if (behind()) yield* subscribed.reload
+    line = none
     aheadMs = (yield* storage.now) - clock.currentTimeMillisUnsafe()
     nextMs = Number.POSITIVE_INFINITY
     const monotonic = yield* Monotonic.nowMs
-    const tenantOf = ({ subscriptionId }: Lane.Lane) => subscribed.tenantOf(subscriptionId)
     const waiting = Shares.inTurn([...state.lanes.values()].filter((lane) => lane.waiting.length > 0), tenantOf)
     const wanted = new Map<string, number>()
-    const inFlight = new Map<string, number>()
+    inFlight = new Map()
     const active = new Map<string, number>()
     let slowInFlight = 0
     for (const lane of state.lanes.values()) {
@@ -456,19 +491,21 @@ export const make = Effect.fnUntraced(function*(
     while (turn.length > 0) {
       const next: Array<Lane.Lane> = []
       for (const lane of turn) {
-        // Where all is taken, no lane of many need be asked.
-        if (state.inFlight >= limits.slots + limits.firstSlots) return nextMs
+        // Where all is taken, no lane of many need be asked: they wait in line.
+        if (state.inFlight >= limits.slots + limits.firstSlots) {
+          line = { lanes: turn, slotsOf }
+          lineAt = turn.indexOf(lane)
+          return nextMs
+        }
         if ((yield* Monotonic.nowMs) >= state.leaseEndMs) return nextMs
         // A lane with nothing under way gets a first slot even where hanging ones took all before they were known as such.
         const first = lane.inFlight.size === 0 ? limits.firstSlots : 0
         if (state.inFlight >= limits.slots + first) continue
         const tenant = tenantOf(lane)
-        const ofTenant = inFlight.get(tenant) ?? 0
-        if (ofTenant >= slotsOf(tenant) + first) continue
+        if ((inFlight.get(tenant) ?? 0) >= slotsOf(tenant) + first) continue
         const laneSlots = Lane.slots(slotsOf(tenant), active.get(tenant) ?? 0, limits)
         const begun = yield* begin(lane, laneSlots, slowSlots - slowInFlight, monotonic)
         if (begun === 2) slowInFlight++
-        if (begun > 0) inFlight.set(tenant, ofTenant + 1)
         if (begun > 0 && lane.waiting.length > 0) next.push(lane)
       }
       turn = next
@@ -486,6 +523,15 @@ export const make = Effect.fnUntraced(function*(
 })
 
 // --- internal ---
+
+/** An attempt to make: a delivery that was taken out of its lane's waiting ones. */
+interface Next {
+  readonly lane: Lane.Lane
+  readonly ready: Lane.Ready
+  readonly subscription: Subscription
+}
+
+const none = { lanes: [], slotsOf: () => 0 }
 
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 

@@ -76,7 +76,7 @@ export const layer = (options?: {
         { now: () => timing.now, in: deadlines.add },
         (tls) => timing.connector(connector(allowed, timed, limits, tls))
       )
-      const door: Door = { pools, targets: makeTargets(allowed, limits.origins), limits, timing, deadlines }
+      const door: Door = { pools, targets: makeTargets(allowed, limits.targets), limits, timing, deadlines }
       return Egress.of({
         send: (request) => send(door, request),
         check: (url) => check(allowed, resolve, limits, url)
