@@ -412,7 +412,10 @@ export const defaults = {
   maintenanceRows: 5000,
   maintenanceIntervalMs: 60_000,
   /** How often what has expired while it waited is ended, and what is left to move is looked for. */
-  expireIntervalMs: 5000
+  expireIntervalMs: 5000,
+  /** How often the queues are looked at, and with how many removed rows one is cleared of them. */
+  clearIntervalMs: 2000,
+  clearRows: 20_000
 }
 
 /** @category models @since 0.1.0 */

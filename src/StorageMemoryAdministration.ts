@@ -170,6 +170,8 @@ const reading = (tables: Tables): Omit<Administration, OfSubscriptions> => ({
     ),
   partitions: Effect.sync(() => new Map([...tables.partitions].filter(([, count]) => count > 1))),
   setPartitions: (eventId, count) => Effect.sync(() => void tables.partitions.set(eventId, count)),
+  // Here nothing is left of what is removed.
+  clear: () => Effect.succeed(0),
   // Here a change moves all at once.
   move: () => Effect.succeed(false),
   expire: (rows) =>

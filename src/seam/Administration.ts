@@ -162,6 +162,11 @@ export interface Administration {
    * the subscription is claimed until none is left. Returns whether there may be more.
    */
   readonly move: (rows: number) => Effect.Effect<boolean, StorageUnavailable>
+  /**
+   * Clears what was removed from the queues that have more than so many rows of it: until then, whoever looks for what waits
+   * passes all that has gone before. Returns how many queues it cleared.
+   */
+  readonly clear: (removedRows: number) => Effect.Effect<number, StorageUnavailable>
   /** Ends deliveries that wait and whose message has expired as `failed`; returns whether there may be more. */
   readonly expire: (rows: number) => Effect.Effect<boolean, StorageUnavailable>
   /**

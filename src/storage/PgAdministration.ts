@@ -177,6 +177,18 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
     setPartitions: (eventId, count) =>
       engine(Effect.asVoid(sql`insert into hookline.partitions (event_id, count) values (${eventId}, ${count}::int)
         on conflict (event_id) do update set count = excluded.count`)),
+    // Autovacuum would, but not before a minute has gone by, in which a busy queue leaves half a million dead rows at its head.
+    clear: (removedRows) =>
+      engine(Effect.gen(function*() {
+        const found = yield* sql<{ readonly name: string }>`select relname as name from pg_stat_user_tables
+          where schemaname = 'hookline' and relname in ('inbox', 'work')
+            and n_dead_tup > ${removedRows} + n_live_tup / 20`
+        // Of few dead rows in a large queue their entries in the indexes would be left, and these are what is in the way. What is
+        // free at a table's end is kept: giving it back would lock out everybody.
+        yield* Effect.forEach(found, ({ name }) =>
+          sql`vacuum (skip_locked, index_cleanup on, truncate off) ${sql("hookline")}.${sql(name)}`.unprepared)
+        return found.length
+      })),
     move: (rows) => engine(PgMoving.goOn(sql, rows)),
     expire: (rows) =>
       engine(Effect.map(

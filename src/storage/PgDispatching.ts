@@ -86,14 +86,11 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
           order by turn, place, i.seq limit ${messages}::int
         ), sized as (
           select f.*, sum(f.size) over (order by f.turn, f.place, f.seq) - f.size as before from found f
-        ), taken as materialized (
-          select * from sized i where i.before = 0 or i.before + i.size <= ${bytes}::float8
         )
         select m.id::text, i.seq::float8 as seq, i.worker_group, m.event_id, m.tenant_id, m.ordering_key, m.payload,
           ${sql.literal(PgRows.timeColumns)}
-        from taken i join hookline.messages m on m.id = i.message_id
-        -- All at once, so that their partitions are found once and not for each.
-        where m.id = any(array(select t.message_id from taken t))
+        from sized i join hookline.messages m on m.id = i.message_id
+        where i.before = 0 or i.before + i.size <= ${bytes}::float8
         order by i.seq`,
       (rows) =>
         rows.map((row) => ({
