@@ -10,7 +10,7 @@ import * as Delivery from "../Delivery.ts"
 import { type DeliveryId, timeOf } from "../Id.ts"
 import * as Monotonic from "../Monotonic.ts"
 import * as Note from "../Note.ts"
-import { type Delivered, type ProviderError, RetryableError } from "../Provider.ts"
+import { type Attempt, type Delivered, type ProviderError, RetryableError } from "../Provider.ts"
 import * as RateLimit from "../RateLimit.ts"
 import { Registry } from "../Registry.ts"
 import * as Replay from "../Replay.ts"
@@ -128,7 +128,7 @@ export const make = Effect.fnUntraced(function*(
 
   /** An attempt with what became known of it while it was made. */
   const noted = (attempt: Delivery.AttemptRecord, { phases, request }: Note.Note): Delivery.AttemptRecord => {
-    const found: { -readonly [K in keyof Delivery.AttemptRecord]: Delivery.AttemptRecord[K] } = { ...attempt }
+    const found: Writable<Delivery.AttemptRecord> = { ...attempt }
     if (phases !== undefined) found.phases = phases
     if (request !== undefined) {
       found.request = RequestExcerpt.of(request, { ...excerpts, withBody: attempt.outcome !== "success" })
@@ -174,7 +174,7 @@ export const make = Effect.fnUntraced(function*(
       )
 
     const finished = (step: Delivery.Step, telling: Outcome["telling"]): void => {
-      const found: { -readonly [K in keyof Outcome]: Outcome[K] } = {
+      const found: Writable<Outcome> = {
         owner: ready.group.owner,
         deliveryId: claimed.deliveryId,
         attemptCount: claimed.attemptCount,
@@ -258,7 +258,7 @@ export const make = Effect.fnUntraced(function*(
     restore: Restore,
     bound: Exit.Exit<Binding, { readonly message: string }>
   ): Effect.Effect<boolean> => {
-    const { claimed, message } = ready
+    const { claimed } = ready
     const startedAtMs = now()
     // Binding took as long as an attempt may take.
     if (ending.get(claimed.deliveryId)?._tag === "Failed") {
@@ -278,26 +278,11 @@ export const make = Effect.fnUntraced(function*(
     }
     const binding = bound.value
     const note = Note.make()
-    const delivering = tracing.attempt(ready, subscription, (traceparent) =>
-      binding.bound.deliver({
-        deliveryId: claimed.deliveryId,
-        number: claimed.attemptCount + 1,
-        nowMs: startedAtMs,
-        message: {
-          id: message.id,
-          eventId: message.eventId,
-          tenantId: message.tenantId,
-          timestampMs: timestampMs(message),
-          payloadJson: message.payloadJson,
-          ...(message.emittedJson === undefined ? {} : { emittedJson: message.emittedJson })
-        },
-        ...(claimed.webhookOf === undefined ? {} : { webhookId: Replay.webhookId(message.id, claimed.webhookOf) }),
-        ...(traceparent === undefined ? {} : { traceparent }),
-        subscription: { id: subscription.id, name: subscription.name },
-        signingSecrets: binding.signingSecrets
-          .filter((secret) => secret.expiresAtMs === undefined || secret.expiresAtMs > startedAtMs)
-          .map((secret) => secret.secret)
-      }))
+    const delivering = tracing.attempt(
+      ready,
+      subscription,
+      (traceparent) => binding.bound.deliver(given(ready, subscription, binding, startedAtMs, traceparent))
+    )
     const ended = (exit: Exit.Exit<Delivered, ProviderError>) =>
       Effect.mapEager(conclude(ready, subscription, binding, startedAtMs, exit, note), () => Exit.isSuccess(exit))
     return Effect.matchCauseEffect(restore(Effect.updateContext(delivering, during(ready, note))), {
@@ -544,7 +529,40 @@ const failuresOf = ({ history }: Lane.Ready): ReadonlyArray<RetrySchedule.Failur
     })
   )
 
-const timestampMs = (message: { readonly id: string }) => timeOf(message.id)
+type Writable<A> = { -readonly [K in keyof A]: A[K] }
+
+/** What a provider gets for an attempt. */
+const given = (
+  { claimed, message }: Lane.Ready,
+  { id, name }: Subscription,
+  { signingSecrets }: Binding,
+  nowMs: number,
+  traceparent: string | undefined
+): Attempt => {
+  const told: Writable<Attempt["message"]> = {
+    id: message.id,
+    eventId: message.eventId,
+    tenantId: message.tenantId,
+    timestampMs: timeOf(message.id),
+    payloadJson: message.payloadJson
+  }
+  if (message.emittedJson !== undefined) told.emittedJson = message.emittedJson
+  const secrets: Array<Attempt["signingSecrets"][number]> = []
+  for (const { expiresAtMs, secret } of signingSecrets) {
+    if (expiresAtMs === undefined || expiresAtMs > nowMs) secrets.push(secret)
+  }
+  const attempt: Writable<Attempt> = {
+    deliveryId: claimed.deliveryId,
+    number: claimed.attemptCount + 1,
+    nowMs,
+    message: told,
+    subscription: { id, name },
+    signingSecrets: secrets
+  }
+  if (claimed.webhookOf !== undefined) attempt.webhookId = Replay.webhookId(message.id, claimed.webhookOf)
+  if (traceparent !== undefined) attempt.traceparent = traceparent
+  return attempt
+}
 
 /** Why a subscription could not be bound. */
 const unbound = (exit: Exit.Exit<unknown, { readonly message: string }>): string =>
