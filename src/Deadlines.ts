@@ -8,7 +8,7 @@ import * as Monotonic from "./Monotonic.ts"
 interface Entry {
   /** On the monotonic clock, in milliseconds. */
   readonly atMs: number
-  readonly expire: () => void
+  expire: () => void
 }
 
 /** @category models @since 0.1.0 */
@@ -60,7 +60,15 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
       const entries = waiting.get(ms) ?? new Set()
       waiting.set(ms, entries.add(entry))
       if (entry.atMs < looksAtMs) sooner.openUnsafe()
-      return () => entries.delete(entry)
+      return () => {
+        // V8 keeps a set's former tables until old memory is collected, and with them whatever was in one: let that be little.
+        entry.expire = nothing
+        entries.delete(entry)
+      }
     }
   }
 })
+
+// --- internal ---
+
+const nothing = () => {}

@@ -4,7 +4,7 @@
  */
 
 interface Waiting {
-  readonly begin: () => void
+  begin: () => void
   gone: boolean
 }
 
@@ -64,6 +64,8 @@ export class Gate {
     return () => {
       if (one.gone) return
       one.gone = true
+      // As in `Deadlines.ts`: what is left of a request in the map's former tables is to be little.
+      one.begin = nothing
       if (this.#quick.delete(one) || this.#slow.delete(one)) this.#next()
     }
   }
@@ -102,3 +104,7 @@ export class Gate {
     })
   }
 }
+
+// --- internal ---
+
+const nothing = () => {}

@@ -4,6 +4,7 @@
  */
 import type { PgClient } from "@effect/sql-pg"
 import { Effect, Option } from "effect"
+import type { Deadlines } from "../Deadlines.ts"
 import * as Id from "../Id.ts"
 import { type Message, slotOf, workerGroup } from "../Message.ts"
 import { type Appending, type AppendOnce, OutcomeUnknown } from "../Storage.ts"
@@ -54,14 +55,19 @@ const traces = (messages: ReadonlyArray<Message>): string | null =>
     : null
 
 /** Makes the verbs of emission; `now` comes from the engine. */
-export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>, timeoutMs: number): Appending => {
+export const make = (
+  sql: PgClient.PgClient,
+  now: Effect.Effect<number>,
+  deadlines: Deadlines,
+  timeoutMs: number
+): Appending => {
   const inTransaction = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
 
   /** A transaction ends as its caller says; what commits by itself is given up when no answer comes. */
   const failing = <A>(effect: Effect.Effect<A, Parameters<typeof PgErrors.append>[0]>) =>
     Effect.flatMap(inTransaction, (joined) => {
       const appended = Effect.mapError(effect, (error) => PgErrors.append(error, joined))
-      return joined ? appended : PgErrors.giveUp(appended, timeoutMs, () =>
+      return joined ? appended : PgErrors.giveUp(deadlines, appended, timeoutMs, () =>
         new OutcomeUnknown({
           message: `The database did not answer within ${timeoutMs} ms: the message may or may not be stored. ` +
             "Repeat it with the same idempotency key."
