@@ -166,6 +166,8 @@ export const defaults = {
   statementTimeoutMs: 30_000,
   /** Time the engine waits for a statement's answer before it counts as lost. */
   answerTimeoutMs: 10_000,
+  /** Steps through the templates of statements that are remembered with the texts that they make up. */
+  statementSteps: 5000,
   /** Connections to the database of a process's engine, those of its administration, and those of its long lists. */
   engineConnections: 8,
   adminConnections: 4,

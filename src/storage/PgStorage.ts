@@ -28,6 +28,7 @@ import * as PgPool from "./PgPool.ts"
 import * as PgReplaying from "./PgReplaying.ts"
 import * as PgRetaining from "./PgRetaining.ts"
 import { ms } from "./PgRows.ts"
+import * as PgTexts from "./PgTexts.ts"
 import * as PgWalk from "./PgWalk.ts"
 
 export { MigrationFailed } from "./MigrationFailed.ts"
@@ -86,7 +87,7 @@ export const layer = (options?: {
             ...options?.engine?.startupParameters
           }
         })
-      const sql = yield* pool("hookline", limits.engineConnections)
+      const sql = PgTexts.make(yield* pool("hookline", limits.engineConnections), limits.statementSteps)
       // Apart, so that many or long readings delay neither leases nor deliveries.
       const reading = yield* pool("hookline-admin", limits.adminConnections)
       const listing = yield* pool("hookline-lists", limits.listConnections, PgWalk.settings)
@@ -105,7 +106,7 @@ export const layer = (options?: {
       const answering = (timeoutMs: number) => PgErrors.answering(deadlines, timeoutMs)
       const engine = answering(limits.answerTimeoutMs)
       return Storage.of({
-        ...PgAppend.make(client, now, deadlines, limits.emitTimeoutMs),
+        ...PgAppend.make(PgTexts.make(client, limits.statementSteps), now, deadlines, limits.emitTimeoutMs),
         ...PgOwnership.make(sql, engine, measured),
         ...PgDispatching.make(sql, engine),
         ...PgAdministration.make(reading, answering(limits.statementTimeoutMs)),
