@@ -131,9 +131,11 @@ export const make = Effect.fnUntraced(function*(
     Effect.gen(function*() {
       const sinceNanos = tracing.now()
       const { bound, freed, now, routing } = yield* match(batch)
-      const answer = yield* Effect.onError(storage.route(routing), () =>
+      state.routing = routing.deliveries.reduce((sum, { claimed }) => claimed ? sum + 1 : sum, 0)
+      const answer = yield* Effect.onExit(storage.route(routing), (exit) =>
         Effect.sync(() => {
-          state.answerLost = true
+          state.routing = 0
+          if (exit._tag === "Failure") state.answerLost = true
         }))
       if (answer._tag === "Stale") {
         yield* subscribed.reload
@@ -177,18 +179,18 @@ export const make = Effect.fnUntraced(function*(
     for (const [group, fed] of lanes) group.fed = fed.size > limits.routeHoldLanes ? new Set() : fed
   }
 
-  /** Reads a batch of groups' messages; tells whether there may be more. */
-  const read = Effect.fnUntraced(function*(groups: ReadonlyArray<State.Group>) {
+  /** Reads up to so many of groups' messages; tells whether there may be more. */
+  const read = Effect.fnUntraced(function*(groups: ReadonlyArray<State.Group>, messages: number) {
     const from = new Map(afterTenants)
     const found = yield* storage.unrouted(groups.map((group) => group.owner), {
-      messages: limits.routeMessages,
+      messages,
       bytes: limits.routeBytes,
       tenants: limits.routeTenants,
       ...(from.size === 0 ? {} : { afterTenants: from })
     })
     // Less than asked for is everything there was, unless the batch ended by its bytes, up to three for each character.
     const size = found.reduce((sum, message) => sum + message.payloadJson.length, 0)
-    const isFull = found.length >= limits.routeMessages || size >= limits.routeBytes / 4
+    const isFull = found.length >= messages || size >= limits.routeBytes / 4
     // Those that come after as many as one batch takes have their turn next, and then the first again.
     afterTenants.clear()
     for (const [group, ofGroup] of Map.groupBy(found, ({ workerGroup }) => workerGroup)) {
@@ -218,7 +220,9 @@ export const make = Effect.fnUntraced(function*(
     }
     return yield* Effect.gen(function*() {
       if (subscribed.version() < 0) yield* subscribed.reload
-      const { found, more } = groups.size === 0 ? { found: [], more: false } : yield* read([...groups])
+      const { found, more } = groups.size === 0
+        ? { found: [], more: false }
+        : yield* read([...groups], Math.max(1, limits.routeMessages - fresh.length))
       const batch = (yield* Effect.forEach([...fresh, ...found], transform)).filter((item) => item !== undefined)
       const monotonic = yield* Monotonic.nowMs
       for (const item of batch) item.group.activeAtMs = monotonic

@@ -47,6 +47,8 @@ export interface State {
   /** Messages that were just stored by this process for groups that it owns: they are routed without being read. */
   readonly fresh: Array<Unrouted>
   freshBytes: number
+  /** Deliveries that a route under way claims. */
+  routing: number
   windowBytes: number
   inFlight: number
   /** Those in memory, and those that wait for an earlier claim to leave it. */
@@ -78,6 +80,7 @@ export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
   left: undefined,
   fresh: [],
   freshBytes: 0,
+  routing: 0,
   windowBytes: 0,
   inFlight: 0,
   suspects: 0,
@@ -184,6 +187,9 @@ const acquit = (self: State, { claimed, group, suspect }: Lane.Ready): void => {
 /** Whether two claims of a delivery stand for one place in its history: the outcome of either is recorded by both. */
 export const isSameClaim = (a: Lane.Ready, b: Lane.Ready | undefined): boolean =>
   a.group === b?.group && a.claimed.attemptCount === b.claimed.attemptCount
+
+/** How many more deliveries may be claimed for memory; a claim that is under way is not known to a route. */
+export const free = (self: State): number => self.limits.window - self.deliveries.size - self.routing
 
 /** How many more deliveries the lanes whose endpoints hang may take into memory together. */
 export const slowRoom = (self: State, monotonicMs: number): number => {
