@@ -8,8 +8,7 @@ import * as Monotonic from "./Monotonic.ts"
 interface Entry {
   /** On the monotonic clock, in milliseconds. */
   readonly atMs: number
-  /** Undefined once it has passed or is over: a set may hold on to what was deleted from it. */
-  expire: (() => void) | undefined
+  expire: () => void
 }
 
 /** @category models @since 0.1.0 */
@@ -44,8 +43,8 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
         }
         entries.delete(entry)
         const { expire } = entry
-        entry.expire = undefined
-        expire?.()
+        entry.expire = nothing
+        expire()
       }
       if (entries.size === 0) waiting.delete(ms)
     }
@@ -64,9 +63,14 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
       waiting.set(ms, entries.add(entry))
       if (entry.atMs < looksAtMs) sooner.openUnsafe()
       return () => {
+        // V8 keeps a set's former tables until old memory is collected, and with them whatever was in one: let that be little.
+        entry.expire = nothing
         entries.delete(entry)
-        entry.expire = undefined
       }
     }
   }
 })
+
+// --- internal ---
+
+const nothing = () => {}

@@ -47,6 +47,9 @@ export const defaults = {
   // -- dispatching, per runner
   /** Messages routed by one statement. */
   routeMessages: 256,
+  /** Messages that were just stored and are kept to be routed without being read, and the characters of their payloads. */
+  routeFresh: 64,
+  routeFreshBytes: 256 * 1024,
   /** How long messages wait to be routed at most because the lanes that their event feeds are full, or all that is in memory. */
   routeHoldMs: 1000,
   routeHoldFullMs: 10_000,
@@ -166,6 +169,8 @@ export const defaults = {
   statementTimeoutMs: 30_000,
   /** Time the engine waits for a statement's answer before it counts as lost. */
   answerTimeoutMs: 10_000,
+  /** Steps through the templates of statements that are remembered with the texts that they make up. */
+  statementSteps: 5000,
   /** Connections to the database of a process's engine, those of its administration, and those of its long lists. */
   engineConnections: 8,
   adminConnections: 4,

@@ -10,6 +10,7 @@ import type { PgClient } from "@effect/sql-pg"
 import { Deferred, Effect, Exit, Fiber, Option, Queue, type Scope } from "effect"
 import { ClusterError, RunnerStorage } from "effect/cluster"
 import type { SqlError } from "effect/sql"
+import * as Deadlines from "../Deadlines.ts"
 import { Limits } from "../Limits.ts"
 import * as Monotonic from "../Monotonic.ts"
 import { array } from "../storage/PgArray.ts"
@@ -29,11 +30,12 @@ export const make = (
   Effect.gen(function*() {
     const limits = yield* Limits
     const scope = yield* Effect.scope
+    const answering = PgErrors.answering(yield* Deadlines.make, limits.lockExpiryMs)
     const expiry = sql.literal(`make_interval(secs => ${limits.lockExpiryMs / 1000})`)
 
     const answered = <A, E extends SqlError.SqlError>(statement: Effect.Effect<A, E>): Effect.Effect<A, Failure> =>
       Effect.mapError(
-        PgErrors.answering(limits.lockExpiryMs)(statement),
+        answering(statement),
         (cause) => new ClusterError.PersistenceError({ cause })
       )
 

@@ -49,7 +49,7 @@ export const make = Effect.fnUntraced(function*(
   /** Takes in as much as there is room for, one suspect among it, and gives the rest back. */
   const takeSome = Effect.fnUntraced(function*(claimed: ReadonlyArray<Claimed>, groups: ReadonlyArray<State.Group>) {
     let bytes = limits.windowBytes - state.windowBytes
-    let count = limits.window - state.deliveries.size
+    let count = State.free(state)
     let suspects = 1 - state.suspects
     const fits = claimed.map((claim) =>
       count-- > 0 && (bytes -= claim.size) >= 0 && (!isSuspect(claim) || suspects-- > 0)
@@ -98,7 +98,7 @@ export const make = Effect.fnUntraced(function*(
     const found: Array<{ readonly lane: Lane.Lane; readonly group: State.Group; readonly room: number }> = []
     const limit = state.windowBytes >= limits.windowBytes
       ? 0
-      : Math.max(0, Math.min(limits.claimDeliveries, limits.window - state.deliveries.size))
+      : Math.max(0, Math.min(limits.claimDeliveries, State.free(state)))
     let slowRoom = State.slowRoom(state, monotonic)
     for (
       const lane of Shares.inTurn(state.lanes.values(), ({ subscriptionId }) => subscribed.tenantOf(subscriptionId))

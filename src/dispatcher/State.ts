@@ -6,7 +6,7 @@ import { Effect, Latch } from "effect"
 import type { DeliveryId, SubscriptionId } from "../Id.ts"
 import { Limits } from "../Limits.ts"
 import { type Message, workerGroup } from "../Message.ts"
-import type { Owner } from "../Storage.ts"
+import type { Owner, Unrouted } from "../Storage.ts"
 import * as Lane from "./Lane.ts"
 
 /** A worker group that this runner owns. */
@@ -44,6 +44,11 @@ export interface State {
   readonly again: Map<DeliveryId, Lane.Ready>
   /** While claims are taken up again: the deliveries that left memory meanwhile. */
   left: Set<DeliveryId> | undefined
+  /** Messages that were just stored by this process for groups that it owns: they are routed without being read. */
+  readonly fresh: Array<Unrouted>
+  freshBytes: number
+  /** Deliveries that a route under way claims. */
+  routing: number
   windowBytes: number
   inFlight: number
   /** Those in memory, and those that wait for an earlier claim to leave it. */
@@ -73,6 +78,9 @@ export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
   deliveries: new Map(),
   again: new Map(),
   left: undefined,
+  fresh: [],
+  freshBytes: 0,
+  routing: 0,
   windowBytes: 0,
   inFlight: 0,
   suspects: 0,
@@ -180,6 +188,9 @@ const acquit = (self: State, { claimed, group, suspect }: Lane.Ready): void => {
 export const isSameClaim = (a: Lane.Ready, b: Lane.Ready | undefined): boolean =>
   a.group === b?.group && a.claimed.attemptCount === b.claimed.attemptCount
 
+/** How many more deliveries may be claimed for memory; a claim that is under way is not known to a route. */
+export const free = (self: State): number => self.limits.window - self.deliveries.size - self.routing
+
 /** How many more deliveries the lanes whose endpoints hang may take into memory together. */
 export const slowRoom = (self: State, monotonicMs: number): number => {
   let left = Math.floor(self.limits.window * self.limits.slowShare)
@@ -230,6 +241,35 @@ export const stir = (self: State, workerGroup: string, id: SubscriptionId): void
   if (group?.phase === "open") return backlog(self, group, id, 0)
   self.stirred.add(workerGroup)
   self.stir.openUnsafe()
+}
+
+/**
+ * Says that there may be messages to route in a group. Those that were just stored are kept, as long as they are few and nothing of
+ * the group has to be read anyway: where they are lost, a reading finds them.
+ */
+export const handOver = (self: State, group: Group, stored: ReadonlyArray<Unrouted>): void => {
+  const bytes = stored.reduce((sum, { payloadJson }) => sum + payloadJson.length, 0)
+  const fits = self.fresh.length + stored.length <= self.limits.routeFresh &&
+    self.freshBytes + bytes <= self.limits.routeFreshBytes
+  if (stored.length === 0 || !fits) group.unrouted = true
+  else if (!group.unrouted) {
+    self.fresh.push(...stored)
+    self.freshBytes += bytes
+  }
+  self.route.openUnsafe()
+}
+
+/** Takes what is to be routed without being read: not of groups that are read as well, nor of those held back, which are read later. */
+export const takeFresh = (self: State, reading: ReadonlySet<Group>, monotonicMs: number): ReadonlyArray<Unrouted> => {
+  if (self.fresh.length === 0) return []
+  self.freshBytes = 0
+  return [...Map.groupBy(self.fresh.splice(0), ({ workerGroup }) => self.groups.get(workerGroup))].flatMap(
+    ([group, messages]) => {
+      if (group?.phase !== "open" || group.unrouted || reading.has(group)) return []
+      group.unrouted = isHeldBack(self, group, monotonicMs)
+      return group.unrouted ? [] : messages
+    }
+  )
 }
 
 /** Says that a message was stored, whoever routes it. */

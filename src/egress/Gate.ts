@@ -64,7 +64,7 @@ export class Gate {
     return () => {
       if (one.gone) return
       one.gone = true
-      // The maps may hold on to what was deleted from them.
+      // As in `Deadlines.ts`: what is left of a request in the map's former tables is to be little.
       one.begin = nothing
       if (this.#quick.delete(one) || this.#slow.delete(one)) this.#next()
     }
@@ -104,5 +104,7 @@ export class Gate {
     })
   }
 }
+
+// --- internal ---
 
 const nothing = () => {}

@@ -4,9 +4,10 @@
  */
 import type { PgClient } from "@effect/sql-pg"
 import { Effect, Option } from "effect"
+import type { Deadlines } from "../Deadlines.ts"
 import * as Id from "../Id.ts"
 import { type Message, slotOf, workerGroup } from "../Message.ts"
-import { type Appending, type AppendOnce, OutcomeUnknown } from "../Storage.ts"
+import { type Appending, type AppendOnce, OutcomeUnknown, type Placed } from "../Storage.ts"
 import { array } from "./PgArray.ts"
 import * as PgBatch from "./PgBatch.ts"
 import * as PgErrors from "./PgErrors.ts"
@@ -54,14 +55,19 @@ const traces = (messages: ReadonlyArray<Message>): string | null =>
     : null
 
 /** Makes the verbs of emission; `now` comes from the engine. */
-export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>, timeoutMs: number): Appending => {
+export const make = (
+  sql: PgClient.PgClient,
+  now: Effect.Effect<number>,
+  deadlines: Deadlines,
+  timeoutMs: number
+): Appending => {
   const inTransaction = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
 
   /** A transaction ends as its caller says; what commits by itself is given up when no answer comes. */
   const failing = <A>(effect: Effect.Effect<A, Parameters<typeof PgErrors.append>[0]>) =>
     Effect.flatMap(inTransaction, (joined) => {
       const appended = Effect.mapError(effect, (error) => PgErrors.append(error, joined))
-      return joined ? appended : PgErrors.giveUp(appended, timeoutMs, () =>
+      return joined ? appended : PgErrors.giveUp(deadlines, appended, timeoutMs, () =>
         new OutcomeUnknown({
           message: `The database did not answer within ${timeoutMs} ms: the message may or may not be stored. ` +
             "Repeat it with the same idempotency key."
@@ -70,9 +76,19 @@ export const make = (sql: PgClient.PgClient, now: Effect.Effect<number>, timeout
 
   const append = (messages: ReadonlyArray<Message>) =>
     Effect.map(
-      sql<{ readonly worker_group: string }>`with m as (${rows(sql, messages)}), ${inserts(sql, "m")}
-        select worker_group from m order by n`,
-      (groups) => groups.map((row) => row.worker_group)
+      sql<{
+        readonly worker_group: string
+        readonly seq: number
+        readonly behind: boolean
+      }>`with m as (${rows(sql, messages)}), ${inserts(sql, "m")}, behind as materialized (
+          select g.worker_group from (select distinct worker_group from m) g cross join lateral (
+            select 1 from hookline.inbox i where i.worker_group = g.worker_group and i.set_aside_at is null limit 1
+          ) i
+        )
+        select m.worker_group, m.seq::float8 as seq, b.worker_group is not null as behind
+        from m left join behind b on b.worker_group = m.worker_group order by m.n`,
+      (found) =>
+        found.map(({ behind, seq, worker_group }): Placed => ({ seq, workerGroup: worker_group, isBehind: behind }))
     )
 
   const once = (

@@ -1,8 +1,9 @@
 /**
  * PostgreSQL's errors in the words of the persistence seam. Messages never hold parameters: those are payloads and secrets.
  */
-import { Effect, Fiber, Result } from "effect"
+import { Effect, Result } from "effect"
 import { SqlError } from "effect/sql"
+import type { Deadlines } from "../Deadlines.ts"
 import { type AppendError, OutcomeUnknown, RowRefused, StorageUnavailable } from "../Storage.ts"
 import * as TraceContext from "../TraceContext.ts"
 
@@ -48,8 +49,9 @@ export const engine: Engine = (effect) =>
  * @category combinators
  * @since 0.1.0
  */
-export const answering = (timeoutMs: number): Engine => (effect) =>
+export const answering = (deadlines: Deadlines, timeoutMs: number): Engine => (effect) =>
   giveUp(
+    deadlines,
     engine(effect),
     timeoutMs,
     () => new StorageUnavailable({ message: `The database gave no answer in ${timeoutMs} ms.` })
@@ -62,17 +64,31 @@ export const answering = (timeoutMs: number): Engine => (effect) =>
  * @since 0.1.0
  */
 export const giveUp = <A, E, R, E2>(
+  deadlines: Deadlines,
   effect: Effect.Effect<A, E, R>,
   timeoutMs: number,
   error: () => E2
 ): Effect.Effect<A, E | E2, R> =>
-  Effect.gen(function*() {
-    const fiber = yield* Effect.forkDetach(effect, { startImmediately: true })
-    return yield* Fiber.join(fiber).pipe(
-      Effect.onInterrupt(() => Effect.sync(() => fiber.interruptUnsafe())),
-      Effect.timeoutOrElse({ duration: timeoutMs, orElse: () => Effect.fail(error()) })
-    )
-  })
+  Effect.flatMap(
+    Effect.forkDetach(effect, { startImmediately: true }),
+    (fiber) =>
+      Effect.callback<A, E | E2>((resume) => {
+        const leave = () => {
+          inTime()
+          forget()
+          fiber.interruptUnsafe()
+        }
+        const inTime = deadlines.add(timeoutMs, () => {
+          leave()
+          resume(Effect.fail(error()))
+        })
+        const forget = fiber.addObserver((exit) => {
+          inTime()
+          resume(exit)
+        })
+        return Effect.sync(leave)
+      })
+  )
 
 /**
  * Runs a statement that writes what came from outside, and may be refused for it.

@@ -4,6 +4,7 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Schedule } from "effect"
+import * as Deadlines from "../Deadlines.ts"
 import { Limits } from "../Limits.ts"
 import { Storage, type StorageUnavailable } from "../Storage.ts"
 import { MigrationFailed } from "./MigrationFailed.ts"
@@ -27,6 +28,7 @@ import * as PgPool from "./PgPool.ts"
 import * as PgReplaying from "./PgReplaying.ts"
 import * as PgRetaining from "./PgRetaining.ts"
 import { ms } from "./PgRows.ts"
+import * as PgTexts from "./PgTexts.ts"
 import * as PgWalk from "./PgWalk.ts"
 
 export { MigrationFailed } from "./MigrationFailed.ts"
@@ -86,7 +88,7 @@ export const layer = (options?: {
             ...options?.engine?.startupParameters
           }
         })
-      const sql = yield* pool("hookline", limits.engineConnections)
+      const sql = PgTexts.make(yield* pool("hookline", limits.engineConnections), limits.statementSteps)
       // Apart, so that many or long readings delay neither leases nor deliveries.
       const reading = yield* pool("hookline-admin", limits.adminConnections)
       const listing = yield* pool("hookline-lists", limits.listConnections, PgWalk.settings)
@@ -101,19 +103,21 @@ export const layer = (options?: {
       const { measured, now } = yield* PgClock.make
       yield* PgErrors.engine(measured(sql<{ readonly now: number }>`
         select ${sql.literal(ms("clock_timestamp()"))} as now`))
-      const engine = PgErrors.answering(limits.answerTimeoutMs)
+      const deadlines = yield* Deadlines.make
+      const answering = (timeoutMs: number) => PgErrors.answering(deadlines, timeoutMs)
+      const engine = answering(limits.answerTimeoutMs)
       return Storage.of({
-        ...PgAppend.make(client, now, limits.emitTimeoutMs),
+        ...PgAppend.make(PgTexts.make(client, limits.statementSteps), now, deadlines, limits.emitTimeoutMs),
         ...PgOwnership.make(sql, engine, measured),
         ...PgDispatching.make(sql, engine),
-        ...PgAdministration.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
-        ...PgKeeping.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
-        ...PgConnecting.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
-        ...PgAuditing.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
-        ...PgReplaying.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
+        ...PgAdministration.make(reading, answering(limits.statementTimeoutMs)),
+        ...PgKeeping.make(reading, answering(limits.answerTimeoutMs)),
+        ...PgConnecting.make(reading, answering(limits.statementTimeoutMs)),
+        ...PgAuditing.make(reading, answering(limits.statementTimeoutMs)),
+        ...PgReplaying.make(reading, answering(limits.statementTimeoutMs)),
         ...PgRetaining.make(
           reading,
-          PgErrors.answering(limits.statementTimeoutMs),
+          answering(limits.statementTimeoutMs),
           // By itself, and only as long as something is dropped: its statements wait, and give up sooner.
           PgPool.make(client, {
             maxConnections: 1,
@@ -131,11 +135,11 @@ export const layer = (options?: {
           }),
           limits.retentionLockMs
         ),
-        ...PgCounting.make(reading, PgErrors.answering(limits.statementTimeoutMs)),
-        ...PgListing.make(listing, PgErrors.answering(limits.statementTimeoutMs), limits.listLook),
-        ...PgMeasuring.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
-        ...PgMembership.make(reading, PgErrors.answering(limits.answerTimeoutMs)),
-        ...PgBroadcasting.make(reading, PgErrors.answering(limits.answerTimeoutMs))
+        ...PgCounting.make(reading, answering(limits.statementTimeoutMs)),
+        ...PgListing.make(listing, answering(limits.statementTimeoutMs), limits.listLook),
+        ...PgMeasuring.make(reading, answering(limits.answerTimeoutMs)),
+        ...PgMembership.make(reading, answering(limits.answerTimeoutMs)),
+        ...PgBroadcasting.make(reading, answering(limits.answerTimeoutMs))
       })
     })
   )
