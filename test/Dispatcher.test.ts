@@ -645,6 +645,30 @@ describe("attempts", () => {
     )
   })
 
+  it.effect("follow one another at once where slots are short, however seldom all lanes are looked at", () => {
+    const endpoints = new Endpoints()
+    const names = Array.from({ length: 20 }, (_, n) => `e${n}`)
+    return Effect.gen(function*() {
+      for (const name of names) {
+        endpoints.behaviours.set(name, () => Effect.delay(Effect.succeed({}), 100))
+        yield* subscribe(name)
+      }
+      yield* emitMany(1)
+      yield* until("the first have begun", () => endpoints.seen.length >= 4)
+      yield* until("all have begun", () => endpoints.seen.length === 20, 1000)
+      const times = endpoints.seen.map(({ atMs }) => atMs)
+      assert.isAtMost(Math.max(...times) - Math.min(...times), 500)
+      yield* until("all are recorded", () => Effect.map(count({ status: "success" }), (n) => n === 20))
+    }).pipe(
+      Effect.provide(
+        layerOn(endpoints, StorageMemory.layer).pipe(
+          // Two seconds between looks.
+          Layer.provide(Limits.layer({ slots: 4, firstSlots: 0, lanesPerMs: 0.01 }))
+        )
+      )
+    )
+  })
+
   it.effect("are recorded while the disable of a gone endpoint's subscription has to wait", () => {
     const endpoints = new Endpoints()
     const storage = interfered(() => ({ updateSubscription: () => Effect.never }))
