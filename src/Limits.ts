@@ -47,9 +47,6 @@ export const defaults = {
   // -- dispatching, per runner
   /** Messages routed by one statement. */
   routeMessages: 256,
-  /** Messages that were just stored and are kept to be routed without being read, and the characters of their payloads. */
-  routeFresh: 64,
-  routeFreshBytes: 256 * 1024,
   /** How long messages wait to be routed at most because the lanes that their event feeds are full, or all that is in memory. */
   routeHoldMs: 1000,
   routeHoldFullMs: 10_000,

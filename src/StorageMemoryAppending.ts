@@ -9,7 +9,6 @@ import {
   type Appending,
   type AppendOnce,
   type BatchItem,
-  type Placed,
   RowRefused,
   StorageUnavailable
 } from "./Storage.ts"
@@ -57,20 +56,19 @@ const add = (
   tables: Tables,
   messages: ReadonlyArray<Message>,
   transaction: Transaction.Transaction | undefined
-): Effect.Effect<ReadonlyArray<Placed>, RowRefused> => {
+): Effect.Effect<ReadonlyArray<string>, RowRefused> => {
   const ids = new Set(messages.map((message) => message.id))
   if (ids.size < messages.length || messages.some(({ id }) => tables.messages.has(id) || tables.pending.has(id))) {
     return isThere
   }
   const stored = messages.map((message) => tables.prepare(message))
-  const placed = stored.map(({ seq, workerGroup }) => ({ seq, workerGroup, isBehind: tables.inboxes.has(workerGroup) }))
   if (transaction) {
     for (const id of ids) tables.pending.add(id)
     transaction.appends.push(...stored)
   } else {
     for (const one of stored) tables.insert(one)
   }
-  return Effect.succeed(placed)
+  return Effect.succeed(stored.map((one) => one.workerGroup))
 }
 
 /** Takes a key for a message, to be stored in the same step; or finds the message that has it. */
@@ -110,8 +108,8 @@ const appendOnce = Effect.fnUntraced(function*(
   const transaction = yield* joined
   const known = yield* take(tables, message, once, transaction)
   if (known) return known
-  const [placed] = yield* add(tables, [message], transaction)
-  return { _tag: "Appended", workerGroup: placed?.workerGroup ?? "" } satisfies AppendOnce
+  const [workerGroup = ""] = yield* add(tables, [message], transaction)
+  return { _tag: "Appended", workerGroup } satisfies AppendOnce
 })
 
 /** Ends the transaction of a batch without a trace. */
@@ -137,8 +135,7 @@ const appendBatch = (tables: Tables, items: ReadonlyArray<BatchItem>) =>
         const [conflict] = conflicts.sort((a, b) => a.index - b.index)
         if (conflict) return yield* Effect.fail(conflict)
         const added = items.flatMap(({ message }, index) => repeated.has(index) ? [] : [message])
-        const placed = yield* add(tables, added, transaction)
-        const groups = new Map(added.map(({ id }, n) => [id, placed[n]?.workerGroup]))
+        const groups = new Map((yield* add(tables, added, transaction)).map((group, n) => [added[n]?.id, group]))
         return {
           _tag: "Appended",
           items: items.map(({ message }, index) => {

@@ -1,6 +1,5 @@
 /**
- * Routing: unrouted messages of all owned groups, in batches, become deliveries in one fenced statement. Those that this process has
- * just stored are not read before. A message is
+ * Routing: unrouted messages of all owned groups, in batches, become deliveries in one fenced statement. A message is
  * transformed once; deliveries whose lanes have room are claimed on the way.
  */
 import { Effect, Random } from "effect"
@@ -188,57 +187,46 @@ export const make = Effect.fnUntraced(function*(
     for (const [group, fed] of lanes) group.fed = fed.size > limits.routeHoldLanes ? new Set() : fed
   }
 
-  /** Reads up to so many of groups' messages; tells whether there may be more. */
-  const read = Effect.fnUntraced(function*(groups: ReadonlyArray<State.Group>, messages: number) {
-    const from = new Map(afterTenants)
-    const found = yield* storage.unrouted(groups.map((group) => group.owner), {
-      messages,
-      bytes: limits.routeBytes,
-      tenants: limits.routeTenants,
-      ...(from.size === 0 ? {} : { afterTenants: from })
-    })
-    // Less than asked for is everything there was, unless the batch ended by its bytes, up to three for each character.
-    const size = found.reduce((sum, message) => sum + message.payloadJson.length, 0)
-    const isFull = found.length >= messages || size >= limits.routeBytes / 4
-    // Those that come after as many as one batch takes have their turn next, and then the first again.
-    afterTenants.clear()
-    for (const [group, ofGroup] of Map.groupBy(found, ({ workerGroup }) => workerGroup)) {
-      const tenants = [...new Set(ofGroup.map(({ tenantId }) => tenantId))].sort()
-      const last = tenants.at(-1)
-      // One message of each may also be all that a batch has bytes for.
-      const isAll = tenants.length >= limits.routeTenants || (isFull && tenants.length === ofGroup.length)
-      if (last !== undefined && isAll) afterTenants.set(group, last)
-    }
-    return { found, more: from.size > 0 || afterTenants.size > 0 || isFull }
-  })
-
   return Effect.gen(function*() {
     const nowMs = yield* Monotonic.nowMs
-    const groups = new Set(
-      State.open(state).filter((group) => group.unrouted && !State.isHeldBack(state, group, nowMs))
-    )
-    const fresh = State.takeFresh(state, groups, nowMs)
-    if (groups.size === 0 && fresh.length === 0) return false
+    const groups = State.open(state).filter((group) => group.unrouted && !State.isHeldBack(state, group, nowMs))
+    if (groups.length === 0) return false
     for (const group of groups) group.unrouted = false
     const again = () => {
       for (const group of groups) group.unrouted = true
-      for (const { workerGroup } of fresh) {
-        const group = state.groups.get(workerGroup)
-        if (group) group.unrouted = true
-      }
     }
     return yield* Effect.gen(function*() {
       if (subscribed.version() < 0) yield* subscribed.reload
-      const { found, more } = groups.size === 0
-        ? { found: [], more: false }
-        : yield* read([...groups], Math.max(1, limits.routeMessages - fresh.length))
-      const batch = yield* transform(fresh.length === 0 ? found : [...fresh, ...found])
+      const from = new Map(afterTenants)
+      const read = yield* storage.unrouted(groups.map((group) => group.owner), {
+        messages: limits.routeMessages,
+        bytes: limits.routeBytes,
+        tenants: limits.routeTenants,
+        ...(from.size === 0 ? {} : { afterTenants: from })
+      })
+      // Less than asked for is everything there was, unless the batch ended by its bytes, up to three for each character.
+      const size = read.reduce((sum, message) => sum + message.payloadJson.length, 0)
+      const isFull = read.length >= limits.routeMessages || size >= limits.routeBytes / 4
+      // Those that come after as many as one batch takes have their turn next, and then the first again.
+      afterTenants.clear()
+      for (const [group, ofGroup] of Map.groupBy(read, ({ workerGroup }) => workerGroup)) {
+        const tenants = [...new Set(ofGroup.map(({ tenantId }) => tenantId))].sort()
+        const last = tenants.at(-1)
+        // One message of each may also be all that a batch has bytes for.
+        const isAll = tenants.length >= limits.routeTenants || (isFull && tenants.length === ofGroup.length)
+        if (last !== undefined && isAll) afterTenants.set(group, last)
+      }
+      if (read.length === 0) {
+        if (from.size > 0) again()
+        return from.size > 0
+      }
+      const batch = yield* transform(read)
       const monotonic = yield* Monotonic.nowMs
       for (const item of batch) item.group.activeAtMs = monotonic
       const written = batch.length === 0 ? 0 : yield* write(batch)
-      const isLeft = more || written < batch.length
-      if (isLeft) again()
-      return isLeft
+      const more = from.size > 0 || afterTenants.size > 0 || isFull || written < batch.length
+      if (more) again()
+      return more
     }).pipe(Effect.onError(() => Effect.sync(again)))
   })
 })

@@ -6,7 +6,7 @@ import { Effect, Latch } from "effect"
 import type { DeliveryId, SubscriptionId } from "../Id.ts"
 import { Limits } from "../Limits.ts"
 import { type Message, workerGroup } from "../Message.ts"
-import type { Owner, Unrouted } from "../Storage.ts"
+import type { Owner } from "../Storage.ts"
 import * as Lane from "./Lane.ts"
 
 /** A worker group that this runner owns. */
@@ -44,9 +44,6 @@ export interface State {
   readonly again: Map<DeliveryId, Lane.Ready>
   /** While claims are taken up again: the deliveries that left memory meanwhile. */
   left: Set<DeliveryId> | undefined
-  /** Messages that were just stored by this process for groups that it owns: they are routed without being read. */
-  readonly fresh: Array<Unrouted>
-  freshBytes: number
   /** Deliveries that a route under way claims. */
   routing: number
   windowBytes: number
@@ -78,8 +75,6 @@ export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
   deliveries: new Map(),
   again: new Map(),
   left: undefined,
-  fresh: [],
-  freshBytes: 0,
   routing: 0,
   windowBytes: 0,
   inFlight: 0,
@@ -241,35 +236,6 @@ export const stir = (self: State, workerGroup: string, id: SubscriptionId): void
   if (group?.phase === "open") return backlog(self, group, id, 0)
   self.stirred.add(workerGroup)
   self.stir.openUnsafe()
-}
-
-/**
- * Says that there may be messages to route in a group. Those that were just stored are kept, as long as they are few and nothing of
- * the group has to be read anyway: where they are lost, a reading finds them.
- */
-export const handOver = (self: State, group: Group, stored: ReadonlyArray<Unrouted>): void => {
-  const bytes = stored.reduce((sum, { payloadJson }) => sum + payloadJson.length, 0)
-  const fits = self.fresh.length + stored.length <= self.limits.routeFresh &&
-    self.freshBytes + bytes <= self.limits.routeFreshBytes
-  if (stored.length === 0 || !fits) group.unrouted = true
-  else if (!group.unrouted) {
-    self.fresh.push(...stored)
-    self.freshBytes += bytes
-  }
-  self.route.openUnsafe()
-}
-
-/** Takes what is to be routed without being read: not of groups that are read as well, nor of those held back, which are read later. */
-export const takeFresh = (self: State, reading: ReadonlySet<Group>, monotonicMs: number): ReadonlyArray<Unrouted> => {
-  if (self.fresh.length === 0) return []
-  self.freshBytes = 0
-  return [...Map.groupBy(self.fresh.splice(0), ({ workerGroup }) => self.groups.get(workerGroup))].flatMap(
-    ([group, messages]) => {
-      if (group?.phase !== "open" || group.unrouted || reading.has(group)) return []
-      group.unrouted = isHeldBack(self, group, monotonicMs)
-      return group.unrouted ? [] : messages
-    }
-  )
 }
 
 /** Says that a message was stored, whoever routes it. */

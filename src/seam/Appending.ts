@@ -22,19 +22,6 @@ export type AppendOnce =
   | { readonly _tag: "Conflict"; readonly messageId: MessageId }
 
 /**
- * Where a stored message is: its place in the order of all, the worker group that is to route it, and whether it comes after others
- * of that group which were committed before and have yet to be routed.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Placed {
-  readonly seq: number
-  readonly workerGroup: string
-  readonly isBehind: boolean
-}
-
-/**
  * A message of a batch, with the key that it is stored once for.
  *
  * @category models
@@ -71,9 +58,10 @@ export interface Appending {
   /** Whether the calling fiber is inside a transaction of the caller's client. */
   readonly inTransaction: Effect.Effect<boolean>
   /**
-   * Stores messages, all or none, inside the caller's transaction where there is one; tells for each where it was put.
+   * Stores messages, all or none, inside the caller's transaction where there is one; tells for each the worker group that is
+   * to route it.
    */
-  readonly append: (messages: ReadonlyArray<Message>) => Effect.Effect<ReadonlyArray<Placed>, AppendError>
+  readonly append: (messages: ReadonlyArray<Message>) => Effect.Effect<ReadonlyArray<string>, AppendError>
   /** Stores a message unless its key was used within `ttlMs`; `contentHash` tells a repetition from a conflict. */
   readonly appendOnce: (
     message: Message,

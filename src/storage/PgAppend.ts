@@ -7,7 +7,7 @@ import { Effect, Option } from "effect"
 import type { Deadlines } from "../Deadlines.ts"
 import * as Id from "../Id.ts"
 import { type Message, slotOf, workerGroup } from "../Message.ts"
-import { type Appending, type AppendOnce, OutcomeUnknown, type Placed } from "../Storage.ts"
+import { type Appending, type AppendOnce, OutcomeUnknown } from "../Storage.ts"
 import { array } from "./PgArray.ts"
 import * as PgBatch from "./PgBatch.ts"
 import * as PgErrors from "./PgErrors.ts"
@@ -76,19 +76,9 @@ export const make = (
 
   const append = (messages: ReadonlyArray<Message>) =>
     Effect.map(
-      sql<{
-        readonly worker_group: string
-        readonly seq: number
-        readonly behind: boolean
-      }>`with m as (${rows(sql, messages)}), ${inserts(sql, "m")}, behind as materialized (
-          select g.worker_group from (select distinct worker_group from m) g cross join lateral (
-            select 1 from hookline.inbox i where i.worker_group = g.worker_group and i.set_aside_at is null limit 1
-          ) i
-        )
-        select m.worker_group, m.seq::float8 as seq, b.worker_group is not null as behind
-        from m left join behind b on b.worker_group = m.worker_group order by m.n`,
-      (found) =>
-        found.map(({ behind, seq, worker_group }): Placed => ({ seq, workerGroup: worker_group, isBehind: behind }))
+      sql<{ readonly worker_group: string }>`with m as (${rows(sql, messages)}), ${inserts(sql, "m")}
+        select worker_group from m order by n`,
+      (groups) => groups.map((row) => row.worker_group)
     )
 
   const once = (

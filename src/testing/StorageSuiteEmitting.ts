@@ -9,12 +9,12 @@ const once = { contentHash: "a", ttlMs: 60_000 }
 
 /** @category constants @since 0.1.0 */
 export const emitting: Cases = {
-  "appended messages wait to be routed, in the order they were appended, as and where they were appended": Effect.gen(
+  "appended messages wait to be routed, in the order they were appended, as they were appended": Effect.gen(
     function*() {
       const { append, eventId, message, own, storage } = yield* make
       const first = yield* append(2)
       const second = yield* message({ orderingKey: "k", payloadJson: `{"a":"ä\\u0000"}` })
-      const [placed] = yield* storage.append([second])
+      yield* storage.append([second])
       const { owner } = yield* own()
       const found = yield* storage.unrouted([owner], { messages: 10, bytes: 1000 })
       assert.deepStrictEqual(
@@ -25,22 +25,10 @@ export const emitting: Cases = {
           workerGroup: `integration.${eventId}`
         }))
       )
-      assert.deepStrictEqual(found[2], { ...second, seq: placed?.seq ?? 0, workerGroup: placed?.workerGroup ?? "" })
       const seqs = found.map((unrouted) => unrouted.seq)
       assert.deepStrictEqual(seqs, [...new Set(seqs)].sort((a, b) => a - b))
     }
   ),
-  "an append tells which messages come after others of their group that have yet to be routed": Effect.gen(function*() {
-    const { message, own, route, storage } = yield* make
-    const { owner } = yield* own()
-    const behind = (placed: ReadonlyArray<{ readonly isBehind: boolean }>) => placed.map(({ isBehind }) => isBehind)
-    const [a, b, c, d] = [yield* message(), yield* message(), yield* message(), yield* message()]
-    // Those of one append are not behind one another.
-    assert.deepStrictEqual(behind(yield* storage.append([a, b])), [false, false])
-    assert.deepStrictEqual(behind(yield* storage.append([c])), [true])
-    yield* route(owner, [a, b, c], [])
-    assert.deepStrictEqual(behind(yield* storage.append([d])), [false])
-  }),
   "an append stores all of its messages or none": Effect.gen(function*() {
     const { append1, message, storage } = yield* make
     const stored = yield* append1()

@@ -19,7 +19,7 @@ export const routing: Cases = {
       const append = (orderingKey: string) =>
         Effect.flatMap(
           message({ orderingKey }),
-          (one) => Effect.map(storage.append([one]), ([placed]) => ({ message: one, group: placed?.workerGroup }))
+          (one) => Effect.map(storage.append([one]), ([group]) => ({ message: one, group }))
         )
       const before = yield* append("k")
       assert.strictEqual(before.group, workerGroup(eventId))
