@@ -8,7 +8,7 @@ import type { Deadlines } from "../Deadlines.ts"
 import * as Id from "../Id.ts"
 import { type Message, slotOf, workerGroup } from "../Message.ts"
 import { type Appending, type AppendOnce, OutcomeUnknown } from "../Storage.ts"
-import { array } from "./PgArray.ts"
+import { column, uuids } from "./PgArray.ts"
 import * as PgBatch from "./PgBatch.ts"
 import * as PgErrors from "./PgErrors.ts"
 
@@ -17,20 +17,19 @@ export const rows = (sql: PgClient.PgClient, messages: ReadonlyArray<Message>) =
   // Numbered in their order, which a join does not keep.
   sql`select u.*, nextval('hookline.message_seq') as seq from (
     select u.id, u.event_id, u.tenant_id, u.ordering_key, u.payload, u.slot, u.deliver_at, u.expires_at, u.traceparent, u.n,
-      case when p.count > 1 then u.worker_group || '#' || (u.slot * p.count / 1024) || '.' || p.count
-        else u.worker_group end as worker_group
+      ${workerGroup("")} || u.event_id || case when p.count > 1 then '#' || (u.slot * p.count / 1024) || '.' || p.count
+        else '' end as worker_group
     from unnest(
-      ${array(messages.map((message) => Id.toUuid(message.id)))}::uuid[],
-      ${array(messages.map((message) => message.eventId))}::text[],
-      ${array(messages.map((message) => workerGroup(message.eventId)))}::text[],
-      ${array(messages.map((message) => message.tenantId))}::text[],
-      ${array(messages.map((message) => message.orderingKey ?? null))}::text[],
-      ${array(messages.map((message) => message.payloadJson))}::text[],
-      ${array(messages.map(slotOf))}::int[],
-      ${array(messages.map((message) => message.deliverAtMs ?? null))}::float8[],
-      ${array(messages.map((message) => message.expiresAtMs ?? null))}::float8[],
-      ${traces(messages)}::text[]
-    ) with ordinality as u(id, event_id, worker_group, tenant_id, ordering_key, payload, slot, deliver_at, expires_at,
+      ${uuids(messages, (message) => Id.toUuid(message.id))}::uuid[],
+      ${column("text", messages, (message) => message.eventId)}::text[],
+      ${column("text", messages, (message) => message.tenantId)}::text[],
+      ${column("text", messages, (message) => message.orderingKey)}::text[],
+      ${column("text", messages, (message) => message.payloadJson)}::text[],
+      ${column("int4", messages, slotOf)}::int[],
+      ${column("float8", messages, (message) => message.deliverAtMs)}::float8[],
+      ${column("float8", messages, (message) => message.expiresAtMs)}::float8[],
+      ${column("text", messages, (message) => message.traceparent)}::text[]
+    ) with ordinality as u(id, event_id, tenant_id, ordering_key, payload, slot, deliver_at, expires_at,
       traceparent, n)
     left join hookline.partitions p on p.event_id = u.event_id
     order by u.n
@@ -47,12 +46,6 @@ export const inserts = (sql: PgClient.PgClient, from: string) =>
     select seq, id, worker_group, slot, tenant_id, ordering_key, octet_length(payload)
     from ${sql.literal(from)}
   )`
-
-/** Of messages that are not traced, which most are: no array, whose places count as null. */
-const traces = (messages: ReadonlyArray<Message>): string | null =>
-  messages.some(({ traceparent }) => traceparent !== undefined)
-    ? array(messages.map(({ traceparent }) => traceparent ?? null))
-    : null
 
 /** Makes the verbs of emission; `now` comes from the engine. */
 export const make = (

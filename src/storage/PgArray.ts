@@ -3,6 +3,9 @@
  * is all null; as a text in PostgreSQL's own notation its type is the statement's cast.
  */
 
+import { PgTypes } from "@effect/sql-pg"
+import { Result } from "effect"
+
 /**
  * A text from outside, such as an endpoint's error, without the NUL that PostgreSQL refuses: it would refuse the whole batch.
  *
@@ -24,9 +27,30 @@ export const array = (values: ReadonlyArray<string | number | boolean | null>): 
   return `{${parts.join(",")}}`
 }
 
+/** The types of columns, and what their values are. */
+interface Types {
+  readonly text: string
+  readonly int4: number
+  readonly float8: number
+  readonly bool: boolean
+}
+
 /**
- * The array literal of one column of many rows, to be unnested beside others. Nulls at its end are left out, as `unnest` fills up what
- * is shorter: of the columns of an outcome most are null in every row.
+ * The array literal of UUIDs without hyphens, which the driver's own form would need.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const uuids = <A>(rows: ReadonlyArray<A>, uuidOf: (row: A) => string): string => {
+  let text = ""
+  for (const row of rows) text += text === "" ? uuidOf(row) : `,${uuidOf(row)}`
+  return `{${text}}`
+}
+
+/**
+ * One column of many rows, to be unnested beside others, in PostgreSQL's binary form: nothing is escaped on the one side and read
+ * character by character on the other. Nulls at its end are left out, as `unnest` fills up what is shorter: of the columns of
+ * an outcome most are null in every row.
  *
  * **Gotchas**
  *
@@ -35,22 +59,20 @@ export const array = (values: ReadonlyArray<string | number | boolean | null>): 
  * @category conversions
  * @since 0.1.0
  */
-export const column = <A>(
+export const column = <Type extends keyof Types, A>(
+  type: Type,
   rows: ReadonlyArray<A>,
-  valueOf: (row: A) => string | number | boolean | null | undefined
-): string => {
-  let text = ""
-  let nulls = 0
+  valueOf: (row: A) => Types[Type] | null | undefined
+): PgTypes.Parameter => {
+  const values: Array<Types[Type] | null> = []
+  let length = 0
   for (const row of rows) {
-    const value = valueOf(row)
-    if (value === null || value === undefined) {
-      nulls++
-      continue
-    }
-    for (; nulls > 0; nulls--) text += "NULL,"
-    text += typeof value === "string" ? `${quoted(value)},` : `${value},`
+    const value = valueOf(row) ?? null
+    values.push(value)
+    if (value !== null) length = values.length
   }
-  return `{${text.slice(0, -1)}}`
+  values.length = length
+  return Result.getOrThrow(PgTypes.array(values, PgTypes.OID[type]))
 }
 
 // --- internal ---

@@ -8,7 +8,7 @@ import * as Id from "../Id.ts"
 import type { Dispatching, Due, Outcome, Owner } from "../Storage.ts"
 import { again } from "./Migrations.ts"
 import * as PgAppend from "./PgAppend.ts"
-import { array, column, storable } from "./PgArray.ts"
+import { array, column, storable, uuids } from "./PgArray.ts"
 import * as PgCircuits from "./PgCircuits.ts"
 import * as PgClaiming from "./PgClaiming.ts"
 import * as PgConnecting from "./PgConnecting.ts"
@@ -17,8 +17,6 @@ import * as PgErrors from "./PgErrors.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 import { fence, isOneOf } from "./PgOwnership.ts"
 import * as PgRows from "./PgRows.ts"
-
-const uuids = (ids: ReadonlyArray<string>) => ids.map(Id.toUuid)
 
 type Verbs =
   | "subscriptions"
@@ -117,14 +115,14 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         select version from hookline.subscription_version where version = ${version}::float8::bigint for share
       ), given as (
         select * from unnest(
-          ${column(messages, (message) => Id.toUuid(message.messageId))}::uuid[],
-          ${column(messages, (message) => message.owner.epoch)}::float8[],
-          ${column(messages, (message) => message.matched)}::int[],
-          ${column(messages, (message) => message.filtered)}::int[],
-          ${column(messages, (message) => message.transformedJson)}::text[],
-          ${column(messages, (message) => storable(message.error))}::text[],
-          ${column(messages, (message) => message.dueAtMs)}::float8[],
-          ${column(messages, (message) => message.expiresAtMs)}::float8[]
+          ${uuids(messages, (message) => Id.toUuid(message.messageId))}::uuid[],
+          ${column("float8", messages, (message) => message.owner.epoch)}::float8[],
+          ${column("int4", messages, (message) => message.matched)}::int[],
+          ${column("int4", messages, (message) => message.filtered)}::int[],
+          ${column("text", messages, (message) => message.transformedJson)}::text[],
+          ${column("text", messages, (message) => storable(message.error))}::text[],
+          ${column("float8", messages, (message) => message.dueAtMs)}::float8[],
+          ${column("float8", messages, (message) => message.expiresAtMs)}::float8[]
         ) with ordinality as g(message_id, epoch, matched, filtered, transformed, error, due_at, expires_at, place)
       ), aside as (
         update hookline.inbox i set set_aside_at = clock_timestamp(), error = g.error
@@ -158,11 +156,11 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         select d.id, d.message_id, d.subscription_id, d.worker_group, d.claimed and c.open_until is null as claimed,
           d.claimed and c.open_until is not null as failing
         from unnest(
-          ${column(deliveries, (delivery) => Id.toUuid(delivery.id))}::uuid[],
-          ${column(deliveries, (delivery) => Id.toUuid(delivery.messageId))}::uuid[],
-          ${column(deliveries, (delivery) => Id.toUuid(delivery.subscriptionId))}::uuid[],
-          ${column(deliveries, (delivery) => delivery.workerGroup)}::text[],
-          ${column(deliveries, (delivery) => delivery.claimed)}::boolean[]
+          ${uuids(deliveries, (delivery) => Id.toUuid(delivery.id))}::uuid[],
+          ${uuids(deliveries, (delivery) => Id.toUuid(delivery.messageId))}::uuid[],
+          ${uuids(deliveries, (delivery) => Id.toUuid(delivery.subscriptionId))}::uuid[],
+          ${column("text", deliveries, (delivery) => delivery.workerGroup)}::text[],
+          ${column("bool", deliveries, (delivery) => delivery.claimed)}::boolean[]
         ) as d(id, message_id, subscription_id, worker_group, claimed)
         left join hookline.circuits c on c.subscription_id = d.subscription_id
       ), made as (
@@ -196,12 +194,12 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
       const messages = yield* sql<PgRows.MessageRow & { readonly emitted: string | null }>`
         select m.id::text, m.event_id, m.tenant_id, m.ordering_key, coalesce(r.transformed, m.payload) as payload,
           case when r.transformed is not null then m.payload end as emitted, m.traceparent
-        from unnest(${array(uuids([...new Set(claims.map((claim) => claim.messageId))]))}::uuid[]) as u(id)
+        from unnest(${uuids([...new Set(claims.map((claim) => claim.messageId))], Id.toUuid)}::uuid[]) as u(id)
         join hookline.messages m on m.id = u.id left join hookline.routings r on r.message_id = u.id`
       const tried = claims.flatMap(({ attemptCount = 0, deliveryId }) => attemptCount > 0 ? deliveryId ?? [] : [])
       const attempts = tried.length === 0 ? [] : yield* sql<PgRows.AttemptRow & { readonly delivery_id: string }>`
         select a.delivery_id::text, ${sql.literal(PgRows.outlineColumns)}, null::text as response, null::text as request
-        from unnest(${array(uuids(tried))}::uuid[]) as u(id)
+        from unnest(${uuids(tried, Id.toUuid)}::uuid[]) as u(id)
         join hookline.attempts a on a.delivery_id = u.id order by a.delivery_id, a.number`
       return {
         messages: messages.map((row) => ({
@@ -234,7 +232,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
     engine(Effect.asVoid(sql`with ${fence(sql, [owner])}, given as materialized (
         select w.id, w.subscription_id from hookline.work w join fence f
           on w.worker_group = f.worker_group and w.epoch = f.epoch
-        where w.id = any(${array(uuids(ids))}::uuid[]) for update of w
+        where w.id = any(${uuids(ids, Id.toUuid)}::uuid[]) for update of w
       ), ${PgOrdering.homes(sql, "given")}
       update hookline.work w set epoch = null, claims = w.claims - 1, worker_group = ${PgOrdering.home(sql)}
       from given g join homes h on h.id = g.subscription_id where w.id = g.id`)),
@@ -243,7 +241,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
     engine(Effect.map(
       sql<{ readonly id: string; readonly filled_at: number }>`
         select subscription_id::text as id, ${sql.literal(PgRows.ms("filled_at"))} as filled_at from hookline.lanes
-        where subscription_id = any(${array(uuids(ids))}::uuid[])`,
+        where subscription_id = any(${uuids(ids, Id.toUuid)}::uuid[])`,
       (rows) => new Map(rows.map((row) => [PgRows.subscriptionId(row.id), row.filled_at]))
     )),
 
@@ -423,27 +421,31 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
     select g.*, s.deleted_at is not null as deleted, w.claims as claimed_times, f.epoch, w.subscription_id,
       w.tenant_id, w.event_id
     from unnest(
-      ${column(outcomes, (outcome) => Id.toUuid(outcome.deliveryId))}::uuid[],
-      ${column(outcomes, (outcome) => outcome.owner.epoch)}::float8[],
-      ${column(outcomes, (outcome) => outcome.attemptCount)}::int[],
-      ${column(outcomes, (outcome) => final(outcome)?.status)}::text[],
-      ${column(outcomes, (outcome) => final(outcome)?.reason)}::text[],
-      ${column(outcomes, (outcome) => storable(final(outcome)?.externalId))}::text[],
-      ${column(outcomes, (outcome) => storable(outcome.transition.lastError))}::text[],
-      ${column(outcomes, ({ transition }) => transition._tag === "Retry" ? transition.dueAtMs : undefined)}::float8[],
-      ${column(outcomes, (outcome) => outcome.attempt.startedAtMs)}::float8[],
-      ${column(outcomes, (outcome) => atMost(outcome.attempt.durationMs, 2 ** 31 - 1))}::int[],
-      ${column(outcomes, (outcome) => outcome.attempt.outcome)}::text[],
-      ${column(outcomes, (outcome) => atMost(outcome.attempt.statusCode, 2 ** 31 - 1))}::int[],
-      ${column(outcomes, (outcome) => storable(outcome.attempt.error?.tag))}::text[],
-      ${column(outcomes, (outcome) => storable(outcome.attempt.error?.message))}::text[],
-      ${column(outcomes, (outcome) => atMost(outcome.attempt.retryAfterMs, Number.MAX_SAFE_INTEGER))}::float8[],
-      ${column(outcomes, (outcome) => PgRows.responseText(outcome.attempt.response))}::text[],
-      ${column(outcomes, (outcome) => PgRows.phasesText(outcome.attempt.phases))}::text[],
-      ${column(outcomes, (outcome) => PgRows.requestText(outcome.attempt.request))}::text[],
-      ${column(outcomes, (outcome) => outcome.filledAtMs)}::float8[],
-      ${column(outcomes, (outcome) => outcome.sign)}::text[],
-      ${column(outcomes, (outcome) => outcome.openUntilMs)}::float8[]
+      ${uuids(outcomes, (outcome) => Id.toUuid(outcome.deliveryId))}::uuid[],
+      ${column("float8", outcomes, (outcome) => outcome.owner.epoch)}::float8[],
+      ${column("int4", outcomes, (outcome) => outcome.attemptCount)}::int[],
+      ${column("text", outcomes, (outcome) => final(outcome)?.status)}::text[],
+      ${column("text", outcomes, (outcome) => final(outcome)?.reason)}::text[],
+      ${column("text", outcomes, (outcome) => storable(final(outcome)?.externalId))}::text[],
+      ${column("text", outcomes, (outcome) => storable(outcome.transition.lastError))}::text[],
+      ${
+    column("float8", outcomes, ({ transition }) => transition._tag === "Retry" ? transition.dueAtMs : undefined)
+  }::float8[],
+      ${column("float8", outcomes, (outcome) => outcome.attempt.startedAtMs)}::float8[],
+      ${column("int4", outcomes, (outcome) => atMost(outcome.attempt.durationMs, 2 ** 31 - 1))}::int[],
+      ${column("text", outcomes, (outcome) => outcome.attempt.outcome)}::text[],
+      ${column("int4", outcomes, (outcome) => atMost(outcome.attempt.statusCode, 2 ** 31 - 1))}::int[],
+      ${column("text", outcomes, (outcome) => storable(outcome.attempt.error?.tag))}::text[],
+      ${column("text", outcomes, (outcome) => storable(outcome.attempt.error?.message))}::text[],
+      ${
+    column("float8", outcomes, (outcome) => atMost(outcome.attempt.retryAfterMs, Number.MAX_SAFE_INTEGER))
+  }::float8[],
+      ${column("text", outcomes, (outcome) => PgRows.responseText(outcome.attempt.response))}::text[],
+      ${column("text", outcomes, (outcome) => PgRows.phasesText(outcome.attempt.phases))}::text[],
+      ${column("text", outcomes, (outcome) => PgRows.requestText(outcome.attempt.request))}::text[],
+      ${column("float8", outcomes, (outcome) => outcome.filledAtMs)}::float8[],
+      ${column("text", outcomes, (outcome) => outcome.sign)}::text[],
+      ${column("float8", outcomes, (outcome) => outcome.openUntilMs)}::float8[]
     ) with ordinality as g(id, owner_epoch, attempts, status, reason, external_id, last_error, due_at, started_at,
       duration_ms, outcome, status_code, error_tag, error_message, retry_after_ms, response, phases, request, filled_at, sign, open_until, place)
     join fence f on f.epoch = g.owner_epoch::bigint
