@@ -43,7 +43,11 @@ export class Timing {
       this.#connecting = connection
       try {
         const socket: unknown = connect(target, (...made) => {
-          if (made[0] === null) connection.readyAt = this.now
+          if (made[0] === null) {
+            connection.readyAt = this.now
+            // Undici hears of it first, and has sent the request before others do.
+            connection.connectedAt ??= connection.readyAt
+          }
           this.#told = connection
           try {
             callback(...made)
@@ -53,7 +57,7 @@ export class Timing {
         })
         if (socket instanceof Socket) {
           socket.once("connect", () => {
-            connection.connectedAt = this.now
+            connection.connectedAt ??= this.now
           })
         }
       } finally {
