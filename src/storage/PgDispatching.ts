@@ -79,9 +79,10 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
           from waiting w cross join lateral (
             select i.seq, i.message_id, i.worker_group, i.size from hookline.inbox i
             where i.worker_group = w.worker_group and i.tenant_id = w.tenant_id and i.set_aside_at is null
-            order by i.seq limit ${messages}::int
+            -- A number of the text: of one that is not known the planner thinks it is a tenth of all that waits, and sorts that.
+            order by i.seq limit ${sql.literal(String(Math.trunc(messages)))}
           ) i
-          order by turn, place, i.seq limit ${messages}::int
+          order by turn, place, i.seq limit ${sql.literal(String(Math.trunc(messages)))}
         ), sized as (
           select f.*, sum(f.size) over (order by f.turn, f.place, f.seq) - f.size as before from found f
         )
