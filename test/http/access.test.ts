@@ -33,6 +33,11 @@ const routes = Object.values(Api.groups).flatMap((group) =>
   }))
 )
 
+/** Waits for the next millisecond: what is noted within one is in no order. */
+const later = Effect.sync(() => {
+  for (const before = Date.now(); Date.now() === before;);
+})
+
 describe("access to the HTTP API", () => {
   layer(server({ endpoints: new Endpoints() }), { excludeTestServices: true })((it) => {
     it.effect("a key is shown once, kept without itself, and opens what its scopes say", () =>
@@ -238,10 +243,15 @@ describe("access to the HTTP API", () => {
           as(key)
         )
         const id = text(made.json["id"])
+        yield* later
         yield* call("PATCH", `/api/v1/subscriptions/${id}`, { name: "renamed" }, as(key))
+        yield* later
         yield* call("POST", `/api/v1/subscriptions/${id}/enable`, undefined, as(key))
+        yield* later
         yield* call("POST", `/api/v1/subscriptions/${id}/disable`)
+        yield* later
         yield* call("POST", `/api/v1/subscriptions/${id}/rotate-secret`, {}, as(key))
+        yield* later
         yield* call("DELETE", `/api/v1/subscriptions/${id}`, undefined, as(key))
         const log = yield* call("GET", `/api/v1/audit?resourceId=${id}`)
         const entries = items(log.json).toReversed()
