@@ -30,6 +30,16 @@ import {
 
 const payload = { incidentId: "i1", systemIds: ["s1"] }
 
+/** Subscribes twenty endpoints that take a tenth of a second to accept. */
+const subscribeTwenty = Effect.fnUntraced(function*(endpoints: Endpoints) {
+  const names = Array.from({ length: 20 }, (_, n) => `e${n}`)
+  for (const name of names) {
+    endpoints.behaviours.set(name, () => Effect.delay(Effect.succeed({}), 100))
+    yield* subscribe(name)
+  }
+  return names
+})
+
 const emitMany = (count: number, systemId = "s1") =>
   Effect.forEach(Array.from({ length: count }), () => Hook.emit(Created, { ...payload, systemIds: [systemId] }), {
     concurrency: 200
@@ -628,12 +638,8 @@ describe("attempts", () => {
 
   it.effect("of many subscriptions take turns where slots are short", () => {
     const endpoints = new Endpoints()
-    const names = Array.from({ length: 20 }, (_, n) => `e${n}`)
     return Effect.gen(function*() {
-      for (const name of names) {
-        endpoints.behaviours.set(name, () => Effect.delay(Effect.succeed({}), 100))
-        yield* subscribe(name)
-      }
+      const names = yield* subscribeTwenty(endpoints)
       yield* emitMany(10)
       yield* until("twice as many attempts as subscriptions have begun", () => endpoints.seen.length >= 48)
       for (const name of names) assert.isAtLeast(endpoints.of(name).length, 1, name)
@@ -647,12 +653,8 @@ describe("attempts", () => {
 
   it.effect("follow one another at once where slots are short, however seldom all lanes are looked at", () => {
     const endpoints = new Endpoints()
-    const names = Array.from({ length: 20 }, (_, n) => `e${n}`)
     return Effect.gen(function*() {
-      for (const name of names) {
-        endpoints.behaviours.set(name, () => Effect.delay(Effect.succeed({}), 100))
-        yield* subscribe(name)
-      }
+      yield* subscribeTwenty(endpoints)
       yield* emitMany(1)
       yield* until("the first have begun", () => endpoints.seen.length >= 4)
       yield* until("all have begun", () => endpoints.seen.length === 20, 1000)

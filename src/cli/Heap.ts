@@ -12,13 +12,13 @@ const growingPercent = 60
 const flag = "--heap-growing-percent"
 
 /**
- * Sets it, unless whoever started the process did. For a process of Hookline's own: what runs in another's leaves its settings
+ * Has V8 collect sooner, unless whoever started the process said how it should. For a process of Hookline's own: what runs in another's leaves its settings
  * alone. V8 reads it at the end of each collection, so it needs not be known when the process starts.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const kept: Effect.Effect<void> = Effect.sync(() => {
+export const collectedSooner: Effect.Effect<void> = Effect.sync(() => {
   // NODE_OPTIONS may not name it.
   if (!process.execArgv.some((given) => given.replaceAll("_", "-").startsWith(flag))) {
     V8.setFlagsFromString(`${flag}=${growingPercent}`)

@@ -17,7 +17,7 @@ import * as Stopping from "./Stopping.ts"
  */
 export const start = Command.make("start", RunnerFlags.flags, (given) =>
   Effect.gen(function*() {
-    yield* Heap.kept
+    yield* Heap.collectedSooner
     const [{ load }, Settings, Telemetry, Runner] = yield* Effect.promise(() =>
       Promise.all([import("./Plugins.ts"), import("./Settings.ts"), import("./Telemetry.ts"), import("../Runner.ts")])
     )

@@ -292,8 +292,8 @@ export const make = Effect.fnUntraced(function*(
   }
 
   /**
-   * Makes an attempt, and when it has ended the first of the next lane that waits for a place, or the next of its own lane where
-   * it has succeeded and no other waits: so a request goes out as soon as one is answered, where a pass would send many at once
+   * Makes an attempt, and when it has succeeded the first of the next lane that waits for a place, or the next of its own lane
+   * where no other waits: so a request goes out as soon as one is answered, where a pass would send many at once
    * and let the endpoints wait in between.
    */
   const attemptOn = (first: Next) =>
@@ -367,6 +367,7 @@ export const make = Effect.fnUntraced(function*(
     return { lane, ready, subscription }
   }
 
+  /** Counts what a lane's tenant has under way. */
   const count = (lane: Lane.Lane, by: number) => {
     const tenant = tenantOf(lane)
     inFlight.set(tenant, (inFlight.get(tenant) ?? 0) + by)

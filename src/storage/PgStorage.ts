@@ -80,6 +80,7 @@ export const layer = (options?: {
           startupParameters: {
             // The fence relies on a statement's seeing what was committed while it waited.
             default_transaction_isolation: "read committed",
+            // So a number that decides a plan, as a limit, has to stand in a statement's text.
             plan_cache_mode: "force_generic_plan",
             lock_timeout: String(limits.statementTimeoutMs),
             statement_timeout: String(limits.statementTimeoutMs),
