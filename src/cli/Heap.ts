@@ -12,8 +12,8 @@ const growingPercent = 60
 const flag = "--heap-growing-percent"
 
 /**
- * Has V8 collect sooner, unless whoever started the process said how it should. For a process of Hookline's own: what runs in another's leaves its settings
- * alone. V8 reads it at the end of each collection, so it needs not be known when the process starts.
+ * Has V8 collect sooner, unless whoever started the process said how it should. For a process of Hookline's own: what runs in
+ * another's leaves its settings alone. V8 reads it at the end of each collection, so it needs not be known when the process starts.
  *
  * @category constructors
  * @since 0.1.0
