@@ -67,7 +67,7 @@ const handlers = Effect.gen(function*() {
   // Not awaited: entities are made one after the other, and a take-over may have to wait.
   yield* Effect.forkIn(attachedUnless(dispatcher.isOpen), scope)
   return DispatcherEntity.of({
-    Wake: () => attachedUnless(dispatcher.poke),
+    Wake: () => attachedUnless((workerGroup) => dispatcher.poke(workerGroup)),
     Keep: () => attachedUnless(dispatcher.isOpen),
     Drop: ({ payload }) =>
       Effect.map(
@@ -111,9 +111,9 @@ const makeDispatchers = Effect.fnUntraced(function*(
     )
 
   return Dispatchers.of({
-    wake: (workerGroup) =>
+    wake: (workerGroup, stored) =>
       Effect.suspend(() => {
-        if (local.poke(workerGroup) || waking.has(workerGroup)) return Effect.void
+        if (local.poke(workerGroup, stored) || waking.has(workerGroup)) return Effect.void
         waking.add(workerGroup)
         return Effect.asVoid(FiberSet.run(fibers, wakeRemote(workerGroup)))
       }),
@@ -147,7 +147,7 @@ export const dispatchers: Layer.Layer<Dispatchers, never, Dispatcher | Storage |
     const dispatcher = yield* Dispatcher
     const all = yield* makeDispatchers(dispatcher)
     yield* Effect.forkScoped(
-      Effect.forever(Effect.flatMap(dispatcher.stirred, Effect.forEach(all.wake, { discard: true })))
+      Effect.forever(Effect.flatMap(dispatcher.stirred, Effect.forEach((group) => all.wake(group), { discard: true })))
     )
     return all
   })

@@ -24,7 +24,7 @@ import { baseGroup, workerGroup } from "./Message.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Monotonic from "./Monotonic.ts"
 import { Registry } from "./Registry.ts"
-import { type Due, type Owner, Storage } from "./Storage.ts"
+import { type Due, type Owner, Storage, type Unrouted } from "./Storage.ts"
 import { StorageUnavailable } from "./StorageError.ts"
 import { ofGroup, withEnabled } from "./Subscription.ts"
 
@@ -41,8 +41,11 @@ export class Dispatcher extends Context.Service<Dispatcher, {
    * is given back, and so is the ownership.
    */
   readonly attach: (workerGroup: string) => Effect.Effect<void, StorageUnavailable, Scope.Scope>
-  /** Says that an attached group may have work; false where the group is not attached (any more). */
-  readonly poke: (workerGroup: string) => boolean
+  /**
+   * Says that an attached group may have work; false where the group is not attached (any more). `stored` are messages of it that
+   * were just committed: they are routed without being read, as long as they are few.
+   */
+  readonly poke: (workerGroup: string, stored?: ReadonlyArray<Unrouted>) => boolean
   /** Whether the group is attached and may begin attempts. */
   readonly isOpen: (workerGroup: string) => boolean
   /** Waits for deliveries routed here to groups that are not attached, and tells which. */
@@ -524,14 +527,11 @@ const make = Effect.gen(function*() {
   return Dispatcher.of({
     runnerId,
     attach,
-    poke: (workerGroup) => {
+    poke: (workerGroup, stored = []) => {
       const group = state.groups.get(workerGroup)
       if (!group || group.phase !== "open") return false
       if (group.subscriptionId !== undefined) State.backlog(state, group, group.subscriptionId, 0)
-      if (isOurs(workerGroup)) {
-        group.unrouted = true
-        state.route.openUnsafe()
-      }
+      if (isOurs(workerGroup)) State.handOver(state, group, stored)
       return true
     },
     isOpen: (workerGroup) => state.groups.get(workerGroup)?.phase === "open",

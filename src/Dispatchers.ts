@@ -4,6 +4,7 @@
  */
 import { Context, Effect, Layer } from "effect"
 import type { SubscriptionId } from "./Id.ts"
+import type { Unrouted } from "./Storage.ts"
 
 /**
  * The dispatchers.
@@ -14,9 +15,10 @@ import type { SubscriptionId } from "./Id.ts"
 export class Dispatchers extends Context.Service<Dispatchers, {
   /**
    * Says that a worker group may have work. Returns at once: coalesced, forked, timed out. A hint: the sweep finds what a
-   * lost one would have told.
+   * lost one would have told. `stored` are messages of the group that were just committed here, where no others of
+   * it waited before them: a dispatcher of this process need not read them.
    */
-  readonly wake: (workerGroup: string) => Effect.Effect<void>
+  readonly wake: (workerGroup: string, stored?: ReadonlyArray<Unrouted>) => Effect.Effect<void>
   /**
    * Returns when no attempt can begin any more under a version of the subscription older than `version`: each owner with
    * claims of it has dropped the un-begun ones, or its lease has run out.

@@ -3,11 +3,12 @@
  */
 import { Cause, Effect, Exit, Latch, type Scope } from "effect"
 import * as Deadlines from "./Deadlines.ts"
+import type { Dispatchers } from "./Dispatchers.ts"
 import type { MessageId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
-import { type Message, workerGroup } from "./Message.ts"
+import type { Message } from "./Message.ts"
 import * as Metrics from "./Metrics.ts"
-import { type AppendError, OutcomeUnknown, Storage, StorageUnavailable } from "./Storage.ts"
+import { type AppendError, OutcomeUnknown, type Placed, Storage, StorageUnavailable, type Unrouted } from "./Storage.ts"
 
 /** An emit that waits for its commit. */
 interface Pending {
@@ -29,14 +30,14 @@ export type GroupCommit = (message: Message, offer: Effect.Effect<void>) => Effe
 /**
  * Makes the committer: it takes whatever emits are waiting and appends them in one statement; those that come meanwhile are the
  * next batch. A second one beside it made no more of them durable, and smaller batches. A batch that the database refuses is
- * appended one by one, so that only the refused rows' emits fail. `wake` is told of each worker group of a batch, once.
+ * appended one by one, so that only the refused rows' emits fail. `wake` is told of each worker group of a batch, once, and of its messages.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make = Effect.fnUntraced(
   function*(
-    wake: (workerGroup: string) => Effect.Effect<void>
+    wake: Dispatchers["Service"]["wake"]
   ): Effect.fn.Return<GroupCommit, never, Storage | Scope.Scope> {
     const storage = yield* Storage
     const limits = yield* Limits
@@ -51,12 +52,20 @@ export const make = Effect.fnUntraced(
 
     const settle = Effect.fnUntraced(function*(
       batch: ReadonlyArray<Pending>,
-      exit: Exit.Exit<ReadonlyArray<string>, AppendError>
+      exit: Exit.Exit<ReadonlyArray<Placed>, AppendError>
     ) {
       if (exit._tag === "Success") {
         for (const { message, offer } of batch) yield* told(offer, message.id)
-        const groups = new Set(batch.map(({ message }, n) => exit.value[n] ?? workerGroup(message.eventId)))
-        for (const group of groups) yield* told(wake(group))
+        const groups = new Map<string, Array<Unrouted>>()
+        for (const [n, { message }] of batch.entries()) {
+          const placed = exit.value[n]
+          if (!placed) continue
+          const stored = { ...message, ...placed }
+          const others = groups.get(placed.workerGroup)
+          if (others) others.push(stored)
+          else groups.set(placed.workerGroup, [stored])
+        }
+        for (const [group, stored] of groups) yield* told(wake(group, stored))
       }
       const done = Exit.asVoid(exit)
       for (const pending of batch) pending.done(done)

@@ -120,8 +120,8 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
         if (answer._tag === "Repeated") return answer.messageId
         yield* storage.afterCommit(Effect.andThen(offer, dispatchers.wake(answer.workerGroup)))
       } else if (yield* storage.inTransaction) {
-        const [group] = yield* Effect.mapError(storage.append([message]), emitError(eventId))
-        yield* storage.afterCommit(Effect.andThen(offer, dispatchers.wake(group ?? workerGroup(eventId))))
+        const [placed] = yield* Effect.mapError(storage.append([message]), emitError(eventId))
+        yield* storage.afterCommit(Effect.andThen(offer, dispatchers.wake(placed?.workerGroup ?? workerGroup(eventId))))
       } else {
         yield* Effect.mapError(commit(message, offer), emitError(eventId))
       }

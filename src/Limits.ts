@@ -47,6 +47,9 @@ export const defaults = {
   // -- dispatching, per runner
   /** Messages routed by one statement. */
   routeMessages: 256,
+  /** Messages that were just stored and may be routed without being read, and the characters of their payloads. */
+  routeFresh: 64,
+  routeFreshBytes: 256 * 1024,
   /** How long messages wait to be routed at most because the lanes that their event feeds are full, or all that is in memory. */
   routeHoldMs: 1000,
   routeHoldFullMs: 10_000,
@@ -417,7 +420,9 @@ export const defaults = {
   expireIntervalMs: 5000,
   /** How often the queues are looked at, and with how many removed rows one is cleared of them. */
   clearIntervalMs: 2000,
-  clearRows: 20_000
+  clearRows: 20_000,
+  /** By how many rows a table has to grow to be counted before the database does so itself; looked for as often. */
+  recountRows: 10_000
 }
 
 /** @category models @since 0.1.0 */

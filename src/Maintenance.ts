@@ -2,7 +2,7 @@
  * Housekeeping of the cluster: coming partitions are made and expired days dropped, bodies emptied whose tenant keeps them
  * for a shorter time, deliveries of deleted subscriptions cancelled, those held for too long or of messages that have
  * expired fail, idempotency keys and replays that ended long ago are purged, what waits is moved to where it belongs, the
- * queues are cleared of what was removed from them. One runner does it at a time.
+ * queues are cleared of what was removed from them, what has grown is counted. One runner does it at a time.
  */
 import { Effect, type Layer, Schedule } from "effect"
 import { type Sharding, Singleton } from "effect/cluster"
@@ -30,8 +30,10 @@ export const layer: Layer.Layer<never, never, Storage | Sharding.Sharding> = Sin
       Effect.repeat(Schedule.spaced(limits.expireIntervalMs)),
       Effect.forkChild
     )
-    yield* storage.clear(limits.clearRows).pipe(
-      Effect.ignore,
+    yield* Effect.andThen(
+      Effect.ignore(storage.clear(limits.clearRows)),
+      Effect.ignore(storage.recount(limits.recountRows))
+    ).pipe(
       Effect.repeat(Schedule.spaced(limits.clearIntervalMs)),
       Effect.forkChild
     )

@@ -9,6 +9,7 @@ import {
   type Appending,
   type AppendOnce,
   type BatchItem,
+  type Placed,
   RowRefused,
   StorageUnavailable
 } from "./Storage.ts"
@@ -56,7 +57,7 @@ const add = (
   tables: Tables,
   messages: ReadonlyArray<Message>,
   transaction: Transaction.Transaction | undefined
-): Effect.Effect<ReadonlyArray<string>, RowRefused> => {
+): Effect.Effect<ReadonlyArray<Placed>, RowRefused> => {
   const ids = new Set(messages.map((message) => message.id))
   if (ids.size < messages.length || messages.some(({ id }) => tables.messages.has(id) || tables.pending.has(id))) {
     return isThere
@@ -68,7 +69,7 @@ const add = (
   } else {
     for (const one of stored) tables.insert(one)
   }
-  return Effect.succeed(stored.map((one) => one.workerGroup))
+  return Effect.succeed(stored.map(({ seq, workerGroup }) => ({ seq, workerGroup })))
 }
 
 /** Takes a key for a message, to be stored in the same step; or finds the message that has it. */
@@ -108,8 +109,8 @@ const appendOnce = Effect.fnUntraced(function*(
   const transaction = yield* joined
   const known = yield* take(tables, message, once, transaction)
   if (known) return known
-  const [workerGroup = ""] = yield* add(tables, [message], transaction)
-  return { _tag: "Appended", workerGroup } satisfies AppendOnce
+  const [placed] = yield* add(tables, [message], transaction)
+  return { _tag: "Appended", workerGroup: placed?.workerGroup ?? "" } satisfies AppendOnce
 })
 
 /** Ends the transaction of a batch without a trace. */
@@ -135,7 +136,8 @@ const appendBatch = (tables: Tables, items: ReadonlyArray<BatchItem>) =>
         const [conflict] = conflicts.sort((a, b) => a.index - b.index)
         if (conflict) return yield* Effect.fail(conflict)
         const added = items.flatMap(({ message }, index) => repeated.has(index) ? [] : [message])
-        const groups = new Map((yield* add(tables, added, transaction)).map((group, n) => [added[n]?.id, group]))
+        const placed = yield* add(tables, added, transaction)
+        const groups = new Map(added.map(({ id }, n) => [id, placed[n]?.workerGroup]))
         return {
           _tag: "Appended",
           items: items.map(({ message }, index) => {

@@ -147,7 +147,16 @@ const firstOfEach = (
     .flatMap(([, found], place) => found.map((stored, turn) => ({ stored, turn, place })))
 }
 
+/** Whether the messages are all that waits in their groups. */
+const isAlone = (tables: Tables, { messages }: Routing): boolean => {
+  const given = new Set(messages.map(({ messageId }) => messageId))
+  return tables.fenced([...new Set(messages.map(({ owner }) => owner))]).every(({ workerGroup }) =>
+    (tables.inboxes.get(workerGroup)?.first(given.size + 1) ?? []).every(({ message }) => given.has(message.id))
+  )
+}
+
 const route = (tables: Tables, routing: Routing, nowMs: number): Routed => {
+  if (routing.isUnread === true && !isAlone(tables, routing)) return { _tag: "NotAlone" }
   if (routing.version !== tables.version) return { _tag: "Stale" }
   const routed = new Map<MessageId, Routing["messages"][number] & { readonly stored: Stored }>()
   for (const message of routing.messages) {

@@ -10,6 +10,7 @@ import * as Metrics from "../src/Metrics.ts"
 import * as Plugin from "../src/Plugin.ts"
 import * as Registry from "../src/Registry.ts"
 import { RowRefused, Storage } from "../src/Storage.ts"
+import * as StorageMemory from "../src/StorageMemory.ts"
 import { interfered } from "./support/world.ts"
 
 const Counted = Hook.make("counted", { payload: Schema.Struct({ n: Schema.Int }) })
@@ -35,11 +36,14 @@ const plugin = Plugin.make("test", { hooks: [Counted, Few, First, Dated, Picky, 
 
 /** Emission alone, on a storage that the test interferes with. */
 const world = (change: (storage: Storage["Service"]) => Partial<Storage["Service"]> = () => ({})) =>
+  on(interfered(change), Dispatchers.layerNoop)
+
+const on = <R>(storage: Layer.Layer<Storage | R>, dispatchers: Layer.Layer<Dispatchers.Dispatchers>) =>
   Hooks.layer.pipe(
     Layer.provide(plugin),
     Layer.provideMerge(Registry.layer),
-    Layer.provide(Dispatchers.layerNoop),
-    Layer.provideMerge(interfered(change))
+    Layer.provide(dispatchers),
+    Layer.provideMerge(storage)
   )
 
 const times = (n: number) => Array.from({ length: n }, (_, i) => i)
@@ -104,6 +108,22 @@ describe("an emit", () => {
       assert.isAtMost(appended.length, 3)
       assert.strictEqual(alone, 5)
     }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("tells the dispatcher what was committed and where it is; of what a caller's transaction stores, only that there is some", () => {
+    const told: Array<unknown> = []
+    const dispatchers = Layer.succeed(Dispatchers.Dispatchers, {
+      wake: (group, stored) =>
+        Effect.sync(() => void told.push([group, stored?.map(({ id, workerGroup }) => [id, workerGroup])])),
+      confirm: () => Effect.void
+    })
+    return Effect.gen(function*() {
+      const group = "integration.test.counted"
+      const id = yield* Hook.emit(Counted, { n: 1 })
+      const { withTransaction } = yield* StorageMemory.MemoryTransactions
+      yield* withTransaction(Hook.emit(Counted, { n: 2 }))
+      assert.deepStrictEqual(told, [[group, [[id, group]]], [group, undefined]])
+    }).pipe(Effect.provide(on(StorageMemory.layer, dispatchers)))
   })
 
   it.effect("whose row the database refuses fails alone, whomever it shared its commit with", () => {

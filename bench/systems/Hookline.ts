@@ -152,14 +152,14 @@ const open = async (setting: Setting): Promise<Running> => {
     const dispatchers = yield* Dispatchers
     const payloadJson = JSON.stringify(yield* Schema.encodeEffect(PayloadSchema)(payload))
     const id = yield* Id.messageId(yield* storage.now)
-    const groups = yield* storage.append([{
+    const placed = yield* storage.append([{
       id,
       eventId: `bench.happened.${event}`,
       tenantId: defaultTenant,
       orderingKey: undefined,
       payloadJson
     }])
-    yield* Effect.forEach(groups, dispatchers.wake, { discard: true })
+    yield* Effect.forEach(placed, ({ workerGroup }) => dispatchers.wake(workerGroup), { discard: true })
   })
   const emitOne = (
     event: number,

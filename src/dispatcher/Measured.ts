@@ -52,7 +52,7 @@ export const make = Effect.gen(function*() {
     route: (routing) =>
       measured("route", storage.route(routing), (answer) => {
         if (answer._tag === "Routed") return answer.messageIds.length
-        stale(1)
+        if (answer._tag === "Stale") stale(1)
         return undefined
       }),
     claim: (options) => measured("claim", storage.claim(options), ({ claimed }) => claimed.length),

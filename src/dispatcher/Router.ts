@@ -1,6 +1,6 @@
 /**
- * Routing: unrouted messages of all owned groups, in batches, become deliveries in one fenced statement. A message is
- * transformed once; deliveries whose lanes have room are claimed on the way.
+ * Routing: unrouted messages of all owned groups, in batches, become deliveries in one fenced statement. What this process has
+ * just stored is not read before, where nothing else waits. A message is transformed once; deliveries whose lanes have room are claimed on the way.
  */
 import { Effect, Random } from "effect"
 import type * as Filter from "../Filter.ts"
@@ -72,7 +72,7 @@ export const make = Effect.fnUntraced(function*(
     return batch
   })
 
-  const match = Effect.fnUntraced(function*(batch: ReadonlyArray<Transformed>) {
+  const match = Effect.fnUntraced(function*(batch: ReadonlyArray<Transformed>, isUnread: boolean) {
     const now = yield* storage.now
     const monotonic = yield* Monotonic.nowMs
     const room = roomOf(state, subscribed, now, monotonic)
@@ -122,32 +122,38 @@ export const make = Effect.fnUntraced(function*(
         ...(message.expiresAtMs === undefined ? {} : { expiresAtMs: message.expiresAtMs })
       })
     }
-    return { routing: { version, messages, deliveries }, bound, freed, now }
+    return { routing: { version, messages, deliveries, isUnread }, bound, freed, now }
   })
 
   /** Routes a batch; a message whose rows the database refuses is set aside, alone. Returns how many went through. */
-  const write = (batch: ReadonlyArray<Transformed>): Effect.Effect<number, StorageUnavailable> =>
-    Effect.catchTag(writeWhole(batch), "RowRefused", ({ message }) => {
+  const write = (batch: ReadonlyArray<Transformed>, isUnread: boolean): Effect.Effect<number, StorageUnavailable> =>
+    Effect.catchTag(writeWhole(batch, isUnread), "RowRefused", ({ message }) => {
+      // Read together they are written one by one.
+      if (isUnread) return Effect.succeed(0)
       if (batch.length > 1) {
-        return Effect.map(Effect.forEach(batch, (item) => write([item])), (counts) => counts.length)
+        return Effect.map(Effect.forEach(batch, (item) => write([item], false)), (counts) => counts.length)
       }
       // Without deliveries and a transformed payload there is nothing left to be refused.
-      return Effect.orDie(writeWhole(batch.map((item) => ({ ...item, transformed: false, error: message }))))
+      return Effect.orDie(writeWhole(batch.map((item) => ({ ...item, transformed: false, error: message })), false))
     })
 
-  const writeWhole = (batch: ReadonlyArray<Transformed>): Effect.Effect<number, StorageUnavailable | RowRefused> =>
+  const writeWhole = (
+    batch: ReadonlyArray<Transformed>,
+    isUnread: boolean
+  ): Effect.Effect<number, StorageUnavailable | RowRefused> =>
     Effect.gen(function*() {
       const sinceNanos = tracing.now()
-      const { bound, freed, now, routing } = yield* match(batch)
+      const { bound, freed, now, routing } = yield* match(batch, isUnread)
       state.routing = routing.deliveries.reduce((sum, { claimed }) => claimed ? sum + 1 : sum, 0)
       const answer = yield* Effect.onExit(storage.route(routing), (exit) =>
         Effect.sync(() => {
           state.routing = 0
           if (exit._tag === "Failure") state.answerLost = true
         }))
+      if (answer._tag === "NotAlone") return 0
       if (answer._tag === "Stale") {
         yield* subscribed.reload
-        return yield* writeWhole(batch)
+        return yield* writeWhole(batch, isUnread)
       }
       const routed = new Set<MessageId>(answer.messageIds)
       for (const { message } of batch) {
@@ -187,47 +193,54 @@ export const make = Effect.fnUntraced(function*(
     for (const [group, fed] of lanes) group.fed = fed.size > limits.routeHoldLanes ? new Set() : fed
   }
 
+  /** Reads a batch of groups' messages; tells whether there may be more. */
+  const read = Effect.fnUntraced(function*(groups: ReadonlyArray<State.Group>) {
+    const from = new Map(afterTenants)
+    const found = yield* storage.unrouted(groups.map((group) => group.owner), {
+      messages: limits.routeMessages,
+      bytes: limits.routeBytes,
+      tenants: limits.routeTenants,
+      ...(from.size === 0 ? {} : { afterTenants: from })
+    })
+    // Less than asked for is everything there was, unless the batch ended by its bytes, up to three for each character.
+    const size = found.reduce((sum, message) => sum + message.payloadJson.length, 0)
+    const isFull = found.length >= limits.routeMessages || size >= limits.routeBytes / 4
+    // Those that come after as many as one batch takes have their turn next, and then the first again.
+    afterTenants.clear()
+    for (const [group, ofGroup] of Map.groupBy(found, ({ workerGroup }) => workerGroup)) {
+      const tenants = [...new Set(ofGroup.map(({ tenantId }) => tenantId))].sort()
+      const last = tenants.at(-1)
+      // One message of each may also be all that a batch has bytes for.
+      const isAll = tenants.length >= limits.routeTenants || (isFull && tenants.length === ofGroup.length)
+      if (last !== undefined && isAll) afterTenants.set(group, last)
+    }
+    return { messages: found, more: from.size > 0 || afterTenants.size > 0 || isFull }
+  })
+
   return Effect.gen(function*() {
-    const nowMs = yield* Monotonic.nowMs
-    const groups = State.open(state).filter((group) => group.unrouted && !State.isHeldBack(state, group, nowMs))
+    const { fresh, groups } = State.toRoute(state, yield* Monotonic.nowMs)
     if (groups.length === 0) return false
     for (const group of groups) group.unrouted = false
     const again = () => {
       for (const group of groups) group.unrouted = true
     }
+    state.isRouting = true
     return yield* Effect.gen(function*() {
       if (subscribed.version() < 0) yield* subscribed.reload
-      const from = new Map(afterTenants)
-      const read = yield* storage.unrouted(groups.map((group) => group.owner), {
-        messages: limits.routeMessages,
-        bytes: limits.routeBytes,
-        tenants: limits.routeTenants,
-        ...(from.size === 0 ? {} : { afterTenants: from })
-      })
-      // Less than asked for is everything there was, unless the batch ended by its bytes, up to three for each character.
-      const size = read.reduce((sum, message) => sum + message.payloadJson.length, 0)
-      const isFull = read.length >= limits.routeMessages || size >= limits.routeBytes / 4
-      // Those that come after as many as one batch takes have their turn next, and then the first again.
-      afterTenants.clear()
-      for (const [group, ofGroup] of Map.groupBy(read, ({ workerGroup }) => workerGroup)) {
-        const tenants = [...new Set(ofGroup.map(({ tenantId }) => tenantId))].sort()
-        const last = tenants.at(-1)
-        // One message of each may also be all that a batch has bytes for.
-        const isAll = tenants.length >= limits.routeTenants || (isFull && tenants.length === ofGroup.length)
-        if (last !== undefined && isAll) afterTenants.set(group, last)
-      }
-      if (read.length === 0) {
-        if (from.size > 0) again()
-        return from.size > 0
-      }
-      const batch = yield* transform(read)
+      const { messages, more } = fresh.length > 0 ? { messages: fresh, more: false } : yield* read(groups)
+      const batch = yield* transform(messages)
       const monotonic = yield* Monotonic.nowMs
       for (const item of batch) item.group.activeAtMs = monotonic
-      const written = batch.length === 0 ? 0 : yield* write(batch)
-      const more = from.size > 0 || afterTenants.size > 0 || isFull || written < batch.length
-      if (more) again()
-      return more
-    }).pipe(Effect.onError(() => Effect.sync(again)))
+      const written = batch.length === 0 ? 0 : yield* write(batch, fresh.length > 0)
+      const isLeft = more || written < batch.length
+      if (isLeft) again()
+      return isLeft
+    }).pipe(
+      Effect.onError(() => Effect.sync(again)),
+      Effect.ensuring(Effect.sync(() => {
+        state.isRouting = false
+      }))
+    )
   })
 })
 

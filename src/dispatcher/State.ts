@@ -6,7 +6,7 @@ import { Effect, Latch } from "effect"
 import type { DeliveryId, SubscriptionId } from "../Id.ts"
 import { Limits } from "../Limits.ts"
 import { type Message, workerGroup } from "../Message.ts"
-import type { Owner } from "../Storage.ts"
+import type { Owner, Unrouted } from "../Storage.ts"
 import * as Lane from "./Lane.ts"
 
 /** A worker group that this runner owns. */
@@ -44,6 +44,10 @@ export interface State {
   readonly again: Map<DeliveryId, Lane.Ready>
   /** While claims are taken up again: the deliveries that left memory meanwhile. */
   left: Set<DeliveryId> | undefined
+  /** Messages that this process has just stored for groups that it owns, and their bytes: they may be routed without being read. */
+  readonly fresh: Array<Unrouted>
+  freshBytes: number
+  isRouting: boolean
   /** Deliveries that a route under way claims. */
   routing: number
   windowBytes: number
@@ -75,6 +79,9 @@ export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
   deliveries: new Map(),
   again: new Map(),
   left: undefined,
+  fresh: [],
+  freshBytes: 0,
+  isRouting: false,
   routing: 0,
   windowBytes: 0,
   inFlight: 0,
@@ -236,6 +243,42 @@ export const stir = (self: State, workerGroup: string, id: SubscriptionId): void
   if (group?.phase === "open") return backlog(self, group, id, 0)
   self.stirred.add(workerGroup)
   self.stir.openUnsafe()
+}
+
+/**
+ * Says that there may be messages to route in a group. Those that were just stored are kept to be routed without being read, where
+ * they are few and the router is at rest: under load, what comes meanwhile is better read together. Nothing depends on it.
+ */
+export const handOver = (self: State, group: Group, stored: ReadonlyArray<Unrouted>): void => {
+  const bytes = stored.reduce((sum, { payloadJson }) => sum + payloadJson.length, 0)
+  const isKept = stored.length > 0 && !group.unrouted && !self.isRouting &&
+    self.fresh.length + stored.length <= self.limits.routeFresh &&
+    self.freshBytes + bytes <= self.limits.routeFreshBytes
+  if (isKept) {
+    self.fresh.push(...stored)
+    self.freshBytes += bytes
+  } else group.unrouted = true
+  self.route.openUnsafe()
+}
+
+/**
+ * Of which groups messages are to be routed now, and these messages where they need not be read: all of them, or none. What is not
+ * routed now is read later.
+ */
+export const toRoute = (
+  self: State,
+  monotonicMs: number
+): { readonly groups: ReadonlyArray<Group>; readonly fresh: ReadonlyArray<Unrouted> } => {
+  const fresh = self.fresh.splice(0)
+  self.freshBytes = 0
+  const ofFresh = new Set(fresh.flatMap(({ workerGroup }) => self.groups.get(workerGroup) ?? []))
+  const isRead = (group: Group) => group.unrouted && !isHeldBack(self, group, monotonicMs)
+  const reading = open(self).filter(isRead)
+  const areAlone = reading.length === 0 &&
+    [...ofFresh].every((group) => group.phase === "open" && !group.unrouted && !isHeldBack(self, group, monotonicMs))
+  if (areAlone) return { groups: [...ofFresh], fresh }
+  for (const group of ofFresh) group.unrouted = true
+  return { groups: open(self).filter(isRead), fresh: [] }
 }
 
 /** Says that a message was stored, whoever routes it. */

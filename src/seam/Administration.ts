@@ -167,6 +167,11 @@ export interface Administration {
    * passes all that has gone before. Returns how many queues it cleared.
    */
   readonly clear: (removedRows: number) => Effect.Effect<number, StorageUnavailable>
+  /**
+   * Counts the tables that have grown by more than so many rows, and to some times what they were when they were last counted: how
+   * statements are planned depends on it. Returns how many it counted.
+   */
+  readonly recount: (grownRows: number) => Effect.Effect<number, StorageUnavailable>
   /** Ends deliveries that wait and whose message has expired as `failed`; returns whether there may be more. */
   readonly expire: (rows: number) => Effect.Effect<boolean, StorageUnavailable>
   /**

@@ -22,6 +22,17 @@ export type AppendOnce =
   | { readonly _tag: "Conflict"; readonly messageId: MessageId }
 
 /**
+ * Where a stored message is: its place in the order of all, and the worker group that is to route it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Placed {
+  readonly seq: number
+  readonly workerGroup: string
+}
+
+/**
  * A message of a batch, with the key that it is stored once for.
  *
  * @category models
@@ -58,10 +69,9 @@ export interface Appending {
   /** Whether the calling fiber is inside a transaction of the caller's client. */
   readonly inTransaction: Effect.Effect<boolean>
   /**
-   * Stores messages, all or none, inside the caller's transaction where there is one; tells for each the worker group that is
-   * to route it.
+   * Stores messages, all or none, inside the caller's transaction where there is one; tells for each where it was put.
    */
-  readonly append: (messages: ReadonlyArray<Message>) => Effect.Effect<ReadonlyArray<string>, AppendError>
+  readonly append: (messages: ReadonlyArray<Message>) => Effect.Effect<ReadonlyArray<Placed>, AppendError>
   /** Stores a message unless its key was used within `ttlMs`; `contentHash` tells a repetition from a conflict. */
   readonly appendOnce: (
     message: Message,

@@ -93,12 +93,16 @@ export interface Routing {
     readonly expiresAtMs?: number
   }>
   readonly deliveries: ReadonlyArray<NewDelivery>
+  /** The messages were not read but are known from their append: they are routed only where no others of their groups wait. */
+  readonly isUnread?: boolean
 }
 
 /** @category models @since 0.1.0 */
 export type Routed =
   /** Another change of the subscriptions came first: load them and match again. Nothing was written. */
   | { readonly _tag: "Stale" }
+  /** Others wait beside messages that were not read: read all of them. Nothing was written. */
+  | { readonly _tag: "NotAlone" }
   /**
    * The messages that were routed or set aside; those of superseded owners are not among them. Of the subscriptions in
    * `failing`, whose circuit is not closed, nothing was claimed.

@@ -7,7 +7,7 @@ import { Effect, Option } from "effect"
 import type { Deadlines } from "../Deadlines.ts"
 import * as Id from "../Id.ts"
 import { type Message, slotOf, workerGroup } from "../Message.ts"
-import { type Appending, type AppendOnce, OutcomeUnknown } from "../Storage.ts"
+import { type Appending, type AppendOnce, OutcomeUnknown, type Placed } from "../Storage.ts"
 import { column, uuids } from "./PgArray.ts"
 import * as PgBatch from "./PgBatch.ts"
 import * as PgErrors from "./PgErrors.ts"
@@ -69,9 +69,11 @@ export const make = (
 
   const append = (messages: ReadonlyArray<Message>) =>
     Effect.map(
-      sql<{ readonly worker_group: string }>`with m as (${rows(sql, messages)}), ${inserts(sql, "m")}
-        select worker_group from m order by n`,
-      (groups) => groups.map((row) => row.worker_group)
+      sql<{ readonly worker_group: string; readonly seq: number }>`with m as (${rows(sql, messages)}), ${
+        inserts(sql, "m")
+      }
+        select worker_group, seq::float8 as seq from m order by n`,
+      (found) => found.map((row): Placed => ({ workerGroup: row.worker_group, seq: row.seq }))
     )
 
   const once = (

@@ -7,14 +7,14 @@ import { Effect } from "effect"
 import { SqlError } from "effect/sql"
 import * as Id from "../Id.ts"
 import type { Message } from "../Message.ts"
-import type { AppendBatch, BatchItem } from "../Storage.ts"
+import type { AppendBatch, BatchItem, Placed } from "../Storage.ts"
 import { array } from "./PgArray.ts"
 import * as PgRows from "./PgRows.ts"
 
-/** Makes what appends a batch; `append` stores messages in the transaction, and tells their worker groups in order. */
+/** Makes what appends a batch; `append` stores messages in the transaction, and tells where they were put, in order. */
 export const make = (
   sql: PgClient.PgClient,
-  append: (messages: ReadonlyArray<Message>) => Effect.Effect<ReadonlyArray<string>, SqlError.SqlError>
+  append: (messages: ReadonlyArray<Message>) => Effect.Effect<ReadonlyArray<Placed>, SqlError.SqlError>
 ) =>
 (items: ReadonlyArray<BatchItem>) =>
   sql.withTransaction(Effect.gen(function*() {
@@ -22,7 +22,7 @@ export const make = (
     if (conflict) return yield* Effect.fail(conflict)
     const added = items.flatMap(({ message }, index) => repeated.has(index) ? [] : [message])
     const stored = added.length === 0 ? [] : yield* append(added)
-    const groups = new Map(added.map(({ id }, n) => [id, stored[n]]))
+    const groups = new Map(added.map(({ id }, n) => [id, stored[n]?.workerGroup]))
     return {
       _tag: "Appended",
       items: items.map(({ message }, index) => {

@@ -104,17 +104,16 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         }))
     )),
 
-  route: ({ deliveries, messages, version }) =>
+  route: ({ deliveries, isUnread = false, messages, version }) =>
     PgErrors.refusable(
       engine,
       Effect.map(
         sql<{
           readonly current: boolean
+          readonly alone: boolean
           readonly places: ReadonlyArray<number> | null
           readonly failing: ReadonlyArray<string> | null
-        }>`with ${fence(sql, distinct(messages))}, current as materialized (
-        select version from hookline.subscription_version where version = ${version}::float8::bigint for share
-      ), given as (
+        }>`with ${fence(sql, distinct(messages))}, given as (
         select * from unnest(
           ${uuids(messages, (message) => Id.toUuid(message.messageId))}::uuid[],
           ${column("float8", messages, (message) => message.owner.epoch)}::float8[],
@@ -125,6 +124,9 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
           ${column("float8", messages, (message) => message.dueAtMs)}::float8[],
           ${column("float8", messages, (message) => message.expiresAtMs)}::float8[]
         ) with ordinality as g(message_id, epoch, matched, filtered, transformed, error, due_at, expires_at, place)
+      ), ${isUnread ? alone(sql) : notAsked(sql)}, current as materialized (
+        select version from hookline.subscription_version
+        where version = ${version}::float8::bigint and (select yes from alone) for share
       ), aside as (
         update hookline.inbox i set set_aside_at = clock_timestamp(), error = g.error
         from given g join fence f on f.epoch = g.epoch::bigint
@@ -173,7 +175,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
           greatest(statement_timestamp(), to_timestamp(r.due_at / 1000.0)), to_timestamp(r.expires_at / 1000.0)
         from wanted d join routed r on r.message_id = d.message_id
       )
-      select exists (select 1 from current) as current,
+      select exists (select 1 from current) as current, (select yes from alone) as alone,
         (select array_agg(place::int) from (select place from routed union all select place from aside) x) as places,
         (select array_agg(distinct w.subscription_id::text) from wanted w join routed r on r.message_id = w.message_id
           where w.failing) as failing`,
@@ -184,7 +186,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
               messageIds: picked(messages, row.places).map(({ messageId }) => messageId),
               failing: (row.failing ?? []).map(PgRows.subscriptionId)
             } as const
-            : { _tag: "Stale" } as const
+            : { _tag: row?.alone === false ? "NotAlone" : "Stale" } as const
       )
     ),
 
@@ -305,6 +307,20 @@ interface Places {
 
 const picked = <A>(given: ReadonlyArray<A>, places: Places["places"] | undefined): ReadonlyArray<A> =>
   (places ?? []).flatMap((place) => given[place - 1] ?? [])
+
+/**
+ * Whether what is given is all that waits in its groups. Asked of messages that were not read: what was committed before is routed
+ * before them, or with them.
+ */
+const alone = (sql: PgClient.PgClient) =>
+  sql`alone as materialized (
+    select not exists (
+      select 1 from fence f join hookline.inbox i on i.worker_group = f.worker_group and i.set_aside_at is null
+      where not exists (select 1 from given g where g.message_id = i.message_id)
+    ) as yes
+  )`
+
+const notAsked = (sql: PgClient.PgClient) => sql`alone as (select true as yes)`
 
 /** Each of their owners once; one that was superseded by another of them stays apart from it. */
 const distinct = (rows: ReadonlyArray<{ readonly owner: Owner }>): ReadonlyArray<Owner> => {

@@ -8,6 +8,34 @@ import type { StorageUnavailable } from "../Storage.ts"
 import * as PgErrors from "./PgErrors.ts"
 
 /**
+ * Settings of all of the engine's sessions.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const engine: Readonly<Record<string, string>> = {
+  // The fence relies on a statement's seeing what was committed while it waited.
+  default_transaction_isolation: "read committed",
+  // So a number that decides a plan, as a limit, has to stand in a statement's text.
+  plan_cache_mode: "force_generic_plan"
+}
+
+/**
+ * Settings of the sessions that deliver. Their statements are planned once, as a rule while the tables are empty, when a plan that
+ * reads all of a table is the best. All of these statements find what they want by an index.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const pump: Readonly<Record<string, string>> = {
+  ...engine,
+  enable_seqscan: "off",
+  enable_mergejoin: "off",
+  // It is made for long statements, which are guessed by the cost: of what is turned off that is huge.
+  jit: "off"
+}
+
+/**
  * Opens a pool with the caller's settings, but for those that are given; it closes with the scope.
  *
  * @category constructors

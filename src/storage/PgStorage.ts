@@ -72,16 +72,12 @@ export const layer = (options?: {
     Effect.gen(function*() {
       const client = yield* PgClient.PgClient
       const limits = yield* Limits
-      const pool = (applicationName: string, maxConnections: number, settings: Readonly<Record<string, string>> = {}) =>
+      const pool = (applicationName: string, maxConnections: number, settings: Readonly<Record<string, string>>) =>
         PgPool.make(client, {
           maxConnections,
           applicationName,
           ...options?.engine,
           startupParameters: {
-            // The fence relies on a statement's seeing what was committed while it waited.
-            default_transaction_isolation: "read committed",
-            // So a number that decides a plan, as a limit, has to stand in a statement's text.
-            plan_cache_mode: "force_generic_plan",
             lock_timeout: String(limits.statementTimeoutMs),
             statement_timeout: String(limits.statementTimeoutMs),
             idle_in_transaction_session_timeout: String(limits.takeOverPatienceMs),
@@ -89,10 +85,10 @@ export const layer = (options?: {
             ...options?.engine?.startupParameters
           }
         })
-      const sql = PgTexts.make(yield* pool("hookline", limits.engineConnections), limits.statementSteps)
+      const sql = PgTexts.make(yield* pool("hookline", limits.engineConnections, PgPool.pump), limits.statementSteps)
       // Apart, so that many or long readings delay neither leases nor deliveries.
-      const reading = yield* pool("hookline-admin", limits.adminConnections)
-      const listing = yield* pool("hookline-lists", limits.listConnections, PgWalk.settings)
+      const reading = yield* pool("hookline-admin", limits.adminConnections, PgPool.engine)
+      const listing = yield* pool("hookline-lists", limits.listConnections, { ...PgPool.engine, ...PgWalk.settings })
       yield* (options?.migrate === false ? checkLayout : migrate).pipe(
         Effect.provideService(PgClient.PgClient, sql),
         Effect.retry({

@@ -25,7 +25,7 @@ export const run = Effect.fnUntraced(function*(world: World, sequence: ReadonlyA
   for (const enabled of [true, true]) yield* createSubscription(world, { enabled })
   for (const group of [0, 1]) yield* append(world, { group, count: 2, again: false })
   const routed = { former: false, fate: "routed", claimed: false } as const
-  yield* route(world, { stale: false, messages: [0, 1, 2, 3].map((pick) => ({ pick, ...routed })) })
+  yield* route(world, { stale: false, unread: false, messages: [0, 1, 2, 3].map((pick) => ({ pick, ...routed })) })
   for (const [i, verb] of sequence.entries()) {
     world.doing = `verb ${i + 1}, ${JSON.stringify(verb)}`
     yield* apply(world, verb)
@@ -167,7 +167,7 @@ const due = (world: World, { ahead }: Of<"due">) => {
 
 // -- routing
 
-const route = Effect.fnUntraced(function*(world: World, { messages, stale }: Omit<Of<"route">, "_tag">) {
+const route = Effect.fnUntraced(function*(world: World, { messages, stale, unread }: Omit<Of<"route">, "_tag">) {
   const waiting = yield* world.waiting
   const given = new Map(
     messages.flatMap((one) =>
@@ -192,13 +192,14 @@ const route = Effect.fnUntraced(function*(world: World, { messages, stale }: Omi
       transformedJson: fate === "transformed" ? "{\"transformed\":true}" : undefined,
       error: fate === "set aside" ? "thrown" : undefined
     })),
-    deliveries
+    deliveries,
+    isUnread: unread
   })
   yield* world.both((side) =>
     Effect.gen(function*() {
       const { version } = yield* side.storage.subscriptions
       const answer = yield* side.storage.route(routing(side, version))
-      return answer._tag === "Stale" ? answer : [...answer.messageIds].sort()
+      return answer._tag !== "Routed" ? answer : [...answer.messageIds].sort()
     })
   )
   for (const { id } of deliveries) {

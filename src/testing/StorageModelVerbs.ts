@@ -34,9 +34,10 @@ export const Verb = Schema.TaggedUnion({
   crash: { group, runner, times: upTo(3, 1) },
   due: { ahead: Schema.Literals(["now", "long"]) },
   unrouted: { former: rarely, messages: upTo(4, 1), bytes: upTo(60) },
-  /** `stale`: matched by an older version. */
+  /** `stale`: matched by an older version. `unread`: known from their append. */
   route: {
     stale: rarely,
+    unread: Schema.Boolean,
     messages: Schema.Array(Schema.Struct({
       pick,
       former: rarely,

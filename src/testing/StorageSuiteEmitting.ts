@@ -9,12 +9,12 @@ const once = { contentHash: "a", ttlMs: 60_000 }
 
 /** @category constants @since 0.1.0 */
 export const emitting: Cases = {
-  "appended messages wait to be routed, in the order they were appended, as they were appended": Effect.gen(
+  "appended messages wait to be routed, in the order they were appended, as and where they were appended": Effect.gen(
     function*() {
       const { append, eventId, message, own, storage } = yield* make
       const first = yield* append(2)
       const second = yield* message({ orderingKey: "k", payloadJson: `{"a":"ä\\u0000"}` })
-      yield* storage.append([second])
+      const [placed] = yield* storage.append([second])
       const { owner } = yield* own()
       const found = yield* storage.unrouted([owner], { messages: 10, bytes: 1000 })
       assert.deepStrictEqual(
@@ -25,6 +25,7 @@ export const emitting: Cases = {
           workerGroup: `integration.${eventId}`
         }))
       )
+      assert.deepStrictEqual(found[2], { ...second, seq: placed?.seq ?? 0, workerGroup: placed?.workerGroup ?? "" })
       const seqs = found.map((unrouted) => unrouted.seq)
       assert.deepStrictEqual(seqs, [...new Set(seqs)].sort((a, b) => a - b))
     }

@@ -4,7 +4,7 @@
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Id from "../Id.ts"
-import { partitionGroup, workerGroup } from "../Message.ts"
+import { type Message, partitionGroup, workerGroup } from "../Message.ts"
 import { type Cases, idsOf, make, only, routed, routing as routingOf } from "./StorageSuiteWorld.ts"
 
 const all = { messages: 100, bytes: 1_000_000 }
@@ -19,7 +19,7 @@ export const routing: Cases = {
       const append = (orderingKey: string) =>
         Effect.flatMap(
           message({ orderingKey }),
-          (one) => Effect.map(storage.append([one]), ([group]) => ({ message: one, group }))
+          (one) => Effect.map(storage.append([one]), ([placed]) => ({ message: one, group: placed?.workerGroup }))
         )
       const before = yield* append("k")
       assert.strictEqual(before.group, workerGroup(eventId))
@@ -278,6 +278,32 @@ export const routing: Cases = {
     assert.strictEqual((yield* storage.held([present])).length, 1)
     assert.strictEqual((yield* storage.unrouted([present], all)).length, 2)
   }),
+  "messages that were not read are routed where no others of their groups wait; else nothing is written": Effect.gen(
+    function*() {
+      const { append, eventId, message, own, route, storage } = yield* make
+      const { owner } = yield* own()
+      const { owner: neighbour } = yield* own({ eventId: `${eventId}-b` })
+      const { version } = yield* storage.subscriptions
+      const unread = (messages: ReadonlyArray<Message>) =>
+        storage.route({ ...routingOf(version, owner, messages, []), isUnread: true })
+      yield* append(1, { eventId: `${eventId}-b` })
+      const [one, ...others] = yield* append(3)
+      if (!one) return assert.fail("messages were appended")
+      assert.deepStrictEqual(yield* unread(others), { _tag: "NotAlone" })
+      assert.strictEqual((yield* storage.unrouted([owner, neighbour], all)).length, 4)
+      // One that is set aside waits for nothing.
+      yield* route(owner, [one], [], { error: "thrown" })
+      const answer = yield* unread(others)
+      assert.deepStrictEqual(
+        answer._tag === "Routed" ? [...answer.messageIds].sort() : answer,
+        others.map(({ id }) => id)
+      )
+      assert.strictEqual((yield* storage.unrouted([owner, neighbour], all)).length, 1)
+      const late = yield* message()
+      yield* storage.append([late])
+      assert.deepStrictEqual(yield* unread([late]), { _tag: "Routed", messageIds: [late.id], failing: [] })
+    }
+  ),
   "a message is routed once": Effect.gen(function*() {
     const { deliveries, ids, messages, owner, route, storage, subscription, tenantId } = yield* routed(1)
     const again = yield* deliveries(messages, subscription.id, false)

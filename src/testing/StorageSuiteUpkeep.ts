@@ -59,12 +59,13 @@ export const upkeep: Cases = {
       assert.deepStrictEqual(yield* storage.due({ aheadMs: hourMs, workerGroups: [owner.workerGroup] }), [])
     }
   ),
-  "clearing the queues takes nothing away that waits or is under way": Effect.gen(function*() {
+  "clearing the queues and counting the tables takes nothing away that waits or is under way": Effect.gen(function*() {
     const { append, own, storage } = yield* make
     const { owner } = yield* own()
     const [waiting] = yield* append(1)
     const { delivery, ids } = yield* routed(1, { claimed: true })
     yield* storage.clear(0)
+    yield* storage.recount(0)
     const unrouted = yield* storage.unrouted([owner], { messages: 10, bytes: 1e9 })
     assert.deepStrictEqual(unrouted.map(({ id }) => id), [waiting?.id])
     assert.strictEqual((yield* delivery(yield* only(ids))).delivery.status, "pending")

@@ -104,7 +104,7 @@ const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
   route: (routing) =>
     Effect.tap(storage.route(routing), (answer) =>
       Effect.gen(function*() {
-        if (answer._tag === "Stale") return
+        if (answer._tag !== "Routed") return
         const routed = new Set(answer.messageIds)
         // What goes to an open circuit is stored, and not claimed.
         const failing = new Set(answer.failing)

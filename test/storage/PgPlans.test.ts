@@ -1,0 +1,172 @@
+import { PgClient } from "@effect/sql-pg"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Id from "../../src/Id.ts"
+import { type Dispatching, type Outcome, type Owner, Storage } from "../../src/Storage.ts"
+import * as PgDispatching from "../../src/storage/PgDispatching.ts"
+import * as PgErrors from "../../src/storage/PgErrors.ts"
+import * as PgOwnership from "../../src/storage/PgOwnership.ts"
+import * as PgPool from "../../src/storage/PgPool.ts"
+import { eventId, group, message, storage as layer, subscribe, success } from "./support.ts"
+
+/** What waits, and what has been done, where tables have grown. */
+const grown = 20_000
+
+/** Messages that one go of the pump is given. */
+const few = 5
+
+/** The rows that a statement may look at for a few. */
+const enough = 400
+
+describe("the statements that deliver", () => {
+  const cases = [
+    { when: "the tables were new", isCounted: false },
+    { when: "the tables were counted as empty", isCounted: true }
+  ]
+  for (const { isCounted, when } of cases) {
+    it.live(`look at what they are after, and not through all that there is, though they were planned when ${when}`, () =>
+      Effect.gen(function*() {
+        const sql = yield* PgClient.PgClient
+        const storage = yield* Storage
+        const id = yield* subscribe()
+        const { owner } = yield* storage.takeOver(yield* Id.runnerId, group, 60_000)
+        if (isCounted) {
+          yield* Effect.forEach(tables, (table) => sql`vacuum analyze ${sql.literal(`hookline.${table}`)}`)
+        }
+        // As the engine's, with one session, so that what it planned is known.
+        const session = yield* PgPool.make(sql, { maxConnections: 1, multiplex: false, startupParameters: PgPool.pump })
+        const pump = {
+          ...PgDispatching.make(session, PgErrors.engine),
+          ...PgOwnership.make(session, PgErrors.engine, (reading) => reading)
+        }
+        yield* deliverSome(storage, pump, owner, id, (_, effect) => effect)
+        yield* grow(sql, id)
+        // Told at once, instead of within a second.
+        yield* sql`select pg_stat_force_next_flush()`
+        yield* sql`select 1`
+        assert.isAbove(yield* storage.recount(grown / 2), 5)
+        const rows: Record<string, number> = {}
+        yield* deliverSome(
+          storage,
+          pump,
+          owner,
+          id,
+          (name, effect) =>
+            Effect.map(counted(session, effect), ([answer, n]) => {
+              rows[name] = n
+              return answer
+            })
+        )
+        assert.deepStrictEqual(Object.entries(rows).filter(([, n]) => n > enough), [])
+        assert.strictEqual(Object.keys(rows).length, 9)
+        yield* sql`select 1`
+        assert.strictEqual(yield* storage.recount(grown / 2), 0)
+      }).pipe(Effect.provide(layer)))
+  }
+})
+
+const tables = ["messages", "routings", "inbox", "work", "deliveries", "attempts", "broadcasts"]
+
+/** How many rows an effect's statements read of tables, whatever it did with them. */
+const counted = <A, E, R>(session: PgClient.PgClient, effect: Effect.Effect<A, E, R>) => {
+  const read = Effect.map(
+    session<{ readonly n: number }>`
+      select coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::int as n
+      from pg_stat_xact_user_tables where schemaname = 'hookline'`,
+    ([row]) => row?.n ?? 0
+  )
+  return session.withTransaction(Effect.gen(function*() {
+    const before = yield* read
+    const answer = yield* effect
+    return [answer, (yield* read) - before] as const
+  }))
+}
+
+/** Delivers a few messages with each of the pump's statements. */
+const deliverSome = Effect.fnUntraced(function*(
+  storage: Storage["Service"],
+  pump: Pick<Dispatching, "unrouted" | "route" | "claim" | "load" | "held" | "release" | "record" | "due" | "recover">,
+  owner: Owner,
+  id: Id.SubscriptionId,
+  watch: <A, E, R>(name: string, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, unknown, R>
+) {
+  yield* storage.append(yield* Effect.replicateEffect(message(), few))
+  const { version } = yield* storage.subscriptions
+  const found = yield* watch("unrouted", pump.unrouted([owner], { messages: few, bytes: 1e6 }))
+  assert.strictEqual(found.length, few)
+  const now = yield* storage.now
+  const deliveries = yield* Effect.forEach(found, (one, n) =>
+    Effect.map(Id.deliveryId(now), (deliveryId) => ({
+      id: deliveryId,
+      messageId: one.id,
+      subscriptionId: id,
+      claimed: n < 2
+    })))
+  const routing = {
+    version,
+    messages: found.map(({ id: messageId, seq }) => ({
+      owner,
+      messageId,
+      seq,
+      matched: 1,
+      filtered: 0,
+      transformedJson: undefined,
+      error: undefined
+    })),
+    deliveries
+  }
+  const routed = yield* watch("route", pump.route(routing))
+  assert.strictEqual(routed._tag, "Routed")
+  yield* watch("due", pump.due({ aheadMs: 1000 }))
+  const { claimed } = yield* watch(
+    "claim",
+    pump.claim({
+      owners: [owner],
+      lanes: [{ workerGroup: owner.workerGroup, subscriptionId: id, free: 2 }],
+      limit: 2,
+      bytes: 1e6,
+      suspectClaims: 3,
+      suspectProviders: ["test.endpoint"]
+    })
+  )
+  assert.isAbove(claimed.length, 1)
+  assert.strictEqual((yield* watch("load", pump.load(claimed))).messages.length, claimed.length)
+  yield* watch("release", pump.release(owner, claimed.slice(0, 1).map(({ deliveryId }) => deliveryId)))
+  const [first, second] = deliveries.map((one) => one.id)
+  const outcome = (deliveryId: Id.DeliveryId, transition: Outcome["transition"]): Outcome => ({
+    owner,
+    deliveryId,
+    attemptCount: 0,
+    attempt: { number: 1, startedAtMs: 1_700_000_000_000, durationMs: 1, outcome: "success" },
+    transition
+  })
+  if (!first || !second) return assert.fail("two were claimed on their way")
+  const outcomes = [outcome(first, success), outcome(second, { _tag: "Retry", dueAtMs: 0, lastError: "away" })]
+  assert.strictEqual((yield* watch("record", pump.record(outcomes))).length, 2)
+  assert.isAbove((yield* watch("held", pump.held([owner]))).length, 0)
+  yield* watch("recover", pump.recover([owner], 60_000))
+})
+
+/** As after a day: much has been done, and much waits to be routed and to be attempted. */
+const grow = Effect.fnUntraced(function*(sql: PgClient.PgClient, id: Id.SubscriptionId) {
+  const last = Id.toUuid(yield* Id.messageId(yield* (yield* Storage).now))
+  const ids = (kind: "a" | "b") =>
+    sql.literal(
+      `(select overlay('${last}' placing '${kind}' || lpad(to_hex(n), 7, '0') from 25)::uuid as id,
+        nextval('hookline.message_seq') as seq from generate_series(1, ${grown}) n) n`
+    )
+  const [made, unrouted] = [ids("a"), ids("b")]
+  for (const  of of[made, unrouted]) {
+    yield* sql`insert into hookline.messages (id, seq, event_id, tenant_id, payload)
+      select id, seq, ${eventId}, 'default', '{}' from ${of}`
+  }
+  yield* sql`insert into hookline.routings (message_id, version, matched, filtered) select id, 1, 1, 0 from ${made}`
+  yield* sql`insert into hookline.inbox (seq, message_id, worker_group, slot, tenant_id, size)
+    select seq, id, ${group.workerGroup}, 0, 'default', 2 from ${unrouted}`
+  yield* sql`insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, size)
+    select id, id, seq, ${Id.toUuid(id)}::uuid, ${group.workerGroup}, 'default', ${eventId}, 2 from ${made}`
+  yield* sql`insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, status, attempts, retry_base)
+    select id, id, seq, ${Id.toUuid(id)}::uuid, 'default', ${eventId}, 'success', 1, 0 from ${made}`
+  yield* sql`insert into hookline.attempts (delivery_id, number, started_at, duration_ms, outcome, epoch, claims)
+    select id, 1, now(), 1, 'success', 1, 1 from ${made}`
+})
