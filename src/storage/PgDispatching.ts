@@ -432,12 +432,17 @@ const gather = (rows: ReadonlyArray<DueRow>): ReadonlyArray<Due> =>
     )
   }))
 
+/** What is told of an attempt and its delivery, of which the rows of `asked` and what is made of them consist. */
+const told =
+  `g.attempts, g.status, g.reason, g.external_id, g.last_error, g.due_at, g.started_at, g.duration_ms, g.outcome,
+  g.status_code, g.error_tag, g.error_message, g.retry_after_ms, g.response, g.phases, g.request, g.filled_at, g.sign,
+  g.open_until, g.epoch, g.place`
+
 const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
   const final = (outcome: Outcome) => outcome.transition._tag === "Final" ? outcome.transition : undefined
-  return sql<Places>`with ${fence(sql, distinct(outcomes))}, given as materialized (
-    select g.*, s.deleted_at is not null as deleted, w.claims as claimed_times, f.epoch, w.subscription_id,
-      w.tenant_id, w.event_id
-    from unnest(
+  // What ends is deleted at once, by the same look at its row that judges it; what is kept is locked until it is changed.
+  return sql<Places>`with ${fence(sql, distinct(outcomes))}, asked as materialized (
+    select g.*, f.epoch from unnest(
       ${uuids(outcomes, (outcome) => Id.toUuid(outcome.deliveryId))}::uuid[],
       ${column("float8", outcomes, (outcome) => outcome.owner.epoch)}::float8[],
       ${column("int4", outcomes, (outcome) => outcome.attemptCount)}::int[],
@@ -466,13 +471,20 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
     ) with ordinality as g(id, owner_epoch, attempts, status, reason, external_id, last_error, due_at, started_at,
       duration_ms, outcome, status_code, error_tag, error_message, retry_after_ms, response, phases, request, filled_at, sign, open_until, place)
     join fence f on f.epoch = g.owner_epoch::bigint
-    join hookline.work w on w.id = g.id and w.epoch = f.epoch and w.attempts = g.attempts
-    join hookline.subscriptions s on s.id = w.subscription_id
-    for update of w
   ), finished as (
-    delete from hookline.work w using given g where w.id = g.id and (g.status is not null or g.deleted)
-    returning w.id, w.message_id, w.seq, w.subscription_id, w.worker_group, w.tenant_id, w.event_id, w.ordering_key, w.attempts,
-      w.retry_base, w.webhook_of, g.status, g.reason, g.external_id, g.last_error
+    delete from hookline.work w using asked g, hookline.subscriptions s
+    where w.id = g.id and w.epoch = g.epoch and w.attempts = g.attempts and s.id = w.subscription_id
+      and (g.status is not null or s.deleted_at is not null)
+    returning w.id, w.message_id, w.seq, w.subscription_id, w.worker_group, w.tenant_id, w.event_id, w.ordering_key, w.retry_base,
+      w.claims, w.webhook_of, ${sql.literal(told)}
+  ), kept as materialized (
+    select w.id, w.subscription_id, w.tenant_id, w.event_id, w.claims, ${sql.literal(told)}
+    from asked g join hookline.work w on w.id = g.id and w.epoch = g.epoch and w.attempts = g.attempts
+    join hookline.subscriptions s on s.id = w.subscription_id and s.deleted_at is null
+    where g.status is null for update of w
+  ), given as not materialized (
+    select id, subscription_id, tenant_id, event_id, claims, ${sql.literal(told.replaceAll("g.", ""))} from finished
+    union all select * from kept
   ), history as (
     insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
       reason, attempts, retry_base, external_id, last_error, webhook_of)
@@ -481,7 +493,7 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
       webhook_of
     from finished returning ${PgCounting.ending(sql)}
   ), ${PgOrdering.unparked(sql, "finished")}, retried as materialized (
-    select id, subscription_id, tenant_id, event_id, last_error, due_at from given where status is null and not deleted
+    select id, subscription_id, tenant_id, event_id, last_error, due_at from kept
   ), ${PgCounting.recorded(sql, { ended: "history", retried: "retried" })}, ${
     PgOrdering.homes(sql, "retried")
   }, again as (
@@ -497,7 +509,7 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
     insert into hookline.attempts (delivery_id, number, started_at, duration_ms, outcome, status_code, error_tag,
       error_message, retry_after_ms, response, epoch, claims, phases, request)
     select id, attempts + 1, to_timestamp(started_at / 1000.0), duration_ms, outcome, status_code, error_tag, error_message,
-      retry_after_ms, response, epoch, claimed_times, phases, request from given
+      retry_after_ms, response, epoch, claims, phases, request from given
   )
   select array_agg(place::int) as places from given`
 }

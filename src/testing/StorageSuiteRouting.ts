@@ -296,7 +296,7 @@ export const routing: Cases = {
       const answer = yield* unread(others)
       assert.deepStrictEqual(
         answer._tag === "Routed" ? [...answer.messageIds].sort() : answer,
-        others.map(({ id }) => id)
+        others.map(({ id }) => id).sort()
       )
       assert.strictEqual((yield* storage.unrouted([owner, neighbour], all)).length, 1)
       const late = yield* message()
