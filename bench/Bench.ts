@@ -8,7 +8,8 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as EmbeddedPostgres from "../src/storage/EmbeddedPostgres.ts"
-import { type Child, start } from "./Child.ts"
+import { type Child, start, type Started } from "./Child.ts"
+import * as Compiled from "./Compiled.ts"
 import * as Cpu from "./Cpu.ts"
 import { clock } from "./Payload.ts"
 import type { Receiver } from "./processes/receiver.ts"
@@ -54,6 +55,8 @@ export interface Purpose {
   /** The endpoints of each event. */
   readonly routes: ReadonlyArray<ReadonlyArray<string>>
   readonly options?: ReadonlyArray<string>
+  /** What its process is told when it starts. */
+  readonly startedAs?: Started
 }
 
 /** The bench. */
@@ -115,6 +118,7 @@ const databaseOf = (url: string, name: string) => {
 
 /** Starts everything. */
 export const make = async (options?: { readonly profiles?: string | undefined }): Promise<Bench> => {
+  Compiled.make()
   const folder = Fs.mkdtempSync(Path.join(Os.tmpdir(), "hookline-bench-"))
   Fs.chmodSync(folder, 0o711)
   const scope = Scope.makeUnsafe()
@@ -148,12 +152,13 @@ export const make = async (options?: { readonly profiles?: string | undefined })
     }
   }
 
-  const startHost = (entry: Entry) => start<Host>("system", [Path.resolve(entry.module)], ["--expose-gc"])
+  const startHost = (entry: Entry, { env, execArgv = [] }: Started = {}) =>
+    start<Host>("system", [Compiled.fileOf(entry.module)], { execArgv: ["--expose-gc", ...execArgv], env })
 
   const hosted = async <A>(
     entry: Entry,
     database: string,
-    { options = [], routes }: Purpose,
+    { options = [], routes, startedAs }: Purpose,
     use: (host: Child<Host>, setting: Setting, redisPid: number | undefined) => Promise<A>
   ): Promise<A> => {
     const own = Fs.mkdtempSync(Path.join(folder, `${entry.key}-`))
@@ -163,7 +168,7 @@ export const make = async (options?: { readonly profiles?: string | undefined })
       hosts.delete(stack)
     })
     const redis = stack.use(await entry.redis?.(own))
-    const host = stack.use(startHost(entry))
+    const host = stack.use(startHost(entry, startedAs))
     return await use(host, { database, redis: redis?.port, folder: own, routes, options }, redis?.pid)
   }
 

@@ -3,6 +3,7 @@
  */
 import { type ChildProcess, fork } from "node:child_process"
 import * as Path from "node:path"
+import * as Compiled from "./Compiled.ts"
 
 /** How long a child may take to end by itself, in milliseconds. */
 const endMs = 2000
@@ -29,15 +30,22 @@ export interface Child<C extends Calls> extends AsyncDisposable {
   readonly call: Called<C>
 }
 
+/** What a process is told when it starts. */
+export interface Started {
+  readonly execArgv?: ReadonlyArray<string>
+  readonly env?: Readonly<Record<string, string>> | undefined
+}
+
 /** Starts `processes/<name>.ts`; it is ended when it is disposed of, or when this process ends. */
 export const start = <C extends Calls>(
   name: string,
   args: ReadonlyArray<string> = [],
-  execArgv: ReadonlyArray<string> = []
+  { env, execArgv = [] }: Started = {}
 ): Child<C> => {
-  const file = Path.join(import.meta.dirname, "processes", `${name}.ts`)
+  const file = Compiled.fileOf(Path.join(import.meta.dirname, "processes", `${name}.ts`))
   const child: ChildProcess = fork(file, [...args], {
-    execArgv: ["--conditions=hookline-source", ...execArgv],
+    execArgv: [...execArgv],
+    env: { ...process.env, ...env },
     serialization: "advanced",
     // What it logs goes where progress does: what is measured has stdout to itself.
     stdio: ["ignore", 2, 2, "ipc"]

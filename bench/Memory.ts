@@ -1,6 +1,7 @@
 /**
  * Memory under load, with very many subscriptions, and what a process costs that has nothing to do.
  */
+import { small } from "../src/cli/Heap.ts"
 import { type Bench, type Entry, settled, within } from "./Bench.ts"
 import * as Cpu from "./Cpu.ts"
 import { clock } from "./Payload.ts"
@@ -38,7 +39,7 @@ export const memory = (
     { length: events },
     (_, event) => Array.from({ length: subscriptions }, (_, n) => bench.url(`/memory/${event}/${n}`))
   )
-  return bench.using(entry, { routes }, async (opened) => {
+  return bench.using(entry, { routes, options: ["kept-small"], startedAs: small }, async (opened) => {
     await opened.call.work()
     const resident = () => Cpu.resident(opened.pid)
     const rssStarted = resident()

@@ -97,7 +97,8 @@ export const layer: Layer.Layer<Bindings, never, Registry | Secrets.Secrets> = L
         )
         return {
           bound,
-          signingSecrets,
+          // A copy has room for no more than it holds.
+          signingSecrets: [...signingSecrets],
           providerRetry: provider.retry
         }
       })

@@ -4,6 +4,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { ConfigProvider, Effect, Layer, ManagedRuntime, Redacted, References, Schedule, Schema } from "effect"
 import { SqlClient } from "effect/sql"
+import * as Heap from "../../src/cli/Heap.ts"
 import * as Telemetry from "../../src/cli/Telemetry.ts"
 import { SocketCluster } from "../../src/cluster/index.ts"
 import { Dispatchers } from "../../src/Dispatchers.ts"
@@ -65,6 +66,7 @@ const scraped = Layer.effectDiscard(Effect.gen(function*() {
  * - `one-commit-each`: emits are not committed in groups
  * - `clustered`: as one of several runners
  * - `through:PORT`: connections go to that port
+ * - `kept-small`: with the heap of a runner's own process, as of `hookline start`
  * - `otlp:URL` and `share:N`: that share of the messages is traced and told there, and metrics are read once a second
  */
 const compose = ({ database: direct, options, routes }: Setting) => {
@@ -96,7 +98,8 @@ const compose = ({ database: direct, options, routes }: Setting) => {
           ...(options.includes("clustered") ? { cluster: SocketCluster.runner({ host: "127.0.0.1" }) } : {})
         })),
         Layer.provideMerge(StorageLive),
-        Layer.provideMerge(common)
+        Layer.provideMerge(common),
+        Layer.provideMerge(options.includes("kept-small") ? Layer.effectDiscard(Heap.collectedSooner) : Layer.empty)
       )
     )
   const emitter = ManagedRuntime.make(

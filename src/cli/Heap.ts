@@ -1,26 +1,83 @@
 /**
  * How much garbage a runner's own process lets gather. What is delivered lives for a second, longer than V8's young generation
- * lasts under load, so much of it is old when it is done with; and V8 by default collects what is old once it has become four times
- * as much as what lives.
+ * lasts under load, so much of it is old when it is done with; and V8 by default has room for 128 MB of what is new, and collects
+ * what is old once it has become four times as much as what lives.
  */
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
+import { constants, PerformanceObserver } from "node:perf_hooks"
 import * as V8 from "node:v8"
 
-/** By how much what is old may grow before it is collected, in percent of what lives. */
-const growingPercent = 60
-
-const flag = "--heap-growing-percent"
+/** Bytes by which what is old may grow before it is collected, and by how many percent at least, as each collection looks at all. */
+const garbageBytes = 32 * 1024 * 1024
+const leastPercent = 30
 
 /**
- * Has V8 collect sooner, unless whoever started the process said how it should. For a process of Hookline's own: what runs in
- * another's leaves its settings alone. V8 reads it at the end of each collection, so it needs not be known when the process starts.
+ * What has to be said when a process starts whose memory is kept small: how many MB new objects may take, in each of two halves; and
+ * to glibc, which otherwise keeps memory apart for each of many threads, for how many.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const small = { execArgv: ["--max-semi-space-size=16"], env: { MALLOC_ARENA_MAX: "2" } } as const
+
+/**
+ * Begins this process anew so, under the same id, unless whoever started it said something of the heap. Where that can't be, on
+ * Windows and in a process that is a fork's, it goes on as it is.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const collectedSooner: Effect.Effect<void> = Effect.sync(() => {
-  // NODE_OPTIONS may not name it.
-  if (!process.execArgv.some((given) => given.replaceAll("_", "-").startsWith(flag))) {
-    V8.setFlagsFromString(`${flag}=${growingPercent}`)
-  }
-})
+export const beginSmall = (): void => {
+  const hasBegun = small.execArgv.every((argument) => process.execArgv.includes(argument))
+  if (hasBegun || isSaid || process.execve === undefined || process.platform === "win32" || process.connected) return
+  process.execve(
+    process.execPath,
+    [process.argv0, ...small.execArgv, ...process.execArgv, ...process.argv.slice(1)],
+    { ...small.env, ...process.env }
+  )
+}
+
+/**
+ * Has V8 collect sooner what is old, unless whoever started the process said how it should. For a process of Hookline's own: what
+ * runs in another's leaves its settings alone. V8 reads the setting at each collection, so it follows what lives.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const collectedSooner: Effect.Effect<void, never, Scope.Scope> = Effect.suspend(() =>
+  isSaid ? Effect.void : followed
+)
+
+// --- internal ---
+
+const given = [...process.execArgv, ...(process.env["NODE_OPTIONS"] ?? "").split(" ")]
+  .map((argument) => argument.replaceAll("_", "-"))
+  .filter((argument) => !small.execArgv.some((own) => own === argument))
+
+/** Whether Node was told something of the heap. */
+const isSaid = given.some((argument) =>
+  /^--(heap-growing-percent|(min|max)-semi-space-size|max-old-space-size)/u.test(argument)
+)
+
+const followed = Effect.asVoid(Effect.acquireRelease(
+  Effect.sync(() => {
+    let set = 0
+    const follow = () => {
+      const living = V8.getHeapSpaceStatistics().find(({ space_name }) => space_name === "old_space")?.space_used_size
+      const percent = Math.max(leastPercent, Math.round(100 * garbageBytes / (living ?? garbageBytes)))
+      if (percent !== set) V8.setFlagsFromString(`--heap-growing-percent=${percent}`)
+      set = percent
+    }
+    follow()
+    const observer = new PerformanceObserver((list) => {
+      if (list.getEntries().some((entry) => "detail" in entry && isMajor(entry.detail))) follow()
+    })
+    observer.observe({ entryTypes: ["gc"] })
+    return observer
+  }),
+  (observer) => Effect.sync(() => observer.disconnect())
+))
+
+const isMajor = (detail: unknown): boolean =>
+  typeof detail === "object" && detail !== null && "kind" in detail &&
+  detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR

@@ -7,9 +7,12 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { createRequire } from "node:module"
+import * as Heap from "./Heap.ts"
 import * as CommandLine from "./hookline.ts"
 import * as Logs from "./Logs.ts"
 import * as Stopping from "./Stopping.ts"
+
+if (process.argv[2] === "start") Heap.beginSmall()
 
 const { version } = createRequire(import.meta.url)("../../package.json")
 

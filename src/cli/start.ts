@@ -39,7 +39,7 @@ export const start = Command.make("start", RunnerFlags.flags, (given) =>
       }
       yield* Effect.never
     }))
-  }).pipe(Stopping.untilStopped)).pipe(Command.withDescription("Starts a runner"))
+  }).pipe(Effect.scoped, Stopping.untilStopped)).pipe(Command.withDescription("Starts a runner"))
 
 // --- internal ---
 

@@ -229,13 +229,21 @@ interface Target {
 /** Judges URLs, each once as long as they are few: most subscriptions send to the same one again and again. */
 const makeTargets = (allowed: AddressPolicy.Allowed, kept: number) => {
   const known = new Map<string, Target>()
+  // Many have the same.
+  const origins = new Map<string, string>()
   return (text: string): Target => {
     const found = known.get(text)
     if (found) return found
     const refusal = AddressPolicy.refusalOfUrl(text, allowed)
     const url = URL.parse(text)
-    const target = { origin: url?.origin ?? "", path: url ? url.pathname + url.search : "", refusal }
-    if (known.size >= kept) known.clear()
+    if (known.size >= kept) {
+      known.clear()
+      origins.clear()
+    }
+    const parsed = url?.origin ?? ""
+    const origin = origins.get(parsed) ?? parsed
+    origins.set(origin, origin)
+    const target = { origin, path: url ? url.pathname + url.search : "", refusal }
     known.set(text, target)
     return target
   }

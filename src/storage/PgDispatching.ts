@@ -45,7 +45,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
     const connections = yield* PgConnecting.used(sql)
     return {
       version: row?.version ?? 0,
-      items: items.map(PgRows.subscription),
+      items: sharing(items).map(PgRows.subscription),
       health: health.map(PgRows.health),
       connections
     }
@@ -299,6 +299,22 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
 })
 
 // --- internal ---
+
+/** Rows of subscriptions, with one text where many have the same: each came by itself. */
+const sharing = (rows: ReadonlyArray<PgRows.SubscriptionRow>): ReadonlyArray<PgRows.SubscriptionRow> => {
+  const texts = new Map<string, string>()
+  const one = (text: string): string => {
+    const known = texts.get(text)
+    if (known === undefined) texts.set(text, text)
+    return known ?? text
+  }
+  return rows.map((row) => ({
+    ...row,
+    tenant_id: one(row.tenant_id),
+    provider_id: one(row.provider_id),
+    events: row.events.map(one)
+  }))
+}
 
 /** Which of the rows that a statement was given it wrote, by their places: ids would be longer, and a row for each. */
 interface Places {
