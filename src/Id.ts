@@ -64,6 +64,13 @@ export type ReplayId = typeof ReplayId.Type
 
 const hex = (n: number, digits: number) => n.toString(16).padStart(digits, "0")
 
+/** Twelve bits as digits: an id is made for each delivery of a message, and to write out a large number takes a microsecond. */
+const digitsOf: ReadonlyArray<string> = Array.from({ length: 2 ** 12 }, (_, n) => hex(n, 3))
+
+const hex12 = (n: number) => digitsOf[n] ?? ""
+
+const hex24 = (n: number) => hex12(n >>> 12) + hex12(n & 0xfff)
+
 /** The digits of a time, kept as long as it is the same: very many ids are made in one millisecond. */
 const timeHex = (() => {
   let keptMs = Number.NaN
@@ -87,8 +94,9 @@ export const uuidv7 = (timeMs: number, random: { readonly nextIntUnsafe: () => n
   // The upper bits of an integer: its lowest ones may be no random ones.
   const bits = (n: number) => Math.floor(Math.abs(random.nextIntUnsafe()) / 2 ** (53 - n))
   const first = bits(26)
-  return timeHex(timeMs) + "7" + hex(Math.floor(first / 2 ** 14), 3) + hex(2 ** 15 + first % 2 ** 14, 4) +
-    hex(bits(48), 12)
+  const second = bits(48)
+  return timeHex(timeMs) + "7" + hex12(first >>> 14) + hex(8 + (first >>> 12 & 3), 1) + hex12(first & 0xfff) +
+    hex24(Math.floor(second / 2 ** 24)) + hex24(second % 2 ** 24)
 }
 
 const generator = <A>(prefix: string, make: (s: string) => A) => (timeMs: number): Effect.Effect<A> =>

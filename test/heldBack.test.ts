@@ -4,6 +4,7 @@ import type { Lane } from "../src/dispatcher/Lane.ts"
 import * as State from "../src/dispatcher/State.ts"
 import * as Id from "../src/Id.ts"
 import { Limits } from "../src/Limits.ts"
+import type { Unrouted } from "../src/Storage.ts"
 
 const group = (fed: ReadonlyArray<Id.SubscriptionId>): State.Group => ({
   workerGroup: "integration.a.b",
@@ -78,6 +79,29 @@ describe("messages wait to be routed", () => {
       assert.isTrue(State.isHeldBack(state, one, 900))
       assert.isTrue(State.isHeldBack(state, one, 899 + state.limits.routeHoldMs))
       assert.isFalse(State.isHeldBack(state, one, 900 + state.limits.routeHoldMs))
+    }))
+
+  it.effect("with what was just stored beside them, and are read with it when they have waited long enough", () =>
+    Effect.gen(function*() {
+      const { filled, id, state } = yield* make
+      const one = group([id])
+      const two = { ...group([]), workerGroup: "integration.a.c", unrouted: false }
+      state.groups.set(one.workerGroup, one).set(two.workerGroup, two)
+      yield* filled(id, 8, 900)
+      const stored: Unrouted = {
+        id: yield* Id.messageId(0),
+        eventId: "a.c",
+        tenantId: "default",
+        orderingKey: undefined,
+        payloadJson: "{}",
+        seq: 1,
+        workerGroup: two.workerGroup
+      }
+      State.handOver(state, two, [stored])
+      assert.deepStrictEqual(State.toRoute(state, 900), { groups: [two], fresh: [stored] })
+      State.handOver(state, two, [stored])
+      assert.deepStrictEqual(State.toRoute(state, 900 + state.limits.routeHoldMs), { groups: [one, two], fresh: [] })
+      assert.isTrue(two.unrouted)
     }))
 
   it.effect("and not before it is known where they go", () =>

@@ -188,7 +188,8 @@ export const make = Effect.fnUntraced(function*(
       const group = bound[n]?.item.group
       if (!group || workerGroup !== undefined) continue
       const fed = lanes.get(group) ?? new Set()
-      lanes.set(group, fed.add(subscriptionId))
+      // Of more than it may be held back for, none is needed.
+      if (fed.size <= limits.routeHoldLanes) lanes.set(group, fed.add(subscriptionId))
     }
     for (const [group, fed] of lanes) group.fed = fed.size > limits.routeHoldLanes ? new Set() : fed
   }

@@ -272,13 +272,13 @@ export const toRoute = (
   const fresh = self.fresh.splice(0)
   self.freshBytes = 0
   const ofFresh = new Set(fresh.flatMap(({ workerGroup }) => self.groups.get(workerGroup) ?? []))
-  const isRead = (group: Group) => group.unrouted && !isHeldBack(self, group, monotonicMs)
-  const reading = open(self).filter(isRead)
-  const areAlone = reading.length === 0 &&
-    [...ofFresh].every((group) => group.phase === "open" && !group.unrouted && !isHeldBack(self, group, monotonicMs))
-  if (areAlone) return { groups: [...ofFresh], fresh }
+  const groups = open(self).filter((group) =>
+    (group.unrouted || ofFresh.has(group)) && !isHeldBack(self, group, monotonicMs)
+  )
+  const areAlone = groups.length === ofFresh.size && groups.every((group) => ofFresh.has(group) && !group.unrouted)
+  if (areAlone) return { groups, fresh }
   for (const group of ofFresh) group.unrouted = true
-  return { groups: open(self).filter(isRead), fresh: [] }
+  return { groups, fresh: [] }
 }
 
 /** Says that a message was stored, whoever routes it. */

@@ -89,10 +89,10 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         select m.id::text, i.seq::float8 as seq, i.worker_group, m.event_id, m.tenant_id, m.ordering_key, m.payload,
           ${sql.literal(PgRows.timeColumns)}
         from sized i join hookline.messages m on m.id = i.message_id
-        where i.before = 0 or i.before + i.size <= ${bytes}::float8
-        order by i.seq`,
+        where i.before = 0 or i.before + i.size <= ${bytes}::float8`,
+      // Put in order here: the server would copy the payloads to sort them.
       (rows) =>
-        rows.map((row) => ({
+        rows.toSorted((a, b) => a.seq - b.seq).map((row) => ({
           id: PgRows.messageId(row.id),
           seq: row.seq,
           workerGroup: row.worker_group,
@@ -448,11 +448,14 @@ const gather = (rows: ReadonlyArray<DueRow>): ReadonlyArray<Due> =>
     )
   }))
 
-/** What is told of an attempt and its delivery, of which the rows of `asked` and what is made of them consist. */
+/**
+ * What is told of an attempt and its delivery, of which the rows of `asked` and what is made of them consist: long texts last, as the
+ * server passes all columns before the one that it reads.
+ */
 const told =
-  `g.attempts, g.status, g.reason, g.external_id, g.last_error, g.due_at, g.started_at, g.duration_ms, g.outcome,
-  g.status_code, g.error_tag, g.error_message, g.retry_after_ms, g.response, g.phases, g.request, g.filled_at, g.sign,
-  g.open_until, g.epoch, g.place`
+  `g.place, g.status, g.sign, g.filled_at, g.open_until, g.started_at, g.due_at, g.attempts, g.epoch, g.reason,
+  g.external_id, g.last_error, g.duration_ms, g.outcome, g.status_code, g.error_tag, g.error_message, g.retry_after_ms,
+  g.phases, g.response, g.request`
 
 const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
   const final = (outcome: Outcome) => outcome.transition._tag === "Final" ? outcome.transition : undefined
