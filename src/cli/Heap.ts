@@ -22,14 +22,15 @@ export const small = { execArgv: ["--max-semi-space-size=16"], env: { MALLOC_ARE
 
 /**
  * Begins this process anew so, under the same id, unless whoever started it said something of the heap. Where that can't be, on
- * Windows and in a process that is a fork's, it goes on as it is.
+ * Windows, in a process that is a fork's or has limited rights, it goes on as it is.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const beginSmall = (): void => {
   const hasBegun = small.execArgv.every((argument) => process.execArgv.includes(argument))
-  if (hasBegun || isSaid || process.execve === undefined || process.platform === "win32" || process.connected) return
+  const isFree = process.platform !== "win32" && !process.connected && process.permission === undefined
+  if (hasBegun || isSaid || process.execve === undefined || !isFree) return
   process.execve(
     process.execPath,
     [process.argv0, ...small.execArgv, ...process.execArgv, ...process.argv.slice(1)],
