@@ -15,8 +15,8 @@ import type { Unrouted } from "./Storage.ts"
 export class Dispatchers extends Context.Service<Dispatchers, {
   /**
    * Says that a worker group may have work. Returns at once: coalesced, forked, timed out. A hint: the sweep finds what a
-   * lost one would have told. `stored` are messages of the group that were just committed here, where no others of
-   * it waited before them: a dispatcher of this process need not read them.
+   * lost one would have told. `stored` are messages of the group that were just committed here: a dispatcher of this process
+   * need not read them where no others wait.
    */
   readonly wake: (workerGroup: string, stored?: ReadonlyArray<Unrouted>) => Effect.Effect<void>
   /**

@@ -30,7 +30,8 @@ export type GroupCommit = (message: Message, offer: Effect.Effect<void>) => Effe
 /**
  * Makes the committer: it takes whatever emits are waiting and appends them in one statement; those that come meanwhile are the
  * next batch. A second one beside it made no more of them durable, and smaller batches. A batch that the database refuses is
- * appended one by one, so that only the refused rows' emits fail. `wake` is told of each worker group of a batch, once, and of its messages.
+ * appended one by one, so that only the refused rows' emits fail. `wake` is told of each worker group of a batch, once, and of its
+ * messages.
  *
  * @category constructors
  * @since 0.1.0

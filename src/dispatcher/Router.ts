@@ -1,6 +1,7 @@
 /**
  * Routing: unrouted messages of all owned groups, in batches, become deliveries in one fenced statement. What this process has
- * just stored is not read before, where nothing else waits. A message is transformed once; deliveries whose lanes have room are claimed on the way.
+ * just stored is not read before, where nothing else waits. A message is transformed once; deliveries whose lanes have room are
+ * claimed on the way.
  */
 import { Effect, Random } from "effect"
 import type * as Filter from "../Filter.ts"
