@@ -36,7 +36,7 @@ export interface Started {
   readonly env?: Readonly<Record<string, string>> | undefined
 }
 
-/** Starts `processes/<name>.ts`; it is ended when it is disposed of, or when this process ends. */
+/** Starts `processes/<name>.ts`, compiled; it is ended when it is disposed of, or when this process ends. */
 export const start = <C extends Calls>(
   name: string,
   args: ReadonlyArray<string> = [],

@@ -1,7 +1,7 @@
 /**
  * Memory under load, with very many subscriptions, and what a process costs that has nothing to do.
  */
-import { small } from "../src/cli/Heap.ts"
+import { small } from "../src/cli/Beginning.ts"
 import { type Bench, type Entry, settled, within } from "./Bench.ts"
 import * as Cpu from "./Cpu.ts"
 import { clock } from "./Payload.ts"

@@ -120,7 +120,7 @@ describe("what this process has just stored", () => {
       yield* store(3)
       assert.isFalse(yield* routeOnce)
       assert.deepStrictEqual({ readings, routed }, { readings: [], routed: [1, 2, 3] })
-      assert.deepStrictEqual([state.fresh, state.freshBytes, owned.unrouted], [[], 0, false])
+      assert.deepStrictEqual([state.fresh, owned.unrouted], [[], false])
     }))
 
   it.effect("is read with the others where something of its group has to be read", () =>

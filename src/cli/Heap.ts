@@ -6,37 +6,11 @@
 import { Effect, type Scope } from "effect"
 import { constants, PerformanceObserver } from "node:perf_hooks"
 import * as V8 from "node:v8"
+import { isSaid } from "./Beginning.ts"
 
 /** Bytes by which what is old may grow before it is collected, and by how many percent at least, as each collection looks at all. */
 const garbageBytes = 32 * 1024 * 1024
 const leastPercent = 30
-
-/**
- * What has to be said when a process starts whose memory is kept small: how many MB new objects may take, in each of two halves; and
- * to glibc, which otherwise keeps memory apart for each of many threads, for how many.
- *
- * @category constants
- * @since 0.1.0
- */
-export const small = { execArgv: ["--max-semi-space-size=16"], env: { MALLOC_ARENA_MAX: "2" } } as const
-
-/**
- * Begins this process anew so, under the same id, unless whoever started it said something of the heap. Where that can't be, on
- * Windows, in a process that is a fork's or has limited rights, it goes on as it is.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const beginSmall = (): void => {
-  const hasBegun = small.execArgv.every((argument) => process.execArgv.includes(argument))
-  const isFree = process.platform !== "win32" && !process.connected && process.permission === undefined
-  if (hasBegun || isSaid || process.execve === undefined || !isFree) return
-  process.execve(
-    process.execPath,
-    [process.argv0, ...small.execArgv, ...process.execArgv, ...process.argv.slice(1)],
-    { ...small.env, ...process.env }
-  )
-}
 
 /**
  * Has V8 collect sooner what is old, unless whoever started the process said how it should. For a process of Hookline's own: what
@@ -50,15 +24,6 @@ export const collectedSooner: Effect.Effect<void, never, Scope.Scope> = Effect.s
 )
 
 // --- internal ---
-
-const given = [...process.execArgv, ...(process.env["NODE_OPTIONS"] ?? "").split(" ")]
-  .map((argument) => argument.replaceAll("_", "-"))
-  .filter((argument) => !small.execArgv.some((own) => own === argument))
-
-/** Whether Node was told something of the heap. */
-const isSaid = given.some((argument) =>
-  /^--(heap-growing-percent|(min|max)-semi-space-size|max-old-space-size)/u.test(argument)
-)
 
 const followed = Effect.asVoid(Effect.acquireRelease(
   Effect.sync(() => {

@@ -44,9 +44,8 @@ export interface State {
   readonly again: Map<DeliveryId, Lane.Ready>
   /** While claims are taken up again: the deliveries that left memory meanwhile. */
   left: Set<DeliveryId> | undefined
-  /** Messages that this process has just stored for groups that it owns, and their bytes: they may be routed without being read. */
+  /** Messages that this process has just stored for groups that it owns: they may be routed without being read. */
   readonly fresh: Array<Unrouted>
-  freshBytes: number
   isRouting: boolean
   /** Deliveries that a route under way claims. */
   routing: number
@@ -80,7 +79,6 @@ export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
   again: new Map(),
   left: undefined,
   fresh: [],
-  freshBytes: 0,
   isRouting: false,
   routing: 0,
   windowBytes: 0,
@@ -250,16 +248,17 @@ export const stir = (self: State, workerGroup: string, id: SubscriptionId): void
  * they are few and the router is at rest: under load, what comes meanwhile is better read together. Nothing depends on it.
  */
 export const handOver = (self: State, group: Group, stored: ReadonlyArray<Unrouted>): void => {
-  const bytes = stored.reduce((sum, { payloadJson }) => sum + payloadJson.length, 0)
+  const { routeFresh, routeFreshBytes } = self.limits
   const isKept = stored.length > 0 && !group.unrouted && !self.isRouting &&
-    self.fresh.length + stored.length <= self.limits.routeFresh &&
-    self.freshBytes + bytes <= self.limits.routeFreshBytes
-  if (isKept) {
-    self.fresh.push(...stored)
-    self.freshBytes += bytes
-  } else group.unrouted = true
+    self.fresh.length + stored.length <= routeFresh && sizeOf(self.fresh) + sizeOf(stored) <= routeFreshBytes
+  if (isKept) self.fresh.push(...stored)
+  else group.unrouted = true
   self.route.openUnsafe()
 }
+
+/** Characters of messages' payloads. */
+const sizeOf = (messages: ReadonlyArray<Unrouted>): number =>
+  messages.reduce((sum, { payloadJson }) => sum + payloadJson.length, 0)
 
 /**
  * Of which groups messages are to be routed now, and these messages where they need not be read: all of them, or none. What is not
@@ -270,7 +269,6 @@ export const toRoute = (
   monotonicMs: number
 ): { readonly groups: ReadonlyArray<Group>; readonly fresh: ReadonlyArray<Unrouted> } => {
   const fresh = self.fresh.splice(0)
-  self.freshBytes = 0
   const ofFresh = new Set(fresh.flatMap(({ workerGroup }) => self.groups.get(workerGroup) ?? []))
   const groups = open(self).filter((group) =>
     (group.unrouted || ofFresh.has(group)) && !isHeldBack(self, group, monotonicMs)

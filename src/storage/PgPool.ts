@@ -1,5 +1,5 @@
 /**
- * Pools of connections beside the caller's: to the same server, with sizes and timeouts of their own.
+ * Pools of connections beside the caller's: to the same server, with sizes, timeouts and settings of their own.
  */
 import { PgClient } from "@effect/sql-pg"
 import { Effect, type Scope } from "effect"

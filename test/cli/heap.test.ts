@@ -12,7 +12,7 @@ const begun = (execArgv: ReadonlyArray<string>, env: Record<string, string> = {}
     Fs.writeFileSync(
       file,
       `import { appendFileSync } from "node:fs"
-      import { beginSmall } from ${JSON.stringify(Path.resolve("src/cli/Heap.ts"))}
+      import { beginSmall } from ${JSON.stringify(Path.resolve("src/cli/Beginning.ts"))}
       appendFileSync(${JSON.stringify(Path.join(folder, "pids"))}, process.pid + " ")
       beginSmall()
       console.log(JSON.stringify([process.execArgv, process.argv.slice(2), process.env.MALLOC_ARENA_MAX]))`

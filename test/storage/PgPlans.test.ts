@@ -2,12 +2,13 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Id from "../../src/Id.ts"
-import { type Dispatching, type Outcome, type Owner, Storage } from "../../src/Storage.ts"
+import { type Dispatching, type Owner, Storage } from "../../src/Storage.ts"
 import * as PgDispatching from "../../src/storage/PgDispatching.ts"
 import * as PgErrors from "../../src/storage/PgErrors.ts"
 import * as PgOwnership from "../../src/storage/PgOwnership.ts"
 import * as PgPool from "../../src/storage/PgPool.ts"
-import { eventId, group, message, storage as layer, subscribe, success } from "./support.ts"
+import { outcome, retryAt, routing, success } from "../../src/testing/StorageSuiteWorld.ts"
+import { eventId, group, message, storage as layer, subscribe } from "./support.ts"
 
 /** What waits, and what has been done, where tables have grown. */
 const grown = 20_000
@@ -102,20 +103,7 @@ const deliverSome = Effect.fnUntraced(function*(
       subscriptionId: id,
       claimed: n < 2
     })))
-  const routing = {
-    version,
-    messages: found.map(({ id: messageId, seq }) => ({
-      owner,
-      messageId,
-      seq,
-      matched: 1,
-      filtered: 0,
-      transformedJson: undefined,
-      error: undefined
-    })),
-    deliveries
-  }
-  const routed = yield* watch("route", pump.route(routing))
+  const routed = yield* watch("route", pump.route(routing(version, owner, found, deliveries)))
   assert.strictEqual(routed._tag, "Routed")
   yield* watch("due", pump.due({ aheadMs: 1000 }))
   const { claimed } = yield* watch(
@@ -133,15 +121,8 @@ const deliverSome = Effect.fnUntraced(function*(
   assert.strictEqual((yield* watch("load", pump.load(claimed))).messages.length, claimed.length)
   yield* watch("release", pump.release(owner, claimed.slice(0, 1).map(({ deliveryId }) => deliveryId)))
   const [first, second] = deliveries.map((one) => one.id)
-  const outcome = (deliveryId: Id.DeliveryId, transition: Outcome["transition"]): Outcome => ({
-    owner,
-    deliveryId,
-    attemptCount: 0,
-    attempt: { number: 1, startedAtMs: 1_700_000_000_000, durationMs: 1, outcome: "success" },
-    transition
-  })
   if (!first || !second) return assert.fail("two were claimed on their way")
-  const outcomes = [outcome(first, success), outcome(second, { _tag: "Retry", dueAtMs: 0, lastError: "away" })]
+  const outcomes = [outcome(owner, first, success), outcome(owner, second, retryAt(0))]
   assert.strictEqual((yield* watch("record", pump.record(outcomes))).length, 2)
   assert.isAbove((yield* watch("held", pump.held([owner]))).length, 0)
   yield* watch("recover", pump.recover([owner], 60_000))
@@ -156,9 +137,9 @@ const grow = Effect.fnUntraced(function*(sql: PgClient.PgClient, id: Id.Subscrip
         nextval('hookline.message_seq') as seq from generate_series(1, ${grown}) n) n`
     )
   const [made, unrouted] = [ids("a"), ids("b")]
-  for (const  of of[made, unrouted]) {
+  for (const rows of [made, unrouted]) {
     yield* sql`insert into hookline.messages (id, seq, event_id, tenant_id, payload)
-      select id, seq, ${eventId}, 'default', '{}' from ${of}`
+      select id, seq, ${eventId}, 'default', '{}' from ${rows}`
   }
   yield* sql`insert into hookline.routings (message_id, version, matched, filtered) select id, 1, 1, 0 from ${made}`
   yield* sql`insert into hookline.inbox (seq, message_id, worker_group, slot, tenant_id, size)
