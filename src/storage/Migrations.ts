@@ -18,6 +18,16 @@ import { retention } from "./RetentionLayout.ts"
  */
 export const again = (of = ""): string => `(${of}attempts > ${of}retry_base or ${of}replay_id is not null)`
 
+/**
+ * What holds of each delivery of `work`, and is a condition of the indexes that only lists are read by: a statement that does not
+ * say it is never planned with one of them. While the table is counted as empty each index is as cheap as any, and a delivery
+ * would be looked for by its id along all of one that begins with something else.
+ *
+ * @category migrations
+ * @since 0.1.0
+ */
+export const isListed = (of = ""): string => `${of}size >= 0`
+
 const layout = `
 create schema if not exists hookline;
 create sequence if not exists hookline.message_seq;
@@ -513,6 +523,18 @@ const traces = `
 alter table hookline.messages add column traceparent text;
 `
 
+const listed: ReadonlyArray<Index> = [
+  { name: "work_listed_of_tenant", columns: "tenant_id, id" },
+  { name: "work_listed_of_subscription", columns: "subscription_id, id" },
+  { name: "work_listed_of_message", columns: "message_id, id" }
+].map((index): Index => ({ table: "work", ...index, where: isListed() }))
+
+const replacedByListed = `
+drop index hookline.work_by_tenant;
+drop index hookline.work_by_subscription;
+drop index hookline.work_of_message;
+`
+
 /**
  * A migration: statements that are one transaction, or indexes that are built while everything goes on.
  *
@@ -558,7 +580,9 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0017_replaced_of_work": statements(replacedOfWork),
   "0018_replaced_of_deliveries": statements(replacedOfDeliveries),
   "0019_retention": statements(retention),
-  "0020_traces": statements(traces)
+  "0020_traces": statements(traces),
+  "0021_listed": indexes(listed),
+  "0022_replaced_by_listed": statements(replacedByListed)
 }
 
 /**

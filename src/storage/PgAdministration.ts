@@ -9,6 +9,7 @@ import * as Id from "../Id.ts"
 import { defaults } from "../Limits.ts"
 import type { Administration, Page } from "../Storage.ts"
 import { ownGroup, type Subscription } from "../Subscription.ts"
+import { isListed } from "./Migrations.ts"
 import * as PgAppend from "./PgAppend.ts"
 import { array } from "./PgArray.ts"
 import * as PgCounting from "./PgCounting.ts"
@@ -23,6 +24,8 @@ import * as PgWalk from "./PgWalk.ts"
 
 /** Makes the verbs of administration, without the lists that may be long. */
 export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Administration, keyof PgListing.Lists> => {
+  const isInList = sql.literal(isListed("w."))
+
   // Locked before anything is read, so that changes and the routes that match by the version take turns.
   const lock = sql`select 1 from hookline.subscription_version for update`
 
@@ -141,8 +144,8 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
     claimants: (id) =>
       engine(Effect.map(
         sql<{ readonly worker_group: string; readonly epoch: number }>`
-          select distinct worker_group, epoch::float8 as epoch from hookline.work
-          where subscription_id = ${Id.toUuid(id)}::uuid and epoch is not null`,
+          select distinct w.worker_group, w.epoch::float8 as epoch from hookline.work w
+          where w.subscription_id = ${Id.toUuid(id)}::uuid and w.epoch is not null and ${isInList}`,
         (rows) => rows.map((row) => ({ workerGroup: row.worker_group, partition: 0, epoch: row.epoch }))
       )),
     getMessage: (id) =>
@@ -223,7 +226,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
       engine(Effect.gen(function*() {
         const ended = yield* sql`with old as (
           select w.id, s.deleted_at is not null as deleted from hookline.subscriptions s
-          join hookline.work w on w.subscription_id = s.id
+          join hookline.work w on w.subscription_id = s.id and ${isInList}
           where not s.enabled and w.epoch is null and (s.deleted_at is not null or (
             s.disabled_at <= clock_timestamp() - make_interval(secs => ${heldMaxAgeMs / 1000})
             and w.id < (lpad(to_hex((
@@ -244,7 +247,8 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
         // Nothing is routed to one that is deleted: what has ended stays so.
         const settled = yield* sql`update hookline.subscriptions set ended = true where id in (
           select s.id from hookline.subscriptions s where s.deleted_at is not null and not s.ended
-            and not exists (select 1 from hookline.work w where w.subscription_id = s.id) limit ${rows}::int
+            and not exists (select 1 from hookline.work w where w.subscription_id = s.id and ${isInList})
+          limit ${rows}::int
         ) returning 1`
         yield* sql`update hookline.subscriptions s set awaited = null where awaited is not null and not exists (
           select 1 from hookline.work w where w.id = any(s.awaited) and w.epoch is not null

@@ -5,6 +5,7 @@
 import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import { emptied } from "../Message.ts"
+import { isListed } from "./Migrations.ts"
 import { array } from "./PgArray.ts"
 import * as PgReplaying from "./PgReplaying.ts"
 
@@ -53,7 +54,7 @@ const ofTenant = Effect.fnUntraced(function*(
   if (ids.length === 0) return { emptied: 0, more: false }
   const free = (yield* sql<{ readonly id: string }>`select u.id::text as id
     from unnest(${array(ids)}::uuid[]) as u(id)
-    where not exists (select 1 from hookline.work w where w.message_id = u.id)
+    where not exists (select 1 from hookline.work w where w.message_id = u.id and ${sql.literal(isListed("w."))})
       and not exists (select 1 from hookline.inbox i where i.message_id = u.id)
       and not exists (select 1 from hookline.routings r where r.message_id = u.id and r.message_id = any(${
     array(ids)

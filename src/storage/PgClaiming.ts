@@ -87,7 +87,7 @@ const statement = (sql: PgClient.PgClient, options: Options) =>
     select id, epoch, version from sized where until <= ${options.bytes}::float8 or until = size
     union all select id, epoch, version from suspect
   ), taken as (
-    update hookline.work w set epoch = p.epoch, claims = w.claims + 1 from picked p where w.id = p.id
+    update hookline.work w set epoch = p.epoch, claims = w.claims + 1 from picked p where w.id between p.id and p.id
     returning w.*, p.version
   ), left_over as (
     select w.worker_group, w.subscription_id, w.due_at from waiting w
@@ -168,12 +168,12 @@ const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
       ) w
     ) w where a.ordered
   ), turns as materialized (
-    select j.* from judged j join hookline.work w on w.id = j.id and w.epoch is null and w.due_at = j.due_at
+    select j.* from judged j join hookline.work w on w.id between j.id and j.id and coalesce(w.epoch, -1) = -1 and w.due_at = j.due_at
     for update of w skip locked
   ), parked as (
     update hookline.work w set due_at = case when t.place = 'behind' then 'infinity'
       else clock_timestamp() + make_interval(secs => ${defaults.orderedPollMs / 1000}) end
-    from turns t where w.id = t.id and t.place <> 'free'
+    from turns t where w.id between t.id and t.id and t.place <> 'free'
   ), waiting as materialized (
     select w.*, row_number() over (
       partition by worker_group, subscription_id order by due_at > clock_timestamp(), turn, again, due_at, seq
@@ -208,9 +208,9 @@ const suspect = (sql: PgClient.PgClient, { limit, suspectClaims, suspectProvider
   sql`suspect as materialized (
     select w.id, f.epoch, w.version from fence f cross join lateral (
       select w.id, w.due_at, s.version from hookline.work w
-      join hookline.subscriptions s on s.id = w.subscription_id and s.enabled and s.deleted_at is null
-        and s.provider_id = any(${array(suspectProviders)}::text[])
-      where w.worker_group = f.worker_group and w.epoch is null and w.claims >= 1
+      join hookline.subscriptions s on s.id between w.subscription_id and w.subscription_id and s.enabled
+        and s.deleted_at is null and s.provider_id = any(${array(suspectProviders)}::text[])
+      where w.worker_group between f.worker_group and f.worker_group and w.epoch is null and w.claims >= 1
         and w.claims >= ${suspectClaims}::int and w.due_at <= clock_timestamp()
         and ${sql.literal(isInTime)}
         and not s.moving and coalesce(s.worker_group, w.worker_group) = w.worker_group
@@ -219,6 +219,6 @@ const suspect = (sql: PgClient.PgClient, { limit, suspectClaims, suspectProvider
             and e.worker_group <> w.worker_group))
         and not exists (select 1 from hookline.circuits c where c.subscription_id = s.id and c.open_until > clock_timestamp())
         and not (s.ordered and w.ordering_key is not null and ${PgOrdering.isBehind(sql)})
-      order by w.due_at limit 1 for update of w skip locked for share of s skip locked
+      order by w.worker_group, w.due_at limit 1 for update of w skip locked for share of s skip locked
     ) w order by w.due_at limit least(1, ${limit}::int)
   )`

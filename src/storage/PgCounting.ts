@@ -9,6 +9,7 @@ import * as Id from "../Id.ts"
 import { defaults } from "../Limits.ts"
 import type { CountFilter, Counting } from "../Storage.ts"
 import type { Tally } from "../Tally.ts"
+import { isListed } from "./Migrations.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import * as PgRows from "./PgRows.ts"
 import * as PgTenants from "./PgTenants.ts"
@@ -213,7 +214,9 @@ const looked = (
   const ways = bySubscription && byTenant && isOwn
     ? [sql`${isOwn} and ${bySubscription}`, sql`not ${isOwn} and ${byTenant}`]
     : [bySubscription ?? byTenant ?? sql`true`]
-  const found = ways.map((way) => sql`(select w.* from hookline.work w where ${way} limit ${counted}::int)`)
+  const found = ways.map((way) =>
+    sql`(select w.* from hookline.work w where ${way} and ${sql.literal(isListed("w."))} limit ${counted}::int)`
+  )
   return sql`select w.retried, ${fits} as fits from (${sql.join(" union all ", false)(found)}) w`
 }
 

@@ -88,7 +88,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         )
         select m.id::text, i.seq::float8 as seq, i.worker_group, m.event_id, m.tenant_id, m.ordering_key, m.payload,
           ${sql.literal(PgRows.timeColumns)}
-        from sized i join hookline.messages m on m.id = i.message_id
+        from sized i join hookline.messages m on m.id between i.message_id and i.message_id
         where i.before = 0 or i.before + i.size <= ${bytes}::float8`,
       // Put in order here: the server would copy the payloads to sort them.
       (rows) =>
@@ -130,13 +130,13 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
       ), aside as (
         update hookline.inbox i set set_aside_at = clock_timestamp(), error = g.error
         from given g join fence f on f.epoch = g.epoch::bigint
-        where i.message_id = g.message_id and g.error is not null and i.set_aside_at is null
+        where i.message_id between g.message_id and g.message_id and g.error is not null and ${isWaiting(sql)}
           and exists (select 1 from current)
         returning g.place
       ), routed as (
         delete from hookline.inbox i using given g
         join fence f on f.epoch = g.epoch::bigint
-        where i.message_id = g.message_id and g.error is null and i.set_aside_at is null
+        where i.message_id between g.message_id and g.message_id and g.error is null and ${isWaiting(sql)}
           and exists (select 1 from current)
         returning g.place, i.message_id, i.seq, i.worker_group, split_part(i.worker_group, '#', 1) as base, i.tenant_id, i.ordering_key, i.size, f.epoch,
           g.matched, g.filtered, g.transformed, g.due_at, g.expires_at
@@ -198,12 +198,13 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         select m.id::text, m.event_id, m.tenant_id, m.ordering_key, coalesce(r.transformed, m.payload) as payload,
           case when r.transformed is not null then m.payload end as emitted, m.traceparent
         from unnest(${uuids([...new Set(claims.map((claim) => claim.messageId))], Id.toUuid)}::uuid[]) as u(id)
-        join hookline.messages m on m.id = u.id left join hookline.routings r on r.message_id = u.id`
+        join hookline.messages m on m.id between u.id and u.id
+        left join hookline.routings r on r.message_id between u.id and u.id`
       const tried = claims.flatMap(({ attemptCount = 0, deliveryId }) => attemptCount > 0 ? deliveryId ?? [] : [])
       const attempts = tried.length === 0 ? [] : yield* sql<PgRows.AttemptRow & { readonly delivery_id: string }>`
         select a.delivery_id::text, ${sql.literal(PgRows.outlineColumns)}, null::text as response, null::text as request
         from unnest(${uuids(tried, Id.toUuid)}::uuid[]) as u(id)
-        join hookline.attempts a on a.delivery_id = u.id order by a.delivery_id, a.number`
+        join hookline.attempts a on a.delivery_id between u.id and u.id order by a.delivery_id, a.number`
       return {
         messages: messages.map((row) => ({
           id: PgRows.messageId(row.id),
@@ -336,6 +337,9 @@ const alone = (sql: PgClient.PgClient) =>
     ) as yes
   )`
 
+/** Whether a message of the inbox is not set aside, in other words than those of `inbox_waiting`, see `PgPool.pump`. */
+const isWaiting = (sql: PgClient.PgClient) => sql.literal("coalesce(i.set_aside_at, 'infinity') = 'infinity'")
+
 const notAsked = (sql: PgClient.PgClient) => sql`alone as (select true as yes)`
 
 /** Each of their owners once; one that was superseded by another of them stays apart from it. */
@@ -409,7 +413,9 @@ const due = (
   )
   select g.worker_group, 'unrouted' as found, null::text as subscription_id, null::float8 as due_at
   from (${groupsOf(sql, "inbox", "t.set_aside_at is null", workerGroups)}) g
-  where exists (select 1 from hookline.inbox i where i.worker_group = g.worker_group and i.set_aside_at is null)
+  cross join lateral (
+    select 1 from hookline.inbox i where i.worker_group = g.worker_group and i.set_aside_at is null limit 1
+  ) i
   union all
   select g.worker_group, 'orphaned', null, null
   from (${groupsOf(sql, "work", "t.epoch is not null", workerGroups)}) g
@@ -492,15 +498,17 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
     join fence f on f.epoch = g.owner_epoch::bigint
   ), finished as (
     delete from hookline.work w using asked g, hookline.subscriptions s
-    where w.id = g.id and w.epoch = g.epoch and w.attempts = g.attempts and s.id = w.subscription_id
+    where w.id between g.id and g.id and w.epoch is not distinct from g.epoch and w.attempts = g.attempts
+      and s.id between w.subscription_id and w.subscription_id
       and (g.status is not null or s.deleted_at is not null)
     returning w.id, w.message_id, w.seq, w.subscription_id, w.worker_group, w.tenant_id, w.event_id, w.ordering_key, w.retry_base,
       w.claims, w.webhook_of, ${sql.literal(told)}
   ), kept as materialized (
     select w.id, w.subscription_id, w.tenant_id, w.event_id, w.claims, ${sql.literal(told)}
-    from asked g join hookline.work w on w.id = g.id and w.epoch = g.epoch and w.attempts = g.attempts
-    join hookline.subscriptions s on s.id = w.subscription_id and s.deleted_at is null
-    where g.status is null for update of w
+    from asked g join hookline.work w
+      on w.id between g.id and g.id and w.epoch is not distinct from g.epoch and w.attempts = g.attempts
+    join hookline.subscriptions s on s.id between w.subscription_id and w.subscription_id
+    where g.status is null and coalesce(s.deleted_at, 'infinity') = 'infinity' for update of w
   ), given as not materialized (
     select id, subscription_id, tenant_id, event_id, claims, ${sql.literal(told.replaceAll("g.", ""))} from finished
     union all select * from kept
@@ -518,7 +526,7 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
   }, again as (
     update hookline.work w set epoch = null, claims = 0, attempts = w.attempts + 1, last_error = g.last_error,
       due_at = to_timestamp(g.due_at / 1000.0), worker_group = ${PgOrdering.home(sql)}
-    from retried g join homes h on h.id = g.subscription_id where w.id = g.id
+    from retried g join homes h on h.id = g.subscription_id where w.id between g.id and g.id
   ), spent as (
     insert into hookline.lanes (subscription_id, filled_at)
     select subscription_id, to_timestamp(max(filled_at) / 1000.0) from given where filled_at is not null

@@ -4,6 +4,7 @@
  */
 import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
+import { isListed } from "./Migrations.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 
 /**
@@ -14,7 +15,8 @@ import * as PgOrdering from "./PgOrdering.ts"
  * the next portion: they may wait for the subscription's row.
  */
 export const some = Effect.fnUntraced(function*(sql: PgClient.PgClient, uuid: string, rows: number) {
-  const misplaced = sql`w.subscription_id = h.id and w.epoch is null
+  const isInList = sql.literal(isListed("w."))
+  const misplaced = sql`w.subscription_id = h.id and ${isInList} and w.epoch is null
     and (w.due_at = 'infinity' or w.worker_group <> ${PgOrdering.home(sql)})`
   const moved = yield* sql`with h as materialized (
       select s.id, s.worker_group from hookline.subscriptions s where s.id = ${uuid}::uuid
@@ -28,7 +30,8 @@ export const some = Effect.fnUntraced(function*(sql: PgClient.PgClient, uuid: st
     set moving = exists (select 1 from hookline.work w where ${misplaced}) where h.id = ${uuid}::uuid returning moving`
   if (left?.moving) return moved.length
   yield* sql`update hookline.subscriptions set awaited = case when worker_group is not null then (
-      select array_agg(w.id) from hookline.work w where w.subscription_id = ${uuid}::uuid and w.epoch is not null
+      select array_agg(w.id) from hookline.work w
+      where w.subscription_id = ${uuid}::uuid and ${isInList} and w.epoch is not null
     ) end where id = ${uuid}::uuid`
   return moved.length
 })

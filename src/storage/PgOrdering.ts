@@ -43,10 +43,11 @@ export const unparked = (sql: PgClient.PgClient, ended: string) =>
       where w.worker_group like 'subscription.%' and w.ordering_key is not null
         and w.worker_group = f.worker_group and w.ordering_key = f.ordering_key and w.seq > f.seq
       order by w.seq limit 1
-    ) n join hookline.subscriptions s on s.id = n.subscription_id and s.ordered
+    ) n join hookline.subscriptions s on s.id between n.subscription_id and n.subscription_id and s.ordered
   ), unparked as (
     update hookline.work w set due_at = clock_timestamp() from nexts n
-    where w.id = n.id and w.epoch is null and (w.due_at = 'infinity' or w.due_at <= clock_timestamp())
+    where w.id between n.id and n.id and coalesce(w.epoch, -1) = -1
+      and (w.due_at = 'infinity' or w.due_at <= clock_timestamp())
   )`
 
 /**
@@ -55,8 +56,8 @@ export const unparked = (sql: PgClient.PgClient, ended: string) =>
  */
 export const homes = (sql: PgClient.PgClient, rows: string) =>
   sql`homes as materialized (
-    select s.id, s.worker_group from hookline.subscriptions s
-    where s.id in (select subscription_id from ${sql.literal(rows)}) order by s.id for share
+    select s.id, s.worker_group from (select distinct subscription_id from ${sql.literal(rows)}) r
+    join hookline.subscriptions s on s.id between r.subscription_id and r.subscription_id order by s.id for share of s
   )`
 
 /**

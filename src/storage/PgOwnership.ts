@@ -134,7 +134,7 @@ export const make = (
       on conflict (subscription_id) do update set
         filled_at = greatest(l.filled_at, statement_timestamp()) + (excluded.filled_at - statement_timestamp())
     ), crashed as (
-      delete from hookline.work w using old where w.id = old.id and old.claims >= ${crashedClaims}::int returning w.*
+      delete from hookline.work w using old where w.id between old.id and old.id and old.claims >= ${crashedClaims}::int returning w.*
     ), failed as (
       insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
         reason, attempts, retry_base, last_error, webhook_of)
@@ -143,7 +143,7 @@ export const make = (
       from crashed returning ${PgCounting.ending(sql)}
     ), ${PgCounting.ended(sql, "failed")}, ${PgOrdering.unparked(sql, "crashed")}, again as (
       update hookline.work w set epoch = null, worker_group = ${PgOrdering.home(sql)}
-      from old join homes h on h.id = old.subscription_id where w.id = old.id and old.claims < ${crashedClaims}::int
+      from old join homes h on h.id = old.subscription_id where w.id between old.id and old.id and old.claims < ${crashedClaims}::int
     )
     select coalesce(max(wait), 0)::float8 as wait from timed`,
       ([row]) => Math.ceil(row?.wait ?? 0)

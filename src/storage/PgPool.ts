@@ -22,7 +22,13 @@ export const engine: Readonly<Record<string, string>> = {
 
 /**
  * Settings of the sessions that deliver. Their statements are planned once, as a rule while the tables are empty, when a plan that
- * reads all of a table is the best. All of these statements find what they want by an index.
+ * reads all of a table is the best. All of these statements find what they want by an index, and leave the planner no other:
+ *
+ * - What is given finds its rows by bounds, `w.id between g.id and g.id`. An equality is a reason to read an index from end to end, for
+ *   its order.
+ * - A condition that a partial index is made for is said in other words where that index is not meant, as
+ *   `coalesce(w.epoch, -1) = -1`: it would be read from end to end.
+ * - An order that is asked for names all of the columns of the index that has it.
  *
  * @category constants
  * @since 0.1.0
@@ -31,6 +37,8 @@ export const pump: Readonly<Record<string, string>> = {
   ...engine,
   enable_seqscan: "off",
   enable_mergejoin: "off",
+  // Of bounds the planner thinks that many rows are between them.
+  enable_bitmapscan: "off",
   // It is made for long statements, which are guessed by the cost: of what is turned off that is huge.
   jit: "off"
 }

@@ -8,6 +8,7 @@ import { Effect } from "effect"
 import type { SqlError, Statement } from "effect/sql"
 import * as Id from "../Id.ts"
 import type { Page, Walked, WalkPage } from "../Storage.ts"
+import { isListed } from "./Migrations.ts"
 
 /** A part of a statement. */
 export type Fragment = Statement.Fragment
@@ -154,6 +155,7 @@ const part = (
     from ${sql.literal(`hookline.${table}`)} t
     where ${left} >= ${bound(from)} and ${left} < ${bound(before)}
       and t.id >= ${from}::uuid and t.id < ${before}::uuid and ${sql.literal(where)}
+      and ${sql.literal(table === "work" ? isListed("t.") : "true")}
     order by ${sql.literal(order)} limit ${count(sql, look)}`
 }
 
