@@ -34,8 +34,6 @@ export interface Opened {
   readonly pid: number
   /** CPU time of the servers that it uses, in milliseconds. */
   readonly serverCpu: () => number
-  /** Closes it and opens it again in the same process, on the same data. */
-  readonly reopen: () => Promise<void>
   /** Opens the same system again, on the same data, in a process of its own beside this one. */
   readonly another: () => Promise<Another>
   /** From now on it is not closed but ended, as what hangs would keep it from closing. */
@@ -179,7 +177,7 @@ export const make = async (options?: { readonly profiles?: string | undefined })
     use: (opened: Opened) => Promise<A>
   ): Promise<A> =>
     hosted(entry, database, setting, async (host, whole, redisPid) => {
-      let server = await host.call.open(whole)
+      const server = await host.call.open(whole)
       let isAbandoned = false
       const pids = () =>
         [entry.store === "postgres" ? postgresPid : undefined, redisPid, server].filter((pid) => pid !== undefined)
@@ -187,10 +185,6 @@ export const make = async (options?: { readonly profiles?: string | undefined })
         return await use({
           call: host.call,
           pid: host.pid,
-          reopen: async () => {
-            await host.call.close()
-            server = await host.call.open(whole)
-          },
           abandon: () => {
             isAbandoned = true
           },

@@ -1,5 +1,6 @@
 /**
- * The receiver: accepts, counts, and notes when each message came. What comes to `/hang…` is answered late.
+ * The receiver: accepts, counts, and notes when each message came. What comes to `/hang…` is answered late, and while it is closed
+ * nothing is.
  */
 import { createServer, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -21,6 +22,9 @@ let endpoints = new Map<string, Endpoint>()
 let measures = false
 let distinct = 0
 let targets: Array<{ readonly count: number; readonly reached: (at: number) => void }> = []
+
+/** Requests that wait while nothing is answered. */
+let held: Array<ServerResponse> | undefined
 
 const accept = (response: ServerResponse) => {
   response.writeHead(200, { "content-type": "application/json" })
@@ -45,6 +49,7 @@ const server = createServer((request, response) => {
       if (measures) endpoint.latencies.push(clock() - Number(/"at":([\d.]+)/u.exec(body)?.[1]))
     }
     if (path.startsWith("/hang")) setTimeout(accept, hangMs, response).unref()
+    else if (held) held.push(response)
     else accept(response)
     for (const target of targets) if (distinct === target.count) target.reached(clock())
   })
@@ -62,6 +67,15 @@ const calls = {
     distinct = 0
     targets = []
     measures = options.latency
+  },
+  /** Answers nothing until it is opened, so that a backlog grows behind the first requests. */
+  close: () => {
+    held = []
+  },
+  open: () => {
+    const waiting = held ?? []
+    held = undefined
+    for (const response of waiting) accept(response)
   },
   /** Waits until so many distinct messages came, counted for each endpoint; when that was. */
   received: (count: number) =>

@@ -16,8 +16,10 @@ export const system: System = {
     const waiting: Array<{ readonly url: string; readonly payload: Payload }> = []
     const secret = options.includes("key-object") ? keyObject : undefined
     let inFlight = 0
+    let works = false
     const send = (event: number, payloads: ReadonlyArray<Payload>) => {
       for (const url of routes[event] ?? []) for (const payload of payloads) waiting.push({ url, payload })
+      if (works) run()
     }
     const next = async () => {
       for (let one = waiting.pop(); one; one = waiting.pop()) {
@@ -26,11 +28,15 @@ export const system: System = {
         inFlight--
       }
     }
+    const run = () => {
+      void Promise.all(Array.from({ length: concurrency - inFlight }, next))
+    }
     return {
       emit: async (event, payload) => send(event, [payload]),
       fill: async (event, payloads) => send(event, payloads),
       work: async () => {
-        void Promise.all(Array.from({ length: concurrency }, next))
+        works = true
+        run()
       },
       unfinished: async () => waiting.length + inFlight,
       close: async () => {}

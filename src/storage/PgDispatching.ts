@@ -5,6 +5,7 @@
 import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import * as Id from "../Id.ts"
+import { eventOfGroup } from "../Message.ts"
 import type { Dispatching, Due, Outcome, Owner } from "../Storage.ts"
 import { again } from "./Migrations.ts"
 import * as PgAppend from "./PgAppend.ts"
@@ -55,29 +56,29 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
 
   unrouted: (owners, { afterTenants, bytes, messages, tenants = 1000 }) =>
     engine(Effect.map(
-      sql<PgRows.MessageRow & { readonly worker_group: string }>`with recursive owned as materialized (
-          select f.worker_group, f.after_tenant from unnest(
+      sql<Omit<PgRows.MessageRow, "event_id"> & { readonly owner: number }>`with recursive owned as materialized (
+          select f.worker_group, f.after_tenant, f.owner from unnest(
             ${array(owners.map((owner) => owner.workerGroup))}::text[],
             ${array(owners.map((owner) => owner.partition))}::int[],
             ${array(owners.map((owner) => owner.epoch))}::float8[],
             ${array(owners.map((owner) => afterTenants?.get(owner.workerGroup) ?? ""))}::text[]
-          ) as f(worker_group, partition, epoch, after_tenant)
+          ) with ordinality as f(worker_group, partition, epoch, after_tenant, owner)
           join hookline.owners o
             on o.worker_group = f.worker_group and ${isOneOf(sql, "f")}
-        ), waiting(worker_group, tenant_id, n) as (
-          select f.worker_group, t.tenant_id, 1 from owned f cross join lateral (
+        ), waiting(worker_group, owner, tenant_id, n) as (
+          select f.worker_group, f.owner, t.tenant_id, 1 from owned f cross join lateral (
             select i.tenant_id from hookline.inbox i where i.worker_group = f.worker_group and i.set_aside_at is null
               and i.tenant_id > f.after_tenant order by i.tenant_id limit 1
           ) t
           union all
-          select w.worker_group, t.tenant_id, w.n + 1 from waiting w cross join lateral (
+          select w.worker_group, w.owner, t.tenant_id, w.n + 1 from waiting w cross join lateral (
             select i.tenant_id from hookline.inbox i where i.worker_group = w.worker_group and i.set_aside_at is null
               and i.tenant_id > w.tenant_id order by i.tenant_id limit 1
           ) t where w.n < ${tenants}::int
         ), found as (
-          select i.*, w.n as place, row_number() over (partition by w.worker_group, w.tenant_id order by i.seq) as turn
+          select i.*, w.owner, w.n as place, row_number() over (partition by w.worker_group, w.tenant_id order by i.seq) as turn
           from waiting w cross join lateral (
-            select i.seq, i.message_id, i.worker_group, i.size from hookline.inbox i
+            select i.seq, i.message_id, i.size from hookline.inbox i
             where i.worker_group = w.worker_group and i.tenant_id = w.tenant_id and i.set_aside_at is null
             -- A number of the text: of one that is not known the planner thinks it is a tenth of all that waits, and sorts that.
             order by i.seq limit ${sql.literal(String(Math.trunc(messages)))}
@@ -86,22 +87,30 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         ), sized as (
           select f.*, sum(f.size) over (order by f.turn, f.place, f.seq) - f.size as before from found f
         )
-        select m.id::text, i.seq::float8 as seq, i.worker_group, m.event_id, m.tenant_id, m.ordering_key, m.payload,
+        select m.id::text, i.seq::float8 as seq, i.owner::int as owner, m.tenant_id, m.ordering_key, m.payload,
           ${sql.literal(PgRows.timeColumns)}
         from sized i join hookline.messages m on m.id between i.message_id and i.message_id
         where i.before = 0 or i.before + i.size <= ${bytes}::float8`,
-      // Put in order here: the server would copy the payloads to sort them.
-      (rows) =>
-        rows.toSorted((a, b) => a.seq - b.seq).map((row) => ({
-          id: PgRows.messageId(row.id),
-          seq: row.seq,
-          workerGroup: row.worker_group,
-          eventId: row.event_id,
-          tenantId: row.tenant_id,
-          orderingKey: row.ordering_key ?? undefined,
-          payloadJson: row.payload,
-          ...PgRows.times(row)
-        }))
+      (rows) => {
+        // A text that many messages have is one: each came by itself, and lives as long as its message is delivered.
+        const shared = new Map<string, string>()
+        const events = owners.map(({ workerGroup }) => eventOfGroup(workerGroup))
+        // Put in order here: the server would copy the payloads to sort them.
+        return rows.toSorted((a, b) => a.seq - b.seq).flatMap((row) => {
+          const workerGroup = owners[row.owner - 1]?.workerGroup
+          const eventId = events[row.owner - 1]
+          return workerGroup === undefined || eventId === undefined ? [] : [{
+            id: PgRows.messageId(row.id),
+            seq: row.seq,
+            workerGroup,
+            eventId,
+            tenantId: oneOf(shared, row.tenant_id),
+            orderingKey: row.ordering_key ?? undefined,
+            payloadJson: row.payload,
+            ...PgRows.times(row)
+          }]
+        })
+      }
     )),
 
   route: ({ deliveries, isUnread = false, messages, version }) =>
@@ -304,17 +313,19 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
 /** Rows of subscriptions, with one text where many have the same: each came by itself. */
 const sharing = (rows: ReadonlyArray<PgRows.SubscriptionRow>): ReadonlyArray<PgRows.SubscriptionRow> => {
   const texts = new Map<string, string>()
-  const one = (text: string): string => {
-    const known = texts.get(text)
-    if (known === undefined) texts.set(text, text)
-    return known ?? text
-  }
   return rows.map((row) => ({
     ...row,
-    tenant_id: one(row.tenant_id),
-    provider_id: one(row.provider_id),
-    events: row.events.map(one)
+    tenant_id: oneOf(texts, row.tenant_id),
+    provider_id: oneOf(texts, row.provider_id),
+    events: row.events.map((event) => oneOf(texts, event))
   }))
+}
+
+/** A text, or that of the known ones which is the same. */
+const oneOf = (known: Map<string, string>, text: string): string => {
+  const found = known.get(text)
+  if (found === undefined) known.set(text, text)
+  return found ?? text
 }
 
 /** Which of the rows that a statement was given it wrote, by their places: ids would be longer, and a row for each. */

@@ -50,7 +50,19 @@ export const make = ({ bodyTemplate, contentType, format }: WebhookConfig): Effe
 
 // The payload is JSON text already: bodies are put around it, so that it is never parsed.
 
-const iso = (ms: number) => new Date(ms).toISOString()
+/** A time in ISO 8601; its beginning is kept as long as the second is the same, as it takes long to write and most are of one. */
+const iso = (() => {
+  let keptSecond = Number.NaN
+  let kept = ""
+  return (ms: number): string => {
+    const second = Math.floor(ms / 1000)
+    if (second !== keptSecond) {
+      kept = new Date(second * 1000).toISOString().slice(0, -"000Z".length)
+      keptSecond = second
+    }
+    return `${kept}${String(Math.floor(ms - second * 1000)).padStart(3, "0")}Z`
+  }
+})()
 
 const standard = ({ message }: Attempt) =>
   `{"type":${JSON.stringify(message.eventId)},"timestamp":"${iso(message.timestampMs)}","data":${message.payloadJson}}`
