@@ -156,21 +156,24 @@ export const make = (
       setRunnerHealth: (address, healthy) =>
         answered(Effect.asVoid(sql`update hookline.members set healthy = ${healthy} where address = ${address}`)),
       acquire: (address, shards) =>
-        confirming(answered(Effect.gen(function*() {
-          yield* sql`insert into hookline.shards (id) select unnest(${array(shards)}::text[]) on conflict do nothing`
-          const rows = yield* sql<{ readonly id: string }>`with me as (
-              update hookline.members set heartbeat_at = clock_timestamp() where address = ${address} returning address
-            ), free as (
-              select s.id from hookline.shards s left join hookline.members m on m.address = s.address
-              where s.id = any(${array(shards)}::text[]) and (
-                s.address is null or s.address = ${address} or m.address is null
-                or m.heartbeat_at <= clock_timestamp() - ${expiry}
-              )
-              for update of s skip locked
-            )
-            update hookline.shards s set address = me.address from free, me where s.id = free.id returning s.id`
-          return rows.map((row) => row.id)
-        }))),
+        confirming(answered(Effect.andThen(
+          sql`insert into hookline.shards (id) select unnest(${array(shards)}::text[]) on conflict do nothing`,
+          sql.withTransaction(Effect.gen(function*() {
+            const [me] = yield* sql`update hookline.members set heartbeat_at = clock_timestamp()
+              where address = ${address} returning address`
+            if (me === undefined) return []
+            const isFree = sql`(s.address is null or s.address = ${address} or not exists (
+              select 1 from hookline.members m
+              where m.address = s.address and m.heartbeat_at > clock_timestamp() - ${expiry}
+            ))`
+            const free = yield* sql<{ readonly id: string }>`select s.id from hookline.shards s
+              where s.id = any(${array(shards)}::text[]) and ${isFree} for update skip locked`
+            // Judged again now that nobody can take them: between what a statement sees and what it locks another may have.
+            const taken = yield* sql<{ readonly id: string }>`update hookline.shards s set address = ${address}
+              where s.id = any(${array(free.map((row) => row.id))}::text[]) and ${isFree} returning s.id`
+            return taken.map((row) => row.id)
+          }))
+        ))),
       refresh,
       release: (address, shard) =>
         Effect.gen(function*() {

@@ -1,10 +1,11 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Redacted, Schedule } from "effect"
+import { Deferred, Effect, Fiber, Latch, Layer, Redacted, Schedule } from "effect"
 import { Runner, RunnerAddress, ShardId } from "effect/cluster"
 import * as PgRunnerStorage from "../../src/cluster/PgRunnerStorage.ts"
 import * as Limits from "../../src/Limits.ts"
 import * as PgStorage from "../../src/storage/PgStorage.ts"
+import { waits } from "../storage/support.ts"
 import * as Postgres from "../support/postgres.ts"
 import { until } from "../support/process.ts"
 import { proxy } from "../support/proxy.ts"
@@ -17,18 +18,20 @@ const names = (ids: ReadonlyArray<ShardId.ShardId>) => ids.map(String).sort()
 const runner = (address: RunnerAddress.RunnerAddress) => Runner.make({ address, groups: ["default"], weight: 1 })
 
 /** A storage on a database of its own, reached through a proxy; heartbeats expire soon. */
-const world = Effect.gen(function*() {
+const world = Effect.suspend(() => worldOf({ lockExpiryMs: 1500, lockRefreshMs: 400, lockAnswerMs: 200 }))
+
+const worldOf = Effect.fnUntraced(function*(limits: Partial<Limits.Limits>) {
   const { url } = yield* Postgres.testDatabase
   yield* Effect.provide(PgStorage.migrate, PgClient.layer({ url, maxConnections: 1 }))
   const parts = new URL(Redacted.value(url))
   const between = yield* proxy({ host: parts.hostname, port: Number(parts.port) })
   parts.port = String(between.port)
-  const context = yield* Layer.build(PgClient.layer({ url: Redacted.make(parts.href), maxConnections: 3 }))
+  const context = yield* Layer.build(PgClient.layer({ url: Redacted.make(parts.href), maxConnections: 6 }))
   const make = Effect.flatMap(PgClient.PgClient, PgRunnerStorage.make).pipe(
     Effect.provide(context),
-    Effect.provide(Limits.layer({ lockExpiryMs: 1500, lockRefreshMs: 400, lockAnswerMs: 200 }))
+    Effect.provide(Limits.layer(limits))
   )
-  return { between, storage: yield* make, other: yield* make }
+  return { between, client: Layer.succeedContext(context), storage: yield* make, other: yield* make }
 })
 
 /** Keeps a runner alive. */
@@ -47,6 +50,40 @@ describe("the runners and their shards on PostgreSQL", () => {
       yield* Effect.forEach(held, (shard) => storage.release(a, shard), { concurrency: "unbounded" })
       assert.deepStrictEqual(names(yield* other.acquire(b, shards)), names(shards))
       assert.deepStrictEqual(yield* storage.refresh(a, held), [])
+    }))
+
+  it.live("a shard is left to the one who took it while another waited to look at it", () =>
+    Effect.gen(function*() {
+      const { client, other, storage } = yield* worldOf({
+        lockExpiryMs: 60_000,
+        lockRefreshMs: 20_000,
+        lockAnswerMs: 10_000
+      })
+      yield* storage.register(runner(a), true)
+      yield* other.register(runner(b), true)
+      yield* storage.acquire(a, shards)
+      yield* storage.releaseAll(a)
+      // The other has begun, and is held up before it takes any.
+      const holding = yield* Latch.make()
+      const held = yield* Deferred.make<void>()
+      const holder = yield* Effect.forkChild(
+        Effect.gen(function*() {
+          const sql = yield* PgClient.PgClient
+          yield* sql.withTransaction(Effect.gen(function*() {
+            yield* sql`select 1 from hookline.members where address like 'b%' for update`
+            yield* Deferred.succeed(held, undefined)
+            yield* holding.await
+          }))
+        }).pipe(Effect.provide(client))
+      )
+      yield* Deferred.await(held)
+      const taking = yield* Effect.forkChild(other.acquire(b, shards), { startImmediately: true })
+      yield* until("the other waits", Effect.provide(waits("update hookline.members"), client))
+      assert.deepStrictEqual(names(yield* storage.acquire(a, shards)), names(shards))
+      yield* holding.open
+      assert.deepStrictEqual(yield* Fiber.join(taking), [])
+      yield* Fiber.join(holder)
+      assert.deepStrictEqual(names(yield* storage.refresh(a, shards)), names(shards))
     }))
 
   it.live("a runner whose heartbeat has expired is none, and its shards are free", () =>
