@@ -67,7 +67,7 @@ export const between = (from: Reading, to: Reading, count: number): Throughput =
 })
 
 /** How often a worker has drained as much before. After once, compiling is a sixth of what the measured drain costs. */
-export const drainsBefore = 3
+const drainsBefore = 3
 
 /**
  * Delivers what is queued, `count` messages of one event to one endpoint that answers nothing while they are stored. In a worker

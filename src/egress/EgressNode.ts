@@ -76,14 +76,7 @@ export const layer = (options?: {
         { now: () => timing.now, in: deadlines.add },
         (tls) => timing.connector(connector(allowed, timed, limits, tls))
       )
-      const door: Door = {
-        pools,
-        targets: makeTargets(allowed, limits.targets),
-        headersOf: sharing(),
-        limits,
-        timing,
-        deadlines
-      }
+      const door: Door = { pools, targets: makeTargets(allowed, limits.targets), limits, timing, deadlines }
       return Egress.of({
         send: (request) => send(door, request),
         check: (url) => check(allowed, resolve, limits, url)
@@ -259,7 +252,6 @@ const makeTargets = (allowed: AddressPolicy.Allowed, kept: number) => {
 interface Door {
   readonly pools: Pools
   readonly targets: (url: string) => Target
-  readonly headersOf: (received: IncomingHttpHeaders) => Readonly<Record<string, string>>
   readonly limits: Limits
   readonly timing: Timing
   readonly deadlines: Deadlines.Deadlines
@@ -337,7 +329,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     this.#timed?.answered()
     this.#statusCode = status
-    this.#headers = this.#door.headersOf(headers)
+    this.#headers = single(headers)
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -407,24 +399,6 @@ const single = (received: IncomingHttpHeaders): Readonly<Record<string, string>>
     if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(", ") : value
   }
   return headers
-}
-
-/**
- * Headers that are the same as those of the answer before are the same object: they live until the attempt is recorded. Compared
- * by their places, as V8 compiles a loop over an object's own names anew for each object that it did not see before.
- */
-const sharing = () => {
-  let last: Readonly<Record<string, string>> = {}
-  let names: ReadonlyArray<string> = []
-  return (received: IncomingHttpHeaders): Readonly<Record<string, string>> => {
-    const found = Object.keys(received)
-    if (found.length === names.length && found.every((name, i) => name === names[i] && received[name] === last[name])) {
-      return last
-    }
-    last = single(received)
-    names = found
-    return last
-  }
 }
 
 const mapError = (error: unknown): EgressError => {

@@ -20,8 +20,8 @@ export const again = (of = ""): string => `(${of}attempts > ${of}retry_base or $
 
 /**
  * What holds of each delivery of `work`, and is a condition of the indexes that only lists are read by: a statement that does not
- * say it is never planned with one of them. While the table is counted as empty each index is as cheap as any, and a delivery
- * would be looked for by its id along all of one that begins with something else.
+ * say it is never planned with one of them. While the table is counted as empty all indexes cost the same, and a delivery would be looked
+ * for by its id along the whole of one that begins with something else.
  *
  * @category migrations
  * @since 0.1.0

@@ -3,6 +3,7 @@ import { Effect, Exit, Layer, Schema } from "effect"
 import { HttpServer } from "effect/http"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import * as Id from "../../src/Id.ts"
 import * as Limits from "../../src/Limits.ts"
 import * as Provider from "../../src/Provider.ts"
 import { StorageUnavailable } from "../../src/Storage.ts"
@@ -147,8 +148,9 @@ describe("the HTTP API", () => {
           cursor = Schema.decodeUnknownSync(Schema.NullOr(Schema.String))(json["nextCursor"])
           pages++
         }
-        // Of those of one millisecond by chance.
+        // In the order in which they were made, and of one millisecond in that of their ids.
         assert.deepStrictEqual(seen, made.toSorted().toReversed())
+        assert.deepStrictEqual(seen.map((id) => Id.timeOf(String(id))), made.toReversed().map(Id.timeOf))
         assert.strictEqual(pages, 2)
         const enabled = yield* call("GET", "/api/v1/subscriptions?tenantId=pages&enabled=false")
         assert.strictEqual(items(enabled.json).length, 3)

@@ -40,8 +40,8 @@ describe("the statements that deliver", () => {
       when: "what waits had been emptied, and was counted so with all of its pages",
       before: Effect.fnUntraced(function*(sql, id) {
         yield* grow(sql, id)
-        yield* Effect.forEach(["inbox", "work"], (table) => sql`delete from ${sql("hookline")}.${sql(table)}`)
-        yield* count(sql, "vacuum (analyze, truncate off)")
+        yield* Effect.forEach(queues, (table) => sql`delete from ${sql("hookline")}.${sql(table)}`)
+        yield* count(sql, "vacuum (analyze, truncate off)", queues)
       })
     }
   ]
@@ -54,7 +54,7 @@ describe("the statements that deliver", () => {
         const { owner } = yield* storage.takeOver(yield* Id.runnerId, group, 60_000)
         // It would count them before the test does.
         yield* Effect.forEach(
-          ["inbox", "work"],
+          queues,
           (table) => sql`alter table ${sql("hookline")}.${sql(table)} set (autovacuum_enabled = off)`
         )
         yield* before(sql, id)
@@ -86,7 +86,7 @@ describe("the statements that deliver", () => {
           assert.strictEqual(Object.keys(rows).length, 9)
         })
         yield* isFew()
-        assert.isAbove(yield* storage.recount(grown / 2), 1)
+        assert.isAbove(yield* storage.recount(grown / 2), 5)
         yield* isFew()
         yield* sql`select 1`
         assert.strictEqual(yield* storage.recount(grown / 2), 0)
@@ -94,9 +94,12 @@ describe("the statements that deliver", () => {
   }
 })
 
-const tables = ["messages", "routings", "inbox", "work", "deliveries", "attempts", "owners", "broadcasts"]
+/** The tables of what waits. */
+const queues = ["inbox", "work"]
 
-const count = (sql: PgClient.PgClient, command: string) =>
+const all = [...queues, "messages", "routings", "deliveries", "attempts", "owners", "broadcasts"]
+
+const count = (sql: PgClient.PgClient, command: string, tables = all) =>
   Effect.forEach(tables, (table) => sql.unsafe(`${command} hookline.${table}`).unprepared)
 
 /** How many rows an effect's statements read of tables, whatever it did with them. */

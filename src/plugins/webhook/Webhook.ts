@@ -176,7 +176,7 @@ class BoundWebhook implements Provider.Bound<Egress> {
     const { limits, tls } = this.#compiled
     const { timeoutMs = limits.requestTimeoutMs } = this.#config
     return Effect.flatMap(
-      Provider.noteRequest({ method, url, headers: noted(shown), body }),
+      Provider.noteRequest({ method, url, headers: pairs(shown), body }),
       () =>
         Effect.matchEffect(egress.send({ method, url, timeoutMs, headers, body, tls }), {
           onSuccess: (answer) => then(WebhookAnswer.without(answer, secrets)),
@@ -233,25 +233,8 @@ const keysOf = (secrets: ReadonlyArray<Redacted.Redacted<string>>) => {
   return keys.length === secrets.length ? Effect.succeed(keys) : Effect.forEach(secrets, keyOf)
 }
 
-interface Pair {
-  readonly name: string
-  readonly value: string
-}
-
-/** Names and values that stand in turn as pairs; those of `known` that have the same place and say the same are used again. */
-const pairs = (headers: ReadonlyArray<string>, known: ReadonlyArray<Pair> = []): ReadonlyArray<Pair> => {
-  const found: Array<Pair> = []
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i] ?? ""
-    const value = headers[i + 1] ?? ""
-    const same = known[i / 2]
-    found.push(same && same.name === name && same.value === value ? same : { name, value })
-  }
+const pairs = (headers: ReadonlyArray<string>) => {
+  const found: Array<{ readonly name: string; readonly value: string }> = []
+  for (let i = 0; i < headers.length; i += 2) found.push({ name: headers[i] ?? "", value: headers[i + 1] ?? "" })
   return found
 }
-
-/** What is noted lives until the attempt is recorded, and most of it is as in the request before. */
-const noted = (() => {
-  let last: ReadonlyArray<Pair> = []
-  return (headers: ReadonlyArray<string>) => last = pairs(headers, last)
-})()

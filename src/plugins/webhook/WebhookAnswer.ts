@@ -97,7 +97,7 @@ const untrusted = new Set([
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE"
 ])
 
-const excerptOf = (answer: EgressResponse, limits: Limits): Provider.ResponseExcerpt => ({
+const excerpt = (answer: EgressResponse, limits: Limits): Provider.ResponseExcerpt => ({
   headers: headersOf(answer, limits),
   body: clean(
     // A character takes at most three bytes: most answers need no second look.
@@ -106,19 +106,6 @@ const excerptOf = (answer: EgressResponse, limits: Limits): Provider.ResponseExc
       : Buffer.from(answer.body).subarray(0, limits.responseExcerptBytes).toString("utf8")
   )
 })
-
-/** Answers that are alike have one excerpt: it lives until the attempt is recorded, and most are as the one before. */
-const excerpt = (() => {
-  let last:
-    | { readonly of: EgressResponse; readonly limits: Limits; readonly excerpt: Provider.ResponseExcerpt }
-    | undefined
-  return (answer: EgressResponse, limits: Limits): Provider.ResponseExcerpt => {
-    const isSame = last !== undefined && last.of.headers === answer.headers && last.of.body === answer.body &&
-      last.limits === limits
-    if (!last || !isSame) last = { of: answer, limits, excerpt: excerptOf(answer, limits) }
-    return last.excerpt
-  }
-})()
 
 const headersOf = ({ headers }: EgressResponse, limits: Limits): Record<string, string> => {
   const kept: Record<string, string> = {}
