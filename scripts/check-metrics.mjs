@@ -10,6 +10,7 @@ import { createServer } from "node:http"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { setTimeout } from "node:timers/promises"
+import { freePort } from "../test/support/ports.ts"
 
 const root = Path.resolve(import.meta.dirname, "..")
 const folder = Fs.mkdtempSync(Path.join(Os.tmpdir(), "hookline-metrics-"))
@@ -41,13 +42,6 @@ const listening = async (server) => {
   server.listen(0, "127.0.0.1")
   await once(server, "listening")
   return server.address().port
-}
-
-const freePort = async () => {
-  const server = createServer()
-  const port = await listening(server)
-  server.close()
-  return port
 }
 
 const key = "hk_metrics_check"

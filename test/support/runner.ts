@@ -3,6 +3,7 @@
  */
 import { Effect, Schema } from "effect"
 import { createServer, type ServerResponse } from "node:http"
+import * as ports from "./ports.ts"
 
 export const adminKey = "hk_runner_test"
 export const config = "examples/status-page/hookline.config.ts"
@@ -19,13 +20,7 @@ export const startArgs = (options: { readonly config?: string; readonly port: nu
   options.dataDir
 ]
 
-export const freePort = Effect.callback<number>((resume) => {
-  const server = createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
-})
+export const freePort = Effect.promise(ports.freePort)
 
 const Json = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Json))
 
