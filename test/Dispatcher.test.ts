@@ -483,6 +483,28 @@ describe("attempts", () => {
     }).pipe(Effect.provide(layerOn(endpoints, StorageMemory.layer)))
   })
 
+  it.effect("wait a little to be recorded together while others are under way, and not once none is", () => {
+    const endpoints = new Endpoints()
+    const [most, last] = [Latch.makeUnsafe(), Latch.makeUnsafe()]
+    const recorded: Array<number> = []
+    const storage = interfered((storage) => ({
+      record: (outcomes) =>
+        Effect.tap(storage.record(outcomes), ({ length }) => Effect.sync(() => recorded.push(length)))
+    }))
+    return Effect.gen(function*() {
+      endpoints.behaviours.set("a", () => (endpoints.seen.length < 20 ? most : last).await.pipe(Effect.as({})))
+      yield* subscribe("a")
+      yield* emitMany(20)
+      yield* until("all are under way", () => endpoints.seen.length === 20)
+      yield* most.open
+      yield* TestClock.adjust(Limits.defaults.recordGatherMs - 1)
+      assert.deepStrictEqual(recorded, [])
+      yield* last.open
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(recorded, [20])
+    }).pipe(Effect.provide(layerOn(endpoints, storage)))
+  })
+
   it.effect("that interrupt themselves are the provider's fault, and follow the schedule", () => {
     const endpoints = new Endpoints()
     return Effect.gen(function*() {

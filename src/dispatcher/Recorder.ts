@@ -26,7 +26,7 @@ export const make = Effect.fnUntraced(function*(
   const queue: Array<Finished> = []
   /** Somebody waits for an outcome in the queue. */
   let urgent = false
-  /** There are enough of them for a statement, or one that is urgent. */
+  /** There are enough of them for a statement, or one that is urgent, or no more are about to come. */
   const enough = Latch.makeUnsafe()
   /** What the database takes in no form: it stays in memory, so that it is not sent again, until the runner stops. */
   const stuck = new Set<DeliveryId>()
@@ -109,7 +109,8 @@ export const make = Effect.fnUntraced(function*(
       queue.push(finished)
       const { group } = finished.ready
       if (group.subscriptionId !== undefined || group.phase !== "open") urgent = true
-      if (urgent || queue.length >= limits.recordOutcomes / 2) enough.openUnsafe()
+      // Of the attempts under way this is the last one still.
+      if (urgent || queue.length >= limits.recordOutcomes / 2 || state.inFlight <= 1) enough.openUnsafe()
       state.record.openUnsafe()
     },
     loop: State.take(state.record).pipe(

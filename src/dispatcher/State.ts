@@ -7,6 +7,7 @@ import type { DeliveryId, SubscriptionId } from "../Id.ts"
 import { Limits } from "../Limits.ts"
 import { type Message, workerGroup } from "../Message.ts"
 import type { Owner, Unrouted } from "../Storage.ts"
+import { Deliveries } from "./Deliveries.ts"
 import * as Lane from "./Lane.ts"
 
 /** A worker group that this runner owns. */
@@ -39,7 +40,7 @@ export interface State {
   readonly groups: Map<string, Group>
   readonly lanes: Map<SubscriptionId, Lane.Lane>
   /** Every delivery in memory, whatever its stage. */
-  readonly deliveries: Map<DeliveryId, Lane.Ready>
+  readonly deliveries: Deliveries
   /** Claimed again while an earlier claim of them is still in memory: they are taken in when that one has left. */
   readonly again: Map<DeliveryId, Lane.Ready>
   /** While claims are taken up again: the deliveries that left memory meanwhile. */
@@ -75,7 +76,7 @@ export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
   limits,
   groups: new Map(),
   lanes: new Map(),
-  deliveries: new Map(),
+  deliveries: new Deliveries(),
   again: new Map(),
   left: undefined,
   fresh: [],

@@ -260,56 +260,57 @@ interface Door {
 const send = (door: Door, request: EgressRequest): Effect.Effect<EgressResponse, EgressError> =>
   Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) =>
     Effect.callback<EgressResponse, EgressError>((resume) => {
-      const exchange = new Exchange(door, request, fiber.getRef(Note.Note), resume)
-      exchange.begin()
+      const exchange = new Exchange(door, fiber.getRef(Note.Note), resume)
+      exchange.begin(request)
       return Effect.sync(() => exchange.giveUp())
     })
   )
 
-/** A request on its way, and what undici calls meanwhile: one object, as there are very many. */
+/**
+ * A request on its way, and what undici calls meanwhile: one object, as there are very many. When it is settled it lets go of all
+ * that it was for: V8 may have made it in old memory, as it does with what once lived long, and whatever such an object refers to
+ * would be there until old memory is collected.
+ */
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #door: Door
-  readonly #request: EgressRequest
-  readonly #note: Note.Note | undefined
-  readonly #resume: (result: Effect.Effect<EgressResponse, EgressError>) => void
-  readonly #timed: RequestTiming | undefined
+  #note: Note.Note | undefined
+  /** Undefined once it is settled. */
+  #resume: ((result: Effect.Effect<EgressResponse, EgressError>) => void) | undefined
+  #timed: RequestTiming | undefined
   #chunks: Array<Buffer> = []
   #size = 0
   #statusCode = 0
-  #headers: Readonly<Record<string, string>> = {}
+  #headers: Readonly<Record<string, string>> = none
   #controller: Dispatcher.DispatchController | undefined
   #aborted = false
-  #done = false
   #inTime: (() => void) | undefined
   #leave: (() => void) | undefined
 
   constructor(
     door: Door,
-    request: EgressRequest,
     note: Note.Note | undefined,
     resume: (result: Effect.Effect<EgressResponse, EgressError>) => void
   ) {
     this.#door = door
-    this.#request = request
     this.#note = note
     this.#resume = resume
     this.#timed = note === undefined ? undefined : door.timing.request()
   }
 
-  begin(): void {
+  begin(request: EgressRequest): void {
     const { deadlines, limits, pools, targets } = this.#door
-    const { origin, path, refusal } = targets(this.#request.url)
+    const { origin, path, refusal } = targets(request.url)
     if (refusal) return this.#end(Effect.fail(new ForbiddenTarget({ message: refusal })))
-    const timeoutMs = this.#request.timeoutMs ?? limits.requestTimeoutMs
+    const timeoutMs = request.timeoutMs ?? limits.requestTimeoutMs
     this.#inTime = deadlines.add(timeoutMs, () => {
       this.#end(Effect.fail(new EgressTimeout({ message: `No whole answer within ${timeoutMs} ms` })))
       this.#abort("aborted")
     })
     this.#trying(() => {
-      const { gate, pool } = pools.of(origin, this.#request.tls)
-      this.#leave = gate.enter(() => this.#trying(() => this.#dispatch(pool, path)))
+      const { gate, pool } = pools.of(origin, request.tls)
+      this.#leave = gate.enter(() => this.#trying(() => this.#dispatch(pool, path, request)))
       // It may have ended before it was known how it leaves.
-      if (this.#done) this.#leave()
+      if (this.#resume === undefined) this.#leave()
     })
   }
 
@@ -357,8 +358,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#end(Effect.fail(mapError(error)))
   }
 
-  #dispatch(pool: Pool, path: string): void {
-    const { body, headers, method } = this.#request
+  #dispatch(pool: Pool, path: string, { body, headers, method }: EgressRequest): void {
     pool.dispatch({ path, method, headers: [...headers], body }, this)
   }
 
@@ -371,16 +371,22 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #end(result: Effect.Effect<EgressResponse, EgressError>): void {
-    if (this.#done) return
+    const resume = this.#resume
+    if (resume === undefined) return
     this.#settle()
-    this.#resume(result)
+    resume(result)
   }
 
   #settle(): void {
-    this.#done = true
     this.#inTime?.()
     this.#leave?.()
     if (this.#note && this.#timed) this.#note.phases = this.#timed.phases
+    this.#resume = undefined
+    this.#inTime = undefined
+    this.#leave = undefined
+    this.#note = undefined
+    this.#timed = undefined
+    this.#headers = none
     // Views of all that was read at once, tens of kilobytes each, which would be there until the next whole collection.
     this.#chunks = []
   }
@@ -390,6 +396,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#controller?.abort(new Error(why))
   }
 }
+
+const none: Readonly<Record<string, string>> = {}
 
 /** Headers of which each has one value, by names in lower case, as undici gives them. */
 const single = (received: IncomingHttpHeaders): Readonly<Record<string, string>> => {
