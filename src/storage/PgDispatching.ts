@@ -5,7 +5,7 @@
 import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import * as Id from "../Id.ts"
-import { eventOfGroup } from "../Message.ts"
+import { baseGroup, eventOfGroup } from "../Message.ts"
 import type { Dispatching, Due, Outcome, Owner } from "../Storage.ts"
 import { again } from "./Migrations.ts"
 import * as PgAppend from "./PgAppend.ts"
@@ -113,8 +113,9 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
       }
     )),
 
-  route: ({ deliveries, isUnread = false, messages, version }) =>
-    PgErrors.refusable(
+  route: ({ deliveries, isUnread = false, messages, version }) => {
+    const owners = distinct(messages)
+    return PgErrors.refusable(
       engine,
       Effect.map(
         sql<{
@@ -122,7 +123,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
           readonly alone: boolean
           readonly places: ReadonlyArray<number> | null
           readonly failing: ReadonlyArray<string> | null
-        }>`with ${fence(sql, distinct(messages))}, given as (
+        }>`with ${fence(sql, owners)}, given as (
         select * from unnest(
           ${uuids(messages, (message) => Id.toUuid(message.messageId))}::uuid[],
           ${column("float8", messages, (message) => message.owner.epoch)}::float8[],
@@ -154,16 +155,20 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         select message_id, ${version}::float8::bigint, matched, filtered, transformed from routed
       ), listening as materialized (
         -- In one order: runners that own partitions of the same events do not wait for one another.
-        select l.worker_group from hookline.listened l where l.worker_group in (select base from routed)
+        select l.worker_group from hookline.listened l
+        where l.worker_group = any(${array([...new Set(owners.map((owner) => baseGroup(owner.workerGroup)))])}::text[])
+          and exists (select 1 from current)
         order by l.worker_group for update
       ), heard as (
+        -- Where nobody listens, as a rule, nothing is counted and nothing looked through.
         update hookline.listened l set position = l.position + r.n
-        from (select base, count(*) as n from routed group by base) r join listening on listening.worker_group = r.base
+        from (select base, count(*) as n from routed where (select exists (select 1 from listening)) group by base) r
+        join listening on listening.worker_group = r.base
         where l.worker_group = r.base returning l.worker_group, l.position - r.n as before
       ), told as (
         insert into hookline.broadcasts (worker_group, position, message_id)
         select r.base, h.before + row_number() over (partition by r.base order by r.seq), r.message_id
-        from routed r join heard h on h.worker_group = r.base
+        from routed r join heard h on h.worker_group = r.base where (select exists (select 1 from heard))
       ), wanted as materialized (
         select d.id, d.message_id, d.subscription_id, d.worker_group, d.claimed and c.open_until is null as claimed,
           d.claimed and c.open_until is not null as failing
@@ -197,7 +202,8 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
             } as const
             : { _tag: row?.alone === false ? "NotAlone" : "Stale" } as const
       )
-    ),
+    )
+  },
 
   claim: (options) => engine(PgClaiming.claim(sql, options)),
 
@@ -508,10 +514,11 @@ const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
       duration_ms, outcome, status_code, error_tag, error_message, retry_after_ms, response, phases, request, filled_at, sign, open_until, place)
     join fence f on f.epoch = g.owner_epoch::bigint
   ), finished as (
-    delete from hookline.work w using asked g, hookline.subscriptions s
+    delete from hookline.work w using asked g
     where w.id between g.id and g.id and w.epoch is not distinct from g.epoch and w.attempts = g.attempts
-      and s.id between w.subscription_id and w.subscription_id
-      and (g.status is not null or s.deleted_at is not null)
+      and (g.status is not null or exists (
+        select 1 from hookline.subscriptions s
+        where s.id between w.subscription_id and w.subscription_id and s.deleted_at is not null))
     returning w.id, w.message_id, w.seq, w.subscription_id, w.worker_group, w.tenant_id, w.event_id, w.ordering_key, w.retry_base,
       w.claims, w.webhook_of, ${sql.literal(told)}
   ), kept as materialized (
