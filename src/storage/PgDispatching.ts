@@ -113,8 +113,14 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
       }
     )),
 
-  route: ({ deliveries, isUnread = false, messages, version }) => {
-    const owners = distinct(messages)
+  route: ({ deliveries, isUnread = false, messages: given, version }) => {
+    const owners = distinct(given)
+    // Each once, as deliveries tell what they are of by its place: to read a UUID costs more than the rest of them.
+    const byId = new Map(given.map((message) => [message.messageId, message]))
+    const messages = [...byId.values()]
+    const places = placesOf(byId.keys())
+    const subscriptions = placesOf(new Set(deliveries.map(({ subscriptionId }) => subscriptionId)))
+    const to = uuids([...subscriptions.keys()], Id.toUuid)
     return PgErrors.refusable(
       engine,
       Effect.map(
@@ -169,17 +175,21 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         insert into hookline.broadcasts (worker_group, position, message_id)
         select r.base, h.before + row_number() over (partition by r.base order by r.seq), r.message_id
         from routed r join heard h on h.worker_group = r.base where (select exists (select 1 from heard))
+      ), health as materialized (
+        select array_agg(c.open_until is not null order by s.place) as open
+        from unnest(${to}::uuid[]) with ordinality as s(id, place)
+        left join hookline.circuits c on c.subscription_id = s.id
       ), wanted as materialized (
-        select d.id, d.message_id, d.subscription_id, d.worker_group, d.claimed and c.open_until is null as claimed,
-          d.claimed and c.open_until is not null as failing
+        select d.id, d.message, (${to}::uuid[])[d.subscription] as subscription_id, d.worker_group,
+          d.claimed and not (select open from health)[d.subscription] as claimed,
+          d.claimed and (select open from health)[d.subscription] as failing
         from unnest(
           ${uuids(deliveries, (delivery) => Id.toUuid(delivery.id))}::uuid[],
-          ${uuids(deliveries, (delivery) => Id.toUuid(delivery.messageId))}::uuid[],
-          ${uuids(deliveries, (delivery) => Id.toUuid(delivery.subscriptionId))}::uuid[],
+          ${column("int4", deliveries, (delivery) => places.get(delivery.messageId))}::int[],
+          ${column("int4", deliveries, (delivery) => subscriptions.get(delivery.subscriptionId))}::int[],
           ${column("text", deliveries, (delivery) => delivery.workerGroup)}::text[],
           ${column("bool", deliveries, (delivery) => delivery.claimed)}::boolean[]
-        ) as d(id, message_id, subscription_id, worker_group, claimed)
-        left join hookline.circuits c on c.subscription_id = d.subscription_id
+        ) as d(id, message, subscription, worker_group, claimed)
       ), made as (
         insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
           claims, epoch, size, due_at, expires_at)
@@ -187,11 +197,11 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
           substr(r.base, 13), r.ordering_key, d.claimed::int, case when d.claimed then r.epoch end,
           coalesce(octet_length(r.transformed), r.size),
           greatest(statement_timestamp(), to_timestamp(r.due_at / 1000.0)), to_timestamp(r.expires_at / 1000.0)
-        from wanted d join routed r on r.message_id = d.message_id
+        from wanted d join routed r on r.place = d.message
       )
       select exists (select 1 from current) as current, (select yes from alone) as alone,
         (select array_agg(place::int) from (select place from routed union all select place from aside) x) as places,
-        (select array_agg(distinct w.subscription_id::text) from wanted w join routed r on r.message_id = w.message_id
+        (select array_agg(distinct w.subscription_id::text) from wanted w join routed r on r.place = w.message
           where w.failing) as failing`,
         ([row]) =>
           row?.current === true
@@ -358,6 +368,9 @@ const alone = (sql: PgClient.PgClient) =>
 const isWaiting = (sql: PgClient.PgClient) => sql.literal("coalesce(i.set_aside_at, 'infinity') = 'infinity'")
 
 const notAsked = (sql: PgClient.PgClient) => sql`alone as (select true as yes)`
+
+/** Where each stands, from 1 on. */
+const placesOf = <Id>(ids: Iterable<Id>): ReadonlyMap<Id, number> => new Map(Array.from(ids, (id, n) => [id, n + 1]))
 
 /** Each of their owners once; one that was superseded by another of them stays apart from it. */
 const distinct = (rows: ReadonlyArray<{ readonly owner: Owner }>): ReadonlyArray<Owner> => {
