@@ -3,7 +3,7 @@
  * just stored is not read before, where nothing else waits. A message is transformed once; deliveries whose lanes have room are
  * claimed on the way.
  */
-import { Effect, Random } from "effect"
+import { Effect, Random, type Types } from "effect"
 import type * as Filter from "../Filter.ts"
 import * as Id from "../Id.ts"
 import type { MessageId, SubscriptionId } from "../Id.ts"
@@ -97,13 +97,14 @@ export const make = Effect.fnUntraced(function*(
         const own = ownGroup(subscription)
         const claimed = own === undefined && isDue && subscription.enabled && subscribed.hasProvider(subscription) &&
           room(subscription.id, message.payloadJson.length)
-        deliveries.push({
+        const delivery: Types.Mutable<NewDelivery> = {
           id: Id.trusted.delivery(`dlv_${Id.uuidv7(now, random)}`),
           messageId: message.id,
           subscriptionId: subscription.id,
-          claimed,
-          ...(own === undefined ? {} : { workerGroup: own })
-        })
+          claimed
+        }
+        if (own !== undefined) delivery.workerGroup = own
+        deliveries.push(delivery)
         bound.push({ item, subscriptionVersion: subscription.version })
       }
       // What was emitted after a message that it does not get may have waited for its routing.
@@ -111,17 +112,18 @@ export const make = Effect.fnUntraced(function*(
         const own = one.subscription.ordered && !matching.includes(one) ? ownGroup(one.subscription) : undefined
         if (own !== undefined) freed.set(one.subscription.id, own)
       }
-      messages.push({
+      const routed: Types.Mutable<Routing["messages"][number]> = {
         owner: item.group.owner,
         messageId: message.id,
         seq: message.seq,
         matched: matching.length,
         filtered: wanting.length - matching.length,
         transformedJson: item.transformed ? item.payloadJson : undefined,
-        error: item.error,
-        ...(message.deliverAtMs === undefined ? {} : { dueAtMs: message.deliverAtMs }),
-        ...(message.expiresAtMs === undefined ? {} : { expiresAtMs: message.expiresAtMs })
-      })
+        error: item.error
+      }
+      if (message.deliverAtMs !== undefined) routed.dueAtMs = message.deliverAtMs
+      if (message.expiresAtMs !== undefined) routed.expiresAtMs = message.expiresAtMs
+      messages.push(routed)
     }
     return { routing: { version, messages, deliveries, isUnread }, bound, freed, now }
   })
@@ -309,23 +311,20 @@ const readyOf = (delivery: NewDelivery, found: Bound): Lane.Ready => {
   const message: Message = item.transformed
     ? { ...item.message, payloadJson: item.payloadJson, emittedJson: item.message.payloadJson }
     : item.message
-  return {
-    group: item.group,
-    message,
-    history: [],
-    suspect: false,
-    claimed: {
-      workerGroup: item.group.workerGroup,
-      deliveryId: delivery.id,
-      messageId: delivery.messageId,
-      subscriptionId: delivery.subscriptionId,
-      subscriptionVersion: found.subscriptionVersion,
-      seq: item.message.seq,
-      attemptCount: 0,
-      retryBase: 0,
-      claims: 1,
-      size: item.payloadJson.length,
-      ...(item.message.expiresAtMs === undefined ? {} : { expiresAtMs: item.message.expiresAtMs })
-    }
+  const claimed: Types.Mutable<Lane.Ready["claimed"]> = {
+    workerGroup: item.group.workerGroup,
+    deliveryId: delivery.id,
+    messageId: delivery.messageId,
+    subscriptionId: delivery.subscriptionId,
+    subscriptionVersion: found.subscriptionVersion,
+    seq: item.message.seq,
+    attemptCount: 0,
+    retryBase: 0,
+    claims: 1,
+    size: item.payloadJson.length
   }
+  if (item.message.expiresAtMs !== undefined) claimed.expiresAtMs = item.message.expiresAtMs
+  return { group: item.group, message, history: none, suspect: false, claimed }
 }
+
+const none: Lane.Ready["history"] = []

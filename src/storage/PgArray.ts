@@ -65,13 +65,9 @@ export const column = <Type extends keyof Types, A>(
   rows: ReadonlyArray<A>,
   valueOf: (row: A) => Types[Type] | null | undefined
 ): PgTypes.Parameter => {
-  const values: Array<Types[Type] | null> = []
-  let length = 0
-  for (const row of rows) {
-    const value = valueOf(row) ?? null
-    values.push(value)
-    if (value !== null) length = values.length
-  }
+  const values = rows.map((row) => valueOf(row) ?? null)
+  let { length } = values
+  while (length > 0 && values[length - 1] === null) length--
   values.length = length
   return Result.getOrThrow(PgTypes.array(values, PgTypes.OID[type]))
 }

@@ -64,35 +64,45 @@ const phasesOf = (text: string) => {
 export const requestText = (request: AttemptRecord["request"]): string | null => {
   if (request === undefined) return null
   const { body, headers, method, url } = request
-  const head = headText(`${method} ${url}`, headers)
-  return head === undefined || /\s|^\[/u.test(method) || !isPlain(body ?? "")
+  const head = new Head(`${method} ${url}`)
+  for (const { name, value } of headers) head.add(name, value)
+  return !head.isPlain || /\s|^\[/u.test(method) || !isPlain(body ?? "")
     ? JSON.stringify([method, url, body ?? null, ...headers.flatMap(({ name, value }) => [name, value])])
     : body === undefined
-    ? head
-    : `${head}\n\n${body}`
+    ? head.text
+    : `${head.text}\n\n${body}`
 }
 
 /** An answer as it is stored, in the same form without a first line. */
 export const responseText = (response: AttemptRecord["response"]): string | null => {
   if (response === undefined) return null
-  const headers = Object.entries(response.headers).map(([name, value]) => ({ name, value }))
-  const head = headText("", headers)
-  return head === undefined || !isPlain(response.body) ? JSON.stringify(response) : `${head}\n\n${response.body}`
+  const head = new Head("")
+  for (const name of Object.keys(response.headers)) head.add(name, response.headers[name] ?? "")
+  return head.isPlain && isPlain(response.body) ? `${head.text}\n\n${response.body}` : JSON.stringify(response)
 }
 
-/** The first line and the headers; nothing where they can't be told apart in it. */
-const headText = (
-  first: string,
-  headers: ReadonlyArray<{ readonly name: string; readonly value: string }>
-): string | undefined => {
-  let text = first
-  for (const { name, value } of headers) {
-    if (name.includes(":")) return undefined
-    text += `\n${name}: ${value}`
+/** The first line and the headers. */
+class Head {
+  text: string
+  #headers = 0
+  #isNamed = true
+
+  constructor(first: string) {
+    this.text = first
   }
-  let lines = 0
-  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines++
-  return lines === headers.length && isPlain(text) ? text : undefined
+
+  add(name: string, value: string): void {
+    this.text += `\n${name}: ${value}`
+    this.#headers++
+    if (name.includes(":")) this.#isNamed = false
+  }
+
+  /** Whether they can be told apart in it. */
+  get isPlain(): boolean {
+    let lines = 0
+    for (let at = this.text.indexOf("\n"); at >= 0; at = this.text.indexOf("\n", at + 1)) lines++
+    return this.#isNamed && lines === this.#headers && isPlain(this.text)
+  }
 }
 
 /** PostgreSQL keeps neither NUL characters nor half a surrogate pair; JSON writes both as escapes. */
@@ -210,11 +220,13 @@ export interface MessageRow {
 export const timeColumns = `${ms("m.deliver_at")} as deliver_at, ${ms("m.expires_at")} as expires_at, m.traceparent`
 
 /** Reads them. */
-export const times = (row: Pick<MessageRow, "deliver_at" | "expires_at" | "traceparent">) => ({
-  ...(row.deliver_at === null ? {} : { deliverAtMs: Math.round(row.deliver_at) }),
-  ...(row.expires_at === null ? {} : { expiresAtMs: Math.round(row.expires_at) }),
-  ...(row.traceparent === null ? {} : { traceparent: row.traceparent })
-})
+export const times = (row: Pick<MessageRow, "deliver_at" | "expires_at" | "traceparent">) => {
+  const found: { deliverAtMs?: number; expiresAtMs?: number; traceparent?: string } = {}
+  if (row.deliver_at !== null) found.deliverAtMs = Math.round(row.deliver_at)
+  if (row.expires_at !== null) found.expiresAtMs = Math.round(row.expires_at)
+  if (row.traceparent !== null) found.traceparent = row.traceparent
+  return found
+}
 
 /** Reads a message. */
 export const message = (row: MessageRow): StoredMessage => ({
