@@ -260,7 +260,7 @@ interface Door {
 const send = (door: Door, request: EgressRequest): Effect.Effect<EgressResponse, EgressError> =>
   Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) =>
     Effect.callback<EgressResponse, EgressError>((resume) => {
-      const exchange = new Exchange(door, fiber.getRef(Note.Note), resume)
+      const exchange = new Exchange(door, request, fiber.getRef(Note.Note), resume)
       exchange.begin(request)
       return Effect.sync(() => exchange.giveUp())
     })
@@ -273,6 +273,7 @@ const send = (door: Door, request: EgressRequest): Effect.Effect<EgressResponse,
  */
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #door: Door
+  #request: EgressRequest | undefined
   #note: Note.Note | undefined
   /** Undefined once it is settled. */
   #resume: ((result: Effect.Effect<EgressResponse, EgressError>) => void) | undefined
@@ -288,27 +289,29 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   constructor(
     door: Door,
+    request: EgressRequest,
     note: Note.Note | undefined,
     resume: (result: Effect.Effect<EgressResponse, EgressError>) => void
   ) {
     this.#door = door
+    this.#request = request
     this.#note = note
     this.#resume = resume
     this.#timed = note === undefined ? undefined : door.timing.request()
   }
 
-  begin(request: EgressRequest): void {
-    const { deadlines, limits, pools, targets } = this.#door
-    const { origin, path, refusal } = targets(request.url)
+  /** What is called later has no hold of the request but by this object. */
+  begin({ timeoutMs = this.#door.limits.requestTimeoutMs, tls, url }: EgressRequest): void {
+    const { deadlines, pools, targets } = this.#door
+    const { origin, path, refusal } = targets(url)
     if (refusal) return this.#end(Effect.fail(new ForbiddenTarget({ message: refusal })))
-    const timeoutMs = request.timeoutMs ?? limits.requestTimeoutMs
     this.#inTime = deadlines.add(timeoutMs, () => {
       this.#end(Effect.fail(new EgressTimeout({ message: `No whole answer within ${timeoutMs} ms` })))
       this.#abort("aborted")
     })
     this.#trying(() => {
-      const { gate, pool } = pools.of(origin, request.tls)
-      this.#leave = gate.enter(() => this.#trying(() => this.#dispatch(pool, path, request)))
+      const { gate, pool } = pools.of(origin, tls)
+      this.#leave = gate.enter(() => this.#trying(() => this.#dispatch(pool, path)))
       // It may have ended before it was known how it leaves.
       if (this.#resume === undefined) this.#leave()
     })
@@ -358,7 +361,9 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#end(Effect.fail(mapError(error)))
   }
 
-  #dispatch(pool: Pool, path: string, { body, headers, method }: EgressRequest): void {
+  #dispatch(pool: Pool, path: string): void {
+    if (this.#request === undefined) return
+    const { body, headers, method } = this.#request
     pool.dispatch({ path, method, headers: [...headers], body }, this)
   }
 
@@ -381,6 +386,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#inTime?.()
     this.#leave?.()
     if (this.#note && this.#timed) this.#note.phases = this.#timed.phases
+    this.#request = undefined
     this.#resume = undefined
     this.#inTime = undefined
     this.#leave = undefined
