@@ -2,8 +2,8 @@
  * The storage's contract on circuits and on what is told of subscriptions: kept with the outcomes that say it, once.
  */
 import { assert } from "@effect/vitest"
-import { Effect } from "effect"
-import type { DeliveryId } from "../Id.ts"
+import { Effect, Option } from "effect"
+import * as Id from "../Id.ts"
 import type { Outcome } from "../Storage.ts"
 import { withEnabled } from "../Subscription.ts"
 import {
@@ -124,6 +124,34 @@ export const healths: Cases = {
       assert.deepStrictEqual(yield* route, { failing: [subscription.id], isClaimed: false })
       assert.notInclude((yield* storage.held([owner])).map(({ deliveryId }) => deliveryId), ids[0])
     }),
+  "of what is routed together each is its own subscription's, and waits where that one's circuit is not closed": Effect
+    .gen(function*() {
+      const { append, deliveries, now, owner, say, storage, subscription } = yield* claimedOnes(1)
+      yield* say(0, "failed", { openUntilMs: now + hourMs })
+      const other = Effect.tap(
+        Effect.map(Id.subscriptionId(now), (id) => ({ ...subscription, id })),
+        (made) => storage.createSubscription(made)
+      )
+      const [before, after] = [yield* other, yield* other]
+      const messages = yield* append(2)
+      const made = (yield* Effect.forEach(
+        [after, subscription, before],
+        ({ id }) => deliveries(messages.toReversed(), id, true)
+      )).flat()
+      const { version } = yield* storage.subscriptions
+      const answer = yield* storage.route(routingOf(version, owner, messages, made))
+      assert.deepStrictEqual(answer._tag === "Routed" ? answer.failing : [], [subscription.id])
+      const found = yield* Effect.forEach(made, ({ id }) => Effect.map(storage.getDelivery(id), Option.getOrThrow))
+      assert.deepStrictEqual(
+        found.map(({ delivery: { messageId, subscriptionId } }) => ({ messageId, subscriptionId })),
+        made.map(({ messageId, subscriptionId }) => ({ messageId, subscriptionId }))
+      )
+      const held = new Set((yield* storage.held([owner])).map(({ deliveryId }) => deliveryId))
+      assert.deepStrictEqual(
+        made.map(({ id }) => held.has(id)),
+        made.map(({ subscriptionId }) => subscriptionId !== subscription.id)
+      )
+    }),
   "each time a circuit opens is counted": Effect.gen(function*() {
     const { health, now, say } = yield* claimedOnes(3)
     yield* say(0, "failed", { openUntilMs: now + hourMs })
@@ -191,7 +219,7 @@ export const healths: Cases = {
     const { health, ids, owner, storage } = yield* claimedOnes(3)
     const all = (signs: ReadonlyArray<"accepted" | "failed">) =>
       storage.record(signs.flatMap((sign, n) => {
-        const id: DeliveryId | undefined = ids[n]
+        const id: Id.DeliveryId | undefined = ids[n]
         return id === undefined
           ? []
           : [{ ...outcome(owner, id, sign === "accepted" ? success : failure), sign }]
