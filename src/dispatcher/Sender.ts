@@ -2,19 +2,7 @@
  * Sending: attempts begin lane by lane in turn, as far as slots, lease and the subscription's version allow, and end as
  * outcomes for the recorder.
  */
-import {
-  Cause,
-  Clock,
-  Context,
-  DateTime,
-  Effect,
-  Exit,
-  type Fiber,
-  FiberSet,
-  Option,
-  References,
-  type Types
-} from "effect"
+import { Cause, Clock, Context, DateTime, Effect, Exit, type Fiber, FiberSet, Option, References } from "effect"
 import type { Binding } from "../Bindings.ts"
 import * as Circuit from "../Circuit.ts"
 import * as Core from "../Core.ts"
@@ -140,7 +128,7 @@ export const make = Effect.fnUntraced(function*(
 
   /** An attempt with what became known of it while it was made. */
   const noted = (attempt: Delivery.AttemptRecord, { phases, request }: Note.Note): Delivery.AttemptRecord => {
-    const found: Types.Mutable<Delivery.AttemptRecord> = { ...attempt }
+    const found: Writable<Delivery.AttemptRecord> = { ...attempt }
     if (phases !== undefined) found.phases = phases
     if (request !== undefined) {
       found.request = RequestExcerpt.of(request, { ...excerpts, withBody: attempt.outcome !== "success" })
@@ -186,7 +174,7 @@ export const make = Effect.fnUntraced(function*(
       )
 
     const finished = (step: Delivery.Step, telling: Outcome["telling"]): void => {
-      const found: Types.Mutable<Outcome> = {
+      const found: Writable<Outcome> = {
         owner: ready.group.owner,
         deliveryId: claimed.deliveryId,
         attemptCount: claimed.attemptCount,
@@ -542,6 +530,8 @@ const failuresOf = ({ history }: Lane.Ready): ReadonlyArray<RetrySchedule.Failur
     })
   )
 
+type Writable<A> = { -readonly [K in keyof A]: A[K] }
+
 /** What a provider gets for an attempt. */
 const given = (
   { claimed, message }: Lane.Ready,
@@ -550,7 +540,7 @@ const given = (
   nowMs: number,
   traceparent: string | undefined
 ): Attempt => {
-  const told: Types.Mutable<Attempt["message"]> = {
+  const told: Writable<Attempt["message"]> = {
     id: message.id,
     eventId: message.eventId,
     tenantId: message.tenantId,
@@ -562,7 +552,7 @@ const given = (
   for (const { expiresAtMs, secret } of signingSecrets) {
     if (expiresAtMs === undefined || expiresAtMs > nowMs) secrets.push(secret)
   }
-  const attempt: Types.Mutable<Attempt> = {
+  const attempt: Writable<Attempt> = {
     deliveryId: claimed.deliveryId,
     number: claimed.attemptCount + 1,
     nowMs,

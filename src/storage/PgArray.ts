@@ -72,6 +72,25 @@ export const column = <Type extends keyof Types, A>(
   return Result.getOrThrow(PgTypes.array(values, PgTypes.OID[type]))
 }
 
+/**
+ * Which of the rows that a statement was given it wrote, by their places: ids would be longer, and a row for each.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Places {
+  readonly places: ReadonlyArray<number> | null
+}
+
+/**
+ * Those of the given that stand at places, from 1 on.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const picked = <A>(given: ReadonlyArray<A>, places: Places["places"] | undefined): ReadonlyArray<A> =>
+  (places ?? []).flatMap((place) => given[place - 1] ?? [])
+
 // --- internal ---
 
 const quoted = (text: string): string =>

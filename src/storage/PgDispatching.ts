@@ -6,17 +6,16 @@ import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import * as Id from "../Id.ts"
 import { baseGroup, eventOfGroup } from "../Message.ts"
-import type { Dispatching, Due, Outcome, Owner } from "../Storage.ts"
+import type { Dispatching, Due } from "../Storage.ts"
 import { again } from "./Migrations.ts"
 import * as PgAppend from "./PgAppend.ts"
-import { array, column, storable, uuids } from "./PgArray.ts"
-import * as PgCircuits from "./PgCircuits.ts"
+import { array, column, picked, storable, uuids } from "./PgArray.ts"
 import * as PgClaiming from "./PgClaiming.ts"
 import * as PgConnecting from "./PgConnecting.ts"
-import * as PgCounting from "./PgCounting.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgOrdering from "./PgOrdering.ts"
-import { fence, isOneOf } from "./PgOwnership.ts"
+import { distinct, fence, isOneOf } from "./PgOwnership.ts"
+import * as PgRecording from "./PgRecording.ts"
 import * as PgRows from "./PgRows.ts"
 
 type Verbs =
@@ -313,15 +312,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
       ([row]) => row?.warned === true
     )),
 
-  record: (outcomes) =>
-    PgErrors.refusable(
-      engine,
-      Effect.suspend(() => {
-        const distinct = once(outcomes)
-        return Effect.map(record(sql, distinct), ([row]) =>
-          picked(distinct, row?.places).map(({ deliveryId }) => deliveryId))
-      })
-    )
+  record: (outcomes) => PgErrors.refusable(engine, PgRecording.record(sql, outcomes))
 })
 
 // --- internal ---
@@ -344,14 +335,6 @@ const oneOf = (known: Map<string, string>, text: string): string => {
   return found ?? text
 }
 
-/** Which of the rows that a statement was given it wrote, by their places: ids would be longer, and a row for each. */
-interface Places {
-  readonly places: ReadonlyArray<number> | null
-}
-
-const picked = <A>(given: ReadonlyArray<A>, places: Places["places"] | undefined): ReadonlyArray<A> =>
-  (places ?? []).flatMap((place) => given[place - 1] ?? [])
-
 /**
  * Whether what is given is all that waits in its groups. Asked of messages that were not read: what was committed before is routed
  * before them, or with them.
@@ -371,30 +354,6 @@ const notAsked = (sql: PgClient.PgClient) => sql`alone as (select true as yes)`
 
 /** Where each stands, from 1 on. */
 const placesOf = <Id>(ids: Iterable<Id>): ReadonlyMap<Id, number> => new Map(Array.from(ids, (id, n) => [id, n + 1]))
-
-/** Each of their owners once; one that was superseded by another of them stays apart from it. */
-const distinct = (rows: ReadonlyArray<{ readonly owner: Owner }>): ReadonlyArray<Owner> => {
-  const found = new Map<string, Owner>()
-  let last: Owner | undefined
-  for (const { owner } of rows) {
-    if (owner === last) continue
-    last = owner
-    found.set(`${owner.epoch} ${owner.partition} ${owner.workerGroup}`, owner)
-  }
-  return [...found.values()]
-}
-
-/** Each outcome once: one that stands twice would be two attempts of one number, and the whole batch refused. */
-const once = (outcomes: ReadonlyArray<Outcome>): ReadonlyArray<Outcome> =>
-  // Which is hardly ever needed.
-  new Set(outcomes.map(({ deliveryId }) => deliveryId)).size === outcomes.length ? outcomes : [
-    ...new Map(outcomes.toReversed().map((one) => [`${one.deliveryId} ${one.attemptCount} ${one.owner.epoch}`, one]))
-      .values()
-  ]
-
-/** A number from outside that fits its column: one too large would have the whole batch refused. */
-const atMost = (value: number | undefined, limit: number): number | null =>
-  value === undefined || Number.isNaN(value) ? null : Math.max(-limit, Math.min(Math.round(value), limit))
 
 interface DueRow {
   readonly worker_group: string
@@ -483,91 +442,3 @@ const gather = (rows: ReadonlyArray<DueRow>): ReadonlyArray<Due> =>
         : [{ subscriptionId: PgRows.subscriptionId(row.subscription_id), dueAtMs: row.due_at ?? 0 }]
     )
   }))
-
-/**
- * What is told of an attempt and its delivery, of which the rows of `asked` and what is made of them consist: long texts last, as the
- * server passes all columns before the one that it reads.
- */
-const told =
-  `g.place, g.status, g.sign, g.filled_at, g.open_until, g.started_at, g.due_at, g.attempts, g.epoch, g.reason,
-  g.external_id, g.last_error, g.duration_ms, g.outcome, g.status_code, g.error_tag, g.error_message, g.retry_after_ms,
-  g.phases, g.response, g.request`
-
-const record = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
-  const final = (outcome: Outcome) => outcome.transition._tag === "Final" ? outcome.transition : undefined
-  // What ends is deleted at once, by the same look at its row that judges it; what is kept is locked until it is changed.
-  return sql<Places>`with ${fence(sql, distinct(outcomes))}, asked as materialized (
-    select g.*, f.epoch from unnest(
-      ${uuids(outcomes, (outcome) => Id.toUuid(outcome.deliveryId))}::uuid[],
-      ${column("float8", outcomes, (outcome) => outcome.owner.epoch)}::float8[],
-      ${column("int4", outcomes, (outcome) => outcome.attemptCount)}::int[],
-      ${column("text", outcomes, (outcome) => final(outcome)?.status)}::text[],
-      ${column("text", outcomes, (outcome) => final(outcome)?.reason)}::text[],
-      ${column("text", outcomes, (outcome) => storable(final(outcome)?.externalId))}::text[],
-      ${column("text", outcomes, (outcome) => storable(outcome.transition.lastError))}::text[],
-      ${
-    column("float8", outcomes, ({ transition }) => transition._tag === "Retry" ? transition.dueAtMs : undefined)
-  }::float8[],
-      ${column("float8", outcomes, (outcome) => outcome.attempt.startedAtMs)}::float8[],
-      ${column("int4", outcomes, (outcome) => atMost(outcome.attempt.durationMs, 2 ** 31 - 1))}::int[],
-      ${column("text", outcomes, (outcome) => outcome.attempt.outcome)}::text[],
-      ${column("int4", outcomes, (outcome) => atMost(outcome.attempt.statusCode, 2 ** 31 - 1))}::int[],
-      ${column("text", outcomes, (outcome) => storable(outcome.attempt.error?.tag))}::text[],
-      ${column("text", outcomes, (outcome) => storable(outcome.attempt.error?.message))}::text[],
-      ${
-    column("float8", outcomes, (outcome) => atMost(outcome.attempt.retryAfterMs, Number.MAX_SAFE_INTEGER))
-  }::float8[],
-      ${column("text", outcomes, (outcome) => PgRows.responseText(outcome.attempt.response))}::text[],
-      ${column("text", outcomes, (outcome) => PgRows.phasesText(outcome.attempt.phases))}::text[],
-      ${column("text", outcomes, (outcome) => PgRows.requestText(outcome.attempt.request))}::text[],
-      ${column("float8", outcomes, (outcome) => outcome.filledAtMs)}::float8[],
-      ${column("text", outcomes, (outcome) => outcome.sign)}::text[],
-      ${column("float8", outcomes, (outcome) => outcome.openUntilMs)}::float8[]
-    ) with ordinality as g(id, owner_epoch, attempts, status, reason, external_id, last_error, due_at, started_at,
-      duration_ms, outcome, status_code, error_tag, error_message, retry_after_ms, response, phases, request, filled_at, sign, open_until, place)
-    join fence f on f.epoch = g.owner_epoch::bigint
-  ), finished as (
-    delete from hookline.work w using asked g
-    where w.id between g.id and g.id and w.epoch is not distinct from g.epoch and w.attempts = g.attempts
-      and (g.status is not null or exists (
-        select 1 from hookline.subscriptions s
-        where s.id between w.subscription_id and w.subscription_id and s.deleted_at is not null))
-    returning w.id, w.message_id, w.seq, w.subscription_id, w.worker_group, w.tenant_id, w.event_id, w.ordering_key, w.retry_base,
-      w.claims, w.webhook_of, ${sql.literal(told)}
-  ), kept as materialized (
-    select w.id, w.subscription_id, w.tenant_id, w.event_id, w.claims, ${sql.literal(told)}
-    from asked g join hookline.work w
-      on w.id between g.id and g.id and w.epoch is not distinct from g.epoch and w.attempts = g.attempts
-    join hookline.subscriptions s on s.id between w.subscription_id and w.subscription_id
-    where g.status is null and coalesce(s.deleted_at, 'infinity') = 'infinity' for update of w
-  ), given as not materialized (
-    select id, subscription_id, tenant_id, event_id, claims, ${sql.literal(told.replaceAll("g.", ""))} from finished
-    union all select * from kept
-  ), history as (
-    insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
-      reason, attempts, retry_base, external_id, last_error, webhook_of)
-    select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, coalesce(status, 'cancelled'),
-      case when status is null then 'deleted' else reason end, attempts + 1, retry_base, external_id, last_error,
-      webhook_of
-    from finished returning ${PgCounting.ending(sql)}
-  ), ${PgOrdering.unparked(sql, "finished")}, retried as materialized (
-    select id, subscription_id, tenant_id, event_id, last_error, due_at from kept
-  ), ${PgCounting.recorded(sql, { ended: "history", retried: "retried" })}, ${
-    PgOrdering.homes(sql, "retried")
-  }, again as (
-    update hookline.work w set epoch = null, claims = 0, attempts = w.attempts + 1, last_error = g.last_error,
-      due_at = to_timestamp(g.due_at / 1000.0), worker_group = ${PgOrdering.home(sql)}
-    from retried g join homes h on h.id = g.subscription_id where w.id between g.id and g.id
-  ), spent as (
-    insert into hookline.lanes (subscription_id, filled_at)
-    select subscription_id, to_timestamp(max(filled_at) / 1000.0) from given where filled_at is not null
-    group by subscription_id
-    on conflict (subscription_id) do update set filled_at = greatest(lanes.filled_at, excluded.filled_at)
-  ), ${PgCircuits.signs(sql, "given")}, ${PgCircuits.told(sql, outcomes)}log as (
-    insert into hookline.attempts (delivery_id, number, started_at, duration_ms, outcome, status_code, error_tag,
-      error_message, retry_after_ms, response, epoch, claims, phases, request)
-    select id, attempts + 1, to_timestamp(started_at / 1000.0), duration_ms, outcome, status_code, error_tag, error_message,
-      retry_after_ms, response, epoch, claims, phases, request from given
-  )
-  select array_agg(place::int) as places from given`
-}

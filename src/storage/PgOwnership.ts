@@ -25,6 +25,18 @@ const toOwner = (row: OwnerRow): Owner => ({
   epoch: row.epoch
 })
 
+/** Each of their owners once; one that was superseded by another of them stays apart from it. */
+export const distinct = (rows: ReadonlyArray<{ readonly owner: Owner }>): ReadonlyArray<Owner> => {
+  const found = new Map<string, Owner>()
+  let last: Owner | undefined
+  for (const { owner } of rows) {
+    if (owner === last) continue
+    last = owner
+    found.set(`${owner.epoch} ${owner.partition} ${owner.workerGroup}`, owner)
+  }
+  return [...found.values()]
+}
+
 /**
  * The fence: the owners' rows that still have their epochs, share-locked until the statement has committed, so that a
  * take-over waits for it. A subquery without the lock would not do under READ COMMITTED.
