@@ -220,6 +220,8 @@ export const make = async (options?: { readonly profiles?: string | undefined })
     // Made anew if it is lost; what is measured is in copies, which have the defaults.
     await sql(`alter database ${name} set synchronous_commit = off`)
     await hosted(entry, databaseOf(address, name), { routes }, (host, whole) => host.call.prepare(whole))
+    // So that autovacuum leaves it alone: it would count and clear the catalogs of each while others are measured.
+    await sql("select pg_stat_reset()", databaseOf(address, name))
     templates.set(key, name)
     return name
   }
