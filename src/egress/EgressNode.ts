@@ -260,7 +260,7 @@ interface Door {
 const send = (door: Door, request: EgressRequest): Effect.Effect<EgressResponse, EgressError> =>
   Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) =>
     Effect.callback<EgressResponse, EgressError>((resume) => {
-      const exchange = new Exchange(door, request, fiber.getRef(Note.Note), resume)
+      const exchange = new Exchange(door, fiber.getRef(Note.Note), resume)
       exchange.begin(request)
       return Effect.sync(() => exchange.giveUp())
     })
@@ -289,20 +289,20 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   constructor(
     door: Door,
-    request: EgressRequest,
     note: Note.Note | undefined,
     resume: (result: Effect.Effect<EgressResponse, EgressError>) => void
   ) {
     this.#door = door
-    this.#request = request
     this.#note = note
     this.#resume = resume
     this.#timed = note === undefined ? undefined : door.timing.request()
   }
 
   /** What is called later has no hold of the request but by this object. */
-  begin({ timeoutMs = this.#door.limits.requestTimeoutMs, tls, url }: EgressRequest): void {
-    const { deadlines, pools, targets } = this.#door
+  begin(request: EgressRequest): void {
+    this.#request = request
+    const { deadlines, limits, pools, targets } = this.#door
+    const { timeoutMs = limits.requestTimeoutMs, tls, url } = request
     const { origin, path, refusal } = targets(url)
     if (refusal) return this.#end(Effect.fail(new ForbiddenTarget({ message: refusal })))
     this.#inTime = deadlines.add(timeoutMs, () => {

@@ -1,7 +1,7 @@
 /**
  * Arrays as parameters. The driver infers an array's type from its elements and refuses what mixes integers and fractions or
  * is all null. So a column of many rows names its type and goes in PostgreSQL's binary form; of the others, as a text in its own
- * notation, the type is the statement's cast.
+ * notation, the type is the statement's cast. Which of many rows a statement wrote, it tells by their places.
  */
 
 import { PgTypes } from "@effect/sql-pg"

@@ -14,7 +14,7 @@ import * as PgClaiming from "./PgClaiming.ts"
 import * as PgConnecting from "./PgConnecting.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgOrdering from "./PgOrdering.ts"
-import { distinct, fence, isOneOf } from "./PgOwnership.ts"
+import { fence, isOneOf, ownersOf } from "./PgOwnership.ts"
 import * as PgRecording from "./PgRecording.ts"
 import * as PgRows from "./PgRows.ts"
 
@@ -113,7 +113,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
     )),
 
   route: ({ deliveries, isUnread = false, messages: given, version }) => {
-    const owners = distinct(given)
+    const owners = ownersOf(given)
     // Each once, as deliveries tell what they are of by its place: to read a UUID costs more than the rest of them.
     const byId = new Map(given.map((message) => [message.messageId, message]))
     const messages = [...byId.values()]
@@ -175,13 +175,13 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         select r.base, h.before + row_number() over (partition by r.base order by r.seq), r.message_id
         from routed r join heard h on h.worker_group = r.base where (select exists (select 1 from heard))
       ), health as materialized (
-        select array_agg(c.open_until is not null order by s.place) as open
+        select array_agg(c.open_until is not null order by s.place) as not_closed
         from unnest(${to}::uuid[]) with ordinality as s(id, place)
         left join hookline.circuits c on c.subscription_id = s.id
       ), wanted as materialized (
         select d.id, d.message, (${to}::uuid[])[d.subscription] as subscription_id, d.worker_group,
-          d.claimed and not (select open from health)[d.subscription] as claimed,
-          d.claimed and (select open from health)[d.subscription] as failing
+          d.claimed and not (select not_closed from health)[d.subscription] as claimed,
+          d.claimed and (select not_closed from health)[d.subscription] as failing
         from unnest(
           ${uuids(deliveries, (delivery) => Id.toUuid(delivery.id))}::uuid[],
           ${column("int4", deliveries, (delivery) => places.get(delivery.messageId))}::int[],

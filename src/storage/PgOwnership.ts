@@ -25,8 +25,8 @@ const toOwner = (row: OwnerRow): Owner => ({
   epoch: row.epoch
 })
 
-/** Each of their owners once; one that was superseded by another of them stays apart from it. */
-export const distinct = (rows: ReadonlyArray<{ readonly owner: Owner }>): ReadonlyArray<Owner> => {
+/** The owners of rows, each once; one that was superseded by another of them stays apart from it. */
+export const ownersOf = (rows: ReadonlyArray<{ readonly owner: Owner }>): ReadonlyArray<Owner> => {
   const found = new Map<string, Owner>()
   let last: Owner | undefined
   for (const { owner } of rows) {

@@ -10,7 +10,7 @@ import { column, picked, type Places, storable, uuids } from "./PgArray.ts"
 import * as PgCircuits from "./PgCircuits.ts"
 import * as PgCounting from "./PgCounting.ts"
 import * as PgOrdering from "./PgOrdering.ts"
-import { distinct, fence } from "./PgOwnership.ts"
+import { fence, ownersOf } from "./PgOwnership.ts"
 import * as PgRows from "./PgRows.ts"
 
 /** Records outcomes; tells of which deliveries it did. */
@@ -52,7 +52,7 @@ const told =
 const statement = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
   const final = (outcome: Outcome) => outcome.transition._tag === "Final" ? outcome.transition : undefined
   // What ends is deleted at once, by the same look at its row that judges it; what is kept is locked until it is changed.
-  return sql<Places>`with ${fence(sql, distinct(outcomes))}, asked as materialized (
+  return sql<Places>`with ${fence(sql, ownersOf(outcomes))}, asked as materialized (
     select g.*, f.epoch from unnest(
       ${uuids(outcomes, (outcome) => Id.toUuid(outcome.deliveryId))}::uuid[],
       ${column("float8", outcomes, (outcome) => outcome.owner.epoch)}::float8[],
