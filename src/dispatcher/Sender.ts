@@ -3,6 +3,7 @@
  * outcomes for the recorder.
  */
 import { Cause, Clock, Context, DateTime, Effect, Exit, type Fiber, FiberSet, Option, References } from "effect"
+import type { Types } from "effect"
 import type { Binding } from "../Bindings.ts"
 import * as Circuit from "../Circuit.ts"
 import * as Core from "../Core.ts"
@@ -128,7 +129,7 @@ export const make = Effect.fnUntraced(function*(
 
   /** An attempt with what became known of it while it was made. */
   const noted = (attempt: Delivery.AttemptRecord, { phases, request }: Note.Note): Delivery.AttemptRecord => {
-    const found: Writable<Delivery.AttemptRecord> = { ...attempt }
+    const found: Types.Mutable<Delivery.AttemptRecord> = { ...attempt }
     if (phases !== undefined) found.phases = phases
     if (request !== undefined) {
       found.request = RequestExcerpt.of(request, { ...excerpts, withBody: attempt.outcome !== "success" })
@@ -174,7 +175,7 @@ export const make = Effect.fnUntraced(function*(
       )
 
     const finished = (step: Delivery.Step, telling: Outcome["telling"]): void => {
-      const found: Writable<Outcome> = {
+      const found: Types.Mutable<Outcome> = {
         owner: ready.group.owner,
         deliveryId: claimed.deliveryId,
         attemptCount: claimed.attemptCount,
@@ -530,8 +531,6 @@ const failuresOf = ({ history }: Lane.Ready): ReadonlyArray<RetrySchedule.Failur
     })
   )
 
-type Writable<A> = { -readonly [K in keyof A]: A[K] }
-
 /** What a provider gets for an attempt. */
 const given = (
   { claimed, message }: Lane.Ready,
@@ -540,7 +539,7 @@ const given = (
   nowMs: number,
   traceparent: string | undefined
 ): Attempt => {
-  const told: Writable<Attempt["message"]> = {
+  const told: Types.Mutable<Attempt["message"]> = {
     id: message.id,
     eventId: message.eventId,
     tenantId: message.tenantId,
@@ -552,7 +551,7 @@ const given = (
   for (const { expiresAtMs, secret } of signingSecrets) {
     if (expiresAtMs === undefined || expiresAtMs > nowMs) secrets.push(secret)
   }
-  const attempt: Writable<Attempt> = {
+  const attempt: Types.Mutable<Attempt> = {
     deliveryId: claimed.deliveryId,
     number: claimed.attemptCount + 1,
     nowMs,
