@@ -7,6 +7,7 @@ import type { Bindings } from "./Bindings.ts"
 import * as Circuit from "./Circuit.ts"
 import * as Core from "./Core.ts"
 import * as Claimer from "./dispatcher/Claimer.ts"
+import * as Express from "./dispatcher/Express.ts"
 import * as Gathering from "./dispatcher/Gathering.ts"
 import * as Gauges from "./dispatcher/Gauges.ts"
 import type * as Lane from "./dispatcher/Lane.ts"
@@ -24,7 +25,7 @@ import { baseGroup, workerGroup } from "./Message.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Monotonic from "./Monotonic.ts"
 import { Registry } from "./Registry.ts"
-import { type Due, type Owner, Storage, type Unrouted } from "./Storage.ts"
+import { type Due, type Owner, Storage } from "./Storage.ts"
 import { StorageUnavailable } from "./StorageError.ts"
 import { ofGroup, withEnabled } from "./Subscription.ts"
 
@@ -42,10 +43,9 @@ export class Dispatcher extends Context.Service<Dispatcher, {
    */
   readonly attach: (workerGroup: string) => Effect.Effect<void, StorageUnavailable, Scope.Scope>
   /**
-   * Says that an attached group may have work; false where the group is not attached (any more). `stored` are messages of it that
-   * were just committed: they are routed without being read, as long as they are few.
+   * Says that an attached group may have work; false where the group is not attached (any more).
    */
-  readonly poke: (workerGroup: string, stored?: ReadonlyArray<Unrouted>) => boolean
+  readonly poke: (workerGroup: string) => boolean
   /** Whether the group is attached and may begin attempts. */
   readonly isOpen: (workerGroup: string) => boolean
   /** Waits for deliveries routed here to groups that are not attached, and tells which. */
@@ -102,6 +102,8 @@ const make = Effect.gen(function*() {
     )
 
   const giveBack = (ready: Lane.Ready) => {
+    const { express } = ready
+    if (express?.held) return Express.giveBack(state, express, express.held, ready)
     released.push(ready)
     state.release.openUnsafe()
   }
@@ -170,7 +172,7 @@ const make = Effect.gen(function*() {
   )
   yield* Gauges.watch(state, { outcomes: recorder.queued, releases: () => released.length })
   const sender = yield* Sender.make(state, subscribed, recorder.finish, giveBack)
-  const routeOnce = yield* Router.make(state, subscribed, giveBack)
+  const routeOnce = yield* Router.make(state, subscribed, recorder.finish, giveBack)
   const claimer = yield* Claimer.make(state, subscribed, giveBack)
   // Routing and claiming may overlap; taking up lost claims must see neither under way. One each: a semaphore of two lets
   // those that want one go before those that want both.
@@ -310,6 +312,9 @@ const make = Effect.gen(function*() {
   const lose = (group: State.Group) => {
     group.phase = "lost"
     if (state.groups.get(group.workerGroup) === group) state.groups.delete(group.workerGroup)
+    for (const express of Express.ofGroup(state, group)) {
+      Express.end(state, express, ({ ready }) => State.dismiss(state, ready), (ready) => State.dismiss(state, ready))
+    }
     for (const lane of state.lanes.values()) {
       lane.backlog.delete(group)
       for (const ready of lane.waiting.splice(0)) {
@@ -355,10 +360,21 @@ const make = Effect.gen(function*() {
     Effect.forever
   )
 
+  const overdue = Effect.map(Monotonic.nowMs, (now) => Express.delayOverdue(state, now)).pipe(
+    Effect.delay(limits.expressMs / 2)
+  )
+  const hastening = State.take(state.expresses.some).pipe(
+    Effect.andThen(
+      Effect.whileLoop({ while: () => state.expresses.bySeq.size > 0, body: () => overdue, step: () => {} })
+    ),
+    Effect.forever
+  )
+
   // Whatever was lost without a word is found by a look now and then.
-  const looking = Effect.sync(() => {
+  const looking = Effect.map(storage.now, (now) => {
     state.answerLost = true
     state.claim.openUnsafe()
+    for (const [id, atMs] of state.accepted) if (now - atMs > limits.expressAcceptedMs) state.accepted.delete(id)
     // Lanes of subscriptions that were deleted elsewhere.
     for (const lane of state.lanes.values()) {
       if (subscribed.get(lane.subscriptionId)) continue
@@ -379,11 +395,11 @@ const make = Effect.gen(function*() {
     releases,
     leasing,
     catchingUp,
+    hastening,
     looking,
     mending,
     settling,
-    recorder.loop,
-    recorder.loop
+    ...recorder.loops
   ]
   for (const loop of loops) yield* Effect.forkScoped(loop)
   // A cluster that stops while it moves a group does not wait for that group's end: the loops must, which it needs.
@@ -463,6 +479,7 @@ const make = Effect.gen(function*() {
         else lane.waiting.push(ready)
       }
     }
+    for (const express of Express.ofGroup(state, group)) Express.delay(state, express)
     // A claim or route that is under way may yet bring some in.
     yield* Effect.timeoutOption(quiet(undefined), "1 second")
     const empty = State.take(state.gone).pipe(
@@ -484,35 +501,36 @@ const make = Effect.gen(function*() {
   const attach = Effect.fn("Dispatcher.attach")(function*(workerGroup: string) {
     for (let earlier = detaching.get(workerGroup); earlier; earlier = detaching.get(workerGroup)) yield* earlier.await
     const taking = Effect.acquireRelease(
-      Effect.map(
+      Effect.flatMap(
         storage.takeOver(runnerId, { workerGroup, partition: 0 }, limits.takeOverPatienceMs),
-        ({ claimableAtMs, owner }) => ({ owner, claimableAtMs })
-      ).pipe(Effect.flatMap(({ claimableAtMs, owner }) =>
-        Effect.map(Monotonic.nowMs, (now) => {
-          const group: State.Group = {
-            workerGroup,
-            owner,
-            subscriptionId: ofGroup(workerGroup),
-            filledAtMs: undefined,
-            phase: "open",
-            unrouted: isOurs(workerGroup),
-            fed: new Set(),
-            heldBackAtMs: undefined,
-            held: 0,
-            takenAtMs: now,
-            activeAtMs: now
-          }
-          // The answer to an earlier take-over may come after that to a later one, which has superseded it.
-          const other = state.groups.get(workerGroup)
-          if (other && other.owner.epoch > owner.epoch) group.phase = "lost"
-          else {
-            if (other) lose(other)
-            state.groups.set(workerGroup, group)
-            state.route.openUnsafe()
-          }
-          return { group, claimableAtMs }
-        })
-      )),
+        ({ claimableAtMs, doubtfulSeq, owner }) =>
+          Effect.map(Monotonic.nowMs, (now) => {
+            const group: State.Group = {
+              workerGroup,
+              owner,
+              subscriptionId: ofGroup(workerGroup),
+              filledAtMs: undefined,
+              phase: "open",
+              unrouted: isOurs(workerGroup),
+              doubtfulSeq,
+              claimableAtMs,
+              fed: new Set(),
+              heldBackAtMs: undefined,
+              held: 0,
+              takenAtMs: now,
+              activeAtMs: now
+            }
+            // The answer to an earlier take-over may come after that to a later one, which has superseded it.
+            const other = state.groups.get(workerGroup)
+            if (other && other.owner.epoch > owner.epoch) group.phase = "lost"
+            else {
+              if (other) lose(other)
+              state.groups.set(workerGroup, group)
+              state.route.openUnsafe()
+            }
+            return { group, claimableAtMs }
+          })
+      ),
       ({ group }) => detach(group)
     )
     // Whoever asked for it may have given up meanwhile: a group that is taken has to begin.
@@ -527,11 +545,11 @@ const make = Effect.gen(function*() {
   return Dispatcher.of({
     runnerId,
     attach,
-    poke: (workerGroup, stored = []) => {
+    poke: (workerGroup) => {
       const group = state.groups.get(workerGroup)
       if (!group || group.phase !== "open") return false
       if (group.subscriptionId !== undefined) State.backlog(state, group, group.subscriptionId, 0)
-      if (isOurs(workerGroup)) State.handOver(state, group, stored)
+      if (isOurs(workerGroup)) State.unrouted(state, group)
       return true
     },
     isOpen: (workerGroup) => state.groups.get(workerGroup)?.phase === "open",

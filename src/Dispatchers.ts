@@ -4,7 +4,6 @@
  */
 import { Context, Effect, Layer } from "effect"
 import type { SubscriptionId } from "./Id.ts"
-import type { Unrouted } from "./Storage.ts"
 
 /**
  * The dispatchers.
@@ -15,13 +14,12 @@ import type { Unrouted } from "./Storage.ts"
 export class Dispatchers extends Context.Service<Dispatchers, {
   /**
    * Says that a worker group may have work. Returns at once: coalesced, forked, timed out. A hint: the sweep finds what a
-   * lost one would have told. `stored` are messages of the group that were just committed here: a dispatcher of this process
-   * need not read them where no others wait.
+   * lost one would have told.
    */
-  readonly wake: (workerGroup: string, stored?: ReadonlyArray<Unrouted>) => Effect.Effect<void>
+  readonly wake: (workerGroup: string) => Effect.Effect<void>
   /**
-   * Returns when no attempt can begin any more under a version of the subscription older than `version`: each owner with
-   * claims of it has dropped the un-begun ones, or its lease has run out.
+   * Returns when no attempt can begin any more under a version of the subscription older than `version`: each owner that may
+   * have some of it in memory has dropped the un-begun ones, or its lease has run out.
    */
   readonly confirm: (subscription: { readonly id: SubscriptionId; readonly version: number }) => Effect.Effect<void>
 }>()("hookline/Dispatchers") {}

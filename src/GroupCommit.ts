@@ -8,7 +8,7 @@ import type { MessageId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
 import type { Message } from "./Message.ts"
 import * as Metrics from "./Metrics.ts"
-import { type AppendError, OutcomeUnknown, type Placed, Storage, StorageUnavailable, type Unrouted } from "./Storage.ts"
+import { type AppendError, OutcomeUnknown, type Placed, Storage, StorageUnavailable } from "./Storage.ts"
 
 /** An emit that waits for its commit. */
 interface Pending {
@@ -57,16 +57,7 @@ export const make = Effect.fnUntraced(
     ) {
       if (exit._tag === "Success") {
         for (const { message, offer } of batch) yield* told(offer, message.id)
-        const groups = new Map<string, Array<Unrouted>>()
-        for (const [n, { message }] of batch.entries()) {
-          const placed = exit.value[n]
-          if (!placed) continue
-          const stored = { ...message, ...placed }
-          const others = groups.get(placed.workerGroup)
-          if (others) others.push(stored)
-          else groups.set(placed.workerGroup, [stored])
-        }
-        for (const [group, stored] of groups) yield* told(wake(group, stored))
+        for (const group of new Set(exit.value.map(({ workerGroup }) => workerGroup))) yield* told(wake(group))
       }
       const done = Exit.asVoid(exit)
       for (const pending of batch) pending.done(done)

@@ -129,6 +129,48 @@ export const subscriptionId: (timeMs: number) => Effect.Effect<SubscriptionId> =
 )
 /** @category constructors @since 0.1.0 */
 export const deliveryId: (timeMs: number) => Effect.Effect<DeliveryId> = generator("dlv", trusted.delivery)
+/**
+ * The id of the delivery of a message to a subscription, always the same: the message's time, and the random bits of both. So an attempt
+ * that nobody could write down is made again under the id that its receiver saw.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const deliveryOf = (messageId: MessageId, subscriptionId: SubscriptionId): DeliveryId => {
+  const ofMessage = messageBits(messageId)
+  const ofSubscription = subscriptionBits(subscriptionId)
+  const high = ofMessage.high ^ ofSubscription.high
+  return trusted.delivery(
+    "dlv_" + messageId.slice(4, 16) + "7" + hex12(high >>> 14 & 0xfff) + (variants[high >>> 12 & 3] ?? "") +
+      hex12(high & 0xfff) +
+      hex24(ofMessage.middle ^ ofSubscription.middle) + hex24(ofMessage.low ^ ofSubscription.low)
+  )
+}
+
+/** The digits of the variant that RFC 9562 has, with two random bits. */
+const variants = ["8", "9", "a", "b"]
+
+/** The random bits of ids, those of the last one kept: what is made of them is made of one of each many times in a row. */
+const bits = () => {
+  let kept = ""
+  let high = 0
+  let middle = 0
+  let low = 0
+  const digits = (from: number, to: number) => Number.parseInt(kept.slice(from, to), 16)
+  return (id: string) => {
+    if (id !== kept) {
+      kept = id
+      // After the prefix: twelve digits of time, the version, and the variant between the random ones.
+      high = digits(17, 20) << 14 | (digits(20, 21) & 3) << 12 | digits(21, 24)
+      middle = digits(24, 30)
+      low = digits(30, 36)
+    }
+    return { high, middle, low }
+  }
+}
+
+const messageBits = bits()
+const subscriptionBits = bits()
 /** @category constructors @since 0.1.0 */
 export const keyId: (timeMs: number) => Effect.Effect<KeyId> = generator("key", (s) => KeyId.make(s))
 /** @category constructors @since 0.1.0 */

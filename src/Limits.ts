@@ -47,9 +47,6 @@ export const defaults = {
   // -- dispatching, per runner
   /** Messages routed by one statement. */
   routeMessages: 256,
-  /** Messages that were just stored and may be routed without being read, and the characters of their payloads. */
-  routeFresh: 64,
-  routeFreshBytes: 256 * 1024,
   /** How long messages wait to be routed at most because the lanes that their event feeds are full, or all that is in memory. */
   routeHoldMs: 1000,
   routeHoldFullMs: 10_000,
@@ -63,6 +60,15 @@ export const defaults = {
   claimDeliveries: 1000,
   /** Lanes asked for by one claim. */
   claimLanes: 1000,
+  /**
+   * How long a message's deliveries may be under way before its routing is written, how many messages of a runner may be so at once, as
+   * what is read passes them, and to how many a message may go. It does where the endpoint of each has accepted something so short
+   * a time before.
+   */
+  expressMs: 500,
+  expressMessages: 4096,
+  expressDeliveries: 100,
+  expressAcceptedMs: 10_000,
   /** Outcomes recorded by one statement. */
   recordOutcomes: 1000,
   /** How long an outcome waits for others to be recorded with it, while at least so many attempts are in flight. */

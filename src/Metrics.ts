@@ -3,7 +3,7 @@
  * exports effect's metrics reads it. No tenant and no subscription is a label: there may be any number of them.
  * `docs/metrics.md` says what each means.
  */
-import { type Context, Effect, Metric } from "effect"
+import { Context, Effect, Metric } from "effect"
 
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
 
@@ -99,6 +99,11 @@ export const windowBytes = gauge(
 export const waitingInLanes = gauge(
   "hookline_deliveries_waiting",
   "Of those deliveries, the ones that wait in their lanes"
+)
+/** @category metrics @since 0.1.0 */
+export const messagesExpress = gauge(
+  "hookline_messages_express",
+  "Messages whose deliveries are attempted before their routing is written"
 )
 /** @category metrics @since 0.1.0 */
 export const inFlight = gauge("hookline_attempts_in_flight", "Attempts under way")
@@ -221,15 +226,17 @@ export const labelled = <State>(
   context: Context.Context<never>,
   ...names: ReadonlyArray<string>
 ): (value: number, ...labels: ReadonlyArray<string>) => void => {
-  const known = new Map<string, Metric.Metric<number, State>>()
+  const common = Context.get(context, Metric.CurrentMetricAttributes)
+  const known = new Map<string, Context.Context<never>>()
   return (value, ...labels) => {
     const key = labels.join("\n")
     let found = known.get(key)
     if (found === undefined) {
       const attributes = Object.fromEntries(names.map((name, n) => [name, labels[n] ?? ""]))
-      found = Metric.withAttributes(metric, attributes)
+      // Kept, as a metric makes the name of a series anew for attributes that are not those of its last update.
+      found = Context.add(context, Metric.CurrentMetricAttributes, { ...common, ...attributes })
       known.set(key, found)
     }
-    found.updateUnsafe(value, context)
+    metric.updateUnsafe(value, found)
   }
 }

@@ -2,7 +2,7 @@
  * Administration and reading in memory.
  */
 import { Clock, Effect, Option } from "effect"
-import { type DeliveryId, timeOf } from "./Id.ts"
+import { type DeliveryId, type SubscriptionId, timeOf } from "./Id.ts"
 import { defaults } from "./Limits.ts"
 import { workerGroup } from "./Message.ts"
 import { hasEnded } from "./Replay.ts"
@@ -96,17 +96,25 @@ const subscriptions = (tables: Tables): Pick<Administration, OfSubscriptions> =>
       )
     ),
   health: (ids) => Effect.sync(() => tables.healths.of(ids)),
-  claimants: (id) =>
-    Effect.sync(() => {
-      return [...tables.lanesOf.get(id)?.values() ?? []].flatMap(({ claimed, workerGroup }) =>
-        [...new Set([...claimed].map((work) => work.epoch ?? 0))].map((epoch): Owner => ({
-          workerGroup,
-          partition: 0,
-          epoch
-        }))
-      )
-    })
+  claimants: (id) => Effect.map(Clock.currentTimeMillis, (nowMs) => claimants(tables, id, nowMs))
 })
+
+const claimants = (tables: Tables, id: SubscriptionId, nowMs: number): ReadonlyArray<Owner> => {
+  const claiming = [...tables.lanesOf.get(id)?.values() ?? []].flatMap(({ claimed, workerGroup }) =>
+    [...claimed].map((work): Owner => ({ workerGroup, partition: 0, epoch: work.epoch ?? 0 }))
+  )
+  const ofEvents = tables.owners().filter((owned) => owned.workerGroup.startsWith(workerGroup("")))
+    .sort((a, b) => a.workerGroup < b.workerGroup ? -1 : 1)
+  const live = ofEvents.filter(({ runnerId }) => runnerId !== undefined && (tables.leases.get(runnerId) ?? 0) > nowMs)
+  const ofRunners = [...Map.groupBy(live, ({ runnerId }) => runnerId).values()].flatMap(([first]) => first ?? [])
+  const superseded = ofEvents.filter(({ claimableAtMs }) => claimableAtMs > nowMs).map((owned) => ({
+    ...owned,
+    epoch: 0
+  }))
+  const all = [...claiming, ...ofRunners, ...superseded]
+    .map(({ epoch, partition, workerGroup }): Owner => ({ workerGroup, partition, epoch }))
+  return [...new Map(all.map((owner) => [`${owner.epoch} ${owner.workerGroup}`, owner])).values()]
+}
 
 const reading = (tables: Tables): Omit<Administration, OfSubscriptions> => ({
   getMessage: (id) =>

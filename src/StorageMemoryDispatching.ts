@@ -5,7 +5,19 @@ import { Clock, Effect } from "effect"
 import { outline } from "./Delivery.ts"
 import type { DeliveryId, MessageId, SubscriptionId } from "./Id.ts"
 import { baseGroup } from "./Message.ts"
-import type { Claimed, Claims, Dispatching, Due, Loaded, Outcome, Owner, Routed, Routing, Unrouted } from "./Storage.ts"
+import type {
+  Claimed,
+  Claims,
+  Completed,
+  Dispatching,
+  Due,
+  Loaded,
+  Outcome,
+  Owner,
+  Routed,
+  Routing,
+  Waiting
+} from "./Storage.ts"
 import { deliveredSize, type Inbox, type Stored } from "./StorageMemoryInbox.ts"
 import { byDue, type Lane, type Work } from "./StorageMemoryLane.ts"
 import { cancelled, type End, type Tables } from "./StorageMemoryTables.ts"
@@ -15,6 +27,7 @@ type Verbs =
   | "due"
   | "unrouted"
   | "route"
+  | "complete"
   | "claim"
   | "load"
   | "held"
@@ -43,6 +56,8 @@ export const make = (tables: Tables): Pick<Dispatching, Verbs> => {
     due: (options) => atNow((nowMs) => due(tables, options, nowMs)),
     unrouted: (owners, limits) => Effect.sync(() => unrouted(tables, owners, limits)),
     route: (routing) => atNow((nowMs) => route(tables, routing, nowMs)),
+    complete: (completed) =>
+      atNow((nowMs) => completed.flatMap((one) => complete(tables, one, nowMs) ? [one.messageId] : [])),
     claim: (options) => atNow((nowMs) => claim(tables, options, nowMs)),
     load: (claims) => Effect.sync(() => load(tables, claims)),
     held: (owners) => Effect.sync(() => held(tables, owners)),
@@ -109,28 +124,38 @@ const due = (tables: Tables, { aheadMs, workerGroups }: Options<"due">, nowMs: n
 const unrouted = (
   tables: Tables,
   owners: ReadonlyArray<Owner>,
-  { afterTenants, bytes, messages, tenants = 1000 }: Parameters<Dispatching["unrouted"]>[1]
-): ReadonlyArray<Unrouted> => {
-  const waiting = tables.fenced(owners)
+  { afterTenants, bytes, except = [], messages, tenants = 1000 }: Parameters<Dispatching["unrouted"]>[1]
+): Waiting => {
+  const excepted = new Set(except)
+  const owned = tables.fenced(owners)
+  const waiting = owned
     .flatMap(({ workerGroup }) => {
       const inbox = tables.inboxes.get(workerGroup)
       const afterTenant = afterTenants?.get(workerGroup) ?? ""
-      return inbox ? firstOfEach(inbox, { afterTenant, messages, tenants }).map((one) => ({ ...one, workerGroup })) : []
+      return inbox
+        ? firstOfEach(inbox, { afterTenant, excepted, messages, tenants }).map((one) => ({ ...one, workerGroup }))
+        : []
     })
     .sort((a, b) => a.turn - b.turn || a.place - b.place || a.stored.seq - b.stored.seq)
     .slice(0, messages)
   let sum = 0
   const over = waiting.findIndex(({ stored }, i) => (sum += stored.size) > bytes && i > 0)
-  return waiting.slice(0, over < 0 ? waiting.length : over)
-    .sort((a, b) => a.stored.seq - b.stored.seq)
-    .map(({ stored, workerGroup }) => ({ ...stored.message, seq: stored.seq, workerGroup }))
+  return {
+    version: tables.version,
+    listened: [...new Set(owned.map(({ workerGroup }) => baseGroup(workerGroup)))]
+      .filter((base) => tables.listened.has(base)),
+    messages: waiting.slice(0, over < 0 ? waiting.length : over)
+      .sort((a, b) => a.stored.seq - b.stored.seq)
+      .map(({ stored, workerGroup }) => ({ ...stored.message, seq: stored.seq, workerGroup }))
+  }
 }
 
 /** The first messages of each of some tenants, with their turn among those and the place of their tenant. */
 const firstOfEach = (
   inbox: Inbox,
-  { afterTenant, messages, tenants }: {
+  { afterTenant, excepted, messages, tenants }: {
     readonly afterTenant: string
+    readonly excepted: ReadonlySet<number>
     readonly messages: number
     readonly tenants: number
   }
@@ -141,23 +166,15 @@ const firstOfEach = (
     if (tenantId <= afterTenant) continue
     const found = ofTenants.get(tenantId) ?? []
     ofTenants.set(tenantId, found)
-    if (found.length < messages) found.push(stored)
+    if (found.length < messages && !excepted.has(stored.seq)) found.push(stored)
   }
   return [...ofTenants].sort(([a], [b]) => a < b ? -1 : 1).slice(0, tenants)
     .flatMap(([, found], place) => found.map((stored, turn) => ({ stored, turn, place })))
 }
 
-/** Whether the messages are all that waits in their groups. */
-const isAlone = (tables: Tables, { messages }: Routing): boolean => {
-  const given = new Set(messages.map(({ messageId }) => messageId))
-  return tables.fenced([...new Set(messages.map(({ owner }) => owner))]).every(({ workerGroup }) =>
-    (tables.inboxes.get(workerGroup)?.first(given.size + 1) ?? []).every(({ message }) => given.has(message.id))
-  )
-}
-
 const route = (tables: Tables, routing: Routing, nowMs: number): Routed => {
-  if (routing.isUnread === true && !isAlone(tables, routing)) return { _tag: "NotAlone" }
-  if (routing.version !== tables.version) return { _tag: "Stale" }
+  const { isBegun = false } = routing
+  if (!isBegun && routing.version !== tables.version) return { _tag: "Stale" }
   const routed = new Map<MessageId, Routing["messages"][number] & { readonly stored: Stored }>()
   for (const message of routing.messages) {
     const { error, filtered, matched, messageId, owner, transformedJson } = message
@@ -169,14 +186,13 @@ const route = (tables: Tables, routing: Routing, nowMs: number): Routed => {
       ? { _tag: "Routed", atMs: nowMs, version: routing.version, matched, filtered }
       : { _tag: "SetAside", atMs: nowMs, error }
     routed.set(messageId, { ...message, stored })
-    const listened = tables.listened.get(baseGroup(owner.workerGroup))
-    if (listened && error === undefined) listened.messages.push({ position: ++listened.position, stored, atMs: nowMs })
+    if (error === undefined) broadcast(tables, owner, stored, nowMs)
   }
   const failing = new Set<SubscriptionId>()
   for (const { claimed: wanted, id, messageId, subscriptionId, workerGroup } of routing.deliveries) {
     const found = routed.get(messageId)
     if (found?.stored.state._tag !== "Routed") continue
-    const isFailing = tables.healths.openUntilMs(subscriptionId) !== undefined
+    const isFailing = !isBegun && tables.healths.openUntilMs(subscriptionId) !== undefined
     if (wanted && isFailing) failing.add(subscriptionId)
     const claimed = wanted && !isFailing
     tables.add({
@@ -186,7 +202,7 @@ const route = (tables: Tables, routing: Routing, nowMs: number): Routed => {
       workerGroup: workerGroup ?? found.owner.workerGroup,
       attempts: 0,
       retryBase: 0,
-      claims: claimed ? 1 : 0,
+      claims: (claimed ? 1 : 0) + (found.isDoubtful === true && workerGroup === undefined ? 1 : 0),
       epoch: claimed ? found.owner.epoch : undefined,
       dueAtMs: Math.max(nowMs, found.dueAtMs ?? 0),
       expiresAtMs: found.expiresAtMs,
@@ -194,6 +210,52 @@ const route = (tables: Tables, routing: Routing, nowMs: number): Routed => {
     })
   }
   return { _tag: "Routed", messageIds: [...routed.keys()], failing: [...failing] }
+}
+
+/** Puts a message before those who listen to its group. */
+const broadcast = (tables: Tables, { workerGroup }: Owner, stored: Stored, nowMs: number): void => {
+  const listened = tables.listened.get(baseGroup(workerGroup))
+  if (listened) listened.messages.push({ position: ++listened.position, stored, atMs: nowMs })
+}
+
+/** Completes one message; false where it is not its owner's to complete, or does not wait any more. */
+const complete = (
+  tables: Tables,
+  { deliveries, filtered, messageId, owner, transformedJson, version }: Completed,
+  nowMs: number
+): boolean => {
+  const stored = tables.messages.get(messageId)
+  if (stored?.state._tag !== "Unrouted" || !tables.isFenced(owner)) return false
+  tables.dequeue(stored)
+  stored.transformedJson = transformedJson
+  stored.state = { _tag: "Routed", atMs: nowMs, version, matched: deliveries.length, filtered }
+  broadcast(tables, owner, stored, nowMs)
+  for (const { attempt, externalId, id, sign, subscriptionId } of deliveries) {
+    tables.add({
+      id,
+      message: stored,
+      subscriptionId,
+      workerGroup: owner.workerGroup,
+      attempts: 0,
+      retryBase: 0,
+      claims: 1,
+      epoch: owner.epoch,
+      dueAtMs: nowMs,
+      expiresAtMs: undefined,
+      lastError: undefined
+    })
+    const transition = {
+      _tag: "Final",
+      status: "success",
+      reason: undefined,
+      externalId,
+      lastError: undefined
+    } as const
+    const outcome = { owner, deliveryId: id, attemptCount: 0, attempt, transition, ...(sign && { sign }) }
+    record(tables, outcome, nowMs)
+    tell(tables, [outcome], new Map([[id, subscriptionId]]))
+  }
+  return true
 }
 
 const claim = (

@@ -140,6 +140,11 @@ export class Tables {
 
   // -- messages
 
+  /** The last `seq` that was given away. */
+  get lastSeq(): number {
+    return this.#seq
+  }
+
   /** A message with the next `seq`, stored by `insert` when its transaction commits. */
   prepare(message: Message): Stored {
     return {

@@ -216,8 +216,11 @@ describe("claims", () => {
         deliveries: [{ id: yield* Id.deliveryId(now), messageId, subscriptionId: id, claimed: true }]
       })
       // This runner takes the group over; the claims are the other one's for as long as its lease.
+      const dispatcher = yield* Dispatcher
       yield* Hook.emit(Created, payload)
-      yield* until("this runner has the group", () => endpoints.seen.length === 1)
+      yield* until("this runner has the group", () => dispatcher.isOpen(workerGroup))
+      yield* Hook.emit(Created, payload)
+      yield* until("it delivers what the other one can't have had", () => endpoints.seen.length === 1, 1000)
       const disabling = yield* Effect.forkChild(
         Subscriptions.use((service) => service.update(id, { enabled: false })),
         { startImmediately: true }

@@ -4,10 +4,8 @@ import * as Router from "../src/dispatcher/Router.ts"
 import * as State from "../src/dispatcher/State.ts"
 import type { Subscribed } from "../src/dispatcher/Subscribed.ts"
 import * as Id from "../src/Id.ts"
-import * as Limits from "../src/Limits.ts"
 import * as Registry from "../src/Registry.ts"
-import type { Routed, Storage, Unrouted } from "../src/Storage.ts"
-import { StorageUnavailable } from "../src/StorageError.ts"
+import type { Storage, Unrouted } from "../src/Storage.ts"
 import { IncidentPlugin, interfered } from "./support/world.ts"
 
 const workerGroup = "integration.incident.incident.created"
@@ -32,6 +30,8 @@ const group = (unrouted: boolean): State.Group => ({
   phase: "open",
   unrouted,
   fed: new Set(),
+  doubtfulSeq: 0,
+  claimableAtMs: 0,
   heldBackAtMs: undefined,
   held: 0,
   takenAtMs: 0,
@@ -50,6 +50,8 @@ const nobody: Subscribed = {
   binding: () => undefined,
   bind: () => Effect.never
 }
+
+const nothing = () => {}
 
 const on = (storage: Partial<Storage["Service"]>) =>
   Effect.provide(Layer.mergeAll(interfered(() => storage), Layer.provideMerge(IncidentPlugin, Registry.layer)))
@@ -71,8 +73,8 @@ describe("routing", () => {
           return []
         }
       }
-      yield* Effect.flatten(Router.make(state, subscribed, () => {})).pipe(on({
-        unrouted: () => Effect.succeed(messages),
+      yield* Effect.flatten(Router.make(state, subscribed, nothing, nothing)).pipe(on({
+        unrouted: () => Effect.succeed({ messages, version: 1, listened: [] }),
         route: ({ version, messages }) =>
           Effect.sync(() => {
             versions.push(version)
@@ -86,99 +88,30 @@ describe("routing", () => {
   })
 })
 
-/** A router of one group, how often it read, and what it routed. */
-const watched = Effect.fnUntraced(function*(options?: { readonly alone?: boolean; readonly fails?: boolean }) {
+/** A router of one group, and what it routed. */
+const watched = Effect.fnUntraced(function*() {
   const state = yield* State.make
-  const owned = group(false)
+  const owned = group(true)
   state.groups.set(workerGroup, owned)
   const inbox: Array<Unrouted> = []
-  const readings: Array<number> = []
   const routed: Array<number> = []
-  const routeOnce = yield* Router.make(state, nobody, () => {}).pipe(on({
-    unrouted: () => Effect.sync(() => (readings.push(inbox.length), inbox)),
-    route: ({ isUnread, messages }) =>
-      Effect.suspend((): Effect.Effect<Routed, StorageUnavailable> => {
-        if (options?.alone === false && isUnread === true) return Effect.succeed({ _tag: "NotAlone" })
-        if (options?.fails === true) return Effect.fail(new StorageUnavailable({ message: "away" }))
-        routed.push(...messages.map(({ seq }) => seq))
-        return Effect.succeed({ _tag: "Routed", messageIds: messages.map(({ messageId }) => messageId), failing: [] })
-      })
+  const routeOnce = yield* Router.make(state, nobody, nothing, nothing).pipe(on({
+    unrouted: () => Effect.succeed({ messages: inbox, version: 1, listened: [] }),
+    route: ({ messages }) => {
+      routed.push(...messages.map(({ seq }) => seq))
+      return Effect.succeed({ _tag: "Routed", messageIds: messages.map(({ messageId }) => messageId), failing: [] })
+    }
   }))
-  const store = Effect.fnUntraced(function*(...seqs: ReadonlyArray<number>) {
-    const stored = yield* Effect.forEach(seqs, message)
-    inbox.push(...stored)
-    State.handOver(state, owned, stored)
-  })
-  return { state, owned, readings, routed, routeOnce, store }
+  inbox.push(...yield* Effect.forEach([1, 2], message))
+  return { owned, routed, routeOnce }
 })
 
-describe("what this process has just stored", () => {
-  it.effect("is routed without being read", () =>
+describe("what waits to be routed", () => {
+  it.effect("is left to others where its group is given back", () =>
     Effect.gen(function*() {
-      const { owned, readings, routeOnce, routed, state, store } = yield* watched()
-      yield* store(1, 2)
-      yield* store(3)
-      assert.isFalse(yield* routeOnce)
-      assert.deepStrictEqual({ readings, routed }, { readings: [], routed: [1, 2, 3] })
-      assert.deepStrictEqual([state.fresh, owned.unrouted], [[], false])
-    }))
-
-  it.effect("is read with the others where something of its group has to be read", () =>
-    Effect.gen(function*() {
-      const { owned, readings, routeOnce, routed, store } = yield* watched()
-      yield* store(1)
-      owned.unrouted = true
-      yield* store(2)
-      yield* routeOnce
-      assert.deepStrictEqual({ readings, routed }, { readings: [2], routed: [1, 2] })
-    }))
-
-  it.effect("is read with what else waits beside it", () =>
-    Effect.gen(function*() {
-      const { owned, readings, routeOnce, routed, store } = yield* watched({ alone: false })
-      yield* store(1, 2)
-      assert.isTrue(yield* routeOnce)
-      assert.isTrue(owned.unrouted)
-      yield* routeOnce
-      assert.deepStrictEqual({ readings, routed }, { readings: [2], routed: [1, 2] })
-    }))
-
-  it.effect("is read where it comes while the router is at work", () =>
-    Effect.gen(function*() {
-      const { owned, readings, routeOnce, routed, state, store } = yield* watched()
-      state.isRouting = true
-      yield* store(1)
-      assert.isTrue(owned.unrouted)
-      yield* routeOnce
-      assert.deepStrictEqual({ readings, routed }, { readings: [1], routed: [1] })
-      assert.isFalse(state.isRouting)
-    }))
-
-  it.effect("is read where it is more than a few messages, or bytes", () =>
-    Effect.gen(function*() {
-      const many = yield* watched()
-      yield* many.store(1, 2)
-      yield* many.store(3)
-      yield* many.routeOnce
-      assert.deepStrictEqual(many.readings, [3])
-      assert.deepStrictEqual(many.state.fresh, [])
-    }).pipe(Effect.provide(Limits.layer({ routeFresh: 2 }))))
-
-  it.effect("is read where routing it failed", () =>
-    Effect.gen(function*() {
-      const { owned, routeOnce, state, store } = yield* watched({ fails: true })
-      yield* store(1)
-      yield* Effect.flip(routeOnce)
-      assert.isTrue(owned.unrouted)
-      assert.deepStrictEqual(state.fresh, [])
-    }))
-
-  it.effect("is left to others where its group was given back meanwhile", () =>
-    Effect.gen(function*() {
-      const { owned, readings, routeOnce, routed, store } = yield* watched()
-      yield* store(1)
+      const { owned, routeOnce, routed } = yield* watched()
       owned.phase = "closing"
       yield* routeOnce
-      assert.deepStrictEqual({ readings, routed }, { readings: [], routed: [] })
+      assert.deepStrictEqual(routed, [])
     }))
 })

@@ -35,7 +35,7 @@ describe("a transaction of the memory storage", () => {
       yield* Fiber.join(transaction)
       const runnerId = yield* Id.runnerId
       const { owner } = yield* storage.takeOver(runnerId, { workerGroup: workerGroup(eventId), partition: 0 }, 1000)
-      const found = yield* storage.unrouted([owner], { messages: 10, bytes: 100 })
+      const found = (yield* storage.unrouted([owner], { messages: 10, bytes: 100 })).messages
       assert.deepStrictEqual(found.map((one) => one.id), [slow.id, quick.id])
     }).pipe(Effect.provide(StorageMemory.layer)))
 

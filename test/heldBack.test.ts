@@ -4,7 +4,6 @@ import type { Lane } from "../src/dispatcher/Lane.ts"
 import * as State from "../src/dispatcher/State.ts"
 import * as Id from "../src/Id.ts"
 import { Limits } from "../src/Limits.ts"
-import type { Unrouted } from "../src/Storage.ts"
 
 const group = (fed: ReadonlyArray<Id.SubscriptionId>): State.Group => ({
   workerGroup: "integration.a.b",
@@ -14,11 +13,15 @@ const group = (fed: ReadonlyArray<Id.SubscriptionId>): State.Group => ({
   phase: "open",
   unrouted: true,
   fed: new Set(fed),
+  doubtfulSeq: 0,
+  claimableAtMs: 0,
   heldBackAtMs: undefined,
   held: 0,
   takenAtMs: 0,
   activeAtMs: 0
 })
+
+const at = (monotonicMs: number): State.Times => ({ nowMs: monotonicMs, monotonicMs })
 
 /** A state whose lanes are full with 8 deliveries, of which one statement routes 4. */
 const make = Effect.gen(function*() {
@@ -48,27 +51,40 @@ describe("messages wait to be routed", () => {
       const { filled, id, state } = yield* make
       yield* filled(id, 5)
       const one = group([id])
-      assert.isTrue(State.isHeldBack(state, one, 10))
+      assert.isTrue(State.isHeldBack(state, one, at(10)))
       yield* filled(id, 4)
-      assert.isFalse(State.isHeldBack(state, one, 20))
+      assert.isFalse(State.isHeldBack(state, one, at(20)))
     }))
 
   it.effect("but for no lane that is full where another one has room", () =>
     Effect.gen(function*() {
       const { filled, id, other, state } = yield* make
       yield* filled(id, 8)
-      assert.isFalse(State.isHeldBack(state, group([id, other]), 10))
+      assert.isFalse(State.isHeldBack(state, group([id, other]), at(10)))
       yield* filled(other, 8)
-      assert.isTrue(State.isHeldBack(state, group([id, other]), 10))
+      assert.isTrue(State.isHeldBack(state, group([id, other]), at(10)))
+    }))
+
+  it.effect("while their lane has a backlog to claim, which goes first", () =>
+    Effect.gen(function*() {
+      const { filled, id, other, state } = yield* make
+      const lane = yield* filled(id, 1)
+      const one = group([id])
+      State.backlog(state, one, id, 100)
+      assert.isFalse(State.isHeldBack(state, one, at(99)))
+      assert.isTrue(State.isHeldBack(state, one, at(100)))
+      assert.isFalse(State.isHeldBack(state, group([id, other]), at(100)))
+      lane.backlog.clear()
+      assert.isFalse(State.isHeldBack(state, one, at(100)))
     }))
 
   it.effect("and for none that hangs or whose circuit is open: it would not make room soon", () =>
     Effect.gen(function*() {
       const { filled, id, state } = yield* make
       const lane = yield* filled(id, 8)
-      assert.isFalse(State.isHeldBack(state, group([id]), state.limits.slowAfterMs + 1))
+      assert.isFalse(State.isHeldBack(state, group([id]), at(state.limits.slowAfterMs + 1)))
       lane.circuit = { ...lane.circuit, openUntilMs: 1000 }
-      assert.isFalse(State.isHeldBack(state, group([id]), 10))
+      assert.isFalse(State.isHeldBack(state, group([id]), at(10)))
     }))
 
   it.effect("and never for long", () =>
@@ -76,37 +92,26 @@ describe("messages wait to be routed", () => {
       const { filled, id, state } = yield* make
       const one = group([id])
       yield* filled(id, 8, 900)
-      assert.isTrue(State.isHeldBack(state, one, 900))
-      assert.isTrue(State.isHeldBack(state, one, 899 + state.limits.routeHoldMs))
-      assert.isFalse(State.isHeldBack(state, one, 900 + state.limits.routeHoldMs))
+      assert.isTrue(State.isHeldBack(state, one, at(900)))
+      assert.isTrue(State.isHeldBack(state, one, at(899 + state.limits.routeHoldMs)))
+      assert.isFalse(State.isHeldBack(state, one, at(900 + state.limits.routeHoldMs)))
     }))
 
-  it.effect("with what was just stored beside them, and are read with it when they have waited long enough", () =>
+  it.effect("beside others that are read, and are read with them when they have waited long enough", () =>
     Effect.gen(function*() {
       const { filled, id, state } = yield* make
       const one = group([id])
       const two = { ...group([]), workerGroup: "integration.a.c", unrouted: false }
       state.groups.set(one.workerGroup, one).set(two.workerGroup, two)
       yield* filled(id, 8, 900)
-      const stored: Unrouted = {
-        id: yield* Id.messageId(0),
-        eventId: "a.c",
-        tenantId: "default",
-        orderingKey: undefined,
-        payloadJson: "{}",
-        seq: 1,
-        workerGroup: two.workerGroup
-      }
-      State.handOver(state, two, [stored])
-      assert.deepStrictEqual(State.toRoute(state, 900), { groups: [two], fresh: [stored] })
-      State.handOver(state, two, [stored])
-      assert.deepStrictEqual(State.toRoute(state, 900 + state.limits.routeHoldMs), { groups: [one, two], fresh: [] })
-      assert.isTrue(two.unrouted)
+      State.unrouted(state, two)
+      assert.deepStrictEqual(State.toRoute(state, at(900)), [two])
+      assert.deepStrictEqual(State.toRoute(state, at(900 + state.limits.routeHoldMs)), [one, two])
     }))
 
   it.effect("and not before it is known where they go", () =>
     Effect.gen(function*() {
       const { state } = yield* make
-      assert.isFalse(State.isHeldBack(state, group([]), 10))
+      assert.isFalse(State.isHeldBack(state, group([]), at(10)))
     }))
 })

@@ -16,6 +16,24 @@ const time = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 45 })
 const ms = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 600_000 }))
 
 describe("ids", () => {
+  it.effect("of deliveries are made of their message's and their subscription's, with the message's time", () =>
+    Effect.gen(function*() {
+      const made = new Set<string>()
+      for (let n = 0; n < 20; n++) {
+        const message = yield* Id.messageId(1_700_000_000_000 + n)
+        for (let m = 0; m < 20; m++) {
+          const subscription = yield* Id.subscriptionId(m)
+          const id = Id.deliveryOf(message, subscription)
+          assert.isTrue(Schema.is(Id.DeliveryId)(id), id)
+          assert.strictEqual(Id.timeOf(id), 1_700_000_000_000 + n)
+          Id.deliveryOf(yield* Id.messageId(1), yield* Id.subscriptionId(2))
+          assert.strictEqual(Id.deliveryOf(message, subscription), id)
+          made.add(id)
+        }
+      }
+      assert.strictEqual(made.size, 400)
+    }))
+
   it.effect.prop("tell the time they were made at and sort by it", [time, time], ([a, b]) =>
     Effect.gen(function*() {
       const [first, second] = [yield* Id.messageId(a), yield* Id.messageId(b)]

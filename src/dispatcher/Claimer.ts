@@ -40,7 +40,8 @@ export const make = Effect.fnUntraced(function*(
         message,
         history: (attempts.get(claim.deliveryId) ?? []).map((entry) => entry.attempt)
           .filter((attempt) => attempt.number > claim.retryBase),
-        suspect: isSuspect(claim)
+        suspect: isSuspect(claim),
+        express: undefined
       }
       if (!State.admit(state, ready)) giveBack(ready)
     }
@@ -68,7 +69,7 @@ export const make = Effect.fnUntraced(function*(
     const wanted = new Map<string, number>()
     for (const lane of state.lanes.values()) {
       const tenant = subscribed.tenantOf(lane.subscriptionId)
-      const isWaiting = [...lane.backlog.values()].some((dueAtMs) => dueAtMs <= now)
+      const isWaiting = Lane.isBehind(lane, now)
       held.set(tenant, (held.get(tenant) ?? 0) + lane.held)
       wanted.set(tenant, (wanted.get(tenant) ?? 0) + (isWaiting ? limits.laneWindow : lane.held))
     }
@@ -162,6 +163,8 @@ export const make = Effect.fnUntraced(function*(
       )
       settle(state, answer.next)
       yield* heed(asked, answer.health)
+      // What is behind a backlog may have waited for its end.
+      state.route.openUnsafe()
       yield* Effect.onError(take(answer.claimed, groups), () =>
         Effect.sync(() => {
           state.answerLost = true

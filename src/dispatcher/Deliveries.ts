@@ -25,11 +25,12 @@ export class Deliveries {
     this.#places.set(id, { ready })
   }
 
-  delete(id: DeliveryId): void {
+  /** Takes out a delivery, if it is this one; tells whether it was. */
+  delete(id: DeliveryId, ready: Ready): boolean {
     const place = this.#places.get(id)
-    if (place === undefined) return
+    if (place?.ready !== ready) return false
     place.ready = undefined
-    this.#places.delete(id)
+    return this.#places.delete(id)
   }
 
   *values(): Generator<Ready> {

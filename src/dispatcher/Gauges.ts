@@ -39,6 +39,7 @@ export const watch = Effect.fnUntraced(function*(
     return found
   }
   yield* Metrics.watch(Metrics.inMemory, () => state.deliveries.size)
+  yield* Metrics.watch(Metrics.messagesExpress, () => state.expresses.bySeq.size)
   yield* Metrics.watch(Metrics.windowBytes, () => state.windowBytes)
   yield* Metrics.watch(Metrics.waitingInLanes, waiting)
   yield* Metrics.watch(Metrics.inFlight, () => state.inFlight)

@@ -9,6 +9,7 @@ import type { Message } from "../Message.ts"
 import * as RateLimit from "../RateLimit.ts"
 import type { Claimed, Loaded } from "../Storage.ts"
 import type { Subscription } from "../Subscription.ts"
+import type { Express } from "./Express.ts"
 import type { Group } from "./State.ts"
 
 /** A claimed delivery with all that its attempts need. */
@@ -19,6 +20,8 @@ export interface Ready {
   /** The attempts since the last manual retry, oldest first. */
   readonly history: ReadonlyArray<Loaded["attempts"][number]["attempt"]>
   readonly suspect: boolean
+  /** The express message that it is of, where it is of one. */
+  readonly express: Express | undefined
 }
 
 /** One subscription's lane on this runner. */
@@ -53,6 +56,12 @@ export const make = (subscriptionId: SubscriptionId): Lane => ({
 
 /** How many have no outcome yet: what has one waits for the database alone, and keeps no other from being claimed. */
 export const unfinished = (self: Lane): number => self.waiting.length + self.inFlight.size
+
+/** Whether deliveries of a lane wait in the database that are due: those go first. */
+export const isBehind = (self: Lane, nowMs: number): boolean => {
+  for (const dueAtMs of self.backlog.values()) if (dueAtMs <= nowMs) return true
+  return false
+}
 
 /** Whether a lane's endpoint hangs: its last attempt timed out, or one has been under way for long. */
 export const isSlow = (self: Lane, monotonicMs: number, limits: Limits): boolean => {

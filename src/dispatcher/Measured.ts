@@ -48,7 +48,16 @@ export const make = Effect.gen(function*() {
         () => Effect.sync(() => takenOver(1))
       ),
     recover: (...given) => measured("recover", storage.recover(...given), nothing),
-    unrouted: (...given) => measured("unrouted", storage.unrouted(...given), (found) => found.length),
+    unrouted: (...given) => measured("unrouted", storage.unrouted(...given), ({ messages }) => messages.length),
+    complete: (completed) =>
+      measured("complete", storage.complete(completed), (ids) => {
+        if (ids.length < completed.length) {
+          const written = new Set(ids)
+          const lost = completed.filter(({ messageId }) => !written.has(messageId))
+          fenced(lost.reduce((sum, { deliveries }) => sum + deliveries.length, 0))
+        }
+        return ids.length
+      }),
     route: (routing) =>
       measured("route", storage.route(routing), (answer) => {
         if (answer._tag === "Routed") return answer.messageIds.length

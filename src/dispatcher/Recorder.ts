@@ -2,13 +2,14 @@
  * Recording: outcomes are written in bulk, fenced, and again until the database has taken them; only then do their
  * deliveries leave memory.
  */
-import { type Context, Effect, Latch } from "effect"
+import { type Context, Effect, Latch, type Types } from "effect"
 import { outline } from "../Delivery.ts"
 import { type DeliveryId, type SubscriptionId, timeOf } from "../Id.ts"
 import { Live, type Recorded } from "../Live.ts"
 import * as Metrics from "../Metrics.ts"
-import { type Outcome, Storage } from "../Storage.ts"
+import { type Completed, type Outcome, Storage } from "../Storage.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
+import * as Express from "./Express.ts"
 import { patient } from "./Patience.ts"
 import type { Finished } from "./Sender.ts"
 import * as State from "./State.ts"
@@ -21,13 +22,9 @@ export const make = Effect.fnUntraced(function*(
 ) {
   const storage = yield* Storage
   const live = yield* Live
-  const { limits } = state
-  const count = counter(yield* Effect.context<never>())
-  const queue: Array<Finished> = []
-  /** Somebody waits for an outcome in the queue. */
-  let urgent = false
-  /** There are enough of them for a statement, or one that is urgent, or no more are about to come. */
-  const enough = Latch.makeUnsafe()
+  const context = yield* Effect.context<never>()
+  const count = counter(context)
+  const routed = Metrics.labelled(Metrics.messagesRouted, context, "event")
   /** What the database takes in no form: it stays in memory, so that it is not sent again, until the runner stops. */
   const stuck = new Set<DeliveryId>()
 
@@ -85,12 +82,80 @@ export const make = Effect.fnUntraced(function*(
     }
   })
 
+  /** Writes the routing of express messages with their outcomes; where the database refuses it, one goes before the other. */
+  const complete = Effect.fnUntraced(function*(batch: ReadonlyArray<Express.Express>) {
+    const completed = yield* patient(
+      "Completing",
+      Effect.suspend(() => {
+        const live = batch.flatMap(({ held }) => held && held.group.phase !== "lost" ? [completedOf(held)] : [])
+        return live.length === 0 ? Effect.succeed([]) : storage.complete(live)
+      }).pipe(Effect.catchTag("RowRefused", () => Effect.undefined))
+    )
+    if (completed === undefined) {
+      for (const express of batch) Express.refuse(state, express)
+      return
+    }
+    const ids = new Set(completed)
+    const recorded: Array<Finished> = []
+    for (const express of batch) {
+      const { held } = express
+      if (!held) continue
+      const isCompleted = ids.has(held.message.id)
+      if (isCompleted) routed(1, held.message.eventId)
+      Express.end(state, express, (finished) => {
+        if (isCompleted) {
+          recorded.push(finished)
+          live.offer(() => recordedOf(finished))
+        }
+        State.dismiss(state, finished.ready)
+      }, () => {})
+    }
+    count(recorded)
+  })
+
+  const outcomes = line(state, write, () => 1)
+  const whole = line(state, complete, ({ held }: Express.Express) => held ? Express.countOf(held) : 0)
+
+  return {
+    /** How many outcomes wait. */
+    queued: () => outcomes.queued() + whole.queued(),
+    finish: (finished: Finished): void => {
+      const { express, group } = finished.ready
+      const isUrgent = group.subscriptionId !== undefined || group.phase !== "open"
+      if (!express?.held) outcomes.add(finished, isUrgent)
+      else if (Express.finish(state, express, express.held, finished)) whole.add(express, isUrgent)
+    },
+    loops: [outcomes.loop, whole.loop]
+  }
+})
+
+// --- internal ---
+
+/**
+ * What waits to be written by one kind of statement, one at a time: of two at once the second would have what the first has left, and
+ * on a busy machine both take longer.
+ */
+const line = <Item>(
+  state: State.State,
+  write: (batch: ReadonlyArray<Item>) => Effect.Effect<void>,
+  countOf: (item: Item) => number
+) => {
+  const { limits } = state
+  const items: Array<Item> = []
+  /** Outcomes in them. */
+  let queued = 0
+  /** Somebody waits for one of them. */
+  let urgent = false
+  const some = Latch.makeUnsafe()
+  /** There are enough of them for a statement, or one that is urgent, or no more are about to come. */
+  const enough = Latch.makeUnsafe()
+
   /**
    * Waits for more outcomes where more are about to come: a statement costs the database about as much as twenty outcomes in
    * it do. Not where somebody waits for this one: the next of an ordering key, or a place under a limit.
    */
   const gather = Effect.suspend(() =>
-    urgent || queue.length >= limits.recordOutcomes / 2 || state.inFlight < limits.recordGatherInFlight
+    urgent || queued >= limits.recordOutcomes / 2 || state.inFlight < limits.recordGatherInFlight
       ? Effect.void
       : Effect.asVoid(Effect.timeoutOption(State.take(enough), limits.recordGatherMs))
   )
@@ -99,32 +164,52 @@ export const make = Effect.fnUntraced(function*(
     urgent = false
     // What it told of is taken now: else the next ones would be written at once, however few.
     enough.closeUnsafe()
-    return write(queue.splice(0, limits.recordOutcomes))
+    let taken = 0
+    const over = items.findIndex((item) => (taken += countOf(item)) >= limits.recordOutcomes)
+    queued -= taken
+    return write(items.splice(0, over < 0 ? items.length : over + 1))
   })
 
   return {
-    /** How many outcomes wait. */
-    queued: () => queue.length,
-    finish: (finished: Finished): void => {
-      queue.push(finished)
-      const { group } = finished.ready
-      if (group.subscriptionId !== undefined || group.phase !== "open") urgent = true
+    queued: () => queued,
+    add: (item: Item, isUrgent: boolean): void => {
+      items.push(item)
+      queued += countOf(item)
+      if (isUrgent) urgent = true
       // Of the attempts under way this is the last one still.
-      if (urgent || queue.length >= limits.recordOutcomes / 2 || state.inFlight <= 1) enough.openUnsafe()
-      state.record.openUnsafe()
+      if (urgent || queued >= limits.recordOutcomes / 2 || state.inFlight <= 1) enough.openUnsafe()
+      some.openUnsafe()
     },
-    loop: State.take(state.record).pipe(
+    loop: State.take(some).pipe(
       Effect.andThen(Effect.whileLoop({
-        while: () => queue.length > 0,
+        while: () => items.length > 0,
         body: () => Effect.andThen(gather, next),
         step: () => {}
       })),
       Effect.forever
     )
   }
-})
+}
 
-// --- internal ---
+const completedOf = (
+  { filtered, finished = [], group, message, transformedJson, version }: Express.Held
+): Completed => ({
+  owner: group.owner,
+  messageId: message.id,
+  version,
+  filtered,
+  transformedJson,
+  deliveries: finished.map(({ outcome: { attempt, sign, transition }, ready: { claimed } }) => {
+    const one: Types.Mutable<Completed["deliveries"][number]> = {
+      id: claimed.deliveryId,
+      subscriptionId: claimed.subscriptionId,
+      attempt
+    }
+    if (transition._tag === "Final" && transition.externalId !== undefined) one.externalId = transition.externalId
+    if (sign === "accepted") one.sign = sign
+    return one
+  })
+})
 
 /** Counts what was recorded together; what is alike by one step. */
 const counter = (context: Context.Context<never>) => {

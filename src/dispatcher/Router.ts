@@ -1,21 +1,22 @@
 /**
- * Routing: unrouted messages of all owned groups, in batches, become deliveries in one fenced statement. What this process has
- * just stored is not read before, where nothing else waits. A message is transformed once; deliveries whose lanes have room are
- * claimed on the way.
+ * Routing: unrouted messages of all owned groups, in batches, become deliveries in one fenced statement. A message is transformed
+ * once; deliveries whose lanes have room are claimed on the way. Those whose endpoints are all well go ahead of that (`Express`).
  */
-import { Effect, Random, type Types } from "effect"
+import { Effect, type Types } from "effect"
 import type * as Filter from "../Filter.ts"
 import * as Id from "../Id.ts"
-import type { MessageId, SubscriptionId } from "../Id.ts"
+import type { DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
 import { defaults } from "../Limits.ts"
-import type { Message } from "../Message.ts"
+import { baseGroup, type Message } from "../Message.ts"
 import * as Metrics from "../Metrics.ts"
 import * as Monotonic from "../Monotonic.ts"
 import { Registry } from "../Registry.ts"
 import { type NewDelivery, type Routing, Storage, type Unrouted } from "../Storage.ts"
 import type { RowRefused, StorageUnavailable } from "../StorageError.ts"
-import { isInternal, ownGroup } from "../Subscription.ts"
+import { isInternal, ownGroup, type Subscription } from "../Subscription.ts"
+import * as Express from "./Express.ts"
 import * as Lane from "./Lane.ts"
+import type { Finished } from "./Sender.ts"
 import * as State from "./State.ts"
 import type { Matching, Subscribed } from "./Subscribed.ts"
 import * as Tracing from "./Tracing.ts"
@@ -32,13 +33,25 @@ interface Transformed {
 /** What a delivery is made of. */
 interface Bound {
   readonly item: Transformed
-  readonly subscriptionVersion: number
+  readonly subscription: Subscription
+  readonly dueAtMs: number
+  /** How often it is claimed where it is claimed on the way. */
+  readonly claims: number
+}
+
+/** What is known of a batch that was read. */
+interface Found {
+  /** The groups that somebody listens to. */
+  readonly listened: ReadonlySet<string>
+  /** Those of it that have gone ahead by now: what is left may have to be matched again. */
+  readonly ahead: Set<MessageId>
 }
 
 /** Makes the effect that routes one batch; true when there may be more. */
 export const make = Effect.fnUntraced(function*(
   state: State.State,
   subscribed: Subscribed,
+  finish: (finished: Finished) => void,
   giveBack: (ready: Lane.Ready) => void
 ) {
   const storage = yield* Storage
@@ -73,126 +86,217 @@ export const make = Effect.fnUntraced(function*(
     return batch
   })
 
-  const match = Effect.fnUntraced(function*(batch: ReadonlyArray<Transformed>, isUnread: boolean) {
+  const match = Effect.fnUntraced(function*(batch: ReadonlyArray<Transformed>, listened: ReadonlySet<string>) {
     const now = yield* storage.now
     const monotonic = yield* Monotonic.nowMs
     const room = roomOf(state, subscribed, now, monotonic)
+    const isWell = wellOf(state, { nowMs: now, monotonicMs: monotonic })
     // A reload may come between two messages: what was matched before it must be found stale.
     const version = subscribed.version()
     const messages: Array<Routing["messages"][number]> = []
     const deliveries: Array<NewDelivery> = []
+    const expresses: Array<Express.Held> = []
     const freed = new Map<SubscriptionId, string>()
     /** Of each delivery, what it is made of. */
     const bound: Array<Bound> = []
-    const random = yield* Random.Random
     for (const item of batch) {
-      const { message } = item
+      const { group, message } = item
       const all = item.error === undefined ? subscribed.matching(message) : []
       const wanting = item.exposed ? all : all.filter(({ subscription }) => isInternal(subscription))
       const matching = wanting.some(({ holds }) => holds) ? yield* passing(item, wanting) : wanting
       // A fan-out too large for one statement with others goes alone.
       if (deliveries.length > 0 && deliveries.length + matching.length > limits.routeDeliveries) break
-      const isDue = (message.deliverAtMs ?? 0) <= now && (message.expiresAtMs ?? Number.POSITIVE_INFINITY) > now
+      const isDoubtful = message.seq <= group.doubtfulSeq
+      const dueAtMs = Math.max(message.deliverAtMs ?? 0, isDoubtful ? group.claimableAtMs : 0)
+      const isDue = dueAtMs <= now && (message.expiresAtMs ?? Number.POSITIVE_INFINITY) > now
+      let isExpress = matching.length > 0 && matching.length <= limits.expressDeliveries && !isDoubtful &&
+        state.expresses.bySeq.size + expresses.length < limits.expressMessages &&
+        message.expiresAtMs === undefined && !listened.has(message.workerGroup)
+      const claimed: Array<boolean> = []
       for (const { subscription } of matching) {
-        const own = ownGroup(subscription)
-        const claimed = own === undefined && isDue && subscription.enabled && subscribed.hasProvider(subscription) &&
-          room(subscription.id, message.payloadJson.length)
-        const delivery: Types.Mutable<NewDelivery> = {
-          id: Id.trusted.delivery(`dlv_${Id.uuidv7(now, random)}`),
-          messageId: message.id,
-          subscriptionId: subscription.id,
-          claimed
-        }
-        if (own !== undefined) delivery.workerGroup = own
-        deliveries.push(delivery)
-        bound.push({ item, subscriptionVersion: subscription.version })
+        const isRoom = isDue && ownGroup(subscription) === undefined && subscription.enabled &&
+          subscribed.hasProvider(subscription) && room(subscription.id, message.payloadJson.length)
+        claimed.push(isRoom)
+        isExpress &&= isRoom && isWell(subscription.id)
       }
       // What was emitted after a message that it does not get may have waited for its routing.
       for (const one of matching === wanting ? [] : wanting) {
         const own = one.subscription.ordered && !matching.includes(one) ? ownGroup(one.subscription) : undefined
-        if (own !== undefined) freed.set(one.subscription.id, own)
+        if (own === undefined) continue
+        isExpress = false
+        freed.set(one.subscription.id, own)
+      }
+      const filtered = wanting.length - matching.length
+      if (isExpress) {
+        const express = new Express.Express()
+        const transformedJson = item.transformed ? item.payloadJson : undefined
+        const held = new Express.Held(message, group, { transformedJson, version, filtered, sinceMs: monotonic })
+        express.held = held
+        held.deliveries = matching.map(({ subscription }) =>
+          readyOf(item, Id.deliveryOf(message.id, subscription.id), subscription, 1, express)
+        )
+        expresses.push(held)
+        continue
+      }
+      for (const [n, { subscription }] of matching.entries()) {
+        const delivery: Types.Mutable<NewDelivery> = {
+          id: Id.deliveryOf(message.id, subscription.id),
+          messageId: message.id,
+          subscriptionId: subscription.id,
+          claimed: claimed[n] === true
+        }
+        const own = ownGroup(subscription)
+        if (own !== undefined) delivery.workerGroup = own
+        deliveries.push(delivery)
+        bound.push({ item, subscription, dueAtMs, claims: isDoubtful ? 2 : 1 })
       }
       const routed: Types.Mutable<Routing["messages"][number]> = {
-        owner: item.group.owner,
+        owner: group.owner,
         messageId: message.id,
         seq: message.seq,
         matched: matching.length,
-        filtered: wanting.length - matching.length,
+        filtered,
         transformedJson: item.transformed ? item.payloadJson : undefined,
         error: item.error
       }
-      if (message.deliverAtMs !== undefined) routed.dueAtMs = message.deliverAtMs
+      if (dueAtMs > now) routed.dueAtMs = dueAtMs
+      if (isDoubtful) routed.isDoubtful = true
       if (message.expiresAtMs !== undefined) routed.expiresAtMs = message.expiresAtMs
       messages.push(routed)
     }
-    return { routing: { version, messages, deliveries, isUnread }, bound, freed, now }
+    return { routing: { version, messages, deliveries }, bound, expresses, freed, now }
   })
 
   /** Routes a batch; a message whose rows the database refuses is set aside, alone. Returns how many went through. */
-  const write = (batch: ReadonlyArray<Transformed>, isUnread: boolean): Effect.Effect<number, StorageUnavailable> =>
-    Effect.catchTag(writeWhole(batch, isUnread), "RowRefused", ({ message }) => {
-      // Read together they are written one by one.
-      if (isUnread) return Effect.succeed(0)
+  const write = (batch: ReadonlyArray<Transformed>, found: Found): Effect.Effect<number, StorageUnavailable> =>
+    Effect.catchTag(writeWhole(batch, found), "RowRefused", ({ message }) => {
       if (batch.length > 1) {
-        return Effect.map(Effect.forEach(batch, (item) => write([item], false)), (counts) => counts.length)
+        return Effect.map(Effect.forEach(batch, (item) => write([item], found)), (counts) => counts.length)
       }
       // Without deliveries and a transformed payload there is nothing left to be refused.
-      return Effect.orDie(writeWhole(batch.map((item) => ({ ...item, transformed: false, error: message })), false))
+      return Effect.catchTag(
+        writeWhole(batch.map((item) => ({ ...item, transformed: false, error: message })), found),
+        "RowRefused",
+        Effect.die
+      )
     })
 
   const writeWhole = (
     batch: ReadonlyArray<Transformed>,
-    isUnread: boolean
+    found: Found
   ): Effect.Effect<number, StorageUnavailable | RowRefused> =>
     Effect.gen(function*() {
       const sinceNanos = tracing.now()
-      const { bound, freed, now, routing } = yield* match(batch, isUnread)
+      const left = batch.filter(({ message }) => !found.ahead.has(message.id))
+      const gone = batch.length - left.length
+      const { bound, expresses, freed, now, routing } = yield* match(left, found.listened)
+      feed(bound, expresses)
+      for (const held of expresses) {
+        found.ahead.add(held.message.id)
+        begin(held, sinceNanos)
+      }
+      if (routing.messages.length === 0) return gone + expresses.length
       state.routing = routing.deliveries.reduce((sum, { claimed }) => claimed ? sum + 1 : sum, 0)
       const answer = yield* Effect.onExit(storage.route(routing), (exit) =>
         Effect.sync(() => {
           state.routing = 0
           if (exit._tag === "Failure") state.answerLost = true
         }))
-      if (answer._tag === "NotAlone") return 0
       if (answer._tag === "Stale") {
         yield* subscribed.reload
-        return yield* writeWhole(batch, isUnread)
+        return yield* writeWhole(batch, found)
       }
       const routed = new Set<MessageId>(answer.messageIds)
-      for (const { message } of batch) {
-        if (!routed.has(message.id)) continue
+      const made = new Map(routing.messages.map((message) => [message.messageId, message]))
+      for (const { message } of left) {
+        const one = made.get(message.id)
+        if (!one || !routed.has(message.id)) continue
         count(1, message.eventId)
-        if (message.traceparent !== undefined) tracing.routed(message, routing, sinceNanos)
+        if (message.traceparent !== undefined) tracing.routed(message, one, sinceNanos)
       }
       const failing = new Set<SubscriptionId>(answer.failing)
-      feed(routing.deliveries, bound)
       for (const [n, delivery] of routing.deliveries.entries()) {
-        const found = bound[n]
-        if (!found || !routed.has(delivery.messageId)) continue
+        const of = bound[n]
+        if (!of || !routed.has(delivery.messageId)) continue
         if (delivery.claimed && !failing.has(delivery.subscriptionId)) {
-          const ready = readyOf(delivery, found)
+          const ready = readyOf(of.item, delivery.id, of.subscription, of.claims, undefined)
           if (!State.admit(state, ready)) giveBack(ready)
         } else if (delivery.workerGroup === undefined) {
-          const { deliverAtMs = 0 } = found.item.message
-          State.backlog(state, found.item.group, delivery.subscriptionId, Math.max(now, deliverAtMs))
+          State.backlog(state, of.item.group, delivery.subscriptionId, Math.max(now, of.dueAtMs))
         } else State.stir(state, delivery.workerGroup, delivery.subscriptionId)
       }
       for (const [id, own] of freed) State.stir(state, own, id)
-      return routing.messages.length
+      return gone + expresses.length + routing.messages.length
     })
 
+  /** Has a message delivered before its routing is written. */
+  const begin = (held: Express.Held, sinceNanos: bigint): void => {
+    const { deliveries = [], filtered, message } = held
+    const [first] = deliveries
+    if (first?.express) Express.add(state, first.express, held)
+    for (const ready of deliveries) if (!State.admit(state, ready)) giveBack(ready)
+    if (message.traceparent === undefined) return
+    tracing.routed(message, { matched: deliveries.length, filtered, error: undefined }, sinceNanos)
+  }
+
+  /** Writes the routing of express messages that can't be completed, or not soon; what was kept of them goes the usual way. */
+  const writeLate = (batch: ReadonlyArray<Express.Express>): Effect.Effect<void, StorageUnavailable> =>
+    Effect.catchTag(writeBegun(batch), "RowRefused", ({ message }) =>
+      batch.length > 1
+        ? Effect.forEach(batch, (express) => writeLate([express]), { discard: true })
+        : Effect.catchTag(writeBegun(batch, message), "RowRefused", Effect.die))
+
+  const writeBegun = Effect.fnUntraced(function*(batch: ReadonlyArray<Express.Express>, error?: string) {
+    const live = batch.flatMap(({ held }) => held && held.group.phase !== "lost" ? [held] : [])
+    for (const [version, ofVersion] of Map.groupBy(live, (held) => held.version)) {
+      yield* Effect.onError(
+        storage.route({
+          version,
+          isBegun: true,
+          messages: ofVersion.map((held) => ({
+            owner: held.group.owner,
+            messageId: held.message.id,
+            seq: held.message.seq,
+            matched: Express.countOf(held),
+            filtered: held.filtered,
+            transformedJson: error === undefined ? held.transformedJson : undefined,
+            error
+          })),
+          deliveries: ofVersion.flatMap(({ deliveries = [] }) =>
+            deliveries.map(({ claimed }) => ({
+              id: claimed.deliveryId,
+              messageId: claimed.messageId,
+              subscriptionId: claimed.subscriptionId,
+              claimed: true
+            }))
+          )
+        }),
+        () =>
+          Effect.sync(() => {
+            state.answerLost = true
+          })
+      )
+    }
+    // Where another owner has it by now, nothing of it is recorded either.
+    for (const express of batch) {
+      if (express.held) count(1, express.held.message.eventId)
+      Express.end(state, express, finish, giveBack)
+    }
+  })
+
   /** Notes which lanes the groups of a batch feed. */
-  const feed = (
-    deliveries: ReadonlyArray<NewDelivery>,
-    bound: ReadonlyArray<Bound>
-  ) => {
+  const feed = (bound: ReadonlyArray<Bound>, expresses: ReadonlyArray<Express.Held>) => {
     const lanes = new Map<State.Group, Set<SubscriptionId>>()
-    for (const [n, { subscriptionId, workerGroup }] of deliveries.entries()) {
-      const group = bound[n]?.item.group
-      if (!group || workerGroup !== undefined) continue
+    const note = (group: State.Group, id: SubscriptionId) => {
       const fed = lanes.get(group) ?? new Set()
       // Of more than it may be held back for, none is needed.
-      if (fed.size <= limits.routeHoldLanes) lanes.set(group, fed.add(subscriptionId))
+      if (fed.size <= limits.routeHoldLanes) lanes.set(group, fed.add(id))
+    }
+    for (const { item, subscription } of bound) {
+      if (ownGroup(subscription) === undefined) note(item.group, subscription.id)
+    }
+    for (const { deliveries = [], group } of expresses) {
+      for (const { claimed } of deliveries) note(group, claimed.subscriptionId)
     }
     for (const [group, fed] of lanes) group.fed = fed.size > limits.routeHoldLanes ? new Set() : fed
   }
@@ -204,47 +308,68 @@ export const make = Effect.fnUntraced(function*(
       messages: limits.routeMessages,
       bytes: limits.routeBytes,
       tenants: limits.routeTenants,
-      ...(from.size === 0 ? {} : { afterTenants: from })
+      ...(from.size === 0 ? {} : { afterTenants: from }),
+      except: [...state.expresses.bySeq.keys()]
     })
+    const { listened, messages, version } = found
     // Less than asked for is everything there was, unless the batch ended by its bytes, up to three for each character.
-    const size = found.reduce((sum, message) => sum + message.payloadJson.length, 0)
-    const isFull = found.length >= limits.routeMessages || size >= limits.routeBytes / 4
+    const size = messages.reduce((sum, message) => sum + message.payloadJson.length, 0)
+    const isFull = messages.length >= limits.routeMessages || size >= limits.routeBytes / 4
     // Those that come after as many as one batch takes have their turn next, and then the first again.
     afterTenants.clear()
-    for (const [group, ofGroup] of Map.groupBy(found, ({ workerGroup }) => workerGroup)) {
-      const tenants = [...new Set(ofGroup.map(({ tenantId }) => tenantId))].sort()
-      const last = tenants.at(-1)
+    const ofGroups = Map.groupBy(messages, ({ workerGroup }) => workerGroup)
+    // Those of whom there was nothing left to read were looked at as well; where there was more to read, they are again.
+    const ahead = isFull ? undefined : Express.tenants(state)
+    for (const { workerGroup } of groups) {
+      const ofGroup = ofGroups.get(workerGroup) ?? []
+      const tenants = new Set(ofGroup.map(({ tenantId }) => tenantId))
       // One message of each may also be all that a batch has bytes for.
-      const isAll = tenants.length >= limits.routeTenants || (isFull && tenants.length === ofGroup.length)
-      if (last !== undefined && isAll) afterTenants.set(group, last)
+      const isAll = isFull && tenants.size === ofGroup.length
+      for (const tenant of ahead?.get(workerGroup) ?? []) tenants.add(tenant)
+      const looked = [...tenants].filter((tenant) => tenant > (from.get(workerGroup) ?? "")).sort()
+      const last = looked[limits.routeTenants - 1] ?? (isAll ? looked.at(-1) : undefined)
+      if (last !== undefined) afterTenants.set(workerGroup, last)
     }
-    return { messages: found, more: from.size > 0 || afterTenants.size > 0 || isFull }
+    return {
+      messages,
+      version,
+      listened: new Set(
+        groups.flatMap(({ workerGroup }) => listened.includes(baseGroup(workerGroup)) ? workerGroup : [])
+      ),
+      more: from.size > 0 || afterTenants.size > 0 || isFull
+    }
   })
 
-  return Effect.gen(function*() {
-    const { fresh, groups } = State.toRoute(state, yield* Monotonic.nowMs)
+  const late = Effect.gen(function*() {
+    const batch = state.expresses.late.splice(0, limits.routeMessages)
+    if (batch.length === 0) return
+    yield* Effect.onError(writeLate(batch), () => Effect.sync(() => void state.expresses.late.unshift(...batch)))
+  })
+
+  const next = Effect.gen(function*() {
+    const groups = State.toRoute(state, { nowMs: yield* storage.now, monotonicMs: yield* Monotonic.nowMs })
     if (groups.length === 0) return false
     for (const group of groups) group.unrouted = false
     const again = () => {
       for (const group of groups) group.unrouted = true
     }
-    state.isRouting = true
     return yield* Effect.gen(function*() {
-      if (subscribed.version() < 0) yield* subscribed.reload
-      const { messages, more } = fresh.length > 0 ? { messages: fresh, more: false } : yield* read(groups)
+      const { listened, messages, more, version } = yield* read(groups)
+      if (subscribed.version() < version) yield* subscribed.reload
       const batch = yield* transform(messages)
       const monotonic = yield* Monotonic.nowMs
       for (const item of batch) item.group.activeAtMs = monotonic
-      const written = batch.length === 0 ? 0 : yield* write(batch, fresh.length > 0)
+      const written = batch.length === 0 ? 0 : yield* write(batch, { listened, ahead: new Set() })
       const isLeft = more || written < batch.length
       if (isLeft) again()
       return isLeft
-    }).pipe(
-      Effect.onError(() => Effect.sync(again)),
-      Effect.ensuring(Effect.sync(() => {
-        state.isRouting = false
-      }))
-    )
+    }).pipe(Effect.onError(() => Effect.sync(again)))
+  })
+
+  return Effect.gen(function*() {
+    yield* late
+    const isLeft = yield* next
+    return isLeft || state.expresses.late.length > 0
   })
 })
 
@@ -287,8 +412,7 @@ const roomOf = (state: State.State, subscribed: Subscribed, now: number, monoton
     const lane = state.lanes.get(id)
     let free = left.get(id)
     if (free === undefined) {
-      // Older deliveries that wait in the database go first.
-      const behind = lane !== undefined && [...lane.backlog.values()].some((dueAtMs) => dueAtMs <= now)
+      const behind = lane !== undefined && Lane.isBehind(lane, now)
       // A circuit that may not be closed is a claim's to look at.
       const isSound = lane ? lane.circuit.openUntilMs === undefined : !subscribed.isFailing(id)
       free = behind || !isSound
@@ -306,25 +430,40 @@ const roomOf = (state: State.State, subscribed: Subscribed, now: number, monoton
   }
 }
 
-const readyOf = (delivery: NewDelivery, found: Bound): Lane.Ready => {
-  const { item } = found
+/** Whether lanes are well, as it is when a batch is matched. */
+const wellOf = (state: State.State, times: State.Times) => {
+  const known = new Map<SubscriptionId, boolean>()
+  return (id: SubscriptionId): boolean => {
+    let isWell = known.get(id)
+    if (isWell === undefined) known.set(id, isWell = Express.isLaneWell(state, id, times))
+    return isWell
+  }
+}
+
+const readyOf = (
+  item: Transformed,
+  deliveryId: DeliveryId,
+  { id, version }: Subscription,
+  claims: number,
+  express: Express.Express | undefined
+): Lane.Ready => {
   const message: Message = item.transformed
     ? { ...item.message, payloadJson: item.payloadJson, emittedJson: item.message.payloadJson }
     : item.message
   const claimed: Types.Mutable<Lane.Ready["claimed"]> = {
     workerGroup: item.group.workerGroup,
-    deliveryId: delivery.id,
-    messageId: delivery.messageId,
-    subscriptionId: delivery.subscriptionId,
-    subscriptionVersion: found.subscriptionVersion,
+    deliveryId,
+    messageId: message.id,
+    subscriptionId: id,
+    subscriptionVersion: version,
     seq: item.message.seq,
     attemptCount: 0,
     retryBase: 0,
-    claims: 1,
+    claims,
     size: item.payloadJson.length
   }
   if (item.message.expiresAtMs !== undefined) claimed.expiresAtMs = item.message.expiresAtMs
-  return { group: item.group, message, history: none, suspect: false, claimed }
+  return { group: item.group, message, history: none, suspect: false, express, claimed }
 }
 
 const none: Lane.Ready["history"] = []

@@ -153,6 +153,8 @@ export const make = Effect.fnUntraced(function*(
     const sign = isInternal(subscription) ? undefined : signOf(outcome)
     const before = lane.circuit
     if (sign !== undefined) lane.circuit = Circuit.step(before, sign, { nowMs, startedAtMs }, limits)
+    if (outcome._tag === "Delivered") state.accepted.set(claimed.subscriptionId, nowMs)
+    else state.accepted.delete(claimed.subscriptionId)
     const { circuit } = lane
     if (Circuit.stateAt(circuit, nowMs) === "open") spare(lane)
     lane.timedOut = outcome._tag === "Failed" && outcome.error._tag === "Retryable" && outcome.error.timedOut === true

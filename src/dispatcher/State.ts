@@ -6,8 +6,9 @@ import { Effect, Latch } from "effect"
 import type { DeliveryId, SubscriptionId } from "../Id.ts"
 import { Limits } from "../Limits.ts"
 import { type Message, workerGroup } from "../Message.ts"
-import type { Owner, Unrouted } from "../Storage.ts"
+import type { Owner } from "../Storage.ts"
 import { Deliveries } from "./Deliveries.ts"
+import type { Express } from "./Express.ts"
 import * as Lane from "./Lane.ts"
 
 /** A worker group that this runner owns. */
@@ -22,6 +23,12 @@ export interface Group {
   phase: "open" | "closing" | "lost"
   /** There may be messages to route. */
   unrouted: boolean
+  /**
+   * Messages up to this number may have been with an owner before: they are delivered once they are routed, and when that one's
+   * lease has run out, in the engine's milliseconds.
+   */
+  readonly doubtfulSeq: number
+  readonly claimableAtMs: number
   /** The lanes that its last messages went to, where they were few. */
   fed: ReadonlySet<SubscriptionId>
   /** Since when its messages wait for room in those lanes, on the monotonic clock in milliseconds. */
@@ -45,9 +52,16 @@ export interface State {
   readonly again: Map<DeliveryId, Lane.Ready>
   /** While claims are taken up again: the deliveries that left memory meanwhile. */
   left: Set<DeliveryId> | undefined
-  /** Messages that this process has just stored for groups that it owns: they may be routed without being read. */
-  readonly fresh: Array<Unrouted>
-  isRouting: boolean
+  readonly expresses: {
+    /** By the number of their message, oldest first. */
+    readonly bySeq: Map<number, Express>
+    /** Those whose routing is to be written. */
+    readonly late: Array<Express>
+    /** Opens when there are some. */
+    readonly some: Latch.Latch
+  }
+  /** When a subscription's endpoint has accepted a delivery here, the last time, in the engine's milliseconds. */
+  readonly accepted: Map<SubscriptionId, number>
   /** Deliveries that a route under way claims. */
   routing: number
   windowBytes: number
@@ -64,7 +78,6 @@ export interface State {
   readonly route: Latch.Latch
   readonly claim: Latch.Latch
   readonly send: Latch.Latch
-  readonly record: Latch.Latch
   /** Opens whenever a delivery leaves memory. */
   readonly gone: Latch.Latch
   /** Opens when claims are to be given back. */
@@ -79,8 +92,8 @@ export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
   deliveries: new Deliveries(),
   again: new Map(),
   left: undefined,
-  fresh: [],
-  isRouting: false,
+  expresses: { bySeq: new Map(), late: [], some: Latch.makeUnsafe() },
+  accepted: new Map(),
   routing: 0,
   windowBytes: 0,
   inFlight: 0,
@@ -92,7 +105,6 @@ export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
   route: Latch.makeUnsafe(),
   claim: Latch.makeUnsafe(),
   send: Latch.makeUnsafe(),
-  record: Latch.makeUnsafe(),
   gone: Latch.makeUnsafe(),
   release: Latch.makeUnsafe()
 }))
@@ -147,12 +159,11 @@ export const ended = (self: State, lane: Lane.Lane, id: DeliveryId): void => {
 /** Lets a delivery go from memory, once its outcome is recorded or its claim is given back. */
 export const dismiss = (self: State, ready: Lane.Ready): void => {
   const { deliveryId, subscriptionId } = ready.claimed
-  if (self.deliveries.get(deliveryId) !== ready) {
+  if (!self.deliveries.delete(deliveryId, ready)) {
     ready.group.held--
     self.gone.openUnsafe()
     return
   }
-  self.deliveries.delete(deliveryId)
   self.left?.add(deliveryId)
   self.windowBytes -= ready.message.payloadJson.length
   acquit(self, ready)
@@ -199,19 +210,27 @@ export const slowRoom = (self: State, monotonicMs: number): number => {
   return left
 }
 
+/** A time on both clocks, in milliseconds: the engine's, which due times are by, and the monotonic one. */
+export interface Times {
+  readonly nowMs: number
+  readonly monotonicMs: number
+}
+
 /**
- * Whether a group's messages should wait to be routed, as the lanes that they go to are full: routed now they would have to be
- * claimed later, by another statement and a reading. Not where one of those lanes has room, or none of them moves on; and not
- * for long.
+ * Whether a group's messages should wait to be routed, as the lanes that they go to are full, or have a backlog to claim: routed now
+ * they would have to be claimed later, by another statement and a reading. Not where one of those lanes has room and nothing
+ * else for it, or none of them moves on; and not for long.
  */
-export const isHeldBack = (self: State, group: Group, monotonicMs: number): boolean => {
+export const isHeldBack = (self: State, group: Group, { monotonicMs, nowMs }: Times): boolean => {
   const { limits } = self
   const isFull = limits.window - self.deliveries.size < limits.routeMessages
   let moves = isFull && group.fed.size === 0 && self.inFlight > 0
   for (const id of group.fed) {
     const lane = self.lanes.get(id)
     if (lane && (lane.circuit.openUntilMs !== undefined || Lane.isSlow(lane, monotonicMs, limits))) continue
-    if (!isFull && (!lane || limits.laneWindow - Lane.unfinished(lane) >= limits.routeMessages)) {
+    const hasRoom = !lane || (limits.laneWindow - Lane.unfinished(lane) >= limits.routeMessages &&
+      !Lane.isBehind(lane, nowMs))
+    if (!isFull && hasRoom) {
       moves = false
       break
     }
@@ -244,51 +263,21 @@ export const stir = (self: State, workerGroup: string, id: SubscriptionId): void
   self.stir.openUnsafe()
 }
 
-/**
- * Says that there may be messages to route in a group. Those that were just stored are kept to be routed without being read, where
- * they are few and the router is at rest: under load, what comes meanwhile is better read together. Nothing depends on it.
- */
-export const handOver = (self: State, group: Group, stored: ReadonlyArray<Unrouted>): void => {
-  const { routeFresh, routeFreshBytes } = self.limits
-  const isKept = stored.length > 0 && !group.unrouted && !self.isRouting &&
-    self.fresh.length + stored.length <= routeFresh && sizeOf(self.fresh) + sizeOf(stored) <= routeFreshBytes
-  if (isKept) self.fresh.push(...stored)
-  else group.unrouted = true
+/** The groups whose messages are to be read now. */
+export const toRoute = (self: State, times: Times): ReadonlyArray<Group> =>
+  open(self).filter((group) => group.unrouted && !isHeldBack(self, group, times))
+
+/** Says that there may be messages to route in a group. */
+export const unrouted = (self: State, group: Group): void => {
+  group.unrouted = true
   self.route.openUnsafe()
-}
-
-/** Characters of messages' payloads. */
-const sizeOf = (messages: ReadonlyArray<Unrouted>): number =>
-  messages.reduce((sum, { payloadJson }) => sum + payloadJson.length, 0)
-
-/**
- * Of which groups messages are to be routed now, and these messages where they need not be read: all of them, or none. What is not
- * routed now is read later.
- */
-export const toRoute = (
-  self: State,
-  monotonicMs: number
-): { readonly groups: ReadonlyArray<Group>; readonly fresh: ReadonlyArray<Unrouted> } => {
-  const fresh = self.fresh.splice(0)
-  const ofFresh = new Set(fresh.flatMap(({ workerGroup }) => self.groups.get(workerGroup) ?? []))
-  const groups = open(self).filter((group) =>
-    (group.unrouted || ofFresh.has(group)) && !isHeldBack(self, group, monotonicMs)
-  )
-  const areAlone = groups.length === ofFresh.size && groups.every((group) => ofFresh.has(group) && !group.unrouted)
-  if (areAlone) return { groups, fresh }
-  for (const group of ofFresh) group.unrouted = true
-  return { groups, fresh: [] }
 }
 
 /** Says that a message was stored, whoever routes it. */
 export const told = (self: State, { eventId }: Pick<Message, "eventId">): void => {
   const name = workerGroup(eventId)
   const group = self.groups.get(name)
-  if (group?.phase === "open") {
-    group.unrouted = true
-    self.route.openUnsafe()
-    return
-  }
+  if (group?.phase === "open") return unrouted(self, group)
   self.stirred.add(name)
   self.stir.openUnsafe()
 }

@@ -14,7 +14,11 @@ export interface Tracing {
   /** The time, to be told to `routed`; 0 where nobody asks. */
   readonly now: () => bigint
   /** Tells that a message with a trace was routed or set aside, as a part of a routing that began then. */
-  readonly routed: (message: Unrouted, routing: Routing, sinceNanos: bigint) => void
+  readonly routed: (
+    message: Unrouted,
+    made: Pick<Routing["messages"][number], "matched" | "filtered" | "error">,
+    sinceNanos: bigint
+  ) => void
   /** Makes an attempt, in a span of its message's trace where there is one; `deliver` gets the context to send along. */
   readonly attempt: (
     ready: Ready,
@@ -31,8 +35,7 @@ export const make: Effect.Effect<Tracing> = Effect.withFiberSucceed((fiber) => {
   const now = () => clock.currentTimeNanosUnsafe()
   return {
     now,
-    routed: ({ eventId, id, traceparent = "" }, { messages }, sinceNanos) => {
-      const made = messages.find(({ messageId }) => messageId === id)
+    routed: ({ eventId, id, traceparent = "" }, { error, filtered, matched }, sinceNanos) => {
       const span = tracer.span({
         name: "Hookline.route",
         parent: Option.some(TraceContext.external(traceparent)),
@@ -45,9 +48,9 @@ export const make: Effect.Effect<Tracing> = Effect.withFiberSucceed((fiber) => {
       })
       span.attribute("hookline.message.id", id)
       span.attribute("hookline.event.id", eventId)
-      span.attribute("hookline.matched", made?.matched ?? 0)
-      span.attribute("hookline.filtered", made?.filtered ?? 0)
-      if (made?.error !== undefined) span.attribute("hookline.set_aside", made.error)
+      span.attribute("hookline.matched", matched)
+      span.attribute("hookline.filtered", filtered)
+      if (error !== undefined) span.attribute("hookline.set_aside", error)
       span.end(now(), Exit.void)
     },
     attempt: ({ claimed, message }, subscription, deliver) =>

@@ -22,7 +22,7 @@ const deliveryFields = {
   nextAttemptAt: Schema.optionalKey(Time).pipe(told("When the next attempt is due; left out where none is")),
   externalId: Schema.optionalKey(Schema.String).pipe(told("The id that the other system gave to what was delivered")),
   lastError: Schema.optionalKey(Schema.String).pipe(told("What went wrong with the last attempt")),
-  createdAt: Time.pipe(told("When the message was routed to the subscription")),
+  createdAt: Time.pipe(told("When its message was emitted")),
   completedAt: Schema.optionalKey(Time).pipe(told("When it ended"))
 }
 

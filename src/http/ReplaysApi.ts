@@ -44,7 +44,7 @@ export const ReplayView = Schema.Struct({
       told("Of those skipped, the ones whose message is not kept any more, or whose body has expired")
     )
   }).pipe(told("So far")),
-  reachedAt: Schema.optionalKey(Time).pipe(told("When the last delivery was made that it has come to")),
+  reachedAt: Schema.optionalKey(Time).pipe(told("The time of the last delivery that it has come to")),
   createdAt: Time.pipe(told("When it was made")),
   updatedAt: Time.pipe(told("When it went on last")),
   completedAt: Schema.optionalKey(Time).pipe(told("When it ended"))

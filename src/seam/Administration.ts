@@ -109,8 +109,9 @@ export interface Administration {
   /** How subscriptions fare that fail. */
   readonly health: (ids: ReadonlyArray<SubscriptionId>) => Effect.Effect<ReadonlyArray<Health>, StorageUnavailable>
   /**
-   * The owners that hold claims of a subscription, superseded ones too, as seen after a change of it was committed. One that
-   * was superseded may begin attempts until its lease has run out.
+   * The owners that may begin attempts of a subscription as it was before a change of it that is committed: those that hold claims
+   * of it, superseded ones too, and of each runner that owns groups of events one of these, as what goes ahead of its routing is in
+   * memory alone. With epoch 0, which nobody has, come groups whose owner was superseded and may be within its lease.
    */
   readonly claimants: (id: SubscriptionId) => Effect.Effect<ReadonlyArray<Owner>, StorageUnavailable>
   readonly getMessage: (id: MessageId) => Effect.Effect<Option.Option<StoredMessage>, StorageUnavailable>

@@ -27,6 +27,11 @@ export interface TakeOver {
   readonly owner: Owner
   /** From when on the claims of the previous owner may be taken: the end of its lease, by the engine's `now`. */
   readonly claimableAtMs: number
+  /**
+   * Messages up to this number may have been under way with an owner before, which did not give its ownership back; 0 where it
+   * did, or there was none. Nothing in the database tells of attempts that such an owner made ahead of a routing.
+   */
+  readonly doubtfulSeq: number
 }
 
 /**
@@ -51,6 +56,20 @@ export interface Renewal {
 export interface Unrouted extends Message {
   readonly seq: number
   readonly workerGroup: string
+}
+
+/**
+ * What waits to be routed, in one snapshot.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Waiting {
+  readonly messages: ReadonlyArray<Unrouted>
+  /** The version of the subscriptions: what was changed before one of the messages was emitted is in it. */
+  readonly version: number
+  /** Those of the owners' groups whose messages somebody listens to; of a dispatcher partition, its event's group. */
+  readonly listened: ReadonlyArray<string>
 }
 
 /**
@@ -91,18 +110,45 @@ export interface Routing {
     /** When its deliveries are due, where that is not at once. */
     readonly dueAtMs?: number
     readonly expiresAtMs?: number
+    /** An owner before may have begun its deliveries, and left no trace of that: they count as claimed once. */
+    readonly isDoubtful?: boolean
   }>
   readonly deliveries: ReadonlyArray<NewDelivery>
-  /** The messages were not read but are known from their append: they are routed only where no others of their groups wait. */
-  readonly isUnread?: boolean
+  /**
+   * Attempts of these deliveries may have begun already: they are written as claimed whatever became of the subscriptions and
+   * their circuits since they were matched.
+   */
+  readonly isBegun?: boolean
+}
+
+/**
+ * A message all of whose deliveries have succeeded at their first attempt, before its routing was written.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Completed {
+  readonly owner: Owner
+  readonly messageId: MessageId
+  /** The version of the subscriptions that were matched. */
+  readonly version: number
+  readonly filtered: number
+  /** The payload after the event's transform, where it has one. */
+  readonly transformedJson: string | undefined
+  readonly deliveries: ReadonlyArray<{
+    readonly id: DeliveryId
+    readonly subscriptionId: SubscriptionId
+    readonly attempt: AttemptRecord
+    readonly externalId?: string
+    /** What it says of the subscription's endpoint; of Hookline's own subscriptions it says nothing. */
+    readonly sign?: "accepted"
+  }>
 }
 
 /** @category models @since 0.1.0 */
 export type Routed =
   /** Another change of the subscriptions came first: load them and match again. Nothing was written. */
   | { readonly _tag: "Stale" }
-  /** Others wait beside messages that were not read: read all of them. Nothing was written. */
-  | { readonly _tag: "NotAlone" }
   /**
    * The messages that were routed or set aside; those of superseded owners are not among them. Of the subscriptions in
    * `failing`, whose circuit is not closed, nothing was claimed.
@@ -283,7 +329,8 @@ export interface Dispatching {
     readonly workerGroups?: ReadonlyArray<string>
   }) => Effect.Effect<ReadonlyArray<Due>, StorageUnavailable>
   /**
-   * Reads unrouted messages of the owners' groups in `seq` order, up to a count and a size of payloads (at least one). Those of
+   * Reads unrouted messages of the owners' groups in `seq` order, up to a count and a size of payloads (at least one), without
+   * those whose number is in `except`. Those of
    * up to `tenants` tenants of each group are taken in turn, the first of each first, in the order of their ids within their group,
    * so that no group waits for the tenants of another; the tenants are those after the group's in `afterTenants`.
    */
@@ -294,14 +341,22 @@ export interface Dispatching {
       readonly bytes: number
       readonly tenants?: number
       readonly afterTenants?: ReadonlyMap<string, string>
+      readonly except?: ReadonlyArray<number>
     }
-  ) => Effect.Effect<ReadonlyArray<Unrouted>, StorageUnavailable>
+  ) => Effect.Effect<Waiting, StorageUnavailable>
   /**
    * Writes a batch's routing: fenced, and only if the subscriptions are still of the version that was matched. Refused whole,
    * and nothing written, where a row of it can't be stored. What was to be claimed of a subscription whose circuit is not
    * closed waits instead: another runner may have opened it.
    */
   readonly route: (routing: Routing) => Effect.Effect<Routed, StorageUnavailable | RowRefused>
+  /**
+   * Writes the routing of messages together with how all of their deliveries ended: fenced, each once. Returns the messages for
+   * which it did, those that still waited to be routed. Refused whole, and nothing written, where a row can't be stored.
+   */
+  readonly complete: (
+    completed: ReadonlyArray<Completed>
+  ) => Effect.Effect<ReadonlyArray<MessageId>, StorageUnavailable | RowRefused>
   /**
    * Claims due deliveries of enabled subscriptions, those never attempted and those to be retried in turn, oldest due first of
    * each in each lane, up to `limit` and to `bytes` of payloads (at least one); none whose message has expired. Of an ordered subscription it is a delivery's turn when no unfinished one of its key and no unrouted

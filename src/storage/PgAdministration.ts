@@ -7,6 +7,7 @@ import { Effect, Option } from "effect"
 import type { Statement } from "effect/sql"
 import * as Id from "../Id.ts"
 import { defaults } from "../Limits.ts"
+import { workerGroup } from "../Message.ts"
 import type { Administration, Page } from "../Storage.ts"
 import { ownGroup, type Subscription } from "../Subscription.ts"
 import { isListed } from "./Migrations.ts"
@@ -145,7 +146,14 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
       engine(Effect.map(
         sql<{ readonly worker_group: string; readonly epoch: number }>`
           select distinct w.worker_group, w.epoch::float8 as epoch from hookline.work w
-          where w.subscription_id = ${Id.toUuid(id)}::uuid and w.epoch is not null and ${isInList}`,
+          where w.subscription_id = ${Id.toUuid(id)}::uuid and w.epoch is not null and ${isInList}
+          union
+          (select distinct on (o.runner_id) o.worker_group, o.epoch::float8 from hookline.owners o
+          join hookline.runners r on r.id = o.runner_id and r.lease_until > clock_timestamp()
+          where starts_with(o.worker_group, ${workerGroup("")}) order by o.runner_id, o.worker_group)
+          union
+          select o.worker_group, 0 from hookline.owners o
+          where starts_with(o.worker_group, ${workerGroup("")}) and o.claimable_at > clock_timestamp()`,
         (rows) => rows.map((row) => ({ workerGroup: row.worker_group, partition: 0, epoch: row.epoch }))
       )),
     getMessage: (id) =>
@@ -244,7 +252,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
             attempts, retry_base, last_error, webhook_of from gone returning ${PgCounting.ending(sql)}
         ), ${PgCounting.ended(sql, "ended")}
         select 1 from ended`
-        // Nothing is routed to one that is deleted: what has ended stays so.
+        // Nothing is routed to one that is deleted, but what had gone ahead to it: that is ended as well, a moment later.
         const settled = yield* sql`update hookline.subscriptions set ended = true where id in (
           select s.id from hookline.subscriptions s where s.deleted_at is not null and not s.ended
             and not exists (select 1 from hookline.work w where w.subscription_id = s.id and ${isInList})

@@ -26,6 +26,10 @@ export const ending = (sql: PgClient.PgClient) =>
 /** Counts deliveries that have ended without an attempt's outcome: `ended` holds what `ending` returned. */
 export const ended = (sql: PgClient.PgClient, ended: string) => added(sql, changed(sql, ended, { by: 1, attempts: 0 }))
 
+/** Counts deliveries that have ended by their attempt: `ended` holds what `ending` returned. */
+export const accepted = (sql: PgClient.PgClient, ended: string) =>
+  added(sql, changed(sql, ended, { by: 1, attempts: 1 }))
+
 /** Counts outcomes: of deliveries that have ended by them, and of those that are retried. */
 export const recorded = (sql: PgClient.PgClient, rows: { readonly ended: string; readonly retried: string }) =>
   added(

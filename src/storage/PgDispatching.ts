@@ -5,17 +5,17 @@
 import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import * as Id from "../Id.ts"
-import { baseGroup, eventOfGroup } from "../Message.ts"
 import type { Dispatching, Due } from "../Storage.ts"
 import { again } from "./Migrations.ts"
 import * as PgAppend from "./PgAppend.ts"
-import { array, column, picked, storable, uuids } from "./PgArray.ts"
+import { array, uuids } from "./PgArray.ts"
 import * as PgClaiming from "./PgClaiming.ts"
 import * as PgConnecting from "./PgConnecting.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgOrdering from "./PgOrdering.ts"
-import { fence, isOneOf, ownersOf } from "./PgOwnership.ts"
+import { fence } from "./PgOwnership.ts"
 import * as PgRecording from "./PgRecording.ts"
+import * as PgRouting from "./PgRouting.ts"
 import * as PgRows from "./PgRows.ts"
 
 type Verbs =
@@ -23,6 +23,7 @@ type Verbs =
   | "due"
   | "unrouted"
   | "route"
+  | "complete"
   | "claim"
   | "load"
   | "held"
@@ -53,166 +54,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
 
   due: (options) => engine(Effect.map(due(sql, options), gather)),
 
-  unrouted: (owners, { afterTenants, bytes, messages, tenants = 1000 }) =>
-    engine(Effect.map(
-      sql<Omit<PgRows.MessageRow, "event_id"> & { readonly owner: number }>`with recursive owned as materialized (
-          select f.worker_group, f.after_tenant, f.owner from unnest(
-            ${array(owners.map((owner) => owner.workerGroup))}::text[],
-            ${array(owners.map((owner) => owner.partition))}::int[],
-            ${array(owners.map((owner) => owner.epoch))}::float8[],
-            ${array(owners.map((owner) => afterTenants?.get(owner.workerGroup) ?? ""))}::text[]
-          ) with ordinality as f(worker_group, partition, epoch, after_tenant, owner)
-          join hookline.owners o
-            on o.worker_group = f.worker_group and ${isOneOf(sql, "f")}
-        ), waiting(worker_group, owner, tenant_id, n) as (
-          select f.worker_group, f.owner, t.tenant_id, 1 from owned f cross join lateral (
-            select i.tenant_id from hookline.inbox i where i.worker_group = f.worker_group and i.set_aside_at is null
-              and i.tenant_id > f.after_tenant order by i.tenant_id limit 1
-          ) t
-          union all
-          select w.worker_group, w.owner, t.tenant_id, w.n + 1 from waiting w cross join lateral (
-            select i.tenant_id from hookline.inbox i where i.worker_group = w.worker_group and i.set_aside_at is null
-              and i.tenant_id > w.tenant_id order by i.tenant_id limit 1
-          ) t where w.n < ${tenants}::int
-        ), found as (
-          select i.*, w.owner, w.n as place, row_number() over (partition by w.worker_group, w.tenant_id order by i.seq) as turn
-          from waiting w cross join lateral (
-            select i.seq, i.message_id, i.size from hookline.inbox i
-            where i.worker_group = w.worker_group and i.tenant_id = w.tenant_id and i.set_aside_at is null
-            -- A number of the text: of one that is not known the planner thinks it is a tenth of all that waits, and sorts that.
-            order by i.seq limit ${sql.literal(String(Math.trunc(messages)))}
-          ) i
-          order by turn, place, i.seq limit ${sql.literal(String(Math.trunc(messages)))}
-        ), sized as (
-          select f.*, sum(f.size) over (order by f.turn, f.place, f.seq) - f.size as before from found f
-        )
-        select m.id::text, i.seq::float8 as seq, i.owner::int as owner, m.tenant_id, m.ordering_key, m.payload,
-          ${sql.literal(PgRows.timeColumns)}
-        from sized i join hookline.messages m on m.id between i.message_id and i.message_id
-        where i.before = 0 or i.before + i.size <= ${bytes}::float8`,
-      (rows) => {
-        // A text that many messages have is one: each came by itself, and lives as long as its message is delivered.
-        const shared = new Map<string, string>()
-        const events = owners.map(({ workerGroup }) => eventOfGroup(workerGroup))
-        // Put in order here: the server would copy the payloads to sort them.
-        return rows.toSorted((a, b) => a.seq - b.seq).flatMap((row) => {
-          const workerGroup = owners[row.owner - 1]?.workerGroup
-          const eventId = events[row.owner - 1]
-          return workerGroup === undefined || eventId === undefined ? [] : [{
-            id: PgRows.messageId(row.id),
-            seq: row.seq,
-            workerGroup,
-            eventId,
-            tenantId: oneOf(shared, row.tenant_id),
-            orderingKey: row.ordering_key ?? undefined,
-            payloadJson: row.payload,
-            ...PgRows.times(row)
-          }]
-        })
-      }
-    )),
-
-  route: ({ deliveries, isUnread = false, messages: given, version }) => {
-    const owners = ownersOf(given)
-    // Each once, as deliveries tell what they are of by its place: to read a UUID costs more than the rest of them.
-    const byId = new Map(given.map((message) => [message.messageId, message]))
-    const messages = [...byId.values()]
-    const places = placesOf(byId.keys())
-    const subscriptions = placesOf(new Set(deliveries.map(({ subscriptionId }) => subscriptionId)))
-    const to = uuids([...subscriptions.keys()], Id.toUuid)
-    return PgErrors.refusable(
-      engine,
-      Effect.map(
-        sql<{
-          readonly current: boolean
-          readonly alone: boolean
-          readonly places: ReadonlyArray<number> | null
-          readonly failing: ReadonlyArray<string> | null
-        }>`with ${fence(sql, owners)}, given as (
-        select * from unnest(
-          ${uuids(messages, (message) => Id.toUuid(message.messageId))}::uuid[],
-          ${column("float8", messages, (message) => message.owner.epoch)}::float8[],
-          ${column("int4", messages, (message) => message.matched)}::int[],
-          ${column("int4", messages, (message) => message.filtered)}::int[],
-          ${column("text", messages, (message) => message.transformedJson)}::text[],
-          ${column("text", messages, (message) => storable(message.error))}::text[],
-          ${column("float8", messages, (message) => message.dueAtMs)}::float8[],
-          ${column("float8", messages, (message) => message.expiresAtMs)}::float8[]
-        ) with ordinality as g(message_id, epoch, matched, filtered, transformed, error, due_at, expires_at, place)
-      ), ${isUnread ? alone(sql) : notAsked(sql)}, current as materialized (
-        select version from hookline.subscription_version
-        where version = ${version}::float8::bigint and (select yes from alone) for share
-      ), aside as (
-        update hookline.inbox i set set_aside_at = clock_timestamp(), error = g.error
-        from given g join fence f on f.epoch = g.epoch::bigint
-        where i.message_id between g.message_id and g.message_id and g.error is not null and ${isWaiting(sql)}
-          and exists (select 1 from current)
-        returning g.place
-      ), routed as (
-        delete from hookline.inbox i using given g
-        join fence f on f.epoch = g.epoch::bigint
-        where i.message_id between g.message_id and g.message_id and g.error is null and ${isWaiting(sql)}
-          and exists (select 1 from current)
-        returning g.place, i.message_id, i.seq, i.worker_group, split_part(i.worker_group, '#', 1) as base, i.tenant_id, i.ordering_key, i.size, f.epoch,
-          g.matched, g.filtered, g.transformed, g.due_at, g.expires_at
-      ), logged as (
-        insert into hookline.routings (message_id, version, matched, filtered, transformed)
-        select message_id, ${version}::float8::bigint, matched, filtered, transformed from routed
-      ), listening as materialized (
-        -- In one order: runners that own partitions of the same events do not wait for one another.
-        select l.worker_group from hookline.listened l
-        where l.worker_group = any(${array([...new Set(owners.map((owner) => baseGroup(owner.workerGroup)))])}::text[])
-          and exists (select 1 from current)
-        order by l.worker_group for update
-      ), heard as (
-        -- Where nobody listens, as a rule, nothing is counted and nothing looked through.
-        update hookline.listened l set position = l.position + r.n
-        from (select base, count(*) as n from routed where (select exists (select 1 from listening)) group by base) r
-        join listening on listening.worker_group = r.base
-        where l.worker_group = r.base returning l.worker_group, l.position - r.n as before
-      ), told as (
-        insert into hookline.broadcasts (worker_group, position, message_id)
-        select r.base, h.before + row_number() over (partition by r.base order by r.seq), r.message_id
-        from routed r join heard h on h.worker_group = r.base where (select exists (select 1 from heard))
-      ), health as materialized (
-        select array_agg(c.open_until is not null order by s.place) as not_closed
-        from unnest(${to}::uuid[]) with ordinality as s(id, place)
-        left join hookline.circuits c on c.subscription_id = s.id
-      ), wanted as materialized (
-        select d.id, d.message, (${to}::uuid[])[d.subscription] as subscription_id, d.worker_group,
-          d.claimed and not (select not_closed from health)[d.subscription] as claimed,
-          d.claimed and (select not_closed from health)[d.subscription] as failing
-        from unnest(
-          ${uuids(deliveries, (delivery) => Id.toUuid(delivery.id))}::uuid[],
-          ${column("int4", deliveries, (delivery) => places.get(delivery.messageId))}::int[],
-          ${column("int4", deliveries, (delivery) => subscriptions.get(delivery.subscriptionId))}::int[],
-          ${column("text", deliveries, (delivery) => delivery.workerGroup)}::text[],
-          ${column("bool", deliveries, (delivery) => delivery.claimed)}::boolean[]
-        ) as d(id, message, subscription, worker_group, claimed)
-      ), made as (
-        insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, ordering_key,
-          claims, epoch, size, due_at, expires_at)
-        select d.id, r.message_id, r.seq, d.subscription_id, coalesce(d.worker_group, r.worker_group), r.tenant_id,
-          substr(r.base, 13), r.ordering_key, d.claimed::int, case when d.claimed then r.epoch end,
-          coalesce(octet_length(r.transformed), r.size),
-          greatest(statement_timestamp(), to_timestamp(r.due_at / 1000.0)), to_timestamp(r.expires_at / 1000.0)
-        from wanted d join routed r on r.place = d.message
-      )
-      select exists (select 1 from current) as current, (select yes from alone) as alone,
-        (select array_agg(place::int) from (select place from routed union all select place from aside) x) as places,
-        (select array_agg(distinct w.subscription_id::text) from wanted w join routed r on r.place = w.message
-          where w.failing) as failing`,
-        ([row]) =>
-          row?.current === true
-            ? {
-              _tag: "Routed",
-              messageIds: picked(messages, row.places).map(({ messageId }) => messageId),
-              failing: (row.failing ?? []).map(PgRows.subscriptionId)
-            } as const
-            : { _tag: row?.alone === false ? "NotAlone" : "Stale" } as const
-      )
-    )
-  },
+  ...PgRouting.make(sql, engine),
 
   claim: (options) => engine(PgClaiming.claim(sql, options)),
 
@@ -322,38 +164,11 @@ const sharing = (rows: ReadonlyArray<PgRows.SubscriptionRow>): ReadonlyArray<PgR
   const texts = new Map<string, string>()
   return rows.map((row) => ({
     ...row,
-    tenant_id: oneOf(texts, row.tenant_id),
-    provider_id: oneOf(texts, row.provider_id),
-    events: row.events.map((event) => oneOf(texts, event))
+    tenant_id: PgRows.oneOf(texts, row.tenant_id),
+    provider_id: PgRows.oneOf(texts, row.provider_id),
+    events: row.events.map((event) => PgRows.oneOf(texts, event))
   }))
 }
-
-/** A text, or that of the known ones which is the same. */
-const oneOf = (known: Map<string, string>, text: string): string => {
-  const found = known.get(text)
-  if (found === undefined) known.set(text, text)
-  return found ?? text
-}
-
-/**
- * Whether what is given is all that waits in its groups. Asked of messages that were not read: what was committed before is routed
- * before them, or with them.
- */
-const alone = (sql: PgClient.PgClient) =>
-  sql`alone as materialized (
-    select not exists (
-      select 1 from fence f join hookline.inbox i on i.worker_group = f.worker_group and i.set_aside_at is null
-      where not exists (select 1 from given g where g.message_id = i.message_id)
-    ) as yes
-  )`
-
-/** Whether a message of the inbox is not set aside, in other words than those of `inbox_waiting`, see `PgPool.pump`. */
-const isWaiting = (sql: PgClient.PgClient) => sql.literal("coalesce(i.set_aside_at, 'infinity') = 'infinity'")
-
-const notAsked = (sql: PgClient.PgClient) => sql`alone as (select true as yes)`
-
-/** Where each stands, from 1 on. */
-const placesOf = <Id>(ids: Iterable<Id>): ReadonlyMap<Id, number> => new Map(Array.from(ids, (id, n) => [id, n + 1]))
 
 interface DueRow {
   readonly worker_group: string

@@ -92,11 +92,16 @@ export const make = (
         ? yield* sql<{ readonly lease_until: Date }>`
           select lease_until from hookline.runners where id = ${before.runner_id}::uuid for share`
         : []
-      const [taken] = yield* sql<OwnerRow & { readonly claimable_at: number }>`update hookline.owners set
+      const [taken] = yield* sql<
+        OwnerRow & { readonly claimable_at: number; readonly doubtful: number }
+      >`update hookline.owners set
           epoch = nextval('hookline.epoch_seq'), runner_id = ${Id.toUuid(runnerId)}::uuid,
           claimable_at = greatest(clock_timestamp(), claimable_at, ${lease[0]?.lease_until ?? null}::timestamptz)
         where worker_group = ${group.workerGroup} and partition = ${group.partition}
-        returning worker_group, partition, epoch::float8 as epoch, ${sql.literal(ms("claimable_at"))} as claimable_at`
+        returning worker_group, partition, epoch::float8 as epoch, ${sql.literal(ms("claimable_at"))} as claimable_at,
+          ${
+        before?.runner_id ? sql`(select last_value::float8 from hookline.message_seq)` : sql.literal("0::float8")
+      } as doubtful`
       return taken
     }))
 
@@ -187,7 +192,11 @@ export const make = (
           Effect.catchIf(lockTimeout, () => takeByForce(runnerId, group, patienceMs)),
           Effect.flatMap((taken) =>
             taken
-              ? Effect.succeed({ owner: toOwner(taken), claimableAtMs: taken.claimable_at })
+              ? Effect.succeed({
+                owner: toOwner(taken),
+                claimableAtMs: taken.claimable_at,
+                doubtfulSeq: taken.doubtful
+              })
               : Effect.die(new Error("the owner's row vanished under its lock"))
           )
         )

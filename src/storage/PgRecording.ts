@@ -36,10 +36,6 @@ const once = (outcomes: ReadonlyArray<Outcome>): ReadonlyArray<Outcome> =>
       .values()
   ]
 
-/** A number from outside that fits its column: one too large would have the whole batch refused. */
-const atMost = (value: number | undefined, limit: number): number | null =>
-  value === undefined || Number.isNaN(value) ? null : Math.max(-limit, Math.min(Math.round(value), limit))
-
 /**
  * What is told of an attempt and its delivery, of which the rows of `asked` and what is made of them consist: long texts last, as the
  * server passes all columns before the one that it reads.
@@ -65,13 +61,13 @@ const statement = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => 
     column("float8", outcomes, ({ transition }) => transition._tag === "Retry" ? transition.dueAtMs : undefined)
   }::float8[],
       ${column("float8", outcomes, (outcome) => outcome.attempt.startedAtMs)}::float8[],
-      ${column("int4", outcomes, (outcome) => atMost(outcome.attempt.durationMs, 2 ** 31 - 1))}::int[],
+      ${column("int4", outcomes, (outcome) => PgRows.int4(outcome.attempt.durationMs))}::int[],
       ${column("text", outcomes, (outcome) => outcome.attempt.outcome)}::text[],
-      ${column("int4", outcomes, (outcome) => atMost(outcome.attempt.statusCode, 2 ** 31 - 1))}::int[],
+      ${column("int4", outcomes, (outcome) => PgRows.int4(outcome.attempt.statusCode))}::int[],
       ${column("text", outcomes, (outcome) => storable(outcome.attempt.error?.tag))}::text[],
       ${column("text", outcomes, (outcome) => storable(outcome.attempt.error?.message))}::text[],
       ${
-    column("float8", outcomes, (outcome) => atMost(outcome.attempt.retryAfterMs, Number.MAX_SAFE_INTEGER))
+    column("float8", outcomes, (outcome) => PgRows.atMost(outcome.attempt.retryAfterMs, Number.MAX_SAFE_INTEGER))
   }::float8[],
       ${column("text", outcomes, (outcome) => PgRows.responseText(outcome.attempt.response))}::text[],
       ${column("text", outcomes, (outcome) => PgRows.phasesText(outcome.attempt.phases))}::text[],

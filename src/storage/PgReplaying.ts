@@ -61,7 +61,8 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Replaying
   return {
     createReplay: ({ filter, freshWebhookId, id, tenantId }, most) =>
       engine(Effect.map(
-        // What is to be made again has ended by now: ids of what comes later are greater than the last there is.
+        // What is to be made again has ended by now: ids of what comes later are greater than the last there is, unless its message
+        // had waited.
         sql<ReplayRow>`insert into hookline.replays (id, tenant_id, filter, fresh_webhook_id, until)
           select ${Id.toUuid(id)}::uuid, ${tenantId}, ${JSON.stringify(filter)}::text::jsonb, ${freshWebhookId},
             (select d.id from hookline.deliveries d order by d.id desc limit 1)

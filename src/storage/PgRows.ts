@@ -197,6 +197,20 @@ export const delivery = (row: DeliveryRow): Delivery => {
   })
 }
 
+/** A number from outside that fits its column: one too large would have the whole batch refused. */
+export const atMost = (value: number | undefined, limit: number): number | null =>
+  value === undefined || Number.isNaN(value) ? null : Math.max(-limit, Math.min(Math.round(value), limit))
+
+/** One that fits an `int`. */
+export const int4 = (value: number | undefined): number | null => atMost(value, 2 ** 31 - 1)
+
+/** A text, or that of the known ones which is the same: where many rows have one, each of theirs came by itself. */
+export const oneOf = (known: Map<string, string>, text: string): string => {
+  const found = known.get(text)
+  if (found === undefined) known.set(text, text)
+  return found ?? text
+}
+
 /** A message as it is stored. */
 export interface MessageRow {
   readonly id: string

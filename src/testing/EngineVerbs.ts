@@ -46,6 +46,7 @@ export const through = (
   due: (options) => engine("due", real.due(options)),
   unrouted: (owners, options) => engine("unrouted", real.unrouted(owners, options)),
   route: (routing) => engine("route", real.route(routing)),
+  complete: (completed) => engine("complete", real.complete(completed)),
   claim: (options) => engine("claim", real.claim(options)),
   load: (claimed) => engine("load", real.load(claimed)),
   held: (owners) => engine("held", real.held(owners)),

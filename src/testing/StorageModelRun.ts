@@ -4,7 +4,7 @@
 import { Effect, Option } from "effect"
 import * as Id from "../Id.ts"
 import { workerGroup } from "../Message.ts"
-import type { Claimed, LaneRoom, NewDelivery, Outcome, Owner, Routing } from "../Storage.ts"
+import type { Claimed, Completed, LaneRoom, NewDelivery, Outcome, Owner, Routing } from "../Storage.ts"
 import type { Side } from "./StorageModelSide.ts"
 import { Verb } from "./StorageModelVerbs.ts"
 import { picked, sortBy, type World } from "./StorageModelWorld.ts"
@@ -24,8 +24,8 @@ export const run = Effect.fnUntraced(function*(world: World, sequence: ReadonlyA
   yield* renewLease(world, { runner: 0 })
   for (const enabled of [true, true]) yield* createSubscription(world, { enabled })
   for (const group of [0, 1]) yield* append(world, { group, count: 2, again: false })
-  const routed = { former: false, fate: "routed", claimed: false } as const
-  yield* route(world, { stale: false, unread: false, messages: [0, 1, 2, 3].map((pick) => ({ pick, ...routed })) })
+  const routed = { former: false, fate: "routed", claimed: false, doubtful: false } as const
+  yield* route(world, { stale: false, begun: false, messages: [0, 1, 2, 3].map((pick) => ({ pick, ...routed })) })
   for (const [i, verb] of sequence.entries()) {
     world.doing = `verb ${i + 1}, ${JSON.stringify(verb)}`
     yield* apply(world, verb)
@@ -52,9 +52,9 @@ const apply = (world: World, verb: Verb): Effect.Effect<void> =>
     recover: ({ former, group }) => world.both((side) => recover(side, [side.owner(group, former)])),
     crash: (verb) => crash(world, verb),
     due: (verb) => due(world, verb),
-    unrouted: ({ bytes, former, messages }) =>
-      world.both((side) => side.storage.unrouted(world.owners(side, former), { messages, bytes })),
+    unrouted: (verb) => unrouted(world, verb),
     route: (verb) => route(world, verb),
+    complete: (verb) => complete(world, verb),
     claim: (verb) => claim(world, verb),
     held: () => world.both((side) => Effect.map(side.storage.held(world.owners(side)), sortBy("deliveryId"))),
     load: () => load(world),
@@ -132,9 +132,13 @@ const renewLease = (world: World, { runner }: Omit<Of<"renewLease">, "_tag">) =>
 
 const takeOver = (world: World, { group, runner }: Omit<Of<"takeOver">, "_tag">) =>
   world.both((side) =>
-    Effect.tap(
+    // Up to which number messages are doubtful, is a matter of all that was ever stored.
+    Effect.map(
       side.storage.takeOver(world.runner(runner), world.group(group), 2000),
-      ({ owner }) => Effect.sync(() => void side.owners[group]?.push(owner))
+      ({ claimableAtMs, owner }) => {
+        side.owners[group]?.push(owner)
+        return { claimableAtMs, owner }
+      }
     )
   )
 
@@ -167,7 +171,58 @@ const due = (world: World, { ahead }: Of<"due">) => {
 
 // -- routing
 
-const route = Effect.fnUntraced(function*(world: World, { messages, stale, unread }: Omit<Of<"route">, "_tag">) {
+const unrouted = (world: World, { bytes, except, former, messages }: Omit<Of<"unrouted">, "_tag">) =>
+  world.both((side) =>
+    Effect.gen(function*() {
+      const { messages: all } = yield* side.storage.unrouted(world.owners(side), { messages: 100, bytes: 1e6 })
+      const found = yield* side.storage.unrouted(world.owners(side, former), {
+        messages,
+        bytes,
+        except: all.slice(0, except).map(({ seq }) => seq)
+      })
+      return [found.messages, [...found.listened].sort()]
+    })
+  )
+
+const complete = Effect.fnUntraced(function*(world: World, { messages }: Omit<Of<"complete">, "_tag">) {
+  const waiting = yield* world.waiting
+  const given = new Map(
+    messages.flatMap((one) =>
+      picked(one.pick === 7 ? world.messages : waiting, one.pick).map(({ eventId, id }) => [id, { ...one, eventId }])
+    )
+  )
+  const { items } = yield* Effect.orDie(world.reference.storage.subscriptions)
+  const ids = new Map<string, Id.DeliveryId>()
+  for (const id of given.keys()) for (const one of items) ids.set(`${id} ${one.id}`, yield* world.deliveryId)
+  const completed = (side: Side, version: number) =>
+    [...given].map(([messageId, { eventId, former, transformed }]): Completed => {
+      const owner = side.owner(world.groupOf(workerGroup(eventId)), former)
+      return {
+        owner,
+        messageId,
+        version,
+        filtered: 1,
+        transformedJson: transformed ? "{\"transformed\":true}" : undefined,
+        deliveries: items.flatMap(({ id: subscriptionId }) => {
+          const id = ids.get(`${messageId} ${subscriptionId}`)
+          if (id === undefined) return []
+          const { attempt } = outcome(owner, id, success)
+          return [{ id, subscriptionId, attempt, externalId: "x", sign: "accepted" }]
+        })
+      }
+    })
+  yield* world.both((side) =>
+    Effect.gen(function*() {
+      const { version } = yield* side.storage.subscriptions
+      return [...yield* side.storage.complete(completed(side, version))].sort()
+    })
+  )
+  for (const id of ids.values()) {
+    if (Option.isSome(yield* Effect.orDie(world.reference.storage.getDelivery(id)))) world.deliveries.push(id)
+  }
+})
+
+const route = Effect.fnUntraced(function*(world: World, { begun, messages, stale }: Omit<Of<"route">, "_tag">) {
   const waiting = yield* world.waiting
   const given = new Map(
     messages.flatMap((one) =>
@@ -183,17 +238,18 @@ const route = Effect.fnUntraced(function*(world: World, { messages, stale, unrea
   }
   const routing = (side: Side, version: number): Routing => ({
     version: stale ? version - 1 : version,
-    messages: [...given].map(([messageId, { eventId, fate, former }]) => ({
+    messages: [...given].map(([messageId, { doubtful, eventId, fate, former }]) => ({
       owner: side.owner(world.groupOf(workerGroup(eventId)), former),
       messageId,
       seq: 1,
       matched: subscriptions.items.length,
       filtered: 0,
       transformedJson: fate === "transformed" ? "{\"transformed\":true}" : undefined,
-      error: fate === "set aside" ? "thrown" : undefined
+      error: fate === "set aside" ? "thrown" : undefined,
+      isDoubtful: doubtful
     })),
     deliveries,
-    isUnread: unread
+    isBegun: begun
   })
   yield* world.both((side) =>
     Effect.gen(function*() {

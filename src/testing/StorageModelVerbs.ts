@@ -33,17 +33,25 @@ export const Verb = Schema.TaggedUnion({
   /** Take-overs: each recovers what the owner before had claimed, and claims what it can. */
   crash: { group, runner, times: upTo(3, 1) },
   due: { ahead: Schema.Literals(["now", "long"]) },
-  unrouted: { former: rarely, messages: upTo(4, 1), bytes: upTo(60) },
-  /** `stale`: matched by an older version. `unread`: known from their append. */
+  /** `except`: so many of those that wait. */
+  unrouted: { former: rarely, messages: upTo(4, 1), bytes: upTo(60), except: upTo(3) },
+  /** `stale`: matched by an older version. `begun`: attempts may have begun. */
   route: {
     stale: rarely,
-    unread: Schema.Boolean,
+    begun: rarely,
     messages: Schema.Array(Schema.Struct({
       pick,
       former: rarely,
       fate: Schema.Literals(["routed", "routed", "transformed", "set aside"]),
-      claimed: Schema.Boolean
+      claimed: Schema.Boolean,
+      doubtful: rarely
     })).check(Schema.isMinLength(1), Schema.isMaxLength(4))
+  },
+  complete: {
+    messages: Schema.Array(Schema.Struct({ pick, former: rarely, transformed: Schema.Boolean })).check(
+      Schema.isMinLength(1),
+      Schema.isMaxLength(3)
+    )
   },
   /** `lane`: that of one subscription in one group, with a limit; or all lanes. */
   claim: {

@@ -113,7 +113,10 @@ export class World {
 
   /** Messages before the router. */
   get waiting(): Effect.Effect<ReadonlyArray<Message>> {
-    return Effect.orDie(this.reference.storage.unrouted(this.owners(this.reference), { messages: 100, bytes: 1e6 }))
+    return Effect.orDie(Effect.map(
+      this.reference.storage.unrouted(this.owners(this.reference), { messages: 100, bytes: 1e6 }),
+      ({ messages }) => messages
+    ))
   }
 
   /** Messages that were set aside. */

@@ -8,6 +8,7 @@ import type { Storage } from "../Storage.ts"
 import { batches } from "./StorageSuiteBatch.ts"
 import { broadcasting } from "./StorageSuiteBroadcasting.ts"
 import { claiming } from "./StorageSuiteClaiming.ts"
+import { completing } from "./StorageSuiteCompleting.ts"
 import { connecting } from "./StorageSuiteConnecting.ts"
 import { counting } from "./StorageSuiteCounting.ts"
 import { emitting } from "./StorageSuiteEmitting.ts"
@@ -99,6 +100,7 @@ const cases: Cases = {
   ...emitting,
   ...batches,
   ...routing,
+  ...completing,
   ...claiming,
   ...ownership,
   ...keeping,

@@ -16,7 +16,7 @@ const batch = (count: number) =>
     const items = messages.map((message): BatchItem => ({ message }))
     const stored = Effect.gen(function*() {
       const { owner } = yield* world.own()
-      const found = yield* world.storage.unrouted([owner], { messages: 100, bytes: 1e9 })
+      const found = (yield* world.storage.unrouted([owner], { messages: 100, bytes: 1e9 })).messages
       return found.map(({ id }) => messages.findIndex((message) => message.id === id))
     })
     const appended = (ofs: ReadonlyArray<number>, isNew: ReadonlyArray<boolean> = ofs.map(() => true)) => ({

@@ -16,7 +16,7 @@ export const emitting: Cases = {
       const second = yield* message({ orderingKey: "k", payloadJson: `{"a":"ä\\u0000"}` })
       const [placed] = yield* storage.append([second])
       const { owner } = yield* own()
-      const found = yield* storage.unrouted([owner], { messages: 10, bytes: 1000 })
+      const found = (yield* storage.unrouted([owner], { messages: 10, bytes: 1000 })).messages
       assert.deepStrictEqual(
         found,
         [...first, second].map((appended, i) => ({
@@ -87,7 +87,7 @@ export const emitting: Cases = {
       const { owner } = yield* own()
       const unrouted = Effect.map(
         storage.unrouted([owner], { messages: 10, bytes: 1000 }),
-        (found) => found.map((one) => one.id)
+        (found) => found.messages.map((one) => one.id)
       )
       const [first, second] = [yield* message(), yield* message()]
       yield* backend.transact(Effect.gen(function*() {

@@ -184,7 +184,7 @@ export const healths: Cases = {
     const made = yield* news
     yield* say(0, "refused", { telling: [{ message: made, ifRecovered: false }] })
     const { owner } = yield* own({ eventId: "hookline.told" })
-    const unrouted = yield* storage.unrouted([owner], { messages: 100, bytes: 1e6 })
+    const unrouted = (yield* storage.unrouted([owner], { messages: 100, bytes: 1e6 })).messages
     assert.include(unrouted.map(({ id }) => id), made.id)
   }),
   "a change is told with it, and nothing where there was none": Effect.gen(function*() {

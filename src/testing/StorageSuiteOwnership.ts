@@ -5,6 +5,7 @@ import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Id from "../Id.ts"
 import { workerGroup } from "../Message.ts"
+import type { Owner } from "../Storage.ts"
 import { type Cases, hourMs, idsOf, make, only, retryAt, routed } from "./StorageSuiteWorld.ts"
 
 /** Asserts a time, exactly where time is virtual. */
@@ -50,6 +51,27 @@ export const ownership: Cases = {
     yield* storage.returnLease(second.runnerId)
     assertAt((yield* own()).claimableAtMs, yield* storage.now, backend.virtualTime)
   }),
+  "messages that were there at a take-over may have been under way with an owner before that gave nothing back": Effect
+    .gen(
+      function*() {
+        const { append, own, storage } = yield* make
+        const lastSeq = (owner: Owner) =>
+          Effect.map(
+            storage.unrouted([owner], { messages: 10, bytes: 1e6 }),
+            ({ messages }) => messages.at(-1)?.seq ?? Number.NaN
+          )
+        yield* append(2)
+        const first = yield* own()
+        assert.strictEqual(first.doubtfulSeq, 0)
+        const second = yield* own()
+        const before = yield* lastSeq(second.owner)
+        assert.isAtLeast(second.doubtfulSeq, before)
+        yield* append(1)
+        assert.isAbove(yield* lastSeq(second.owner), second.doubtfulSeq)
+        yield* storage.giveBack([second.owner])
+        assert.strictEqual((yield* own()).doubtfulSeq, 0)
+      }
+    ),
   "an owner that gives back does not end the guard of its predecessor's lease": Effect.gen(function*() {
     const { backend, own, storage } = yield* make
     yield* own({ leaseMs: hourMs })

@@ -4,7 +4,7 @@
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Id from "../Id.ts"
-import { type Message, partitionGroup, workerGroup } from "../Message.ts"
+import { partitionGroup, workerGroup } from "../Message.ts"
 import { type Cases, idsOf, make, only, routed, routing as routingOf } from "./StorageSuiteWorld.ts"
 
 const all = { messages: 100, bytes: 1_000_000 }
@@ -37,7 +37,7 @@ export const routing: Cases = {
       // Each is routed by the owner of its partition, and delivered by it.
       for (const group of groups) {
         const { owner } = yield* own({ workerGroup: group })
-        const unrouted = yield* storage.unrouted([owner], { messages: 100, bytes: 1e6 })
+        const unrouted = (yield* storage.unrouted([owner], { messages: 100, bytes: 1e6 })).messages
         const expected = [before, ...shared].filter((one) => one.group === group).map((one) => one.message.id)
         assert.includeMembers(unrouted.map(({ id }) => id), expected)
         const all = yield* deliveries(unrouted, made.id, true)
@@ -71,7 +71,7 @@ export const routing: Cases = {
             ? {}
             : { afterTenants: new Map([[owner.workerGroup, options.afterTenant]]) })
         }),
-        (found) => found.map(({ id }) => id)
+        ({ messages }) => messages.map(({ id }) => id)
       )
     const ids = (messages: ReadonlyArray<{ readonly id: string } | undefined>) => messages.map((one) => one?.id)
     assert.deepStrictEqual(yield* read({ messages: 5 }), ids([...many.slice(0, 2), ...others, last]))
@@ -85,7 +85,7 @@ export const routing: Cases = {
     const other = `${eventId}-b`
     const [alone] = yield* append(1, { eventId: other, tenantId: `${tenantId}-z` })
     const owners = [(yield* own()).owner, (yield* own({ eventId: other })).owner]
-    const found = yield* storage.unrouted(owners, { ...all, messages: 2 })
+    const found = (yield* storage.unrouted(owners, { ...all, messages: 2 })).messages
     assert.strictEqual(found.length, 2)
     assert.include(found.map(({ id }) => id), alone?.id)
   }),
@@ -99,7 +99,7 @@ export const routing: Cases = {
     const read = (bytes: number, afterTenant: string) =>
       Effect.map(
         storage.unrouted([owner], { bytes, messages: 9, afterTenants: new Map([[owner.workerGroup, afterTenant]]) }),
-        (found) => found.map(({ id }) => id)
+        ({ messages }) => messages.map(({ id }) => id)
       )
     const ids = (...messages: ReadonlyArray<{ readonly id: string } | undefined>) => messages.map((one) => one?.id)
     assert.deepStrictEqual(yield* read(200, ""), ids(second, first))
@@ -111,7 +111,7 @@ export const routing: Cases = {
     const messages = yield* append(4, { payloadJson: `"äöüßé"` })
     const { owner } = yield* own()
     const read = (count: number, bytes: number) =>
-      Effect.map(storage.unrouted([owner], { messages: count, bytes }), (found) => found.map((one) => one.id))
+      Effect.map(storage.unrouted([owner], { messages: count, bytes }), (found) => found.messages.map((one) => one.id))
     const first = (count: number) => messages.slice(0, count).map((message) => message.id)
     assert.deepStrictEqual(yield* read(3, 1000), first(3))
     assert.deepStrictEqual(yield* read(10, 1000), first(4))
@@ -130,10 +130,10 @@ export const routing: Cases = {
     ]
     const owners = [(yield* own({ eventId: other })).owner, (yield* own()).owner]
     const ids = sent.map((message) => message.id)
-    assert.deepStrictEqual((yield* storage.unrouted(owners, all)).map((one) => one.id), ids)
-    const limited = yield* storage.unrouted(owners, { ...all, messages: 3 })
+    assert.deepStrictEqual((yield* storage.unrouted(owners, all)).messages.map((one) => one.id), ids)
+    const limited = (yield* storage.unrouted(owners, { ...all, messages: 3 })).messages
     assert.deepStrictEqual(limited.map((one) => one.id), ids.slice(0, 3))
-    const one = yield* storage.unrouted(owners.slice(0, 1), all)
+    const one = (yield* storage.unrouted(owners.slice(0, 1), all)).messages
     assert.deepStrictEqual(one.map((message) => message.workerGroup), [workerGroup(other), workerGroup(other)])
   }),
   "routing takes messages from before the router, keeps their counts and makes their deliveries": Effect.gen(
@@ -148,10 +148,10 @@ export const routing: Cases = {
         ...yield* deliveries(waitingOnes, subscribed.id, false)
       ]
       const messages = [...claimedOnes, ...waitingOnes]
-      const before = yield* storage.unrouted([owner], all)
+      const before = (yield* storage.unrouted([owner], all)).messages
       const answer = yield* route(owner, messages, made, { matched: 3, filtered: 2 })
       assert.deepStrictEqual([...answer].sort(), messages.map((message) => message.id).sort())
-      assert.deepStrictEqual(yield* storage.unrouted([owner], all), [])
+      assert.deepStrictEqual((yield* storage.unrouted([owner], all)).messages, [])
       for (const message of messages) {
         const { state } = yield* Effect.fromOption(yield* storage.getMessage(message.id))
         assert.deepInclude(state, { _tag: "Routed", matched: 3, filtered: 2 })
@@ -223,7 +223,7 @@ export const routing: Cases = {
         yield* stale(version)
       }
       assert.deepStrictEqual(
-        (yield* storage.unrouted([owner], all)).map((one) => one.id),
+        (yield* storage.unrouted([owner], all)).messages.map((one) => one.id),
         messages.map((one) => one.id)
       )
       assert.deepStrictEqual(yield* storage.held([owner]), [])
@@ -239,7 +239,7 @@ export const routing: Cases = {
       const present = (yield* own()).owner
       const neighbour = (yield* own({ eventId: other })).owner
       const [mine, theirs] = [yield* append(1), yield* append(1, { eventId: other })]
-      assert.deepStrictEqual(yield* storage.unrouted([superseded], all), [])
+      assert.deepStrictEqual((yield* storage.unrouted([superseded], all)).messages, [])
       const made = yield* deliveries([...mine, ...theirs], subscribed.id, true)
       assert.deepStrictEqual(yield* route(superseded, mine, made.slice(0, 1)), [])
       const { version } = yield* storage.subscriptions
@@ -251,7 +251,10 @@ export const routing: Cases = {
         deliveries: made
       })
       assert.deepStrictEqual(answer, { _tag: "Routed", messageIds: theirs.map((one) => one.id), failing: [] })
-      assert.deepStrictEqual((yield* storage.unrouted([present], all)).map((one) => one.id), mine.map((one) => one.id))
+      assert.deepStrictEqual(
+        (yield* storage.unrouted([present], all)).messages.map((one) => one.id),
+        mine.map((one) => one.id)
+      )
       assert.deepStrictEqual(idsOf(yield* storage.held([neighbour])), made.slice(1).map((one) => one.id))
       assert.deepStrictEqual(yield* storage.held([present]), [])
     }
@@ -276,32 +279,75 @@ export const routing: Cases = {
       failing: []
     })
     assert.strictEqual((yield* storage.held([present])).length, 1)
-    assert.strictEqual((yield* storage.unrouted([present], all)).length, 2)
+    assert.strictEqual((yield* storage.unrouted([present], all)).messages.length, 2)
   }),
-  "messages that were not read are routed where no others of their groups wait; else nothing is written": Effect.gen(
+  "what is excepted is not read, and neither counts nor takes any room": Effect.gen(function*() {
+    const { append, own, storage, tenantId } = yield* make
+    const [first, second, third] = yield* append(3)
+    const [other] = yield* append(1, { tenantId: `${tenantId}-b` })
+    const { owner } = yield* own()
+    const { messages } = yield* storage.unrouted([owner], all)
+    const except = messages.flatMap(({ id, seq }) => id === first?.id || id === other?.id ? [seq] : [])
+    const read = (count: number, bytes: number) =>
+      Effect.map(
+        storage.unrouted([owner], { messages: count, bytes, except }),
+        ({ messages }) => messages.map(({ id }) => id)
+      )
+    assert.deepStrictEqual(yield* read(9, 1e6), [second?.id, third?.id])
+    assert.deepStrictEqual(yield* read(1, 1e6), [second?.id])
+    assert.deepStrictEqual(yield* read(9, 1), [second?.id])
+  }),
+  "with what waits comes the version of the subscriptions, and who listens, also where nothing waits": Effect.gen(
     function*() {
-      const { append, eventId, message, own, route, storage } = yield* make
+      const { append, eventId, own, storage, subscription } = yield* make
       const { owner } = yield* own()
       const { owner: neighbour } = yield* own({ eventId: `${eventId}-b` })
+      const before = yield* storage.unrouted([owner, neighbour], all)
+      assert.deepStrictEqual([before.messages, before.listened], [[], []])
+      yield* storage.createSubscription(yield* subscription())
+      yield* storage.listen([owner.workerGroup])
+      yield* append(1)
+      const after = yield* storage.unrouted([owner, neighbour], all)
+      assert.isAbove(after.version, before.version)
+      assert.deepStrictEqual(after.listened, [owner.workerGroup])
+      assert.deepStrictEqual((yield* storage.unrouted([neighbour], all)).listened, [])
+    }
+  ),
+  "what an owner before may have begun counts as claimed once, but for what goes to a group of its own": Effect.gen(
+    function*() {
+      const { append, claim, deliveries, own, route, storage, subscription } = yield* make
+      const { owner } = yield* own()
+      const subscribed = yield* subscription()
+      yield* storage.createSubscription(subscribed)
+      const [first, second] = yield* append(2)
+      if (!first || !second) return assert.fail("messages were appended")
+      yield* route(owner, [first], yield* deliveries([first], subscribed.id, true), { isDoubtful: true })
+      assert.deepStrictEqual((yield* storage.held([owner])).map(({ claims }) => claims), [2])
+      yield* route(owner, [second], yield* deliveries([second], subscribed.id, false), { isDoubtful: true })
+      assert.deepStrictEqual((yield* claim(owner, subscribed.id)).claimed.map(({ claims }) => claims), [2])
+      const [third] = yield* append(1)
+      if (!third) return assert.fail("a message was appended")
+      const { owner: other } = yield* own({ workerGroup: `subscription.${subscribed.id}` })
+      const made = yield* deliveries([third], subscribed.id, false)
+      const ownMade = made.map((one) => ({ ...one, workerGroup: other.workerGroup }))
+      yield* route(owner, [third], ownMade, { isDoubtful: true })
+      assert.deepStrictEqual((yield* claim(other, subscribed.id)).claimed.map(({ claims }) => claims), [1])
+    }
+  ),
+  "what may have begun is routed as claimed, whatever became of subscriptions and circuits meanwhile": Effect.gen(
+    function*() {
+      const { append, deliveries, own, storage, subscription } = yield* make
+      const { owner } = yield* own()
+      const subscribed = yield* subscription()
+      yield* storage.createSubscription(subscribed)
       const { version } = yield* storage.subscriptions
-      const unread = (messages: ReadonlyArray<Message>) =>
-        storage.route({ ...routingOf(version, owner, messages, []), isUnread: true })
-      yield* append(1, { eventId: `${eventId}-b` })
-      const [one, ...others] = yield* append(3)
-      if (!one) return assert.fail("messages were appended")
-      assert.deepStrictEqual(yield* unread(others), { _tag: "NotAlone" })
-      assert.strictEqual((yield* storage.unrouted([owner, neighbour], all)).length, 4)
-      // One that is set aside waits for nothing.
-      yield* route(owner, [one], [], { error: "thrown" })
-      const answer = yield* unread(others)
-      assert.deepStrictEqual(
-        answer._tag === "Routed" ? [...answer.messageIds].sort() : answer,
-        others.map(({ id }) => id).sort()
-      )
-      assert.strictEqual((yield* storage.unrouted([owner, neighbour], all)).length, 1)
-      const late = yield* message()
-      yield* storage.append([late])
-      assert.deepStrictEqual(yield* unread([late]), { _tag: "Routed", messageIds: [late.id], failing: [] })
+      const messages = yield* append(1)
+      yield* storage.createSubscription(yield* subscription())
+      const made = yield* deliveries(messages, subscribed.id, true)
+      const given = routingOf(version, owner, messages, made)
+      assert.deepStrictEqual(yield* storage.route(given), { _tag: "Stale" })
+      assert.strictEqual((yield* storage.route({ ...given, isBegun: true }))._tag, "Routed")
+      assert.deepStrictEqual(idsOf(yield* storage.held([owner])), made.map(({ id }) => id))
     }
   ),
   "a message is routed once": Effect.gen(function*() {
@@ -323,7 +369,7 @@ export const routing: Cases = {
     const { state } = yield* Effect.fromOption(yield* storage.getMessage(bad.id))
     assert.deepInclude(state, { _tag: "SetAside", error: "thrown" })
     assert.deepStrictEqual(yield* storage.held([owner]), [])
-    assert.deepStrictEqual((yield* storage.unrouted([owner], all)).map((one) => one.id), [good.id])
+    assert.deepStrictEqual((yield* storage.unrouted([owner], all)).messages.map((one) => one.id), [good.id])
   }),
   "a message that was set aside goes back to its place before the router": Effect.gen(function*() {
     const { append, own, route, storage } = yield* make
@@ -334,9 +380,9 @@ export const routing: Cases = {
     yield* route(owner, [first, second], [], { error: "thrown" })
     assert.strictEqual(yield* storage.retryMessage(second.id), "Retried")
     assert.strictEqual(yield* storage.retryMessage(first.id), "Retried")
-    const found = yield* storage.unrouted([owner], all)
+    const found = (yield* storage.unrouted([owner], all)).messages
     assert.deepStrictEqual(found.map((one) => one.id), messages.map((one) => one.id))
-    assert.strictEqual((yield* only(yield* storage.unrouted([owner], { ...all, messages: 1 }))).id, first.id)
+    assert.strictEqual((yield* only((yield* storage.unrouted([owner], { ...all, messages: 1 })).messages)).id, first.id)
     const { state } = yield* Effect.fromOption(yield* storage.getMessage(first.id))
     assert.deepStrictEqual(state, { _tag: "Unrouted" })
     assert.deepStrictEqual(yield* route(owner, [first], []), [first.id])

@@ -4,8 +4,17 @@
 import { assert } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import * as Id from "../Id.ts"
+import { workerGroup } from "../Message.ts"
+import type { Storage } from "../Storage.ts"
 import type { Subscription } from "../Subscription.ts"
-import { type Cases, make, routed } from "./StorageSuiteWorld.ts"
+import { type Cases, hourMs, make, routed } from "./StorageSuiteWorld.ts"
+
+/** The claimants of a subscription that own groups of a case, the oldest first: others have theirs in the same database. */
+const claimantsOf = (storage: Storage["Service"], id: Id.SubscriptionId, eventId: string) =>
+  Effect.map(
+    storage.claimants(id),
+    (found) => found.filter(({ workerGroup }) => workerGroup.includes(eventId)).sort((a, b) => a.epoch - b.epoch)
+  )
 
 /** @category constants @since 0.1.0 */
 export const subscribing: Cases = {
@@ -169,23 +178,43 @@ export const subscribing: Cases = {
   ),
   "the owners that hold claims of a subscription are known": Effect.gen(function*() {
     const { append, claim, deliveries, eventId, ids, own, owner, route, storage, subscription } = yield* routed(2)
-    assert.deepStrictEqual(yield* storage.claimants(subscription.id), [])
+    const claimants = claimantsOf(storage, subscription.id, eventId)
+    assert.deepStrictEqual(yield* claimants, [])
     yield* claim(owner, subscription.id, { free: 1 })
-    assert.deepStrictEqual(yield* storage.claimants(subscription.id), [owner])
+    assert.deepStrictEqual(yield* claimants, [owner])
     const other = (yield* own({ eventId: `${eventId}-b` })).owner
     const messages = yield* append(1, { eventId: `${eventId}-b` })
     yield* route(other, messages, yield* deliveries(messages, subscription.id, true))
-    const found = yield* storage.claimants(subscription.id)
-    assert.deepStrictEqual([...found].sort((a, b) => a.epoch - b.epoch), [owner, other])
+    assert.deepStrictEqual(yield* claimants, [owner, other])
     yield* storage.release(owner, ids)
-    assert.deepStrictEqual(yield* storage.claimants(subscription.id), [other])
+    assert.deepStrictEqual(yield* claimants, [other])
   }),
+  "of each runner that owns groups of events, one is among them: it may have begun before anything was written": Effect
+    .gen(
+      function*() {
+        const { eventId, own, storage, subscription } = yield* make
+        const { id } = yield* subscription()
+        const claimants = claimantsOf(storage, id, eventId)
+        const first = yield* own({ leaseMs: hourMs })
+        const group = { workerGroup: workerGroup(`${eventId}-b`), partition: 0 }
+        const second = yield* storage.takeOver(first.runnerId, group, 2000)
+        assert.deepStrictEqual(yield* claimants, [first.owner])
+        yield* storage.giveBack([first.owner])
+        assert.deepStrictEqual(yield* claimants, [second.owner])
+        yield* own({ workerGroup: `subscription.${id}`, leaseMs: hourMs })
+        assert.deepStrictEqual(yield* claimants, [second.owner])
+        // Who is superseded within his lease may not know, and can't be asked.
+        const next = yield* own({ eventId: `${eventId}-b`, leaseMs: hourMs })
+        assert.deepStrictEqual(yield* claimants, [{ ...next.owner, epoch: 0 }, next.owner])
+        yield* storage.returnLease(next.runnerId)
+        assert.deepStrictEqual(yield* claimants, [{ ...next.owner, epoch: 0 }])
+      }
+    ),
   "an owner that was superseded is among those that hold claims, beside its successor": Effect.gen(function*() {
-    const { claim, own, owner, storage, subscription } = yield* routed(2)
+    const { claim, eventId, own, owner, storage, subscription } = yield* routed(2)
     yield* claim(owner, subscription.id, { free: 1 })
     const next = (yield* own()).owner
     yield* claim(next, subscription.id, { free: 1 })
-    const found = yield* storage.claimants(subscription.id)
-    assert.deepStrictEqual([...found].sort((a, b) => a.epoch - b.epoch), [owner, next])
+    assert.deepStrictEqual(yield* claimantsOf(storage, subscription.id, eventId), [owner, next])
   })
 }

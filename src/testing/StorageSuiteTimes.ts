@@ -31,7 +31,10 @@ export const times: Cases = {
   "a message is read with its times": Effect.gen(function*() {
     const { append1, storage, unrouted } = yield* Effect.map(make, (world) => ({
       ...world,
-      unrouted: Effect.flatMap(world.own(), ({ owner }) => world.storage.unrouted([owner], { messages: 1, bytes: 1e6 }))
+      unrouted: Effect.map(
+        Effect.flatMap(world.own(), ({ owner }) => world.storage.unrouted([owner], { messages: 1, bytes: 1e6 })),
+        ({ messages }) => messages
+      )
     }))
     const times = { deliverAtMs: 1_800_000_000_123, expiresAtMs: 1_800_000_000_456 }
     const message = yield* append1(times)

@@ -15,7 +15,7 @@ export const tracing: Cases = {
     const plain = yield* message()
     yield* storage.append([traced, plain])
     const { owner } = yield* own()
-    const found = yield* storage.unrouted([owner], { messages: 10, bytes: 1e6 })
+    const found = (yield* storage.unrouted([owner], { messages: 10, bytes: 1e6 })).messages
     assert.deepStrictEqual(found.map(({ id, traceparent }) => [id, traceparent]), [
       [traced.id, traceparent],
       [plain.id, undefined]

@@ -66,7 +66,7 @@ export const upkeep: Cases = {
     const { delivery, ids } = yield* routed(1, { claimed: true })
     yield* storage.clear(0)
     yield* storage.recount(0)
-    const unrouted = yield* storage.unrouted([owner], { messages: 10, bytes: 1e9 })
+    const unrouted = (yield* storage.unrouted([owner], { messages: 10, bytes: 1e9 })).messages
     assert.deepStrictEqual(unrouted.map(({ id }) => id), [waiting?.id])
     assert.strictEqual((yield* delivery(yield* only(ids))).delivery.status, "pending")
   }),

@@ -20,7 +20,7 @@ import * as Retaining from "../../src/StorageMemoryRetaining.ts"
 import * as Transaction from "../../src/StorageMemoryTransaction.ts"
 import * as Walking from "../../src/StorageMemoryWalking.ts"
 import type { Subscription } from "../../src/Subscription.ts"
-import type { Claim, History } from "./History.ts"
+import type { Claim, History, Of } from "./History.ts"
 import type { Machine, Process } from "./Machine.ts"
 import type { Mutant } from "./Mutant.ts"
 
@@ -89,11 +89,17 @@ const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
   takeOver: (runnerId, group, patienceMs) =>
     Effect.tap(
       storage.takeOver(runnerId, group, patienceMs),
-      ({ claimableAtMs, owner }) =>
-        Effect.sync(() =>
-          history.add({ _tag: "TookOver", runner, group: owner.workerGroup, epoch: owner.epoch, claimableAtMs })
-        )
+      ({ claimableAtMs, doubtfulSeq, owner: { epoch, workerGroup: group } }) =>
+        Effect.sync(() => history.add({ _tag: "TookOver", runner, group, epoch, claimableAtMs, doubtfulSeq }))
     ),
+  unrouted: (owners, options) =>
+    Effect.tap(storage.unrouted(owners, options), ({ messages }) =>
+      Effect.sync(() => {
+        for (const { id, seq, workerGroup: group } of messages) {
+          const epoch = epochOf(owners, group)
+          history.add({ _tag: "Read", runner, group, epoch, messageId: id, seq })
+        }
+      })),
   giveBack: (owners) =>
     Effect.tap(storage.giveBack(owners), () =>
       Effect.sync(() => {
@@ -108,20 +114,12 @@ const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
         const routed = new Set(answer.messageIds)
         // What goes to an open circuit is stored, and not claimed.
         const failing = new Set(answer.failing)
-        for (const { error, messageId, owner } of routing.messages) {
+        const { isBegun = false } = routing
+        for (const { error, isDoubtful = false, messageId, owner } of routing.messages) {
           if (!routed.has(messageId)) continue
-          const message = yield* Effect.orDie(storage.load([{ messageId }]))
           const deliveries = routing.deliveries.filter((delivery) => delivery.messageId === messageId)
-          history.add({
-            _tag: "Routed",
-            runner,
-            group: owner.workerGroup,
-            epoch: owner.epoch,
-            messageId,
-            payloadJson: message.messages[0]?.payloadJson ?? "",
-            setAside: error !== undefined,
-            deliveries
-          })
+          const setAside = error !== undefined
+          yield* routedOf(storage, history, runner, { owner, messageId, setAside, isBegun, deliveries })
           for (const { claimed, id, subscriptionId } of deliveries) {
             if (!claimed || failing.has(subscriptionId)) continue
             history.add({
@@ -130,10 +128,32 @@ const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
                 runner,
                 group: owner.workerGroup,
                 epoch: owner.epoch,
-                claimed: { deliveryId: id, messageId, subscriptionId, claims: 1, attemptCount: 0 },
-                version: yield* versionOf(storage, subscriptionId)
+                claimed: { deliveryId: id, messageId, subscriptionId, claims: isDoubtful ? 2 : 1, attemptCount: 0 },
+                version: isBegun
+                  ? versionBefore(history, subscriptionId, routing.version)
+                  : yield* versionOf(storage, subscriptionId)
               }
             })
+          }
+        }
+      })),
+  complete: (completed) =>
+    Effect.tap(storage.complete(completed), (ids) =>
+      Effect.gen(function*() {
+        const written = new Set(ids)
+        for (const { deliveries, messageId, owner } of completed) {
+          if (!written.has(messageId)) continue
+          yield* routedOf(storage, history, runner, { owner, messageId, setAside: false, isBegun: true, deliveries })
+          for (const { attempt, externalId, id, sign } of deliveries) {
+            const transition = {
+              _tag: "Final",
+              status: "success",
+              reason: undefined,
+              externalId,
+              lastError: undefined
+            } as const
+            const outcome = { owner, deliveryId: id, attemptCount: 0, attempt, transition, ...(sign && { sign }) }
+            history.add({ _tag: "Recorded", runner, outcome })
           }
         }
       })),
@@ -213,10 +233,33 @@ const claimOf = (runner: string, owners: ReadonlyArray<Owner>, claim: Claimed): 
   return {
     runner,
     group,
-    epoch: owners.find((owner) => owner.workerGroup === group)?.epoch ?? 0,
+    epoch: epochOf(owners, group),
     claimed: { deliveryId, messageId, subscriptionId, claims, attemptCount },
     version: claim.subscriptionVersion
   }
+}
+
+const epochOf = (owners: ReadonlyArray<Owner>, group: string): number =>
+  owners.find((owner) => owner.workerGroup === group)?.epoch ?? 0
+
+const routedOf = (
+  storage: Verbs,
+  history: History,
+  runner: string,
+  { owner: { epoch, workerGroup: group }, ...routed }:
+    & Pick<Of<"Routed">, "messageId" | "setAside" | "isBegun" | "deliveries">
+    & { readonly owner: Owner }
+) =>
+  Effect.map(Effect.orDie(storage.load([routed])), ({ messages }) => {
+    history.add({ _tag: "Routed", runner, group, epoch, payloadJson: messages[0]?.payloadJson ?? "", ...routed })
+  })
+
+/** The version of a subscription that was there at one of all of them. */
+const versionBefore = ({ entries }: History, id: Subscription["id"], version: number): number => {
+  const found = entries.findLast((entry) =>
+    entry._tag === "Saved" && entry.subscription.id === id && entry.subscription.version <= version
+  )
+  return found?._tag === "Saved" ? found.subscription.version : 0
 }
 
 const saved = (history: History, subscription: Subscription) =>

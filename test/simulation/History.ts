@@ -52,6 +52,16 @@ export type Event =
     readonly group: string
     readonly epoch: number
     readonly claimableAtMs: number
+    readonly doubtfulSeq: number
+  }
+  /** Read to be routed: what comes of it may go ahead of that. */
+  | {
+    readonly _tag: "Read"
+    readonly runner: string
+    readonly group: string
+    readonly epoch: number
+    readonly messageId: MessageId
+    readonly seq: number
   }
   | { readonly _tag: "Renewed"; readonly runner: string; readonly leaseEndMs: number }
   | { readonly _tag: "LeaseReturned"; readonly runner: string }
@@ -64,7 +74,9 @@ export type Event =
     readonly messageId: MessageId
     readonly payloadJson: string
     readonly setAside: boolean
-    readonly deliveries: ReadonlyArray<NewDelivery>
+    /** Matched before, by the subscriptions as they were at some time since it was read. */
+    readonly isBegun: boolean
+    readonly deliveries: ReadonlyArray<Pick<NewDelivery, "id" | "subscriptionId">>
   }
   | { readonly _tag: "Claimed"; readonly claim: Claim }
   /** Read again by its owner, after an answer was lost. */

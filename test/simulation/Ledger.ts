@@ -11,7 +11,10 @@ type Placed<Tag extends Entry["_tag"]> = Of<Tag> & { readonly atMs: number; read
 export interface Attempt extends Placed<"Begun"> {
   /** The versions of the subscription that it may have been claimed under: of the claim, and of readings of it since. */
   readonly versions: ReadonlyArray<number>
-  /** The last claim of its delivery by its runner. */
+  /**
+   * The last claim of its delivery by its runner; of one that went ahead of its routing, the reading of its message, unless an owner
+   * before may have had it.
+   */
   readonly claim: (Claim & { readonly at: number; readonly atMs: number }) | undefined
   received: Placed<"Received"> | undefined
   ended: Placed<"Ended"> | undefined
@@ -36,6 +39,7 @@ export class Ledger {
   readonly accounts = new Map<DeliveryId, Account>()
   readonly attempts: Array<Attempt> = []
   readonly routed = new Map<MessageId, Array<Placed<"Routed">>>()
+  readonly reads = new Map<MessageId, Array<Placed<"Read">>>()
   readonly takeOvers: Array<Placed<"TookOver">> = []
   readonly saved: Array<Placed<"Saved">> = []
   readonly skipped = new Set<DeliveryId>()
@@ -53,9 +57,10 @@ export class Ledger {
           break
         case "Begun": {
           const account = this.account(entry.deliveryId)
-          const claim = account.claims.findLast((claim) => claim.runner === entry.runner)
+          const ahead = this.#ahead(entry, at)
+          const claim = account.claims.findLast((claim) => claim.runner === entry.runner) ?? ahead[0]
           const readings = account.readings.filter((reading) => claim && reading.at > claim.at)
-          const versions = [...claim ? [claim] : [], ...readings].map((one) => one.version)
+          const versions = [...claim ? [claim] : [], ...readings, ...ahead].map((one) => one.version)
           const attempt = { ...entry, at, claim, versions, received: undefined, ended: undefined, recorded: undefined }
           account.attempts.push(attempt)
           this.attempts.push(attempt)
@@ -95,6 +100,9 @@ export class Ledger {
         case "Routed":
           this.routed.set(entry.messageId, [...this.routed.get(entry.messageId) ?? [], { ...entry, at }])
           break
+        case "Read":
+          this.reads.set(entry.messageId, [...this.reads.get(entry.messageId) ?? [], { ...entry, at }])
+          break
         case "TookOver":
           this.takeOvers.push({ ...entry, at })
           break
@@ -102,6 +110,32 @@ export class Ledger {
           this.saved.push({ ...entry, at })
       }
     }
+  }
+
+  /**
+   * What an attempt may have gone ahead of its routing by: the last reading of its message by its runner, with the subscription as
+   * it was then, and as it was changed to since. None where an owner before may have had the message and gave nothing back.
+   */
+  #ahead({ deliveryId, messageId, runner, subscriptionId }: Of<"Begun">, at: number): ReadonlyArray<
+    NonNullable<Attempt["claim"]>
+  > {
+    const read = this.reads.get(messageId)?.findLast((one) => one.runner === runner)
+    if (!read) return []
+    const { epoch, group, seq } = read
+    const taken = this.takeOvers.findLast((one) => one.group === group && one.epoch === epoch)
+    if (!taken || seq <= taken.doubtfulSeq) return []
+    const versions = this.saved.filter(({ subscription }) => subscription.id === subscriptionId)
+    const before = versions.findLast((one) => one.at < read.at)
+    const since = versions.filter((one) => one.at > read.at && one.at < at)
+    return [...before ? [before] : [], ...since].map(({ subscription: { version } }) => ({
+      runner,
+      group,
+      epoch,
+      claimed: { deliveryId, messageId, subscriptionId, claims: 0, attemptCount: 0 },
+      version,
+      at: read.at,
+      atMs: read.atMs
+    }))
   }
 
   account(id: DeliveryId): Account {

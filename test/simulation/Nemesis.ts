@@ -9,6 +9,7 @@ import type { World } from "./World.ts"
 /** Steps after which a trap may close. */
 const steps = [
   "TookOver",
+  "Read",
   "Renewed",
   "Routed",
   "Claimed",

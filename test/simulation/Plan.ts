@@ -58,7 +58,8 @@ export interface Plan {
 /** Limits so small that a few messages reach them; what looks for lost work looks more often. */
 const small: Partial<Limits> = {
   routeMessages: 5,
-  routeFresh: 3,
+  expressMs: 200,
+  expressDeliveries: 4,
   routeDeliveries: 12,
   claimDeliveries: 8,
   claimLanes: 3,

@@ -52,8 +52,8 @@ export const queues = [
 /** The provider that stands for a work queue. */
 export const providerOf = (workerGroup: string): string => `shop.${Handler.providerId(workerGroup)}`
 
-/** The events that every process hears of. */
-export const broadcasts = [Placed, Sent] as const
+/** The events that every process hears of. What nobody hears of may go ahead of its routing. */
+export const broadcasts = [Sent] as const
 
 /** The schedule of a subscription's attempts. */
 export const delaysOf = ({ providerId, retry }: Pick<Subscription, "providerId" | "retry">): ReadonlyArray<number> =>

@@ -69,7 +69,7 @@ describe("ownership on PostgreSQL", () => {
       yield* Deferred.succeed(commit, undefined)
       yield* Fiber.join(change)
       assert.deepStrictEqual(yield* Fiber.join(route), { _tag: "Stale" })
-      const waiting = yield* storage.unrouted([owner], { messages: 10, bytes: 1000 })
+      const waiting = (yield* storage.unrouted([owner], { messages: 10, bytes: 1000 })).messages
       assert.deepStrictEqual(waiting.map((found) => found.id), [appended.id])
     }).pipe(Effect.scoped, Effect.provide(layer)))
 

@@ -2,7 +2,7 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Id from "../../src/Id.ts"
-import { type Dispatching, type Owner, Storage } from "../../src/Storage.ts"
+import { type Completed, type Dispatching, type Owner, Storage } from "../../src/Storage.ts"
 import * as PgDispatching from "../../src/storage/PgDispatching.ts"
 import * as PgErrors from "../../src/storage/PgErrors.ts"
 import * as PgOwnership from "../../src/storage/PgOwnership.ts"
@@ -83,7 +83,7 @@ describe("the statements that deliver", () => {
               })
           )
           assert.deepStrictEqual(Object.entries(rows).filter(([, n]) => n > enough), [])
-          assert.strictEqual(Object.keys(rows).length, 9)
+          assert.strictEqual(Object.keys(rows).length, 10)
         })
         yield* isFew()
         assert.isAbove(yield* storage.recount(grown / 2), 5)
@@ -120,14 +120,17 @@ const counted = <A, E, R>(session: PgClient.PgClient, effect: Effect.Effect<A, E
 /** Delivers a few messages with each of the pump's statements. */
 const deliverSome = Effect.fnUntraced(function*(
   storage: Storage["Service"],
-  pump: Pick<Dispatching, "unrouted" | "route" | "claim" | "load" | "held" | "release" | "record" | "due" | "recover">,
+  pump: Pick<
+    Dispatching,
+    "unrouted" | "route" | "complete" | "claim" | "load" | "held" | "release" | "record" | "due" | "recover"
+  >,
   owner: Owner,
   id: Id.SubscriptionId,
   watch: <A, E, R>(name: string, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, unknown, R>
 ) {
   yield* storage.append(yield* Effect.replicateEffect(message(), few))
   const { version } = yield* storage.subscriptions
-  const found = yield* watch("unrouted", pump.unrouted([owner], { messages: few, bytes: 1e6 }))
+  const { messages: found } = yield* watch("unrouted", pump.unrouted([owner], { messages: few, bytes: 1e6 }))
   assert.strictEqual(found.length, few)
   const now = yield* storage.now
   const deliveries = yield* Effect.forEach(found, (one, n) =>
@@ -158,6 +161,15 @@ const deliverSome = Effect.fnUntraced(function*(
   if (!first || !second) return assert.fail("two were claimed on their way")
   const outcomes = [outcome(owner, first, success), outcome(owner, second, retryAt(0))]
   assert.strictEqual((yield* watch("record", pump.record(outcomes))).length, 2)
+  yield* storage.append(yield* Effect.replicateEffect(message(), few))
+  const { messages: ahead } = yield* pump.unrouted([owner], { messages: few, bytes: 1e6 })
+  const completed = ahead.map(({ id: messageId }): Completed => {
+    const one = { id: Id.deliveryOf(messageId, id), subscriptionId: id }
+    const { attempt } = outcome(owner, one.id, success)
+    const deliveries = [{ ...one, attempt, sign: "accepted" as const }]
+    return { owner, messageId, version, filtered: 0, transformedJson: undefined, deliveries }
+  })
+  assert.strictEqual((yield* watch("complete", pump.complete(completed))).length, few)
   assert.isAbove((yield* watch("held", pump.held([owner]))).length, 0)
   yield* watch("recover", pump.recover([owner], 60_000))
 })

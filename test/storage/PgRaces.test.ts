@@ -59,7 +59,7 @@ const make = Effect.gen(function*() {
 
   const route = (owner: Owner): Effect.Effect<void, StorageUnavailable> =>
     Effect.gen(function*() {
-      const unrouted = yield* storage.unrouted([owner], { messages: 50, bytes: 1e6 })
+      const unrouted = (yield* storage.unrouted([owner], { messages: 50, bytes: 1e6 })).messages
       if (unrouted.length === 0) return
       const { items, version } = yield* storage.subscriptions
       const now = yield* storage.now

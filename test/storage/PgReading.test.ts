@@ -62,10 +62,10 @@ describe("reading on PostgreSQL", () => {
       yield* storage.route(routing(owner, version, appended.id, [], "broken \0 transform"))
       const aside = Option.getOrThrow(yield* storage.getMessage(appended.id))
       assert.strictEqual(aside.state._tag, "SetAside")
-      assert.deepStrictEqual(yield* storage.unrouted([owner], { messages: 10, bytes: 1000 }), [])
+      assert.deepStrictEqual((yield* storage.unrouted([owner], { messages: 10, bytes: 1000 })).messages, [])
       assert.strictEqual(yield* storage.retryMessage(appended.id), "Retried")
       assert.strictEqual(yield* storage.retryMessage(appended.id), "NotRetryable")
-      assert.strictEqual((yield* storage.unrouted([owner], { messages: 10, bytes: 1000 })).length, 1)
+      assert.strictEqual((yield* storage.unrouted([owner], { messages: 10, bytes: 1000 })).messages.length, 1)
     }).pipe(Effect.provide(layer)))
 
   it.live("pages of finished and unfinished deliveries hold each one once, newest first", () =>

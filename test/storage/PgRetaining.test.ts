@@ -279,7 +279,7 @@ describe("retention on PostgreSQL", () => {
         yield* Fiber.join(dropping)
         assert.deepInclude(yield* drop, { days: [] })
         assert.deepStrictEqual(yield* tablesOf(day), all)
-        const found = yield* storage.unrouted([owner], { messages: 10, bytes: 1e6 })
+        const found = (yield* storage.unrouted([owner], { messages: 10, bytes: 1e6 })).messages
         assert.deepStrictEqual(found.map(({ id }) => id), [late.id])
         assert.deepStrictEqual(
           (yield* storage.retention(terms)).expired,

@@ -1,7 +1,9 @@
 /**
  * Guarantee 2: a receiver sees a message again only when it failed, by the record, or when its outcome was lost with its
- * owner; never where nothing went wrong with a runner, the database or an endpoint.
+ * owner; never where nothing went wrong with a runner, the database or an endpoint. All that it sees of a message, it sees as one
+ * delivery.
  */
+import type { DeliveryId } from "../../../src/Id.ts"
 import { isCalm } from "../Plan.ts"
 import type { Checker } from "./index.ts"
 
@@ -22,5 +24,12 @@ export const duplicates: Checker = function*({ plan }, ledger) {
         yield `${what}, though it was accepted and nothing went wrong`
       }
     }
+  }
+  const pairs = new Map<string, DeliveryId>()
+  for (const { deliveryId, messageId, subscriptionId } of ledger.attempts) {
+    const pair = `${messageId} to ${subscriptionId}`
+    const known = pairs.get(pair) ?? deliveryId
+    pairs.set(pair, known)
+    if (known !== deliveryId) yield `${deliveryId} brings ${pair}, as ${known} does`
   }
 }

@@ -1,6 +1,7 @@
 /**
- * Guarantees 4 and 10: a message is routed once, to just those subscriptions that want it as they are at that moment,
- * whether enabled or not; only one whose transform throws is set aside.
+ * Guarantees 4 and 10: a message is routed once, to just those subscriptions that want it as they are at that moment, or, where
+ * it was delivered ahead of that, as they were at one since it was read; whether enabled or not. Only one whose transform throws is
+ * set aside.
  */
 import type { Subscription } from "../../../src/Subscription.ts"
 import { numberOf } from "../Receivers.ts"
@@ -12,13 +13,18 @@ export const routing: Checker = function*({ messages }, ledger) {
     const routed = ledger.routed.get(id) ?? []
     const n = numberOf(payloadJson)
     if (routed.length > 1) yield `${id} was routed ${routed.length} times`
-    for (const { at, deliveries, setAside } of routed) {
+    for (const { at, deliveries, isBegun, runner, setAside } of routed) {
       const isAside = eventId === "shop.sent" && isPoisonous(n)
       if (setAside !== isAside) yield `${id} was ${setAside ? "" : "not "}set aside`
-      const wanting = isAside ? [] : [...ledger.subscriptionsAt(at).values()].filter((one) => wants(one, eventId, n))
-      const expected = wanting.map((one) => one.id).sort()
-      const found = deliveries.map((delivery) => delivery.subscriptionId).sort()
-      if (found.join() !== expected.join()) yield `${id} went to ${found.join()} and not to ${expected.join()}`
+      const expectedAt = (place: number) => {
+        const all = isAside ? [] : [...ledger.subscriptionsAt(place).values()]
+        return all.filter((one) => wants(one, eventId, n)).map((one) => one.id).sort().join()
+      }
+      const read = ledger.reads.get(id)?.findLast((one) => one.at < at && one.runner === runner)?.at ?? at
+      const since = isBegun ? ledger.saved.filter((one) => one.at > read && one.at < at).map((one) => one.at) : []
+      const found = deliveries.map((delivery) => delivery.subscriptionId).sort().join()
+      const expected = [isBegun ? read : at, ...since].map(expectedAt)
+      if (!expected.includes(found)) yield `${id} went to ${found} and not to ${expected.join(" or ")}`
     }
   }
 }

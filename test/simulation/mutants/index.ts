@@ -19,6 +19,7 @@ import { stranded } from "./stranded.ts"
 import { tireless } from "./tireless.ts"
 import { unaware } from "./unaware.ts"
 import { unfenced } from "./unfenced.ts"
+import { uninformed } from "./uninformed.ts"
 import { unpunctual } from "./unpunctual.ts"
 import { unswept } from "./unswept.ts"
 import { unversioned } from "./unversioned.ts"
@@ -43,5 +44,6 @@ export const mutants: ReadonlyArray<Mutant> = [
   silent,
   unpunctual,
   deaf,
-  exclusive
+  exclusive,
+  uninformed
 ]
