@@ -37,8 +37,8 @@ export const make = (tables: Tables): Pick<Dispatching, Verbs> => ({
       owned.epoch = ++tables.epoch
       owned.claimableAtMs = Math.max(nowMs, owned.claimableAtMs, leaseMs)
       tables.own(owned, runnerId)
-      const { claimableAtMs, epoch, partition, workerGroup } = owned
-      const doubtfulSeq = before === undefined ? 0 : tables.lastSeq
+      if (before !== undefined) owned.doubtfulSeq = tables.lastSeq
+      const { claimableAtMs, doubtfulSeq, epoch, partition, workerGroup } = owned
       return { owner: { workerGroup, partition, epoch }, claimableAtMs, doubtfulSeq }
     }),
   // A lease of an earlier owner that has yet to run out goes on guarding that one's claims.

@@ -64,6 +64,7 @@ export interface Owned {
   epoch: number
   runnerId: RunnerId | undefined
   claimableAtMs: number
+  doubtfulSeq: number
 }
 
 /**
@@ -187,7 +188,7 @@ export class Tables {
     const known = this.#owners.get(key)
     if (known) return known
     const { partition, workerGroup } = group
-    const owned: Owned = { workerGroup, partition, epoch: 0, runnerId: undefined, claimableAtMs: 0 }
+    const owned: Owned = { workerGroup, partition, epoch: 0, runnerId: undefined, claimableAtMs: 0, doubtfulSeq: 0 }
     this.#owners.set(key, owned)
     return owned
   }

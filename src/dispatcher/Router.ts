@@ -63,13 +63,15 @@ export const make = Effect.fnUntraced(function*(
   /** Where groups with many tenants go on. */
   const afterTenants = new Map<string, string>()
 
-  const transform = Effect.fnUntraced(function*(read: ReadonlyArray<Unrouted>) {
+  const transform = Effect.fnUntraced(function*(read: ReadonlyArray<Unrouted>, groups: ReadonlyArray<State.Group>) {
+    const byName = new Map(groups.map((group) => [group.workerGroup, group]))
     const events = new Map<string, Effect.Success<ReturnType<typeof registry.event>>>()
     const batch: Array<Transformed> = []
     for (const message of read) {
       const { eventId, payloadJson } = message
-      const group = state.groups.get(message.workerGroup)
-      if (!group) continue
+      const group = byName.get(message.workerGroup)
+      // What was read by an owner that this runner is no more, or is again, may have changed meanwhile.
+      if (!group || state.groups.get(message.workerGroup) !== group) continue
       if (!events.has(eventId)) events.set(eventId, yield* registry.event(eventId))
       const event = events.get(eventId)
       const base = { message, group, exposed: event !== undefined, payloadJson, transformed: false, error: undefined }
@@ -356,7 +358,7 @@ export const make = Effect.fnUntraced(function*(
     return yield* Effect.gen(function*() {
       const { listened, messages, more, version } = yield* read(groups)
       if (subscribed.version() < version) yield* subscribed.reload
-      const batch = yield* transform(messages)
+      const batch = yield* transform(messages, groups)
       const monotonic = yield* Monotonic.nowMs
       for (const item of batch) item.group.activeAtMs = monotonic
       const written = batch.length === 0 ? 0 : yield* write(batch, { listened, ahead: new Set() })

@@ -28,8 +28,8 @@ export interface TakeOver {
   /** From when on the claims of the previous owner may be taken: the end of its lease, by the engine's `now`. */
   readonly claimableAtMs: number
   /**
-   * Messages up to this number may have been under way with an owner before, which did not give its ownership back; 0 where it
-   * did, or there was none. Nothing in the database tells of attempts that such an owner made ahead of a routing.
+   * Messages up to this number may have been under way with an owner before that did not give its ownership back, whoever had it
+   * since; 0 where there was none such. Nothing else in the database tells of attempts that it made ahead of a routing.
    */
   readonly doubtfulSeq: number
 }

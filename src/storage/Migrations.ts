@@ -545,6 +545,11 @@ export type Migration =
   | { readonly _tag: "Statements"; readonly statements: ReadonlyArray<string> }
   | { readonly _tag: "Indexes"; readonly indexes: ReadonlyArray<Index> }
 
+const doubt = `
+-- Up to which number messages may have been under way with an owner that gave nothing back, until all of them are routed.
+alter table hookline.owners add column doubtful_seq bigint not null default 0;
+`
+
 /** Splits at the semicolons that end a line outside a function's body: the protocol's extended form takes one statement. */
 const statements = (text: string): Migration => ({
   _tag: "Statements",
@@ -582,7 +587,8 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0019_retention": statements(retention),
   "0020_traces": statements(traces),
   "0021_listed": indexes(listed),
-  "0022_replaced_by_listed": statements(replacedByListed)
+  "0022_replaced_by_listed": statements(replacedByListed),
+  "0023_doubt": statements(doubt)
 }
 
 /**

@@ -96,12 +96,13 @@ export const make = (
         OwnerRow & { readonly claimable_at: number; readonly doubtful: number }
       >`update hookline.owners set
           epoch = nextval('hookline.epoch_seq'), runner_id = ${Id.toUuid(runnerId)}::uuid,
-          claimable_at = greatest(clock_timestamp(), claimable_at, ${lease[0]?.lease_until ?? null}::timestamptz)
+          claimable_at = greatest(clock_timestamp(), claimable_at, ${lease[0]?.lease_until ?? null}::timestamptz),
+          doubtful_seq = ${
+        before?.runner_id ? sql`(select last_value from hookline.message_seq)` : sql.literal("doubtful_seq")
+      }
         where worker_group = ${group.workerGroup} and partition = ${group.partition}
         returning worker_group, partition, epoch::float8 as epoch, ${sql.literal(ms("claimable_at"))} as claimable_at,
-          ${
-        before?.runner_id ? sql`(select last_value::float8 from hookline.message_seq)` : sql.literal("0::float8")
-      } as doubtful`
+          doubtful_seq::float8 as doubtful`
       return taken
     }))
 
