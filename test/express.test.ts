@@ -93,7 +93,7 @@ describe("a message to endpoints that are well", () => {
     }).pipe(Effect.provide(layerOn(endpoints, counting(written))))
   })
 
-  it.effect("that fails all the same is routed first, and retried as any other", () => {
+  it.effect("that fails all the same is routed first, and retried like all others", () => {
     const endpoints = new Endpoints()
     const written = new Written()
     return Effect.gen(function*() {
