@@ -145,6 +145,20 @@ export type Transition =
   | { readonly _tag: "Retry"; readonly dueAtMs: number; readonly lastError: string }
 
 /**
+ * The transition of a success.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const succeeded = (externalId: string | undefined): Transition => ({
+  _tag: "Final",
+  status: "success",
+  reason: undefined,
+  externalId,
+  lastError: undefined
+})
+
+/**
  * What the state machine needs to know of a delivery.
  *
  * @category models
@@ -203,7 +217,7 @@ export const step = (self: State, outcome: Outcome, context: {
   if (outcome._tag === "Delivered") {
     const { externalId, response, statusCode } = outcome.delivered
     return {
-      transition: { _tag: "Final", status: "success", reason: undefined, externalId, lastError: undefined },
+      transition: succeeded(externalId),
       attempt: {
         ...base,
         outcome: "success",

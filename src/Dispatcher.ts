@@ -42,9 +42,7 @@ export class Dispatcher extends Context.Service<Dispatcher, {
    * is given back, and so is the ownership.
    */
   readonly attach: (workerGroup: string) => Effect.Effect<void, StorageUnavailable, Scope.Scope>
-  /**
-   * Says that an attached group may have work; false where the group is not attached (any more).
-   */
+  /** Says that an attached group may have work; false where the group is not attached (any more). */
   readonly poke: (workerGroup: string) => boolean
   /** Whether the group is attached and may begin attempts. */
   readonly isOpen: (workerGroup: string) => boolean

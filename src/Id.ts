@@ -129,6 +129,23 @@ export const subscriptionId: (timeMs: number) => Effect.Effect<SubscriptionId> =
 )
 /** @category constructors @since 0.1.0 */
 export const deliveryId: (timeMs: number) => Effect.Effect<DeliveryId> = generator("dlv", trusted.delivery)
+/** @category constructors @since 0.1.0 */
+export const keyId: (timeMs: number) => Effect.Effect<KeyId> = generator("key", (s) => KeyId.make(s))
+/** @category constructors @since 0.1.0 */
+export const auditId: (timeMs: number) => Effect.Effect<AuditId> = generator("aud", (s) => AuditId.make(s))
+/** @category constructors @since 0.1.0 */
+export const connectionId: (timeMs: number) => Effect.Effect<ConnectionId> = generator(
+  "con",
+  (s) => ConnectionId.make(s)
+)
+/** @category constructors @since 0.1.0 */
+export const replayId: (timeMs: number) => Effect.Effect<ReplayId> = generator("rpl", (s) => ReplayId.make(s))
+/** @category constructors @since 0.1.0 */
+export const runnerId: Effect.Effect<RunnerId> = Effect.flatMap(
+  Clock.currentTimeMillis,
+  generator("run", (s) => RunnerId.make(s))
+)
+
 /**
  * The id of the delivery of a message to a subscription, always the same: the message's time, and the random bits of both. So an attempt
  * that nobody could write down is made again under the id that its receiver saw.
@@ -171,22 +188,6 @@ const bits = () => {
 
 const messageBits = bits()
 const subscriptionBits = bits()
-/** @category constructors @since 0.1.0 */
-export const keyId: (timeMs: number) => Effect.Effect<KeyId> = generator("key", (s) => KeyId.make(s))
-/** @category constructors @since 0.1.0 */
-export const auditId: (timeMs: number) => Effect.Effect<AuditId> = generator("aud", (s) => AuditId.make(s))
-/** @category constructors @since 0.1.0 */
-export const connectionId: (timeMs: number) => Effect.Effect<ConnectionId> = generator(
-  "con",
-  (s) => ConnectionId.make(s)
-)
-/** @category constructors @since 0.1.0 */
-export const replayId: (timeMs: number) => Effect.Effect<ReplayId> = generator("rpl", (s) => ReplayId.make(s))
-/** @category constructors @since 0.1.0 */
-export const runnerId: Effect.Effect<RunnerId> = Effect.flatMap(
-  Clock.currentTimeMillis,
-  generator("run", (s) => RunnerId.make(s))
-)
 
 /**
  * The id's UUID without its prefix, as a database's `uuid` column takes it.

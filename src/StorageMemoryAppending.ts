@@ -69,7 +69,7 @@ const add = (
   } else {
     for (const one of stored) tables.insert(one)
   }
-  return Effect.succeed(stored.map(({ seq, workerGroup }) => ({ seq, workerGroup })))
+  return Effect.succeed(stored.map(({ workerGroup }) => ({ workerGroup })))
 }
 
 /** Takes a key for a message, to be stored in the same step; or finds the message that has it. */

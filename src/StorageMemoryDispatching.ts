@@ -2,7 +2,7 @@
  * Dispatching in memory: each verb is one synchronous step, fenced by the owners' epochs.
  */
 import { Clock, Effect } from "effect"
-import { outline } from "./Delivery.ts"
+import { outline, succeeded } from "./Delivery.ts"
 import type { DeliveryId, MessageId, SubscriptionId } from "./Id.ts"
 import { baseGroup } from "./Message.ts"
 import type {
@@ -97,6 +97,22 @@ export const make = (tables: Tables): Pick<Dispatching, Verbs> => {
       })
   }
 }
+
+/**
+ * What was to be recorded of a completed message, had it been routed before.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const outcomesOf = ({ deliveries, owner }: Completed): ReadonlyArray<Outcome> =>
+  deliveries.map(({ attempt, externalId, id, sign }) => ({
+    owner,
+    deliveryId: id,
+    attemptCount: 0,
+    attempt,
+    transition: succeeded(externalId),
+    ...(sign && { sign })
+  }))
 
 // --- internal ---
 
@@ -221,18 +237,21 @@ const broadcast = (tables: Tables, { workerGroup }: Owner, stored: Stored, nowMs
 /** Completes one message; false where it is not its owner's to complete, or does not wait any more. */
 const complete = (
   tables: Tables,
-  { deliveries, filtered, messageId, owner, transformedJson, version }: Completed,
+  completed: Completed,
   nowMs: number
 ): boolean => {
+  const { deliveries, filtered, messageId, owner, transformedJson, version } = completed
   const stored = tables.messages.get(messageId)
   if (stored?.state._tag !== "Unrouted" || !tables.isFenced(owner)) return false
   tables.dequeue(stored)
   stored.transformedJson = transformedJson
   stored.state = { _tag: "Routed", atMs: nowMs, version, matched: deliveries.length, filtered }
   broadcast(tables, owner, stored, nowMs)
-  for (const { attempt, externalId, id, sign, subscriptionId } of deliveries) {
+  for (const [n, outcome] of outcomesOf(completed).entries()) {
+    const subscriptionId = deliveries[n]?.subscriptionId
+    if (subscriptionId === undefined) continue
     tables.add({
-      id,
+      id: outcome.deliveryId,
       message: stored,
       subscriptionId,
       workerGroup: owner.workerGroup,
@@ -244,16 +263,8 @@ const complete = (
       expiresAtMs: undefined,
       lastError: undefined
     })
-    const transition = {
-      _tag: "Final",
-      status: "success",
-      reason: undefined,
-      externalId,
-      lastError: undefined
-    } as const
-    const outcome = { owner, deliveryId: id, attemptCount: 0, attempt, transition, ...(sign && { sign }) }
     record(tables, outcome, nowMs)
-    tell(tables, [outcome], new Map([[id, subscriptionId]]))
+    tell(tables, [outcome], new Map([[outcome.deliveryId, subscriptionId]]))
   }
   return true
 }

@@ -14,6 +14,10 @@ import * as State from "./State.ts"
 /** An express message: what is held of it, until it is one no more. */
 export class Express {
   held: Held | undefined
+
+  constructor(held: Held) {
+    this.held = held
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
- * Recording: outcomes are written in bulk, fenced, and again until the database has taken them; only then do their
- * deliveries leave memory.
+ * Recording: outcomes are written in bulk, those of express messages with their routing, fenced, and again until the database has
+ * taken them; only then do their deliveries leave memory.
  */
 import { type Context, Effect, Latch, type Types } from "effect"
 import { outline } from "../Delivery.ts"

@@ -97,7 +97,7 @@ export const make = Effect.fnUntraced(function*(
     const version = subscribed.version()
     const messages: Array<Routing["messages"][number]> = []
     const deliveries: Array<NewDelivery> = []
-    const expresses: Array<Express.Held> = []
+    const expresses: Array<Express.Express> = []
     const freed = new Map<SubscriptionId, string>()
     /** Of each delivery, what it is made of. */
     const bound: Array<Bound> = []
@@ -130,14 +130,14 @@ export const make = Effect.fnUntraced(function*(
       }
       const filtered = wanting.length - matching.length
       if (isExpress) {
-        const express = new Express.Express()
         const transformedJson = item.transformed ? item.payloadJson : undefined
-        const held = new Express.Held(message, group, { transformedJson, version, filtered, sinceMs: monotonic })
-        express.held = held
+        const matched = { transformedJson, version, filtered, sinceMs: monotonic }
+        const held = new Express.Held(message, group, matched)
+        const express = new Express.Express(held)
         held.deliveries = matching.map(({ subscription }) =>
           readyOf(item, Id.deliveryOf(message.id, subscription.id), subscription, 1, express)
         )
-        expresses.push(held)
+        expresses.push(express)
         continue
       }
       for (const [n, { subscription }] of matching.entries()) {
@@ -193,10 +193,7 @@ export const make = Effect.fnUntraced(function*(
       const gone = batch.length - left.length
       const { bound, expresses, freed, now, routing } = yield* match(left, found.listened)
       feed(bound, expresses)
-      for (const held of expresses) {
-        found.ahead.add(held.message.id)
-        begin(held, sinceNanos)
-      }
+      for (const express of expresses) begin(express, found, sinceNanos)
       if (routing.messages.length === 0) return gone + expresses.length
       state.routing = routing.deliveries.reduce((sum, { claimed }) => claimed ? sum + 1 : sum, 0)
       const answer = yield* Effect.onExit(storage.route(routing), (exit) =>
@@ -232,10 +229,11 @@ export const make = Effect.fnUntraced(function*(
     })
 
   /** Has a message delivered before its routing is written. */
-  const begin = (held: Express.Held, sinceNanos: bigint): void => {
-    const { deliveries = [], filtered, message } = held
-    const [first] = deliveries
-    if (first?.express) Express.add(state, first.express, held)
+  const begin = (express: Express.Express, found: Found, sinceNanos: bigint): void => {
+    if (!express.held) return
+    const { deliveries = [], filtered, message } = express.held
+    found.ahead.add(message.id)
+    Express.add(state, express, express.held)
     for (const ready of deliveries) if (!State.admit(state, ready)) giveBack(ready)
     if (message.traceparent === undefined) return
     tracing.routed(message, { matched: deliveries.length, filtered, error: undefined }, sinceNanos)
@@ -287,7 +285,7 @@ export const make = Effect.fnUntraced(function*(
   })
 
   /** Notes which lanes the groups of a batch feed. */
-  const feed = (bound: ReadonlyArray<Bound>, expresses: ReadonlyArray<Express.Held>) => {
+  const feed = (bound: ReadonlyArray<Bound>, expresses: ReadonlyArray<Express.Express>) => {
     const lanes = new Map<State.Group, Set<SubscriptionId>>()
     const note = (group: State.Group, id: SubscriptionId) => {
       const fed = lanes.get(group) ?? new Set()
@@ -297,8 +295,8 @@ export const make = Effect.fnUntraced(function*(
     for (const { item, subscription } of bound) {
       if (ownGroup(subscription) === undefined) note(item.group, subscription.id)
     }
-    for (const { deliveries = [], group } of expresses) {
-      for (const { claimed } of deliveries) note(group, claimed.subscriptionId)
+    for (const { held } of expresses) {
+      for (const { claimed, group } of held?.deliveries ?? []) note(group, claimed.subscriptionId)
     }
     for (const [group, fed] of lanes) group.fed = fed.size > limits.routeHoldLanes ? new Set() : fed
   }

@@ -1,5 +1,5 @@
 /**
- * What all dispatchers of a runner share in memory: the groups they own, the lanes, the window's accounting, and the
+ * What all dispatchers of a runner share in memory: the groups they own, the lanes, the express messages, the window's accounting, and the
  * latches on which the pump's loops wait. Changed synchronously, by one loop at a time.
  */
 import { Effect, Latch } from "effect"

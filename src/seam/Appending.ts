@@ -22,13 +22,12 @@ export type AppendOnce =
   | { readonly _tag: "Conflict"; readonly messageId: MessageId }
 
 /**
- * Where a stored message is: its place in the order of all, and the worker group that is to route it.
+ * Where a stored message is: the worker group that is to route it.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Placed {
-  readonly seq: number
   readonly workerGroup: string
 }
 

@@ -69,11 +69,9 @@ export const make = (
 
   const append = (messages: ReadonlyArray<Message>) =>
     Effect.map(
-      sql<{ readonly worker_group: string; readonly seq: number }>`with m as (${rows(sql, messages)}), ${
-        inserts(sql, "m")
-      }
-        select worker_group, seq::float8 as seq from m order by n`,
-      (found) => found.map((row): Placed => ({ workerGroup: row.worker_group, seq: row.seq }))
+      sql<{ readonly worker_group: string }>`with m as (${rows(sql, messages)}), ${inserts(sql, "m")}
+        select worker_group from m order by n`,
+      (found) => found.map((row): Placed => ({ workerGroup: row.worker_group }))
     )
 
   const once = (

@@ -1,12 +1,12 @@
 /**
- * Circuits, as parts of the statement that records: what attempts say of their endpoints, and what is told of it. Rows are
+ * Circuits, as parts of the statements that record outcomes: what attempts say of their endpoints, and what is told of it. Rows are
  * there only of subscriptions that fail.
  */
 import type { PgClient } from "@effect/sql-pg"
 import * as Id from "../Id.ts"
 import type { Outcome } from "../Storage.ts"
 import * as PgAppend from "./PgAppend.ts"
-import { array } from "./PgArray.ts"
+import { array, uuids } from "./PgArray.ts"
 
 /**
  * Takes in what the outcomes in `given` say (`subscription_id`, `sign`, `started_at` and `open_until` in milliseconds). The rows
@@ -39,6 +39,17 @@ export const signs = (sql: PgClient.PgClient, given: string) =>
         when excluded.failures = 0 then 0 else c.opens end,
       open_until = case when excluded.open_until is not null then excluded.open_until
         when excluded.failures = 0 then null else c.open_until end
+  )`
+
+/** Takes in that endpoints have accepted what is in `given` of some subscriptions; locked in the same order. */
+export const accepted = (sql: PgClient.PgClient, ids: ReadonlyArray<Id.SubscriptionId>, given: string) =>
+  sql`known as materialized (
+    select c.subscription_id from hookline.circuits c
+    where c.subscription_id = any(${uuids(ids, Id.toUuid)}::uuid[])
+      and c.subscription_id in (select subscription_id from ${sql.literal(given)})
+    order by c.subscription_id for update
+  ), healed as (
+    delete from hookline.circuits c using known k where c.subscription_id = k.subscription_id
   )`
 
 /** Stores what is told with the outcomes that are recorded, where there is something. */

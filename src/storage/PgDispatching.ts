@@ -1,5 +1,5 @@
 /**
- * Dispatching in statements: route, claim, release and record are each one, fenced and committed by itself, and return ids
+ * Dispatching in statements: claim, release and record are each one, as is routing (`PgRouting`), fenced and committed by itself, and return ids
  * and numbers alone; what is large is read without the fence's lock.
  */
 import type { PgClient } from "@effect/sql-pg"

@@ -8,6 +8,7 @@ import * as Id from "../Id.ts"
 import { baseGroup, eventOfGroup } from "../Message.ts"
 import type { Completed, Dispatching, Owner, Unrouted } from "../Storage.ts"
 import { array, column, picked, type Places, storable, uuids } from "./PgArray.ts"
+import * as PgCircuits from "./PgCircuits.ts"
 import * as PgCounting from "./PgCounting.ts"
 import * as PgErrors from "./PgErrors.ts"
 import { fence, isOneOf, ownersOf } from "./PgOwnership.ts"
@@ -143,7 +144,7 @@ export const make = (
       ), logged as (
         insert into hookline.routings (message_id, version, matched, filtered, transformed)
         select message_id, ${version}::float8::bigint, matched, filtered, transformed from routed
-      ), ${telling(sql, owners)}, health as materialized (
+      ), ${broadcast(sql, owners)}, health as materialized (
         select array_agg(c.open_until is not null and not ${isBegun}::boolean order by s.place) as not_closed
         from unnest(${to}::uuid[]) with ordinality as s(id, place)
         left join hookline.circuits c on c.subscription_id = s.id
@@ -233,7 +234,7 @@ const taken = (sql: PgClient.PgClient) =>
   )
 
 /** Puts the messages in `routed` before those who listen to their groups; as a rule nobody does. */
-const telling = (sql: PgClient.PgClient, owners: ReadonlyArray<Owner>) =>
+const broadcast = (sql: PgClient.PgClient, owners: ReadonlyArray<Owner>) =>
   sql`listening as materialized (
     -- In one order: runners that own partitions of the same events do not wait for one another.
     select l.worker_group from hookline.listened l
@@ -286,7 +287,7 @@ const completing = (sql: PgClient.PgClient, messages: ReadonlyArray<Completed>) 
   ), logged as (
     insert into hookline.routings (message_id, version, matched, filtered, transformed)
     select message_id, version::bigint, matched, filtered, transformed from routed
-  ), ${telling(sql, owners)}, done as materialized (
+  ), ${broadcast(sql, owners)}, done as materialized (
     select d.id, r.message_id, r.seq, (${
     uuids([...subscriptions.keys()], Id.toUuid)
   }::uuid[])[d.subscription] as subscription_id,
@@ -310,15 +311,7 @@ const completing = (sql: PgClient.PgClient, messages: ReadonlyArray<Completed>) 
       attempts, retry_base, external_id)
     select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'success', 1, 0, external_id
     from done returning ${PgCounting.ending(sql)}
-  ), ${PgCounting.accepted(sql, "history")}, known as materialized (
-    -- In one order, as those who record.
-    select c.subscription_id from hookline.circuits c
-    where c.subscription_id = any(${uuids([...accepting], Id.toUuid)}::uuid[])
-      and c.subscription_id in (select subscription_id from done)
-    order by c.subscription_id for update
-  ), healed as (
-    delete from hookline.circuits c using known k where c.subscription_id = k.subscription_id
-  ), log as (
+  ), ${PgCounting.accepted(sql, "history")}, ${PgCircuits.accepted(sql, [...accepting], "done")}, log as (
     insert into hookline.attempts (delivery_id, number, started_at, duration_ms, outcome, status_code, response, epoch,
       claims, phases, request)
     select id, 1, to_timestamp(started_at / 1000.0), duration_ms, 'success', status_code, response, epoch, 1, phases, request

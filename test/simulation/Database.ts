@@ -141,20 +141,11 @@ const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
     Effect.tap(storage.complete(completed), (ids) =>
       Effect.gen(function*() {
         const written = new Set(ids)
-        for (const { deliveries, messageId, owner } of completed) {
+        for (const one of completed) {
+          const { deliveries, messageId, owner } = one
           if (!written.has(messageId)) continue
           yield* routedOf(storage, history, runner, { owner, messageId, setAside: false, isBegun: true, deliveries })
-          for (const { attempt, externalId, id, sign } of deliveries) {
-            const transition = {
-              _tag: "Final",
-              status: "success",
-              reason: undefined,
-              externalId,
-              lastError: undefined
-            } as const
-            const outcome = { owner, deliveryId: id, attemptCount: 0, attempt, transition, ...(sign && { sign }) }
-            history.add({ _tag: "Recorded", runner, outcome })
-          }
+          for (const outcome of Dispatching.outcomesOf(one)) history.add({ _tag: "Recorded", runner, outcome })
         }
       })),
   claim: (options) =>
