@@ -236,14 +236,14 @@ export const isolation = (
   })
 }
 
-/** Emits alone: how many a second are durable. */
+/** Emits alone, after as many: how many a second are durable. */
 export const emitting = (
   bench: Bench,
   entry: Entry,
   { count, options = [] }: { readonly count: number; readonly options?: ReadonlyArray<string> }
 ): Promise<number> =>
   bench.using(entry, { routes: [[bench.url("/never")]], options }, async (opened) => {
-    await opened.call.emit({ count: warmUp, emitters, events: 1, first: count })
+    await within(opened.call.emit({ count, emitters, events: 1, first: count }), `${entry.name} warms up`)
     return profiled(bench, opened, [entry.key, "emit", ...options].join("-"), async () => {
       const { took } = await within(opened.call.emit({ count, emitters, events: 1 }), `${entry.name} emits`)
       return count / took * 1000

@@ -28,6 +28,8 @@ export type BindingError = ProviderMissing | Secrets.UnsealError | ConfigRefused
 /** @category models @since 0.1.0 */
 export interface Binding {
   readonly bound: Bound<never>
+  /** The bound provider's, read once. */
+  readonly origin: string | undefined
   /** Newest first. */
   readonly signingSecrets: ReadonlyArray<{
     readonly secret: Redacted.Redacted<string>
@@ -97,6 +99,7 @@ export const layer: Layer.Layer<Bindings, never, Registry | Secrets.Secrets> = L
         )
         return {
           bound,
+          origin: bound.origin,
           // A copy has room for no more than it holds.
           signingSecrets: [...signingSecrets],
           providerRetry: provider.retry

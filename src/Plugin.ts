@@ -87,6 +87,10 @@ class Provided<R> implements Bound<never> {
     this.#services = services
   }
 
+  get origin() {
+    return this.#bound.origin
+  }
+
   get check() {
     return Effect.provideContext(this.#bound.check, this.#services.own)
   }

@@ -159,6 +159,12 @@ export const noteRequest = (request: RequestPreview): Effect.Effect<void> =>
  */
 export interface Bound<R> {
   readonly deliver: (attempt: Attempt) => Effect.Effect<Delivered, ProviderError, R>
+  /**
+   * Where `deliver` sends its requests, such as `https://example.com`, if that is one place for all messages. No more attempts begin
+   * than `Limits.connectionsPerOrigin` for all subscriptions of an origin, beside those that take long; the others wait before they
+   * begin, where they take no slots. Without it they begin, and wait for a connection.
+   */
+  readonly origin?: string | undefined
   /** The rules that apply when the configuration is used, such as which targets are allowed, checked before it is saved. */
   readonly check: Effect.Effect<void, ConfigRefused, R>
   /** The request that `deliver` would send, where the provider can tell without sending anything. */

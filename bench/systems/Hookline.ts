@@ -178,17 +178,18 @@ const open = async (setting: Setting): Promise<Running> => {
       )
     },
     emitAll: (next, emitters) => {
-      const one = Effect.suspend(() => {
-        const emission = next()
-        return emission === undefined
-          ? Effect.succeed(false)
-          : Effect.as(emitOne(emission.event, emission.payload), true)
+      const emitting = Effect.suspend(() => {
+        let emission = next()
+        return Effect.whileLoop({
+          while: () => emission !== undefined,
+          body: () => emission ? emitOne(emission.event, emission.payload) : Effect.void,
+          step: () => {
+            emission = next()
+          }
+        })
       })
       return runtime.runPromise(
-        Effect.forEach(Array.from({ length: emitters }), () => Effect.repeat(one, { while: (more) => more }), {
-          concurrency: "unbounded",
-          discard: true
-        })
+        Effect.forEach(Array.from({ length: emitters }), () => emitting, { concurrency: "unbounded", discard: true })
       )
     },
     inTransaction: (event, payload) =>

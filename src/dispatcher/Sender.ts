@@ -8,20 +8,21 @@ import type { Binding } from "../Bindings.ts"
 import * as Circuit from "../Circuit.ts"
 import * as Core from "../Core.ts"
 import * as Delivery from "../Delivery.ts"
-import { type DeliveryId, timeOf } from "../Id.ts"
+import type { DeliveryId } from "../Id.ts"
 import * as Monotonic from "../Monotonic.ts"
 import * as Note from "../Note.ts"
-import { type Attempt, type Delivered, type ProviderError, RetryableError } from "../Provider.ts"
+import { type Delivered, type ProviderError, RetryableError } from "../Provider.ts"
 import * as RateLimit from "../RateLimit.ts"
 import { Registry } from "../Registry.ts"
-import * as Replay from "../Replay.ts"
 import * as RequestExcerpt from "../RequestExcerpt.ts"
 import * as Retention from "../Retention.ts"
 import * as RetrySchedule from "../RetrySchedule.ts"
 import { type Outcome, Storage } from "../Storage.ts"
 import { isInternal, type Subscription } from "../Subscription.ts"
 import * as Answer from "./Answer.ts"
+import { given } from "./Given.ts"
 import * as Lane from "./Lane.ts"
+import { Line, Origins } from "./Origins.ts"
 import * as Shares from "./Shares.ts"
 import * as State from "./State.ts"
 import type { Subscribed } from "./Subscribed.ts"
@@ -58,11 +59,12 @@ export const make = Effect.fnUntraced(function*(
   const logAnnotations = yield* References.CurrentLogAnnotations
   const fibers: FiberSet.FiberSet = yield* FiberSet.make()
   const attempts = new Map<DeliveryId, Fiber.Fiber<unknown, unknown>>()
-  /** How long until a rate limit lets an attempt begin, as the present pass has found, in milliseconds. */
+  /** How long until a rate limit or an origin lets an attempt begin, as the present pass has found, in milliseconds. */
   let nextMs = Number.POSITIVE_INFINITY
-  /** The lanes that the last pass had no places left for, in their turn, and what each tenant may have. */
-  let line: { readonly lanes: ReadonlyArray<Lane.Lane>; readonly slotsOf: (tenant: string) => number } = none
-  let lineAt = 0
+  const origins = new Origins(limits)
+  /** The lanes that the last pass had no slots left for, and how many each tenant may have. */
+  let line = new Line([])
+  let slotsOf: (tenant: string) => number = () => 0
   /** Attempts under way of each tenant, as of the last pass and of what has begun and ended since. */
   let inFlight = new Map<string, number>()
   const tenantOf = ({ subscriptionId }: Lane.Lane) => subscribed.tenantOf(subscriptionId)
@@ -302,7 +304,7 @@ export const make = Effect.fnUntraced(function*(
   const attemptOn = (first: Next) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
-        let { lane, subscription: of } = first
+        let { lane, origin, subscription: of } = first
         let ready: Lane.Ready | undefined = first.ready
         const leave = () => {
           if (!ready) return
@@ -311,6 +313,7 @@ export const make = Effect.fnUntraced(function*(
           ending.delete(deliveryId)
           attempts.delete(deliveryId)
           count(lane, -1)
+          if (origin !== undefined) origins.end(origin, deliveryId)
           State.ended(state, State.laneOf(state, subscriptionId), deliveryId)
         }
         return Effect.ensuring(
@@ -319,10 +322,11 @@ export const make = Effect.fnUntraced(function*(
             body: () => ready ? attempt(ready, of, restore) : Effect.succeed(false),
             step: (mayGoOn: boolean) => {
               leave()
-              const next = mayGoOn ? firstInLine() ?? nextOf(lane) : undefined
+              const next = mayGoOn ? firstInLine(origin) ?? nextOf(lane) : undefined
               if (!next) return
               ready = next.ready
               lane = next.lane
+              origin = next.origin
               of = next.subscription
               attempts.set(next.ready.claimed.deliveryId, fiber)
             }
@@ -338,22 +342,31 @@ export const make = Effect.fnUntraced(function*(
   /** The next of a lane, where no other may wait for the place. */
   const nextOf = (lane: Lane.Lane) => state.inFlight + 1 < limits.slots ? follower(lane) : undefined
 
-  /** The first of the next lane in line that has nothing under way, begun in the place of one that has ended. */
-  const firstInLine = (): Next | undefined => {
-    while (lineAt < line.lanes.length && state.inFlight < limits.slots + limits.firstSlots) {
-      const lane = line.lanes[lineAt++]
-      if (!lane || lane.inFlight.size > 0) continue
+  /** The first of the next lane in line that has nothing under way, begun in the place of one that has ended at an origin. */
+  const firstInLine = (origin: string | undefined): Next | undefined => {
+    while (state.inFlight < limits.slots + limits.firstSlots) {
+      const held = origin !== undefined && origins.hasRoom(origin, monotonicMs()) ? origins.next(origin) : undefined
+      const lane = held ?? line.next()
+      if (!lane) return undefined
+      if (lane.inFlight.size > 0) continue
       const tenant = tenantOf(lane)
-      if ((inFlight.get(tenant) ?? 0) >= line.slotsOf(tenant) + limits.firstSlots) continue
+      if ((inFlight.get(tenant) ?? 0) >= slotsOf(tenant) + limits.firstSlots) continue
       const next = follower(lane)
       if (!next) continue
-      // As in a pass: where slots are short, those that had none go first.
+      // As in a pass: where places are short, those that had none go first.
       state.lanes.delete(lane.subscriptionId)
       state.lanes.set(lane.subscriptionId, lane)
       return next
     }
-    line = none
+    line = new Line([])
     return undefined
+  }
+
+  /** Whether nothing but its origin keeps a lane from beginning: asked before anything else, as there may be very many of one origin. */
+  const waitsForOrigin = (lane: Lane.Lane, monotonic: number): boolean => {
+    const ready = lane.circuit.openUntilMs === undefined ? lane.waiting[0] : undefined
+    const subscription = ready && bindable(ready)
+    return subscription !== undefined && isHeld(lane, originOf(subscription), monotonic)
   }
 
   /** The next of a lane, begun in the place of one that has ended; none where a pass has to weigh what may begin. */
@@ -365,9 +378,20 @@ export const make = Effect.fnUntraced(function*(
     const subscription = bindable(ready)
     if (!subscription || subscription.rateLimit || subscription.maxConcurrency !== undefined) return undefined
     if (Lane.isSlow(lane, monotonic, limits)) return undefined
+    const origin = originOf(subscription)
+    if (isHeld(lane, origin, monotonic)) return undefined
     lane.waiting.shift()
-    take(lane, ready, monotonic)
-    return { lane, ready, subscription }
+    return taken({ lane, ready, subscription, origin }, monotonic)
+  }
+
+  const originOf = (subscription: Subscription) => subscribed.binding(subscription)?.origin
+
+  /** Whether a lane has to wait for a place at its origin; it does so in its turn. */
+  const isHeld = (lane: Lane.Lane, origin: string | undefined, monotonic: number): boolean => {
+    if (origin === undefined || origins.hasRoom(origin, monotonic)) return false
+    origins.hold(origin, lane)
+    nextMs = Math.min(nextMs, origins.roomInMs(origin, monotonic))
+    return true
   }
 
   /** Counts what a lane's tenant has under way. */
@@ -377,11 +401,14 @@ export const make = Effect.fnUntraced(function*(
   }
 
   /** Notes that an attempt begins. */
-  const take = (lane: Lane.Lane, ready: Lane.Ready, monotonic: number) => {
-    lane.inFlight.set(ready.claimed.deliveryId, monotonic)
+  const taken = (next: Next, monotonic: number): Next => {
+    const { lane, origin, ready: { claimed: { deliveryId }, group } } = next
+    lane.inFlight.set(deliveryId, monotonic)
+    if (origin !== undefined) origins.begin(origin, deliveryId, monotonic)
     count(lane, 1)
     state.inFlight++
-    ready.group.activeAtMs = monotonic
+    group.activeAtMs = monotonic
+    return next
   }
 
   /** Counts an attempt against a rate limit where it lets one begin; else notes when it will. */
@@ -424,9 +451,9 @@ export const make = Effect.fnUntraced(function*(
     // Where slots are short, those that had none go first.
     state.lanes.delete(lane.subscriptionId)
     state.lanes.set(lane.subscriptionId, lane)
-    take(lane, ready, monotonic)
     const { deliveryId } = ready.claimed
-    const fiber = yield* FiberSet.run(fibers, attemptOn({ lane, ready, subscription }))
+    const next = taken({ lane, ready, subscription, origin: originOf(subscription) }, monotonic)
+    const fiber = yield* FiberSet.run(fibers, attemptOn(next))
     // It may have ended already.
     if (lane.inFlight.has(deliveryId)) attempts.set(deliveryId, fiber)
     return slow ? 2 : 1
@@ -443,7 +470,8 @@ export const make = Effect.fnUntraced(function*(
 
   const pass = Effect.gen(function*() {
     if (behind()) yield* subscribed.reload
-    line = none
+    line = new Line([])
+    origins.clear()
     aheadMs = (yield* storage.now) - clock.currentTimeMillisUnsafe()
     nextMs = Number.POSITIVE_INFINITY
     const monotonic = yield* Monotonic.nowMs
@@ -465,7 +493,7 @@ export const make = Effect.fnUntraced(function*(
         end(id, Answer.tookTooLong(limits.attemptTimeoutMs))
       }
     }
-    const slotsOf = Shares.divide(limits.slots, wanted)
+    slotsOf = Shares.divide(limits.slots, wanted)
     const slowSlots = Math.floor(limits.slots * limits.slowShare)
     const slow = waiting.filter((lane) => Lane.isSlow(lane, monotonic, limits))
     let slowRoom = slow.length === 0 ? 0 : State.slowRoom(state, monotonic)
@@ -482,11 +510,11 @@ export const make = Effect.fnUntraced(function*(
       for (const lane of turn) {
         // Where all is taken, no lane of many need be asked: they wait in line.
         if (state.inFlight >= limits.slots + limits.firstSlots) {
-          line = { lanes: turn, slotsOf }
-          lineAt = turn.indexOf(lane)
+          line = new Line(turn.slice(turn.indexOf(lane)))
           return nextMs
         }
-        if ((yield* Monotonic.nowMs) >= state.leaseEndMs) return nextMs
+        if (monotonicMs() >= state.leaseEndMs) return nextMs
+        if (waitsForOrigin(lane, monotonic)) continue
         // A lane with nothing under way gets a first slot even where hanging ones took all before they were known as such.
         const first = lane.inFlight.size === 0 ? limits.firstSlots : 0
         if (state.inFlight >= limits.slots + first) continue
@@ -518,9 +546,9 @@ interface Next {
   readonly lane: Lane.Lane
   readonly ready: Lane.Ready
   readonly subscription: Subscription
+  /** Where its endpoint is, as far as that is known before. */
+  readonly origin: string | undefined
 }
-
-const none = { lanes: [], slotsOf: () => 0 }
 
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
@@ -532,39 +560,6 @@ const failuresOf = ({ history }: Lane.Ready): ReadonlyArray<RetrySchedule.Failur
       onSome: (error) => [{ atMs: attempt.startedAtMs + attempt.durationMs, error }]
     })
   )
-
-/** What a provider gets for an attempt. */
-const given = (
-  { claimed, message }: Lane.Ready,
-  { id, name }: Subscription,
-  { signingSecrets }: Binding,
-  nowMs: number,
-  traceparent: string | undefined
-): Attempt => {
-  const told: Types.Mutable<Attempt["message"]> = {
-    id: message.id,
-    eventId: message.eventId,
-    tenantId: message.tenantId,
-    timestampMs: timeOf(message.id),
-    payloadJson: message.payloadJson
-  }
-  if (message.emittedJson !== undefined) told.emittedJson = message.emittedJson
-  const secrets: Array<Attempt["signingSecrets"][number]> = []
-  for (const { expiresAtMs, secret } of signingSecrets) {
-    if (expiresAtMs === undefined || expiresAtMs > nowMs) secrets.push(secret)
-  }
-  const attempt: Types.Mutable<Attempt> = {
-    deliveryId: claimed.deliveryId,
-    number: claimed.attemptCount + 1,
-    nowMs,
-    message: told,
-    subscription: { id, name },
-    signingSecrets: secrets
-  }
-  if (claimed.webhookOf !== undefined) attempt.webhookId = Replay.webhookId(message.id, claimed.webhookOf)
-  if (traceparent !== undefined) attempt.traceparent = traceparent
-  return attempt
-}
 
 /** Why a subscription could not be bound. */
 const unbound = (exit: Exit.Exit<unknown, { readonly message: string }>): string =>

@@ -2,6 +2,7 @@
  * The gate before one origin: it lets so many requests through at once, beside those that take long. So connections are used
  * again and again where an origin answers, and what hangs at one of its paths holds up no request to another.
  */
+import { UnderWay } from "../UnderWay.ts"
 
 interface Waiting {
   begin: () => void
@@ -26,24 +27,19 @@ export interface Time {
  * @since 0.1.0
  */
 export class Gate {
-  readonly #limit: number
-  readonly #slowMs: number
   readonly #time: Time
-  /** When each began, oldest first. */
-  readonly #quick = new Map<object, number>()
-  readonly #slow = new Set<object>()
+  readonly #underWay: UnderWay<Waiting>
   #waiting: Array<Waiting> = []
   #watch: (() => void) | undefined
 
   constructor(options: { readonly limit: number; readonly slowMs: number; readonly time: Time }) {
-    this.#limit = options.limit
-    this.#slowMs = options.slowMs
     this.#time = options.time
+    this.#underWay = new UnderWay(options)
   }
 
   /** Whether nothing is under way and nothing waits. */
   get isIdle(): boolean {
-    return this.#quick.size === 0 && this.#slow.size === 0 && this.#waiting.length === 0
+    return this.#underWay.size === 0 && this.#waiting.length === 0
   }
 
   /** How many wait. */
@@ -54,8 +50,9 @@ export class Gate {
   /** Calls `begin` once there is room, perhaps at once; what it returns is to be called when the request has ended, or is given up. */
   enter(begin: () => void): () => void {
     const one: Waiting = { begin, gone: false }
-    if (this.#hasRoom()) {
-      this.#quick.set(one, this.#time.now())
+    const nowMs = this.#time.now()
+    if (this.#underWay.hasRoom(nowMs)) {
+      this.#underWay.begin(one, nowMs)
       begin()
     } else {
       this.#waiting.push(one)
@@ -66,27 +63,16 @@ export class Gate {
       one.gone = true
       // As in `Deadlines.ts`: what is left of a request in the map's former tables is to be little.
       one.begin = nothing
-      if (this.#quick.delete(one) || this.#slow.delete(one)) this.#next()
+      if (this.#underWay.end(one)) this.#next()
     }
-  }
-
-  #hasRoom(): boolean {
-    if (this.#quick.size < this.#limit) return true
-    const nowMs = this.#time.now()
-    for (const [one, beganAt] of this.#quick) {
-      if (nowMs - beganAt < this.#slowMs) break
-      this.#quick.delete(one)
-      this.#slow.add(one)
-    }
-    return this.#quick.size < this.#limit
   }
 
   #next(): void {
     let n = 0
-    for (; n < this.#waiting.length && this.#hasRoom(); n++) {
+    for (; n < this.#waiting.length && this.#underWay.hasRoom(this.#time.now()); n++) {
       const one = this.#waiting[n]
       if (!one || one.gone) continue
-      this.#quick.set(one, this.#time.now())
+      this.#underWay.begin(one, this.#time.now())
       one.begin()
     }
     if (n > 0) this.#waiting.splice(0, n)
@@ -96,8 +82,7 @@ export class Gate {
   /** While some wait, those under way may become slow without a word. */
   #look(): void {
     if (this.#watch !== undefined || this.#waiting.length === 0) return
-    const [oldest] = this.#quick.values()
-    const inMs = oldest === undefined ? 0 : oldest + this.#slowMs - this.#time.now()
+    const inMs = this.#underWay.roomInMs(this.#time.now())
     this.#watch = this.#time.in(Math.max(1, Math.ceil(inMs)), () => {
       this.#watch = undefined
       this.#next()

@@ -66,6 +66,8 @@ export class Endpoints {
     string,
     (attempt: Provider.Attempt) => Effect.Effect<Provider.Delivered, Provider.ProviderError>
   >()
+  /** Where they are, of those that are at a known place. */
+  readonly origins = new Map<string, string>()
   of(endpoint: string): ReadonlyArray<Seen> {
     return this.seen.filter((seen) => seen.endpoint === endpoint)
   }
@@ -82,6 +84,7 @@ export const TestPlugin = (endpoints: Endpoints) =>
       }),
       bind: ({ name }): Provider.Bound<never> => ({
         check: Effect.void,
+        origin: endpoints.origins.get(name),
         deliver: Effect.fnUntraced(function*(attempt) {
           endpoints.seen.push({ endpoint: name, attempt, atMs: yield* Clock.currentTimeMillis })
           return yield* endpoints.behaviours.get(name)?.(attempt) ?? Effect.succeed({ statusCode: 200 })

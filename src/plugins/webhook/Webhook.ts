@@ -81,6 +81,11 @@ class BoundWebhook implements Provider.Bound<Egress> {
     this.#compiled = compiled
   }
 
+  get origin() {
+    const { target } = this.#compiled.templates
+    return target === undefined ? undefined : URL.parse(target)?.origin
+  }
+
   get check() {
     const { authType, oauthTokenUrl } = this.#config
     const { target } = this.#compiled.templates

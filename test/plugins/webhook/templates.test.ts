@@ -37,6 +37,24 @@ const nothingSent = Effect.provideService(Egress, {
   send: () => Effect.die("it sends nothing")
 })
 
+describe("a webhook's origin", () => {
+  it.effect("is where its URL goes, unless a template decides that", () =>
+    Effect.gen(function*() {
+      const origins = yield* Effect.forEach([
+        "https://example.com:443/a?b",
+        "https://example.com/{{ payload.id }}",
+        "https://{{ payload.id }}.example.com/",
+        "http://127.0.0.1:8080/"
+      ], (url) => Effect.map(WebhookPlugin.provider.bind({ url }), ({ origin }) => origin))
+      assert.deepStrictEqual(origins, [
+        "https://example.com",
+        "https://example.com",
+        undefined,
+        "http://127.0.0.1:8080"
+      ])
+    }))
+})
+
 describe("a webhook's templates", () => {
   it.live("stand in the URL, in the values of headers and in the body, with the seed's context", () =>
     Effect.gen(function*() {
