@@ -211,15 +211,20 @@ export const sweep: Layer.Layer<Pulse, never, Dispatcher | Storage | Sharding.Sh
     const isOurs = (workerGroup: string) =>
       sharding.hasShardId(sharding.getShardId(EntityId.make(workerGroup), shardGroup))
 
-    const keep = Effect.forEach(
-      (workerGroup: string) =>
-        isOurs(workerGroup)
-          ? Effect.ignore(
-            Effect.timeout(client(workerGroup).Keep(undefined, { discard: true }), limits.confirmTimeoutMs)
-          )
-          : Effect.void,
-      { discard: true }
-    )
+    /** When each was kept, of those whose dispatchers are here: while a thousand are busy, each second would be felt. */
+    let kept = new Map<string, number>()
+
+    const keep = Effect.fnUntraced(function*(groups: ReadonlyArray<string>) {
+      const now = yield* Monotonic.nowMs
+      kept = new Map([...kept].filter(([, atMs]) => now - atMs < limits.groupIdleMs / 2))
+      for (const workerGroup of groups) {
+        if (!isOurs(workerGroup) || (kept.has(workerGroup) && dispatcher.holds(workerGroup))) continue
+        kept.set(workerGroup, now)
+        yield* Effect.ignore(
+          Effect.timeout(client(workerGroup).Keep(undefined, { discard: true }), limits.confirmTimeoutMs)
+        )
+      }
+    })
 
     const find = Effect.gen(function*() {
       const found = yield* storage.due({ aheadMs: limits.sweepAheadMs })

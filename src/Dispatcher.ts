@@ -309,6 +309,7 @@ const make = Effect.gen(function*() {
 
   const lose = (group: State.Group) => {
     group.phase = "lost"
+    state.unrouted.delete(group)
     if (state.groups.get(group.workerGroup) === group) state.groups.delete(group.workerGroup)
     for (const express of Express.ofGroup(state, group)) {
       Express.end(state, express, ({ ready }) => State.dismiss(state, ready), (ready) => State.dismiss(state, ready))
@@ -412,10 +413,7 @@ const make = Effect.gen(function*() {
       if (orphaned) {
         orphans.add(group)
       }
-      if (unrouted && isOurs(workerGroup)) {
-        group.unrouted = true
-        state.route.openUnsafe()
-      }
+      if (unrouted && isOurs(workerGroup)) State.unrouted(state, group)
       for (const lane of lanes) State.backlog(state, group, lane.subscriptionId, lane.dueAtMs)
     }
   }
@@ -509,12 +507,12 @@ const make = Effect.gen(function*() {
               subscriptionId: ofGroup(workerGroup),
               filledAtMs: undefined,
               phase: "open",
-              unrouted: isOurs(workerGroup),
               doubtfulSeq,
               claimableAtMs,
               fed: new Set(),
               heldBackAtMs: undefined,
               held: 0,
+              ahead: 0,
               takenAtMs: now,
               activeAtMs: now
             }
@@ -524,7 +522,7 @@ const make = Effect.gen(function*() {
             else {
               if (other) lose(other)
               state.groups.set(workerGroup, group)
-              state.route.openUnsafe()
+              if (isOurs(workerGroup)) State.unrouted(state, group)
             }
             return { group, claimableAtMs }
           })

@@ -105,13 +105,13 @@ export const make = (tables: Tables): Pick<Dispatching, Verbs> => {
  * @since 0.1.0
  */
 export const outcomesOf = ({ deliveries, owner }: Completed): ReadonlyArray<Outcome> =>
-  deliveries.map(({ attempt, externalId, id, sign }) => ({
+  deliveries.map(({ attempt, externalId, id }) => ({
     owner,
     deliveryId: id,
     attemptCount: 0,
     attempt,
     transition: succeeded(externalId),
-    ...(sign && { sign })
+    sign: "accepted"
   }))
 
 // --- internal ---

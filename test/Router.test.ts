@@ -22,18 +22,18 @@ const message = (seq: number) =>
     workerGroup
   }))
 
-const group = (unrouted: boolean): State.Group => ({
+const group = (): State.Group => ({
   workerGroup,
   owner,
   subscriptionId: undefined,
   filledAtMs: undefined,
   phase: "open",
-  unrouted,
   fed: new Set(),
   doubtfulSeq: 0,
   claimableAtMs: 0,
   heldBackAtMs: undefined,
   held: 0,
+  ahead: 0,
   takenAtMs: 0,
   activeAtMs: 0
 })
@@ -62,7 +62,9 @@ describe("routing", () => {
     return Effect.gen(function*() {
       const messages = [yield* message(1), yield* message(2)]
       const state = yield* State.make
-      state.groups.set(workerGroup, group(true))
+      const owned = group()
+      state.groups.set(workerGroup, owned)
+      State.unrouted(state, owned)
       let version = 1
       const subscribed: Subscribed = {
         ...nobody,
@@ -91,8 +93,9 @@ describe("routing", () => {
 /** A router of one group, and what it routed. */
 const watched = Effect.fnUntraced(function*() {
   const state = yield* State.make
-  const owned = group(true)
+  const owned = group()
   state.groups.set(workerGroup, owned)
+  State.unrouted(state, owned)
   const inbox: Array<Unrouted> = []
   const routed: Array<number> = []
   const routeOnce = yield* Router.make(state, nobody, nothing, nothing).pipe(on({

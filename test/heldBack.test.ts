@@ -11,12 +11,12 @@ const group = (fed: ReadonlyArray<Id.SubscriptionId>): State.Group => ({
   subscriptionId: undefined,
   filledAtMs: undefined,
   phase: "open",
-  unrouted: true,
   fed: new Set(fed),
   doubtfulSeq: 0,
   claimableAtMs: 0,
   heldBackAtMs: undefined,
   held: 0,
+  ahead: 0,
   takenAtMs: 0,
   activeAtMs: 0
 })
@@ -101,11 +101,11 @@ describe("messages wait to be routed", () => {
     Effect.gen(function*() {
       const { filled, id, state } = yield* make
       const one = group([id])
-      const two = { ...group([]), workerGroup: "integration.a.c", unrouted: false }
-      state.groups.set(one.workerGroup, one).set(two.workerGroup, two)
+      const two = { ...group([]), workerGroup: "integration.a.c" }
       yield* filled(id, 8, 900)
-      State.unrouted(state, two)
+      for (const group of [one, two]) State.unrouted(state, group)
       assert.deepStrictEqual(State.toRoute(state, at(900)), [two])
+      State.unrouted(state, two)
       assert.deepStrictEqual(State.toRoute(state, at(900 + state.limits.routeHoldMs)), [one, two])
     }))
 

@@ -62,21 +62,16 @@ export class Held {
 }
 
 /** Adds a message. */
-export const add = ({ expresses: { bySeq, some } }: State.State, express: Express, { message }: Held): void => {
+export const add = ({ expresses: { bySeq, some } }: State.State, express: Express, { group, message }: Held): void => {
   bySeq.set(message.seq, express)
+  group.ahead++
   some.openUnsafe()
 }
 
-/** Whose messages there are in each worker group. */
-export const tenants = (state: State.State): ReadonlyMap<string, ReadonlySet<string>> => {
-  const found = new Map<string, Set<string>>()
-  for (const { held } of state.expresses.bySeq.values()) {
-    if (!held) continue
-    const { tenantId, workerGroup } = held.message
-    const known = found.get(workerGroup)
-    if (known) known.add(tenantId)
-    else found.set(workerGroup, new Set([tenantId]))
-  }
+/** Whose messages there are in a group. */
+export const tenants = (state: State.State, group: State.Group): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  for (const { held } of state.expresses.bySeq.values()) if (held?.group === group) found.push(held.message.tenantId)
   return found
 }
 
@@ -100,7 +95,7 @@ export const giveBack = (state: State.State, express: Express, held: Held, ready
   else held.returned = [ready]
   if (held.phase === "late" || held.returned.length < countOf(held)) return delay(state, express)
   end(state, express, () => {}, (one) => State.dismiss(state, one))
-  if (group.phase === "open") State.unrouted(state, group)
+  State.unrouted(state, group)
 }
 
 /** Has the routing of a message written before its outcomes, unless these are on their way with it. */
@@ -141,6 +136,7 @@ export const end = (
   if (!held) return
   express.held = undefined
   state.expresses.bySeq.delete(held.message.seq)
+  held.group.ahead--
   for (const one of held.finished ?? []) finish(one)
   for (const one of held.returned ?? []) giveBack(one)
   for (const some of [held.deliveries, held.finished, held.returned]) if (some) some.length = 0

@@ -33,11 +33,6 @@ export const watch = Effect.fnUntraced(function*(
     for (const lane of state.lanes.values()) found += lane.waiting.length
     return found
   }
-  const unrouted = () => {
-    let found = 0
-    for (const group of groups.values()) if (group.unrouted) found++
-    return found
-  }
   yield* Metrics.watch(Metrics.inMemory, () => state.deliveries.size)
   yield* Metrics.watch(Metrics.messagesExpress, () => state.expresses.bySeq.size)
   yield* Metrics.watch(Metrics.windowBytes, () => state.windowBytes)
@@ -52,6 +47,6 @@ export const watch = Effect.fnUntraced(function*(
   yield* Metrics.watch(Metrics.lanesOpen, circuits("open"))
   yield* Metrics.watch(Metrics.lanesHalfOpen, circuits("half-open"))
   yield* Metrics.watch(Metrics.groupsAttached, () => groups.size)
-  yield* Metrics.watch(Metrics.groupsUnrouted, unrouted)
+  yield* Metrics.watch(Metrics.groupsUnrouted, () => state.unrouted.size)
   yield* Metrics.watch(Metrics.leaseSeconds, () => Math.max(0, state.leaseEndMs - monotonicMs()) / 1000)
 })

@@ -10,6 +10,7 @@ import * as RateLimit from "../RateLimit.ts"
 import type { Claimed, Loaded } from "../Storage.ts"
 import type { Subscription } from "../Subscription.ts"
 import type { Express } from "./Express.ts"
+import type { Origin } from "./Origins.ts"
 import type { Group } from "./State.ts"
 
 /** A claimed delivery with all that its attempts need. */
@@ -40,6 +41,8 @@ export interface Lane {
   /** Attempts bound to an older version than this must not begin. */
   minVersion: number
   circuit: Circuit.Circuit
+  /** The origin that had no room for its next attempt, when that was looked for. */
+  waitsAt: Origin | undefined
 }
 
 /** Makes an empty lane. */
@@ -51,7 +54,8 @@ export const make = (subscriptionId: SubscriptionId): Lane => ({
   backlog: new Map(),
   timedOut: false,
   minVersion: 0,
-  circuit: Circuit.closed
+  circuit: Circuit.closed,
+  waitsAt: undefined
 })
 
 /** How many have no outcome yet: what has one waits for the database alone, and keeps no other from being claimed. */

@@ -25,10 +25,51 @@ export class Line {
   }
 }
 
-interface Origin {
-  readonly underWay: UnderWay<DeliveryId>
-  /** The lanes that had no room in the last pass. */
-  line: Line
+/** An origin to which attempts are under way. */
+export class Origin {
+  readonly #underWay: UnderWay<DeliveryId>
+  #line = new Line([])
+
+  constructor({ connectionsPerOrigin, slowRequestMs }: Limits) {
+    this.#underWay = new UnderWay({ limit: connectionsPerOrigin, slowMs: slowRequestMs })
+  }
+
+  get isIdle(): boolean {
+    return this.#underWay.size === 0
+  }
+
+  hasRoom(monotonicMs: number): boolean {
+    return this.#underWay.hasRoom(monotonicMs)
+  }
+
+  /** In how many milliseconds there will be room, if nothing ends before. */
+  roomInMs(monotonicMs: number): number {
+    return this.#underWay.roomInMs(monotonicMs)
+  }
+
+  begin(id: DeliveryId, monotonicMs: number): void {
+    this.#underWay.begin(id, monotonicMs)
+  }
+
+  end(id: DeliveryId): void {
+    this.#underWay.end(id)
+  }
+
+  /** Has a lane wait for a place here; it is known by the lane, so that a pass need not find it again. */
+  hold(lane: Lane): void {
+    lane.waitsAt = this
+    this.#line.add(lane)
+  }
+
+  /** The next lane that waits for a place. */
+  next(): Lane | undefined {
+    return this.#line.next()
+  }
+
+  /** Forgets who waits. */
+  clear(): void {
+    this.#line = new Line([])
+  }
 }
 
 /** The origins to which attempts are under way. */
@@ -40,44 +81,20 @@ export class Origins {
     this.#limits = limits
   }
 
-  hasRoom(origin: string, monotonicMs: number): boolean {
-    return this.#known.get(origin)?.underWay.hasRoom(monotonicMs) ?? true
-  }
-
-  /** In how many milliseconds there will be room, if nothing ends before. */
-  roomInMs(origin: string, monotonicMs: number): number {
-    return this.#known.get(origin)?.underWay.roomInMs(monotonicMs) ?? 0
-  }
-
-  begin(origin: string, id: DeliveryId, monotonicMs: number): void {
-    let known = this.#known.get(origin)
-    if (!known) {
-      const { connectionsPerOrigin, slowRequestMs } = this.#limits
-      known = { underWay: new UnderWay({ limit: connectionsPerOrigin, slowMs: slowRequestMs }), line: new Line([]) }
-      this.#known.set(origin, known)
-    }
-    known.underWay.begin(id, monotonicMs)
-  }
-
-  end(origin: string, id: DeliveryId): void {
-    this.#known.get(origin)?.underWay.end(id)
-  }
-
-  /** Has a lane wait for a place at its origin, which has no room. */
-  hold(origin: string, lane: Lane): void {
-    this.#known.get(origin)?.line.add(lane)
-  }
-
-  /** The next lane that waits for a place at an origin. */
-  next(origin: string): Lane | undefined {
-    return this.#known.get(origin)?.line.next()
+  /** The origin of that name. */
+  of(name: string): Origin {
+    const known = this.#known.get(name)
+    if (known) return known
+    const origin = new Origin(this.#limits)
+    this.#known.set(name, origin)
+    return origin
   }
 
   /** Forgets who waits, and the origins to which nothing is under way: a pass looks at all lanes anew. */
   clear(): void {
-    for (const [origin, known] of this.#known) {
-      if (known.underWay.size === 0) this.#known.delete(origin)
-      else known.line = new Line([])
+    for (const [name, origin] of this.#known) {
+      if (origin.isIdle) this.#known.delete(name)
+      else origin.clear()
     }
   }
 }

@@ -199,14 +199,13 @@ const completedOf = (
   version,
   filtered,
   transformedJson,
-  deliveries: finished.map(({ outcome: { attempt, sign, transition }, ready: { claimed } }) => {
+  deliveries: finished.map(({ outcome: { attempt, transition }, ready: { claimed } }) => {
     const one: Types.Mutable<Completed["deliveries"][number]> = {
       id: claimed.deliveryId,
       subscriptionId: claimed.subscriptionId,
       attempt
     }
     if (transition._tag === "Final" && transition.externalId !== undefined) one.externalId = transition.externalId
-    if (sign === "accepted") one.sign = sign
     return one
   })
 })

@@ -301,9 +301,13 @@ export const make = Effect.fnUntraced(function*(
     for (const [group, fed] of lanes) group.fed = fed.size > limits.routeHoldLanes ? new Set() : fed
   }
 
-  /** Reads a batch of groups' messages; tells whether there may be more. */
+  /** Reads a batch of groups' messages; tells of which groups there may be more. */
   const read = Effect.fnUntraced(function*(groups: ReadonlyArray<State.Group>) {
-    const from = new Map(afterTenants)
+    const from = new Map<string, string>()
+    for (const { workerGroup } of groups) {
+      const after = afterTenants.get(workerGroup)
+      if (after !== undefined) from.set(workerGroup, after)
+    }
     const found = yield* storage.unrouted(groups.map((group) => group.owner), {
       messages: limits.routeMessages,
       bytes: limits.routeBytes,
@@ -315,17 +319,18 @@ export const make = Effect.fnUntraced(function*(
     // Less than asked for is everything there was, unless the batch ended by its bytes, up to three for each character.
     const size = messages.reduce((sum, message) => sum + message.payloadJson.length, 0)
     const isFull = messages.length >= limits.routeMessages || size >= limits.routeBytes / 4
-    // Those that come after as many as one batch takes have their turn next, and then the first again.
-    afterTenants.clear()
     const ofGroups = Map.groupBy(messages, ({ workerGroup }) => workerGroup)
-    // Those of whom there was nothing left to read were looked at as well; where there was more to read, they are again.
-    const ahead = isFull ? undefined : Express.tenants(state)
-    for (const { workerGroup } of groups) {
+    // Those that come after as many as one batch takes have their turn next, and then the first again.
+    for (const group of groups) {
+      const { workerGroup } = group
+      afterTenants.delete(workerGroup)
       const ofGroup = ofGroups.get(workerGroup) ?? []
+      if (!isFull && ofGroup.length + group.ahead < limits.routeTenants) continue
       const tenants = new Set(ofGroup.map(({ tenantId }) => tenantId))
       // One message of each may also be all that a batch has bytes for.
       const isAll = isFull && tenants.size === ofGroup.length
-      for (const tenant of ahead?.get(workerGroup) ?? []) tenants.add(tenant)
+      // Those of whom there was nothing left to read were looked at as well; where there was more to read, they are again.
+      if (!isFull) { for (const tenant of Express.tenants(state, group)) tenants.add(tenant) }
       const looked = [...tenants].filter((tenant) => tenant > (from.get(workerGroup) ?? "")).sort()
       const last = looked[limits.routeTenants - 1] ?? (isAll ? looked.at(-1) : undefined)
       if (last !== undefined) afterTenants.set(workerGroup, last)
@@ -336,7 +341,7 @@ export const make = Effect.fnUntraced(function*(
       listened: new Set(
         groups.flatMap(({ workerGroup }) => listened.includes(baseGroup(workerGroup)) ? workerGroup : [])
       ),
-      more: from.size > 0 || afterTenants.size > 0 || isFull
+      left: groups.filter(({ workerGroup }) => isFull || from.has(workerGroup) || afterTenants.has(workerGroup))
     }
   })
 
@@ -349,21 +354,19 @@ export const make = Effect.fnUntraced(function*(
   const next = Effect.gen(function*() {
     const groups = State.toRoute(state, { nowMs: yield* storage.now, monotonicMs: yield* Monotonic.nowMs })
     if (groups.length === 0) return false
-    for (const group of groups) group.unrouted = false
-    const again = () => {
-      for (const group of groups) group.unrouted = true
+    const again = (some: ReadonlyArray<State.Group>) => {
+      for (const group of some) State.unrouted(state, group)
     }
     return yield* Effect.gen(function*() {
-      const { listened, messages, more, version } = yield* read(groups)
+      const { left, listened, messages, version } = yield* read(groups)
       if (subscribed.version() < version) yield* subscribed.reload
       const batch = yield* transform(messages, groups)
       const monotonic = yield* Monotonic.nowMs
       for (const item of batch) item.group.activeAtMs = monotonic
       const written = batch.length === 0 ? 0 : yield* write(batch, { listened, ahead: new Set() })
-      const isLeft = more || written < batch.length
-      if (isLeft) again()
-      return isLeft
-    }).pipe(Effect.onError(() => Effect.sync(again)))
+      again(written < batch.length ? groups : left)
+      return left.length > 0 || written < batch.length || groups.length === limits.routeMessages
+    }).pipe(Effect.onError(() => Effect.sync(() => again(groups))))
   })
 
   return Effect.gen(function*() {

@@ -22,7 +22,7 @@ import { isInternal, type Subscription } from "../Subscription.ts"
 import * as Answer from "./Answer.ts"
 import { given } from "./Given.ts"
 import * as Lane from "./Lane.ts"
-import { Line, Origins } from "./Origins.ts"
+import { Line, type Origin, Origins } from "./Origins.ts"
 import * as Shares from "./Shares.ts"
 import * as State from "./State.ts"
 import type { Subscribed } from "./Subscribed.ts"
@@ -65,8 +65,8 @@ export const make = Effect.fnUntraced(function*(
   /** The lanes that the last pass had no slots left for, and how many each tenant may have. */
   let line = new Line([])
   let slotsOf: (tenant: string) => number = () => 0
-  /** Attempts under way of each tenant, as of the last pass and of what has begun and ended since. */
-  let inFlight = new Map<string, number>()
+  /** What each tenant has, as of the last pass; what is under way, also as of what has begun and ended since. */
+  let shares = new Map<string, Share>()
   const tenantOf = ({ subscriptionId }: Lane.Lane) => subscribed.tenantOf(subscriptionId)
   /** The attempts that were ended from here, and why: an attempt may also interrupt itself, which is its provider's fault. */
   const ending = new Map<DeliveryId, Delivery.Outcome>()
@@ -312,8 +312,8 @@ export const make = Effect.fnUntraced(function*(
           ready = undefined
           ending.delete(deliveryId)
           attempts.delete(deliveryId)
-          count(lane, -1)
-          if (origin !== undefined) origins.end(origin, deliveryId)
+          shareOf(tenantOf(lane)).inFlight--
+          origin?.end(deliveryId)
           State.ended(state, State.laneOf(state, subscriptionId), deliveryId)
         }
         return Effect.ensuring(
@@ -343,14 +343,13 @@ export const make = Effect.fnUntraced(function*(
   const nextOf = (lane: Lane.Lane) => state.inFlight + 1 < limits.slots ? follower(lane) : undefined
 
   /** The first of the next lane in line that has nothing under way, begun in the place of one that has ended at an origin. */
-  const firstInLine = (origin: string | undefined): Next | undefined => {
+  const firstInLine = (origin: Origin | undefined): Next | undefined => {
     while (state.inFlight < limits.slots + limits.firstSlots) {
-      const held = origin !== undefined && origins.hasRoom(origin, monotonicMs()) ? origins.next(origin) : undefined
-      const lane = held ?? line.next()
+      const lane = (origin?.hasRoom(monotonicMs()) === true ? origin.next() : undefined) ?? line.next()
       if (!lane) return undefined
       if (lane.inFlight.size > 0) continue
       const tenant = tenantOf(lane)
-      if ((inFlight.get(tenant) ?? 0) >= slotsOf(tenant) + limits.firstSlots) continue
+      if (shareOf(tenant).inFlight >= slotsOf(tenant) + limits.firstSlots) continue
       const next = follower(lane)
       if (!next) continue
       // As in a pass: where places are short, those that had none go first.
@@ -362,9 +361,15 @@ export const make = Effect.fnUntraced(function*(
     return undefined
   }
 
-  /** Whether nothing but its origin keeps a lane from beginning: asked before anything else, as there may be very many of one origin. */
+  /**
+   * Whether nothing but its origin keeps a lane from beginning: asked before anything else, as there may be very many of one origin.
+   * A lane whose subscription has changed is asked anew in its turn.
+   */
   const waitsForOrigin = (lane: Lane.Lane, monotonic: number): boolean => {
-    const ready = lane.circuit.openUntilMs === undefined ? lane.waiting[0] : undefined
+    if (lane.circuit.openUntilMs !== undefined) return false
+    if (lane.waitsAt && isHeld(lane, lane.waitsAt, monotonic)) return true
+    lane.waitsAt = undefined
+    const [ready] = lane.waiting
     const subscription = ready && bindable(ready)
     return subscription !== undefined && isHeld(lane, originOf(subscription), monotonic)
   }
@@ -384,28 +389,32 @@ export const make = Effect.fnUntraced(function*(
     return taken({ lane, ready, subscription, origin }, monotonic)
   }
 
-  const originOf = (subscription: Subscription) => subscribed.binding(subscription)?.origin
+  const originOf = (subscription: Subscription): Origin | undefined => {
+    const name = subscribed.binding(subscription)?.origin
+    return name === undefined ? undefined : origins.of(name)
+  }
 
   /** Whether a lane has to wait for a place at its origin; it does so in its turn. */
-  const isHeld = (lane: Lane.Lane, origin: string | undefined, monotonic: number): boolean => {
-    if (origin === undefined || origins.hasRoom(origin, monotonic)) return false
-    origins.hold(origin, lane)
-    nextMs = Math.min(nextMs, origins.roomInMs(origin, monotonic))
+  const isHeld = (lane: Lane.Lane, origin: Origin | undefined, monotonic: number): boolean => {
+    if (!origin || origin.hasRoom(monotonic)) return false
+    origin.hold(lane)
+    nextMs = Math.min(nextMs, origin.roomInMs(monotonic))
     return true
   }
 
-  /** Counts what a lane's tenant has under way. */
-  const count = (lane: Lane.Lane, by: number) => {
-    const tenant = tenantOf(lane)
-    inFlight.set(tenant, (inFlight.get(tenant) ?? 0) + by)
+  /** What a tenant has, made where there is nothing. */
+  const shareOf = (tenant: string): Share => {
+    let share = shares.get(tenant)
+    if (!share) shares.set(tenant, share = { lanes: 0, wanted: 0, inFlight: 0 })
+    return share
   }
 
   /** Notes that an attempt begins. */
   const taken = (next: Next, monotonic: number): Next => {
     const { lane, origin, ready: { claimed: { deliveryId }, group } } = next
     lane.inFlight.set(deliveryId, monotonic)
-    if (origin !== undefined) origins.begin(origin, deliveryId, monotonic)
-    count(lane, 1)
+    origin?.begin(deliveryId, monotonic)
+    shareOf(tenantOf(lane)).inFlight++
     state.inFlight++
     group.activeAtMs = monotonic
     return next
@@ -476,16 +485,14 @@ export const make = Effect.fnUntraced(function*(
     nextMs = Number.POSITIVE_INFINITY
     const monotonic = yield* Monotonic.nowMs
     const waiting = Shares.inTurn([...state.lanes.values()].filter((lane) => lane.waiting.length > 0), tenantOf)
-    const wanted = new Map<string, number>()
-    inFlight = new Map()
-    const active = new Map<string, number>()
+    shares = new Map()
     let slowInFlight = 0
     for (const lane of state.lanes.values()) {
-      if (lane.waiting.length > 0 || lane.inFlight.size > 0) {
-        const tenant = tenantOf(lane)
-        active.set(tenant, (active.get(tenant) ?? 0) + 1)
-        wanted.set(tenant, (wanted.get(tenant) ?? 0) + lane.waiting.length + lane.inFlight.size)
-        inFlight.set(tenant, (inFlight.get(tenant) ?? 0) + lane.inFlight.size)
+      if (Lane.unfinished(lane) > 0) {
+        const share = shareOf(tenantOf(lane))
+        share.lanes++
+        share.wanted += Lane.unfinished(lane)
+        share.inFlight += lane.inFlight.size
       }
       if (Lane.isSlow(lane, monotonic, limits)) slowInFlight += lane.inFlight.size
       for (const [id, startedAt] of lane.inFlight) {
@@ -493,7 +500,7 @@ export const make = Effect.fnUntraced(function*(
         end(id, Answer.tookTooLong(limits.attemptTimeoutMs))
       }
     }
-    slotsOf = Shares.divide(limits.slots, wanted)
+    slotsOf = Shares.divide(limits.slots, new Map(Array.from(shares, ([tenant, { wanted }]) => [tenant, wanted])))
     const slowSlots = Math.floor(limits.slots * limits.slowShare)
     const slow = waiting.filter((lane) => Lane.isSlow(lane, monotonic, limits))
     let slowRoom = slow.length === 0 ? 0 : State.slowRoom(state, monotonic)
@@ -513,14 +520,15 @@ export const make = Effect.fnUntraced(function*(
           line = new Line(turn.slice(turn.indexOf(lane)))
           return nextMs
         }
-        if (monotonicMs() >= state.leaseEndMs) return nextMs
         if (waitsForOrigin(lane, monotonic)) continue
+        if (monotonicMs() >= state.leaseEndMs) return nextMs
         // A lane with nothing under way gets a first slot even where hanging ones took all before they were known as such.
         const first = lane.inFlight.size === 0 ? limits.firstSlots : 0
         if (state.inFlight >= limits.slots + first) continue
         const tenant = tenantOf(lane)
-        if ((inFlight.get(tenant) ?? 0) >= slotsOf(tenant) + first) continue
-        const laneSlots = Lane.slots(slotsOf(tenant), active.get(tenant) ?? 0, limits)
+        const share = shareOf(tenant)
+        if (share.inFlight >= slotsOf(tenant) + first) continue
+        const laneSlots = Lane.slots(slotsOf(tenant), share.lanes, limits)
         const begun = yield* begin(lane, laneSlots, slowSlots - slowInFlight, monotonic)
         if (begun === 2) slowInFlight++
         if (begun > 0 && lane.waiting.length > 0) next.push(lane)
@@ -547,7 +555,14 @@ interface Next {
   readonly ready: Lane.Ready
   readonly subscription: Subscription
   /** Where its endpoint is, as far as that is known before. */
-  readonly origin: string | undefined
+  readonly origin: Origin | undefined
+}
+
+/** What a tenant has: lanes with something to do, deliveries in them, and those of these that are under way. */
+interface Share {
+  lanes: number
+  wanted: number
+  inFlight: number
 }
 
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>

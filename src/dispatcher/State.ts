@@ -21,8 +21,6 @@ export interface Group {
   filledAtMs: number | undefined
   /** `closing` begins nothing more; `lost` was superseded: nothing of it will be recorded. */
   phase: "open" | "closing" | "lost"
-  /** There may be messages to route. */
-  unrouted: boolean
   /**
    * Messages up to this number may have been with an owner before: they are delivered once they are routed, and when that one's
    * lease has run out, in the engine's milliseconds.
@@ -35,6 +33,8 @@ export interface Group {
   heldBackAtMs: number | undefined
   /** Deliveries of the group in memory, and claims that are to be given back. */
   held: number
+  /** Express messages of the group. */
+  ahead: number
   /** Monotonic time of the take-over, in milliseconds: a renewal sent earlier does not know of it. */
   readonly takenAtMs: number
   /** Monotonic time at which it last had something to do, in milliseconds. */
@@ -45,6 +45,8 @@ export interface Group {
 export interface State {
   readonly limits: Limits
   readonly groups: Map<string, Group>
+  /** Those that may have messages to route; first those that were asked for them the longest ago. */
+  readonly unrouted: Set<Group>
   readonly lanes: Map<SubscriptionId, Lane.Lane>
   /** Every delivery in memory, whatever its stage. */
   readonly deliveries: Deliveries
@@ -88,6 +90,7 @@ export interface State {
 export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
   limits,
   groups: new Map(),
+  unrouted: new Set(),
   lanes: new Map(),
   deliveries: new Deliveries(),
   again: new Map(),
@@ -263,13 +266,23 @@ export const stir = (self: State, workerGroup: string, id: SubscriptionId): void
   self.stir.openUnsafe()
 }
 
-/** The groups whose messages are to be read now. */
-export const toRoute = (self: State, times: Times): ReadonlyArray<Group> =>
-  open(self).filter((group) => group.unrouted && !isHeldBack(self, group, times))
+/** Takes out the groups whose messages are to be read now: no more than a batch may have messages, as each may have one. */
+export const toRoute = (self: State, times: Times): ReadonlyArray<Group> => {
+  const found: Array<Group> = []
+  for (const group of self.unrouted) {
+    if (found.length === self.limits.routeMessages) break
+    const isOpen = group.phase === "open"
+    if (isOpen && isHeldBack(self, group, times)) continue
+    self.unrouted.delete(group)
+    if (isOpen) found.push(group)
+  }
+  return found
+}
 
 /** Says that there may be messages to route in a group. */
 export const unrouted = (self: State, group: Group): void => {
-  group.unrouted = true
+  if (group.phase !== "open") return
+  self.unrouted.add(group)
   self.route.openUnsafe()
 }
 

@@ -140,8 +140,6 @@ export interface Completed {
     readonly subscriptionId: SubscriptionId
     readonly attempt: AttemptRecord
     readonly externalId?: string
-    /** What it says of the subscription's endpoint; of Hookline's own subscriptions it says nothing. */
-    readonly sign?: "accepted"
   }>
 }
 

@@ -6,7 +6,7 @@ import type { PgClient } from "@effect/sql-pg"
 import * as Id from "../Id.ts"
 import type { Outcome } from "../Storage.ts"
 import * as PgAppend from "./PgAppend.ts"
-import { array, uuids } from "./PgArray.ts"
+import { array } from "./PgArray.ts"
 
 /**
  * Takes in what the outcomes in `given` say (`subscription_id`, `sign`, `started_at` and `open_until` in milliseconds). The rows
@@ -41,12 +41,11 @@ export const signs = (sql: PgClient.PgClient, given: string) =>
         when excluded.failures = 0 then null else c.open_until end
   )`
 
-/** Takes in that endpoints have accepted what is in `given` of some subscriptions; locked in the same order. */
-export const accepted = (sql: PgClient.PgClient, ids: ReadonlyArray<Id.SubscriptionId>, given: string) =>
+/** Takes in that the endpoints of what is in `given` have accepted it; locked in the same order. */
+export const accepted = (sql: PgClient.PgClient, given: string) =>
   sql`known as materialized (
     select c.subscription_id from hookline.circuits c
-    where c.subscription_id = any(${uuids(ids, Id.toUuid)}::uuid[])
-      and c.subscription_id in (select subscription_id from ${sql.literal(given)})
+    where c.subscription_id in (select subscription_id from ${sql.literal(given)})
     order by c.subscription_id for update
   ), healed as (
     delete from hookline.circuits c using known k where c.subscription_id = k.subscription_id

@@ -259,14 +259,12 @@ const completing = (sql: PgClient.PgClient, messages: ReadonlyArray<Completed>) 
   const deliveries: Array<Completed["deliveries"][number]> = []
   const places: Array<number> = []
   const subscriptions = new Map<Id.SubscriptionId, number>()
-  const accepting = new Set<Id.SubscriptionId>()
   for (const [n, message] of messages.entries()) {
     for (const delivery of message.deliveries) {
-      const { sign, subscriptionId } = delivery
+      const { subscriptionId } = delivery
       deliveries.push(delivery)
       places.push(n + 1)
       if (!subscriptions.has(subscriptionId)) subscriptions.set(subscriptionId, subscriptions.size + 1)
-      if (sign !== undefined) accepting.add(subscriptionId)
     }
   }
   const owners = ownersOf(messages)
@@ -311,7 +309,7 @@ const completing = (sql: PgClient.PgClient, messages: ReadonlyArray<Completed>) 
       attempts, retry_base, external_id)
     select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'success', 1, 0, external_id
     from done returning ${PgCounting.ending(sql)}
-  ), ${PgCounting.accepted(sql, "history")}, ${PgCircuits.accepted(sql, [...accepting], "done")}, log as (
+  ), ${PgCounting.accepted(sql, "history")}, ${PgCircuits.accepted(sql, "done")}, log as (
     insert into hookline.attempts (delivery_id, number, started_at, duration_ms, outcome, status_code, response, epoch,
       claims, phases, request)
     select id, 1, to_timestamp(started_at / 1000.0), duration_ms, 'success', status_code, response, epoch, 1, phases, request

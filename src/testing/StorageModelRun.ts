@@ -207,7 +207,7 @@ const complete = Effect.fnUntraced(function*(world: World, { messages }: Omit<Of
           const id = ids.get(`${messageId} ${subscriptionId}`)
           if (id === undefined) return []
           const { attempt } = outcome(owner, id, success)
-          return [{ id, subscriptionId, attempt, externalId: "x", sign: "accepted" }]
+          return [{ id, subscriptionId, attempt, externalId: "x" }]
         })
       }
     })

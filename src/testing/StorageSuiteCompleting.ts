@@ -31,8 +31,7 @@ const world = Effect.gen(function*() {
         id: yield* Id.deliveryId(yield* storage.now),
         subscriptionId: subscription.id,
         attempt: { ...accepted, statusCode: 202 },
-        externalId: "X-1",
-        sign: "accepted"
+        externalId: "X-1"
       }],
       ...overrides
     }
