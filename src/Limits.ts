@@ -240,8 +240,9 @@ export const defaults = {
   /** Requests to one origin at once, beside those that have taken longer than `slowRequestMs`. */
   connectionsPerOrigin: 64,
   slowRequestMs: 250,
-  /** How long idle connections are kept open. */
+  /** How long idle connections are kept open, and how long one rests after its first answer, as its server may close it then. */
   keepAliveMs: 10_000,
+  connectionRestMs: 5,
   /** How long an OAuth token is kept that does not say when it expires, and how long before its end it is replaced. */
   oauthTokenMs: 5 * 60_000,
   oauthMarginMs: 30_000,

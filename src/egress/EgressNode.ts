@@ -1,6 +1,6 @@
 /**
- * Egress on Node: a bounded set of undici pools whose connector judges every address before it connects to it, and connects
- * to no other.
+ * Egress on Node: connections of undici's to a bounded set of origins, whose connector judges every address before it connects to it, and
+ * connects to no other.
  */
 import { Clock, Effect, type Fiber, Layer, Redacted, Schema } from "effect"
 import { createHash } from "node:crypto"
@@ -8,7 +8,7 @@ import type { LookupAddress } from "node:dns"
 import type { IncomingHttpHeaders } from "node:http"
 import { isIP, type LookupFunction } from "node:net"
 import { createSecureContext } from "node:tls"
-import { buildConnector, type Dispatcher, Pool } from "undici"
+import { buildConnector, type Client, type Dispatcher } from "undici"
 import * as Deadlines from "../Deadlines.ts"
 import {
   ConnectionFailed,
@@ -24,6 +24,7 @@ import { Limits } from "../Limits.ts"
 import * as Metrics from "../Metrics.ts"
 import * as Note from "../Note.ts"
 import * as AddressPolicy from "./AddressPolicy.ts"
+import { Connections } from "./Connections.ts"
 import { Gate, type Time } from "./Gate.ts"
 import * as Resolver from "./Resolver.ts"
 import { type RequestTiming, Timing } from "./Timing.ts"
@@ -71,12 +72,12 @@ export const layer = (options?: {
         })
       }
       const deadlines = yield* Deadlines.make
-      const pools = yield* makePools(
+      const origins = yield* makeOrigins(
         limits,
         { now: () => timing.now, in: deadlines.add },
         (tls) => timing.connector(connector(allowed, timed, limits, tls))
       )
-      const door: Door = { pools, targets: makeTargets(allowed, limits.targets), limits, timing, deadlines }
+      const door: Door = { origins, targets: makeTargets(allowed, limits.targets), limits, timing, deadlines }
       return Egress.of({
         send: (request) => send(door, request),
         check: (url) => check(allowed, resolve, limits, url)
@@ -140,11 +141,11 @@ const contextOf = ({ authorities, certificate, privateKey }: EgressTls) =>
   })
 
 interface Origin {
-  readonly pool: Pool
+  readonly connections: Connections
   readonly gate: Gate
 }
 
-interface Pools {
+interface Origins {
   readonly of: (origin: string, tls: EgressTls | undefined) => Origin
 }
 
@@ -165,58 +166,56 @@ const keyOf = (origin: string, tls: EgressTls | undefined): string =>
   tls === undefined ? origin : `${origin} ${fingerprintOf(tls)}`
 
 /**
- * Pools by origin, in the order of their use; the least recently used that are idle close when there are too many. Those that
+ * The origins, in the order of their use; the least recently used that are idle close when there are too many. Those that
  * are busy stay: there are never more of them than requests in flight.
  */
-const makePools = Effect.fnUntraced(function*(
+const makeOrigins = Effect.fnUntraced(function*(
   limits: Limits,
   time: Time,
   connector: (tls: EgressTls | undefined) => buildConnector.connector
 ) {
-  const pools = new Map<string, Origin>()
+  const origins = new Map<string, Origin>()
   yield* Effect.addFinalizer(() =>
-    Effect.promise(() => Promise.all([...pools.values()].map(({ pool }) => pool.destroy())))
+    Effect.promise(() => Promise.all([...origins.values()].map(({ connections }) => connections.close())))
   )
   const make = (origin: string, tls: EgressTls | undefined): Origin => ({
     gate: new Gate({ limit: limits.connectionsPerOrigin, slowMs: limits.slowRequestMs, time }),
-    pool: new Pool(origin, {
+    // The gate says how many: one for each request under way.
+    connections: new Connections(origin, {
       connect: connector(tls),
-      // A pool that may speak HTTP/2 holds back all requests but one until it knows whether the origin does.
       allowH2: false,
-      // The gate says how many: one for each request under way.
-      connections: null,
       pipelining: 1,
       keepAliveTimeout: limits.keepAliveMs,
       keepAliveMaxTimeout: limits.keepAliveMs,
       headersTimeout: 0,
       bodyTimeout: 0
-    })
+    }, (call) => void time.in(limits.connectionRestMs, call))
   })
   const sum = (read: (origin: Origin) => number) => () => {
     let found = 0
-    for (const origin of pools.values()) found += read(origin)
+    for (const origin of origins.values()) found += read(origin)
     return found
   }
-  yield* Metrics.watch(Metrics.egressPools, () => pools.size)
-  yield* Metrics.watch(Metrics.egressConnections, sum(({ pool }) => pool.stats.connected))
+  yield* Metrics.watch(Metrics.egressPools, () => origins.size)
+  yield* Metrics.watch(Metrics.egressConnections, sum(({ connections }) => connections.connected))
   yield* Metrics.watch(Metrics.egressQueued, sum(({ gate }) => gate.waiting))
   return {
     of: (origin, tls) => {
       const key = keyOf(origin, tls)
-      const found = pools.get(key) ?? make(origin, tls)
-      pools.delete(key)
-      pools.set(key, found)
-      if (pools.size > limits.origins) {
-        for (const [other, { gate, pool }] of pools) {
+      const found = origins.get(key) ?? make(origin, tls)
+      origins.delete(key)
+      origins.set(key, found)
+      if (origins.size > limits.origins) {
+        for (const [other, { connections, gate }] of origins) {
           if (!gate.isIdle || other === key) continue
-          pools.delete(other)
-          void pool.close()
-          if (pools.size <= limits.origins) break
+          origins.delete(other)
+          void connections.close()
+          if (origins.size <= limits.origins) break
         }
       }
       return found
     }
-  } satisfies Pools
+  } satisfies Origins
 })
 
 /** Where a request goes, and why it may not. */
@@ -250,7 +249,7 @@ const makeTargets = (allowed: AddressPolicy.Allowed, kept: number) => {
 }
 
 interface Door {
-  readonly pools: Pools
+  readonly origins: Origins
   readonly targets: (url: string) => Target
   readonly limits: Limits
   readonly timing: Timing
@@ -282,10 +281,11 @@ class Exchange implements Dispatcher.DispatchHandler {
   #size = 0
   #statusCode = 0
   #headers: Readonly<Record<string, string>> = none
-  #controller: Dispatcher.DispatchController | undefined
-  #aborted = false
   #inTime: (() => void) | undefined
   #leave: (() => void) | undefined
+  #connections: Connections | undefined
+  /** What it is sent on. */
+  #client: Client | undefined
 
   constructor(
     door: Door,
@@ -301,17 +301,17 @@ class Exchange implements Dispatcher.DispatchHandler {
   /** What is called later has no hold of the request but by this object. */
   begin(request: EgressRequest): void {
     this.#request = request
-    const { deadlines, limits, pools, targets } = this.#door
+    const { deadlines, limits, origins, targets } = this.#door
     const { timeoutMs = limits.requestTimeoutMs, tls, url } = request
     const { origin, path, refusal } = targets(url)
     if (refusal) return this.#end(Effect.fail(new ForbiddenTarget({ message: refusal })))
     this.#inTime = deadlines.add(timeoutMs, () => {
       this.#end(Effect.fail(new EgressTimeout({ message: `No whole answer within ${timeoutMs} ms` })))
-      this.#abort("aborted")
     })
     this.#trying(() => {
-      const { gate, pool } = pools.of(origin, tls)
-      this.#leave = gate.enter(() => this.#trying(() => this.#dispatch(pool, path)))
+      const { connections, gate } = origins.of(origin, tls)
+      this.#connections = connections
+      this.#leave = gate.enter(() => this.#trying(() => this.#dispatch(connections, path)))
       // It may have ended before it was known how it leaves.
       if (this.#resume === undefined) this.#leave()
     })
@@ -319,14 +319,11 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   /** Nobody waits for its answer any more. */
   giveUp(): void {
-    this.#settle()
-    this.#abort("aborted")
+    this.#settle(false)
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
+  onRequestStart(): void {
     this.#timed?.sent()
-    this.#controller = controller
-    if (this.#aborted) this.#abort("aborted")
   }
 
   // Interim answers (1xx) come first, and are no part of the answer.
@@ -340,20 +337,25 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#chunks.push(chunk)
     this.#size += chunk.length
     if (this.#size < this.#door.limits.responseBytes) return
-    this.onResponseEnd()
+    this.#succeed(false)
     controller.abort(new Error("the answer is longer than is read"))
   }
 
   onResponseEnd(): void {
+    this.#succeed(true)
+  }
+
+  #succeed(isWhole: boolean): void {
     const [first] = this.#chunks
     const body = first && this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks)
-    this.#end(Effect.succeed({
-      statusCode: this.#statusCode,
-      headers: this.#headers,
-      body: body.toString("utf8", 0, this.#door.limits.responseBytes)
-    }))
-    // It holds the answer's headers as they were read.
-    this.#controller = undefined
+    this.#end(
+      Effect.succeed({
+        statusCode: this.#statusCode,
+        headers: this.#headers,
+        body: body.toString("utf8", 0, this.#door.limits.responseBytes)
+      }),
+      isWhole
+    )
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
@@ -361,10 +363,11 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#end(Effect.fail(mapError(error)))
   }
 
-  #dispatch(pool: Pool, path: string): void {
+  #dispatch(connections: Connections, path: string): void {
     if (this.#request === undefined) return
     const { body, headers, method } = this.#request
-    pool.dispatch({ path, method, headers: [...headers], body }, this)
+    this.#client = connections.take()
+    this.#client.dispatch({ path, method, headers: [...headers], body }, this)
   }
 
   #trying(act: () => void): void {
@@ -375,15 +378,22 @@ class Exchange implements Dispatcher.DispatchHandler {
     }
   }
 
-  #end(result: Effect.Effect<EgressResponse, EgressError>): void {
+  #end(result: Effect.Effect<EgressResponse, EgressError>, isWhole = false): void {
     const resume = this.#resume
     if (resume === undefined) return
-    this.#settle()
+    this.#settle(isWhole)
     resume(result)
   }
 
-  #settle(): void {
+  #settle(isWhole: boolean): void {
     this.#inTime?.()
+    // First, so that what begins in its place goes on the same connection.
+    if (this.#client) {
+      if (isWhole) this.#connections?.giveBack(this.#client)
+      else this.#connections?.drop(this.#client)
+    }
+    this.#client = undefined
+    this.#connections = undefined
     this.#leave?.()
     if (this.#note && this.#timed) this.#note.phases = this.#timed.phases
     this.#request = undefined
@@ -395,11 +405,6 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#headers = none
     // Views of all that was read at once, tens of kilobytes each, which would be there until the next whole collection.
     this.#chunks = []
-  }
-
-  #abort(why: string): void {
-    this.#aborted = true
-    this.#controller?.abort(new Error(why))
   }
 }
 

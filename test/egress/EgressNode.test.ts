@@ -82,6 +82,38 @@ describe("egress connects", () => {
       assert.isAtMost(sockets.length, 2)
     }).pipe(Effect.provide(loopback())))
 
+  it.live("to no more than twice as many sockets as there are requests at once, whichever of them is answered first", () =>
+    Effect.gen(function*() {
+      const egress = yield* Egress
+      const { port, sockets } = yield* served((_, response) => void response.end("ok"))
+      yield* Effect.replicateEffect(egress.send({ ...request, url: `http://127.0.0.1:${port}/` }), 300, {
+        concurrency: "unbounded",
+        discard: true
+      })
+      assert.isAtMost(sockets.length, 8)
+    }).pipe(Effect.provide(loopback({ connectionsPerOrigin: 4 }))))
+
+  for (const header of [{}, { connection: "close" }]) {
+    it.live(`anew where the server closes after each answer, ${"connection" in header ? "as it says" : "without a word"}, and loses nothing`, () =>
+      Effect.gen(function*() {
+        const egress = yield* Egress
+        const paths: Array<string | undefined> = []
+        const { port, sockets } = yield* served((incoming, response) => {
+          paths.push(incoming.url)
+          response.writeHead(200, header).end("ok", () => incoming.socket.end())
+        })
+        const answers = yield* Effect.forEach(
+          Array.from({ length: 200 }),
+          (_, n) => egress.send({ ...request, url: `http://127.0.0.1:${port}/${n}` }),
+          { concurrency: 20 }
+        )
+        assert.deepStrictEqual([...new Set(answers.map(({ statusCode }) => statusCode))], [200])
+        assert.strictEqual(new Set(paths).size, 200)
+        assert.strictEqual(paths.length, 200)
+        assert.isAtLeast(sockets.length, 200)
+      }).pipe(Effect.provide(loopback({ connectionsPerOrigin: 4 }))))
+  }
+
   it.live("to a bounded number of origins: the least recently used idle one closes, a busy one does not", () =>
     Effect.gen(function*() {
       const egress = yield* Egress

@@ -174,7 +174,7 @@ const deliverSome = Effect.fnUntraced(function*(
   const completed = ahead.map(({ id: messageId }): Completed => {
     const one = { id: Id.deliveryOf(messageId, id), subscriptionId: id }
     const { attempt } = outcome(owner, one.id, success)
-    const deliveries = [{ ...one, attempt, sign: "accepted" as const }]
+    const deliveries = [{ ...one, attempt }]
     return { owner, messageId, version, filtered: 0, transformedJson: undefined, deliveries }
   })
   assert.strictEqual((yield* watch("complete", pump.complete(completed))).length, few)
