@@ -26,6 +26,7 @@ const room = Provider.make({
     const url = `${server}/_matrix/client/v3/rooms/${encodeURIComponent(room)}/send/m.room.message`
     return {
       check: Effect.mapError(Egress.Egress.use(({ check }) => check(url)), refused("config.server")),
+      origin: URL.parse(url)?.origin,
       deliver: Effect.fnUntraced(function*(attempt: Provider.Attempt) {
         const egress = yield* Egress.Egress
         const rendered = yield* template.render(Template.contextOf(attempt)).pipe(
