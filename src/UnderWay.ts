@@ -1,6 +1,6 @@
 /**
- * What is under way at one origin: so much at once, beside what takes long. So connections are used again and again where an
- * origin answers, and what hangs at one of its paths keeps no other from it for longer than that.
+ * What is under way at one origin, as far as it keeps more from beginning: so much at once, beside what takes long. The gate before
+ * an origin goes by it, and the sender, which begins no attempt that would wait there.
  */
 
 /**
@@ -25,6 +25,7 @@ export class UnderWay<Key> {
     return this.#quick.size + this.#slow.size
   }
 
+  /** Whether one more may begin. */
   hasRoom(nowMs: number): boolean {
     if (this.#quick.size < this.#limit) return true
     for (const [key, beganAt] of this.#quick) {
