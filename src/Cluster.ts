@@ -220,8 +220,8 @@ export const sweep: Layer.Layer<Pulse, never, Dispatcher | Storage | Sharding.Sh
       for (const workerGroup of groups) {
         if (!isOurs(workerGroup) || (kept.has(workerGroup) && dispatcher.holds(workerGroup))) continue
         kept.set(workerGroup, now)
-        yield* Effect.ignore(
-          Effect.timeout(client(workerGroup).Keep(undefined, { discard: true }), limits.confirmTimeoutMs)
+        yield* Effect.timeout(client(workerGroup).Keep(undefined, { discard: true }), limits.confirmTimeoutMs).pipe(
+          Effect.catch(() => Effect.sync(() => kept.delete(workerGroup)))
         )
       }
     })

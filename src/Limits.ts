@@ -248,7 +248,7 @@ export const defaults = {
   oauthMarginMs: 30_000,
   /** Characters of an OAuth token: servers refuse requests with longer headers. */
   oauthTokenLength: 16 * 1024,
-  /** Origins with a pool of connections; the least recently used idle one closes first. */
+  /** Origins that connections are kept for; the least recently used idle one closes first. */
   origins: 1024,
   /** URLs whose target is remembered, so that it is judged once. */
   targets: 16_384,

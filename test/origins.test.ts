@@ -5,7 +5,11 @@ import { layer as limits } from "../src/Limits.ts"
 import { UnderWay } from "../src/UnderWay.ts"
 import { Created, Endpoints, layer, subscribe, until, within } from "./support/world.ts"
 
-const emit = Hook.emit(Created, { incidentId: "i", systemIds: [] })
+const payload = { incidentId: "i", systemIds: [] }
+
+const emit = Hook.emit(Created, payload)
+
+const emitTo = (tenantId: string) => Hook.emit(Created, payload, { tenantId })
 
 /** Endpoints of which so many are at one place; each has had a message, so that it is known where they are. */
 const world = Effect.fnUntraced(function*(endpoints: Endpoints, count: number, others: ReadonlyArray<string> = []) {
@@ -114,6 +118,53 @@ describe("attempts to one origin", () => {
       limits({ slots: 8, firstSlots: 0, connectionsPerOrigin: 4, slowRequestMs: 10_000 })
     )
   })
+
+  it.effect("share it, though one came first and has more waiting", () => {
+    const endpoints = new Endpoints()
+    const body = Effect.gen(function*() {
+      for (const name of ["first", "second"]) {
+        endpoints.origins.set(name, "https://crowd.example")
+        yield* subscribe(name, undefined, { tenantId: name })
+        yield* emitTo(name)
+      }
+      yield* until("both have had a message", () => endpoints.seen.length === 2)
+      answering(endpoints, ["first", "second"], 100)
+      yield* Effect.replicateEffect(emitTo("first"), 400, { discard: true, concurrency: 100 })
+      yield* until("the first has its places", () => endpoints.of("first").length >= 20)
+      yield* Effect.replicateEffect(emitTo("second"), 100, { discard: true, concurrency: 100 })
+      const before = endpoints.of("first").length
+      yield* until("the second has had many", () => endpoints.of("second").length >= 60)
+      assert.isAtMost(endpoints.of("first").length - before, 90)
+      yield* until("all have had all", () => endpoints.seen.length === 502)
+    })
+    return Effect.provide(within(layer(endpoints), body), limits({ connectionsPerOrigin: 4 }))
+  })
+
+  for (
+    const [what, extra] of [
+      ["a rate limit", { rateLimit: { messages: 100, intervalMs: 1000 } }],
+      ["a limit of its own", { maxConcurrency: 2 }]
+    ] as const
+  ) {
+    it.effect(`begin beside a busy subscription where theirs has ${what}`, () => {
+      const endpoints = new Endpoints()
+      const body = Effect.gen(function*() {
+        for (const [name, more] of [["busy", {}], ["limited", extra]] as const) {
+          endpoints.origins.set(name, "https://crowd.example")
+          yield* subscribe(name, undefined, { tenantId: name, ...more })
+          yield* emitTo(name)
+        }
+        yield* until("both have had a message", () => endpoints.seen.length === 2)
+        answering(endpoints, ["busy"], 100)
+        yield* Effect.replicateEffect(emitTo("busy"), 400, { discard: true, concurrency: 100 })
+        yield* until("the busy one has its places", () => endpoints.of("busy").length >= 20)
+        yield* emitTo("limited")
+        yield* until("the limited one has its message", () => endpoints.of("limited").length === 2, 1500)
+        assert.isBelow(endpoints.of("busy").length, 200)
+      })
+      return Effect.provide(within(layer(endpoints), body), limits({ connectionsPerOrigin: 4 }))
+    })
+  }
 
   it.effect("go on when those that took their places have failed", () => {
     const endpoints = new Endpoints()

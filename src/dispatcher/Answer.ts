@@ -3,6 +3,7 @@
  * provider's fault.
  */
 import { Cause, Exit, Option, Predicate, Schema } from "effect"
+import type * as Circuit from "../Circuit.ts"
 import type * as Delivery from "../Delivery.ts"
 import { type Delivered, ProviderError, RetryableError } from "../Provider.ts"
 
@@ -30,6 +31,23 @@ export const tookTooLong = (timeoutMs: number): Delivery.Outcome => ({
 
 /** The words of what was thrown. */
 export const thrownMessage = (thrown: unknown): string => thrown instanceof Error ? thrown.message : String(thrown)
+
+/** Why a subscription could not be bound. */
+export const unbound = (exit: Exit.Exit<unknown, { readonly message: string }>): string =>
+  Exit.isSuccess(exit)
+    ? ""
+    : Option.getOrElse(Option.map(Cause.findErrorOption(exit.cause), (error) => error.message), () =>
+      "binding was interrupted")
+
+/** What an outcome says of the endpoint; nothing where the attempt was ended from here, or the provider is at fault. */
+export const signOf = (outcome: Delivery.Outcome): Circuit.Sign | undefined =>
+  outcome._tag === "Delivered"
+    ? "accepted"
+    : outcome._tag === "Interrupted"
+    ? undefined
+    : outcome.error._tag === "Retryable"
+    ? "failed"
+    : "refused"
 
 // --- internal ---
 

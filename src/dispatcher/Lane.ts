@@ -2,11 +2,14 @@
  * Lanes: what a runner holds in memory for one subscription, and the rules of how much that may be. A backlog of one lane
  * never fills the window, and lanes whose endpoint hangs share a part of the slots.
  */
+import { Option } from "effect"
 import * as Circuit from "../Circuit.ts"
+import * as Delivery from "../Delivery.ts"
 import type { DeliveryId, SubscriptionId } from "../Id.ts"
 import type { Limits } from "../Limits.ts"
 import type { Message } from "../Message.ts"
 import * as RateLimit from "../RateLimit.ts"
+import type * as RetrySchedule from "../RetrySchedule.ts"
 import type { Claimed, Loaded } from "../Storage.ts"
 import type { Subscription } from "../Subscription.ts"
 import type { Express } from "./Express.ts"
@@ -146,3 +149,12 @@ export const rateNextMs = (
   const soonestMs = RateLimit.nextAtMs(rateLimit, Math.max(filledAtMs, nowMs))
   return soonestMs + self.waiting.length * RateLimit.costMs(rateLimit) - limits.rateAheadMs
 }
+
+/** The failures of a delivery that its schedule counts, oldest first. */
+export const failures = ({ history }: Ready): ReadonlyArray<RetrySchedule.Failure> =>
+  history.flatMap((attempt) =>
+    Option.match(Delivery.errorOf(attempt), {
+      onNone: () => [],
+      onSome: (error) => [{ atMs: attempt.startedAtMs + attempt.durationMs, error }]
+    })
+  )

@@ -21,7 +21,12 @@ export class Line {
   }
 
   next(): Lane | undefined {
-    return this.#lanes[this.#at++]
+    const lane = this.#lanes[this.#at]
+    if (lane && ++this.#at === this.#lanes.length) {
+      this.#lanes.length = 0
+      this.#at = 0
+    }
+    return lane
   }
 }
 

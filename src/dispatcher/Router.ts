@@ -308,6 +308,9 @@ export const make = Effect.fnUntraced(function*(
       const after = afterTenants.get(workerGroup)
       if (after !== undefined) from.set(workerGroup, after)
     }
+    // Those that this reading leaves out, and that have ended when it is answered.
+    const ended = new Map<State.Group, Array<string>>()
+    state.expresses.ended = ended
     const found = yield* storage.unrouted(groups.map((group) => group.owner), {
       messages: limits.routeMessages,
       bytes: limits.routeBytes,
@@ -315,6 +318,7 @@ export const make = Effect.fnUntraced(function*(
       ...(from.size === 0 ? {} : { afterTenants: from }),
       except: [...state.expresses.bySeq.keys()]
     })
+    state.expresses.ended = undefined
     const { listened, messages, version } = found
     // Less than asked for is everything there was, unless the batch ended by its bytes, up to three for each character.
     const size = messages.reduce((sum, message) => sum + message.payloadJson.length, 0)
@@ -325,12 +329,13 @@ export const make = Effect.fnUntraced(function*(
       const { workerGroup } = group
       afterTenants.delete(workerGroup)
       const ofGroup = ofGroups.get(workerGroup) ?? []
-      if (!isFull && ofGroup.length + group.ahead < limits.routeTenants) continue
+      const gone = ended.get(group) ?? []
+      if (!isFull && ofGroup.length + group.ahead + gone.length < limits.routeTenants) continue
       const tenants = new Set(ofGroup.map(({ tenantId }) => tenantId))
       // One message of each may also be all that a batch has bytes for.
       const isAll = isFull && tenants.size === ofGroup.length
       // Those of whom there was nothing left to read were looked at as well; where there was more to read, they are again.
-      if (!isFull) { for (const tenant of Express.tenants(state, group)) tenants.add(tenant) }
+      if (!isFull) { for (const tenant of [...Express.tenants(state, group), ...gone]) tenants.add(tenant) }
       const looked = [...tenants].filter((tenant) => tenant > (from.get(workerGroup) ?? "")).sort()
       const last = looked[limits.routeTenants - 1] ?? (isAll ? looked.at(-1) : undefined)
       if (last !== undefined) afterTenants.set(workerGroup, last)

@@ -2,7 +2,7 @@
  * Sending: attempts begin lane by lane in turn, as far as slots, lease and the subscription's version allow, and end as
  * outcomes for the recorder.
  */
-import { Cause, Clock, Context, DateTime, Effect, Exit, type Fiber, FiberSet, Option, References } from "effect"
+import { Clock, Context, DateTime, Effect, Exit, type Fiber, FiberSet, Option, References } from "effect"
 import type { Types } from "effect"
 import type { Binding } from "../Bindings.ts"
 import * as Circuit from "../Circuit.ts"
@@ -39,7 +39,7 @@ export interface Finished {
   readonly warnOfMs: number | undefined
 }
 
-/** Makes the sender: `pass` begins what can begin now, and tells in how many milliseconds a rate limit lets more begin; `abort` interrupts a group's attempts, which end as interrupted. */
+/** Makes the sender: `pass` begins what can begin now, and tells in how many milliseconds a rate limit or an origin lets more begin; `abort` interrupts a group's attempts, which end as interrupted. */
 export const make = Effect.fnUntraced(function*(
   state: State.State,
   subscribed: Subscribed,
@@ -65,6 +65,9 @@ export const make = Effect.fnUntraced(function*(
   /** The lanes that the last pass had no slots left for, and how many each tenant may have. */
   let line = new Line([])
   let slotsOf: (tenant: string) => number = () => 0
+  /** The version of the subscriptions at the last pass, and whether the one before found lanes by the same. */
+  let version = -1
+  let isSameVersion = false
   /** What each tenant has, as of the last pass; what is under way, also as of what has begun and ended since. */
   let shares = new Map<string, Share>()
   const tenantOf = ({ subscriptionId }: Lane.Lane) => subscribed.tenantOf(subscriptionId)
@@ -152,7 +155,7 @@ export const make = Effect.fnUntraced(function*(
     const nowMs = now()
     const outcome = Answer.outcomeOf(exit, ending.get(claimed.deliveryId))
     const lane = State.laneOf(state, claimed.subscriptionId)
-    const sign = isInternal(subscription) ? undefined : signOf(outcome)
+    const sign = isInternal(subscription) ? undefined : Answer.signOf(outcome)
     const before = lane.circuit
     if (sign !== undefined) lane.circuit = Circuit.step(before, sign, { nowMs, startedAtMs }, limits)
     if (outcome._tag === "Delivered") state.accepted.set(claimed.subscriptionId, nowMs)
@@ -211,7 +214,7 @@ export const make = Effect.fnUntraced(function*(
     return Effect.gen(function*() {
       const nextDelayMs = outcome._tag === "Failed" && outcome.error._tag === "Retryable"
         ? yield* RetrySchedule.next(yield* scheduleOf(subscription, ready.message.eventId, binding), {
-          history: [...failuresOf(ready), { atMs: nowMs, error: outcome.error }],
+          history: [...Lane.failures(ready), { atMs: nowMs, error: outcome.error }],
           seed: claimed.deliveryId,
           maxAgeMs: retryMaxAgeMs
         })
@@ -277,7 +280,7 @@ export const make = Effect.fnUntraced(function*(
     if (Exit.isFailure(bound)) {
       const failure = new RetryableError({
         code: "Misconfigured",
-        message: `The subscription can't be used: ${unbound(bound)}`
+        message: `The subscription can't be used: ${Answer.unbound(bound)}`
       })
       return Effect.as(conclude(ready, subscription, undefined, startedAtMs, Exit.fail(failure)), false)
     }
@@ -322,7 +325,7 @@ export const make = Effect.fnUntraced(function*(
             body: () => ready ? attempt(ready, of, restore) : Effect.succeed(false),
             step: (mayGoOn: boolean) => {
               leave()
-              const next = mayGoOn ? firstInLine(origin) ?? nextOf(lane) : undefined
+              const next = mayGoOn ? firstInLine(lane, origin) ?? nextOf(lane) : undefined
               if (!next) return
               ready = next.ready
               lane = next.lane
@@ -342,36 +345,63 @@ export const make = Effect.fnUntraced(function*(
   /** The next of a lane, where no other may wait for the place. */
   const nextOf = (lane: Lane.Lane) => state.inFlight + 1 < limits.slots ? follower(lane) : undefined
 
-  /** The first of the next lane in line that has nothing under way, begun in the place of one that has ended at an origin. */
-  const firstInLine = (origin: Origin | undefined): Next | undefined => {
-    while (state.inFlight < limits.slots + limits.firstSlots) {
-      const lane = (origin?.hasRoom(monotonicMs()) === true ? origin.next() : undefined) ?? line.next()
+  /** The next in line, in the place of one of a lane that has ended at an origin: of those who wait there, and then for a slot. */
+  const firstInLine = (ended: Lane.Lane, origin: Origin | undefined): Next | undefined =>
+    isAllTaken() ? undefined : (origin && atOrigin(ended, origin)) ?? forSlot()
+
+  const isAllTaken = () => state.inFlight >= limits.slots + limits.firstSlots
+
+  /**
+   * The first of a lane that waits at an origin and has no more under way than the one that had the place, so that its lanes come to
+   * have equal parts of it; each of them stays in line while it has more.
+   */
+  const atOrigin = (ended: Lane.Lane, origin: Origin): Next | undefined => {
+    for (let looks = 0; looks < looksInLine && origin.hasRoom(monotonicMs()); looks++) {
+      const lane = origin.next()
       if (!lane) return undefined
-      if (lane.inFlight.size > 0) continue
-      const tenant = tenantOf(lane)
-      if (shareOf(tenant).inFlight >= slotsOf(tenant) + limits.firstSlots) continue
-      const next = follower(lane)
-      if (!next) continue
-      // As in a pass: where places are short, those that had none go first.
-      state.lanes.delete(lane.subscriptionId)
-      state.lanes.set(lane.subscriptionId, lane)
-      return next
+      const most = ended.waiting.length > 0 ? ended.inFlight.size : limits.laneSlots - 1
+      const isNext = lane !== ended && lane.inFlight.size <= most
+      const next = isNext ? inTurn(lane) : undefined
+      // Something else keeps it, which a pass finds.
+      if (isNext && !next) lane.waitsAt = undefined
+      else if (lane.waiting.length > 0) origin.hold(lane)
+      if (next || lane === ended) return next
     }
-    line = new Line([])
     return undefined
+  }
+
+  /** The first of the next lane that waits for a slot and has nothing under way. */
+  const forSlot = (): Next | undefined => {
+    for (let lane = line.next(); lane; lane = line.next()) {
+      const next = lane.inFlight.size > 0 ? undefined : inTurn(lane)
+      if (next) return next
+    }
+    return undefined
+  }
+
+  /** The first of a lane whose turn it is, where its tenant may have one more. */
+  const inTurn = (lane: Lane.Lane): Next | undefined => {
+    const tenant = tenantOf(lane)
+    if (shareOf(tenant).inFlight >= slotsOf(tenant) + limits.firstSlots) return undefined
+    const next = follower(lane)
+    if (!next) return undefined
+    // As in a pass: where places are short, those that had none go first.
+    state.lanes.delete(lane.subscriptionId)
+    state.lanes.set(lane.subscriptionId, lane)
+    return next
   }
 
   /**
    * Whether nothing but its origin keeps a lane from beginning: asked before anything else, as there may be very many of one origin.
-   * A lane whose subscription has changed is asked anew in its turn.
+   * What has to be weighed by a pass does not wait so, as a pass hardly ever finds room at an origin that is busy.
    */
   const waitsForOrigin = (lane: Lane.Lane, monotonic: number): boolean => {
-    if (lane.circuit.openUntilMs !== undefined) return false
-    if (lane.waitsAt && isHeld(lane, lane.waitsAt, monotonic)) return true
+    if (lane.circuit.openUntilMs !== undefined || Lane.isSlow(lane, monotonic, limits)) return false
+    if (lane.waitsAt && isSameVersion && isHeld(lane, lane.waitsAt, monotonic)) return true
     lane.waitsAt = undefined
     const [ready] = lane.waiting
     const subscription = ready && bindable(ready)
-    return subscription !== undefined && isHeld(lane, originOf(subscription), monotonic)
+    return subscription !== undefined && !isWeighed(subscription) && isHeld(lane, originOf(subscription), monotonic)
   }
 
   /** The next of a lane, begun in the place of one that has ended; none where a pass has to weigh what may begin. */
@@ -381,7 +411,7 @@ export const make = Effect.fnUntraced(function*(
     const monotonic = monotonicMs()
     if (monotonic >= state.leaseEndMs || lane.circuit.openUntilMs !== undefined) return undefined
     const subscription = bindable(ready)
-    if (!subscription || subscription.rateLimit || subscription.maxConcurrency !== undefined) return undefined
+    if (!subscription || isWeighed(subscription)) return undefined
     if (Lane.isSlow(lane, monotonic, limits)) return undefined
     const origin = originOf(subscription)
     if (isHeld(lane, origin, monotonic)) return undefined
@@ -479,6 +509,8 @@ export const make = Effect.fnUntraced(function*(
 
   const pass = Effect.gen(function*() {
     if (behind()) yield* subscribed.reload
+    isSameVersion = version === subscribed.version()
+    version = subscribed.version()
     line = new Line([])
     origins.clear()
     aheadMs = (yield* storage.now) - clock.currentTimeMillisUnsafe()
@@ -516,7 +548,7 @@ export const make = Effect.fnUntraced(function*(
       const next: Array<Lane.Lane> = []
       for (const lane of turn) {
         // Where all is taken, no lane of many need be asked: they wait in line.
-        if (state.inFlight >= limits.slots + limits.firstSlots) {
+        if (isAllTaken()) {
           line = new Line(turn.slice(turn.indexOf(lane)))
           return nextMs
         }
@@ -558,6 +590,13 @@ interface Next {
   readonly origin: Origin | undefined
 }
 
+/** How many lanes are looked at in line for each attempt that ends. */
+const looksInLine = 4
+
+/** Whether its limits say when an attempt may begin. */
+const isWeighed = ({ maxConcurrency, rateLimit }: Subscription): boolean =>
+  rateLimit !== undefined || maxConcurrency !== undefined
+
 /** What a tenant has: lanes with something to do, deliveries in them, and those of these that are under way. */
 interface Share {
   lanes: number
@@ -566,29 +605,3 @@ interface Share {
 }
 
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-
-/** The failures of a delivery that its schedule counts, oldest first. */
-const failuresOf = ({ history }: Lane.Ready): ReadonlyArray<RetrySchedule.Failure> =>
-  history.flatMap((attempt) =>
-    Option.match(Delivery.errorOf(attempt), {
-      onNone: () => [],
-      onSome: (error) => [{ atMs: attempt.startedAtMs + attempt.durationMs, error }]
-    })
-  )
-
-/** Why a subscription could not be bound. */
-const unbound = (exit: Exit.Exit<unknown, { readonly message: string }>): string =>
-  Exit.isSuccess(exit)
-    ? ""
-    : Option.getOrElse(Option.map(Cause.findErrorOption(exit.cause), (error) => error.message), () =>
-      "binding was interrupted")
-
-/** What an outcome says of the endpoint; nothing where the attempt was ended from here, or the provider is at fault. */
-const signOf = (outcome: Delivery.Outcome): Circuit.Sign | undefined =>
-  outcome._tag === "Delivered"
-    ? "accepted"
-    : outcome._tag === "Interrupted"
-    ? undefined
-    : outcome.error._tag === "Retryable"
-    ? "failed"
-    : "refused"

@@ -59,6 +59,8 @@ export interface State {
     readonly bySeq: Map<number, Express>
     /** Those whose routing is to be written. */
     readonly late: Array<Express>
+    /** Whose have ended since messages were asked for the last time. */
+    ended: Map<Group, Array<string>> | undefined
     /** Opens when there are some. */
     readonly some: Latch.Latch
   }
@@ -95,7 +97,7 @@ export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
   deliveries: new Deliveries(),
   again: new Map(),
   left: undefined,
-  expresses: { bySeq: new Map(), late: [], some: Latch.makeUnsafe() },
+  expresses: { bySeq: new Map(), late: [], ended: undefined, some: Latch.makeUnsafe() },
   accepted: new Map(),
   routing: 0,
   windowBytes: 0,

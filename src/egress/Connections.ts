@@ -23,6 +23,7 @@ export class Connections {
   readonly #idle: Array<Client> = []
   /** Those that rest, the one that has for the longest time first. */
   readonly #resting: Array<Client> = []
+  #isClosed = false
 
   /** `rest` calls when a connection has rested. */
   constructor(origin: string, options: Client.Options, rest: (call: () => void) => void) {
@@ -61,8 +62,9 @@ export class Connections {
     if (this.#answers.delete(client)) queueMicrotask(() => void client.destroy())
   }
 
-  /** Closes all of them. */
+  /** Closes all of them; one that is taken afterwards closes with what it was taken for. */
   async close(): Promise<void> {
+    this.#isClosed = true
     const all = [...this.#answers.keys()]
     for (const some of [this.#idle, this.#resting]) some.length = 0
     this.#answers.clear()
@@ -80,7 +82,10 @@ export class Connections {
     this.#answers.set(client, 0)
     client.on("disconnect", () => {
       if (remove(this.#idle, client) || remove(this.#resting, client)) this.drop(client)
+      // What waits on it goes out on another connection, which has answered nothing.
+      else if (this.#answers.has(client)) this.#answers.set(client, 0)
     })
+    if (this.#isClosed) this.drop(client)
     return client
   }
 }

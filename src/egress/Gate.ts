@@ -68,14 +68,13 @@ export class Gate {
   }
 
   #next(): void {
-    let n = 0
-    for (; n < this.#waiting.length && this.#underWay.hasRoom(this.#time.now()); n++) {
-      const one = this.#waiting[n]
+    // Each is taken out first: one that fails at once leaves before it has returned.
+    while (this.#waiting.length > 0 && this.#underWay.hasRoom(this.#time.now())) {
+      const one = this.#waiting.shift()
       if (!one || one.gone) continue
       this.#underWay.begin(one, this.#time.now())
       one.begin()
     }
-    if (n > 0) this.#waiting.splice(0, n)
     this.#look()
   }
 

@@ -34,6 +34,24 @@ const make = (limit: number) => {
 }
 
 describe("the gate before an origin", () => {
+  it("lets in all others, each once, where one fails as it begins", () => {
+    const { begun, gate } = make(1)
+    const leaveFirst = gate.enter(() => begun.push("first"))
+    const leaves: Array<() => void> = []
+    for (const name of ["a", "b", "c"]) {
+      const leave = gate.enter(() => {
+        begun.push(name)
+        if (name === "a") leave()
+      })
+      leaves.push(leave)
+    }
+    leaveFirst()
+    assert.deepStrictEqual(begun, ["first", "a", "b"])
+    for (const leave of leaves) leave()
+    assert.deepStrictEqual(begun, ["first", "a", "b", "c"])
+    assert.isTrue(gate.isIdle)
+  })
+
   it("lets in as many as there is room for, and the others in their order as room is made", () => {
     const { begun, enter, gate } = make(2)
     const leaveA = enter("a")
