@@ -6,6 +6,7 @@ import { Context, DateTime, Effect, FiberMap, Latch, Layer, Metric, Schedule, ty
 import type { Bindings } from "./Bindings.ts"
 import * as Circuit from "./Circuit.ts"
 import * as Core from "./Core.ts"
+import type * as Attempting from "./dispatcher/Attempting.ts"
 import * as Claimer from "./dispatcher/Claimer.ts"
 import * as Express from "./dispatcher/Express.ts"
 import * as Gathering from "./dispatcher/Gathering.ts"
@@ -107,7 +108,7 @@ const make = Effect.gen(function*() {
   }
 
   const disable = Effect.fnUntraced(
-    function*({ outcome, ready, subscription }: Sender.Finished, reason: "gone" | "failing") {
+    function*({ outcome, ready, subscription }: Attempting.Finished, reason: "gone" | "failing") {
       const { id, name, providerId, tenantId } = subscription
       const now = yield* storage.now
       const { lastError } = outcome.transition
@@ -135,7 +136,7 @@ const make = Effect.gen(function*() {
     }
   )
 
-  const warn = Effect.fnUntraced(function*({ outcome, subscription }: Sender.Finished, sinceMs: number) {
+  const warn = Effect.fnUntraced(function*({ outcome, subscription }: Attempting.Finished, sinceMs: number) {
     const { id, name, providerId, tenantId } = subscription
     const { lastError } = outcome.transition
     const message = yield* Core.message(Core.SubscriptionFailing, {
@@ -154,7 +155,7 @@ const make = Effect.gen(function*() {
 
   const acting: FiberMap.FiberMap<string> = yield* FiberMap.make<string>()
   /** Apart from the recorder, which others wait for; one of each kind at a time for a subscription. */
-  const act = Effect.fnUntraced(function*(finished: Sender.Finished) {
+  const act = Effect.fnUntraced(function*(finished: Attempting.Finished) {
     const { disable: reason, subscription: { id }, warnOfMs } = finished
     const once = { onlyIfMissing: true }
     const { deliveryId, messageId } = finished.ready.claimed

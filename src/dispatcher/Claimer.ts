@@ -229,9 +229,7 @@ const settle = (state: State.State, next: Claims["next"]): void => {
   for (const { dueAtMs, subscriptionId, workerGroup } of next) {
     const group = state.groups.get(workerGroup)
     if (group?.phase !== "open") continue
-    const lane = State.laneOf(state, subscriptionId)
-    state.lanes.delete(subscriptionId)
-    state.lanes.set(subscriptionId, lane)
+    State.moveLast(state, State.laneOf(state, subscriptionId))
     State.backlog(state, group, subscriptionId, dueAtMs)
   }
 }

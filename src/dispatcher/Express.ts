@@ -7,8 +7,8 @@
  */
 import type { SubscriptionId } from "../Id.ts"
 import type { Unrouted } from "../Storage.ts"
+import type { Finished } from "./Attempting.ts"
 import * as Lane from "./Lane.ts"
-import type { Finished } from "./Sender.ts"
 import * as State from "./State.ts"
 
 /** An express message: what is held of it, until it is one no more. */

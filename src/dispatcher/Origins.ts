@@ -30,35 +30,9 @@ export class Line {
   }
 }
 
-/** An origin to which attempts are under way. */
-export class Origin {
-  readonly #underWay: UnderWay<DeliveryId>
+/** An origin: what is under way there, and who waits for a place. */
+export class Origin extends UnderWay<DeliveryId> {
   #line = new Line([])
-
-  constructor({ connectionsPerOrigin, slowRequestMs }: Limits) {
-    this.#underWay = new UnderWay({ limit: connectionsPerOrigin, slowMs: slowRequestMs })
-  }
-
-  get isIdle(): boolean {
-    return this.#underWay.size === 0
-  }
-
-  hasRoom(monotonicMs: number): boolean {
-    return this.#underWay.hasRoom(monotonicMs)
-  }
-
-  /** In how many milliseconds there will be room, if nothing ends before. */
-  roomInMs(monotonicMs: number): number {
-    return this.#underWay.roomInMs(monotonicMs)
-  }
-
-  begin(id: DeliveryId, monotonicMs: number): void {
-    this.#underWay.begin(id, monotonicMs)
-  }
-
-  end(id: DeliveryId): void {
-    this.#underWay.end(id)
-  }
 
   /** Has a lane wait for a place here; it is known by the lane, so that a pass need not find it again. */
   hold(lane: Lane): void {
@@ -90,7 +64,8 @@ export class Origins {
   of(name: string): Origin {
     const known = this.#known.get(name)
     if (known) return known
-    const origin = new Origin(this.#limits)
+    const { connectionsPerOrigin, slowRequestMs } = this.#limits
+    const origin = new Origin({ limit: connectionsPerOrigin, slowMs: slowRequestMs })
     this.#known.set(name, origin)
     return origin
   }
@@ -98,7 +73,7 @@ export class Origins {
   /** Forgets who waits, and the origins to which nothing is under way: a pass looks at all lanes anew. */
   clear(): void {
     for (const [name, origin] of this.#known) {
-      if (origin.isIdle) this.#known.delete(name)
+      if (origin.size === 0) this.#known.delete(name)
       else origin.clear()
     }
   }

@@ -9,9 +9,9 @@ import { Live, type Recorded } from "../Live.ts"
 import * as Metrics from "../Metrics.ts"
 import { type Completed, type Outcome, Storage } from "../Storage.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
+import type { Finished } from "./Attempting.ts"
 import * as Express from "./Express.ts"
 import { patient } from "./Patience.ts"
-import type { Finished } from "./Sender.ts"
 import * as State from "./State.ts"
 
 /** Makes the recorder: a place to put outcomes, and a loop that writes what has gathered. */

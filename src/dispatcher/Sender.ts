@@ -1,62 +1,38 @@
 /**
- * Sending: attempts begin lane by lane in turn, as far as slots, lease and the subscription's version allow, and end as
- * outcomes for the recorder.
+ * Sending: attempts begin lane by lane in turn, as far as slots, the lanes' origins, lease and the subscription's version allow.
  */
-import { Clock, Context, DateTime, Effect, Exit, type Fiber, FiberSet, Option, References } from "effect"
-import type { Types } from "effect"
-import type { Binding } from "../Bindings.ts"
-import * as Circuit from "../Circuit.ts"
-import * as Core from "../Core.ts"
-import * as Delivery from "../Delivery.ts"
+import { Clock, Effect, type Fiber, FiberSet } from "effect"
+import type * as Delivery from "../Delivery.ts"
 import type { DeliveryId } from "../Id.ts"
 import * as Monotonic from "../Monotonic.ts"
-import * as Note from "../Note.ts"
-import { type Delivered, type ProviderError, RetryableError } from "../Provider.ts"
 import * as RateLimit from "../RateLimit.ts"
-import { Registry } from "../Registry.ts"
-import * as RequestExcerpt from "../RequestExcerpt.ts"
-import * as Retention from "../Retention.ts"
-import * as RetrySchedule from "../RetrySchedule.ts"
-import { type Outcome, Storage } from "../Storage.ts"
-import { isInternal, type Subscription } from "../Subscription.ts"
+import { Storage } from "../Storage.ts"
+import type { Subscription } from "../Subscription.ts"
 import * as Answer from "./Answer.ts"
-import { given } from "./Given.ts"
+import * as Attempting from "./Attempting.ts"
 import * as Lane from "./Lane.ts"
 import { Line, type Origin, Origins } from "./Origins.ts"
 import * as Shares from "./Shares.ts"
 import * as State from "./State.ts"
 import type { Subscribed } from "./Subscribed.ts"
-import * as Tracing from "./Tracing.ts"
 
-/** An outcome on its way to the recorder. */
-export interface Finished {
-  readonly ready: Lane.Ready
-  readonly outcome: Outcome
-  readonly subscription: Subscription
-  /** Why the subscription is to be disabled; undefined where it is not. */
-  readonly disable: "gone" | "failing" | undefined
-  /** Since when nothing of the subscription was accepted, where its people have to be warned. */
-  readonly warnOfMs: number | undefined
-}
-
-/** Makes the sender: `pass` begins what can begin now, and tells in how many milliseconds a rate limit or an origin lets more begin; `abort` interrupts a group's attempts, which end as interrupted. */
+/**
+ * Makes the sender: `pass` begins what can begin now, and tells in how many milliseconds a rate limit or an origin lets more begin;
+ * `abort` interrupts a group's attempts, which end as interrupted.
+ */
 export const make = Effect.fnUntraced(function*(
   state: State.State,
   subscribed: Subscribed,
-  finish: (finished: Finished) => void,
+  finish: (finished: Attempting.Finished) => void,
   giveBack: (ready: Lane.Ready) => void
 ) {
   const storage = yield* Storage
-  const registry = yield* Registry
   const { limits } = state
-  const { retryMaxAgeMs } = Retention.within(limits)
-  const tracing = yield* Tracing.make
   const clock = yield* Clock.Clock
   const monotonicMs = () => Monotonic.readMs(clock)
   /** By how much the engine's time is ahead of this machine's, as each pass learns anew. */
   let aheadMs = 0
   const now = () => clock.currentTimeMillisUnsafe() + aheadMs
-  const logAnnotations = yield* References.CurrentLogAnnotations
   const fibers: FiberSet.FiberSet = yield* FiberSet.make()
   const attempts = new Map<DeliveryId, Fiber.Fiber<unknown, unknown>>()
   /** How long until a rate limit or an origin lets an attempt begin, as the present pass has found, in milliseconds. */
@@ -82,222 +58,7 @@ export const make = Effect.fnUntraced(function*(
     fiber.interruptUnsafe()
   }
 
-  const scheduleOf = (subscription: Subscription, eventId: string, binding: Binding | undefined) =>
-    Effect.map(registry.event(eventId), (event) =>
-      subscription.retry
-        ? RetrySchedule.fromJson(subscription.retry)
-        // An event's schedule is for systems outside.
-        : (isInternal(subscription) ? undefined : event?.retry) ?? binding?.providerRetry ??
-          RetrySchedule.standardWebhooks)
-
-  /** Gives back what waits in a lane whose circuit has opened: other owners may have to know of it, and memory is short. */
-  const spare = (lane: Lane.Lane) => {
-    for (const ready of lane.waiting.splice(0)) giveBack(ready)
-  }
-
-  /** What is told with an outcome of a message that is not Hookline's own. */
-  const tellingOf = Effect.fnUntraced(function*(
-    { claimed, message }: Lane.Ready,
-    subscription: Subscription,
-    { attempt, transition }: Delivery.Step,
-    { before, nowMs, sign }: {
-      readonly before: Circuit.Circuit
-      readonly sign: Circuit.Sign | undefined
-      readonly nowMs: number
-    }
-  ) {
-    const { id, name, providerId } = subscription
-    // A work queue is no tenant's.
-    const context = { nowMs, tenantId: isInternal(subscription) ? message.tenantId : subscription.tenantId }
-    if (sign === "accepted" && before.warned && before.failingSinceMs !== undefined) {
-      const failingSince = DateTime.makeUnsafe(before.failingSinceMs)
-      const recovered = { subscriptionId: id, name, providerId, failingSince }
-      return [{ message: yield* Core.message(Core.SubscriptionRecovered, recovered, context), ifRecovered: true }]
-    }
-    if (transition._tag !== "Final" || transition.reason !== "exhausted") return []
-    const exhausted = {
-      deliveryId: claimed.deliveryId,
-      messageId: claimed.messageId,
-      eventId: message.eventId,
-      subscriptionId: id,
-      attemptCount: attempt.number,
-      ...(transition.lastError === undefined ? {} : { lastError: transition.lastError })
-    }
-    return [{ message: yield* Core.message(Core.DeliveryExhausted, exhausted, context), ifRecovered: false }]
-  })
-
-  const excerpts = {
-    length: limits.requestExcerptLength,
-    headerLength: limits.headerExcerptLength,
-    headersKept: limits.headersKept
-  }
-
-  /** An attempt with what became known of it while it was made. */
-  const noted = (attempt: Delivery.AttemptRecord, { phases, request }: Note.Note): Delivery.AttemptRecord => {
-    const found: Types.Mutable<Delivery.AttemptRecord> = { ...attempt }
-    if (phases !== undefined) found.phases = phases
-    if (request !== undefined) {
-      found.request = RequestExcerpt.of(request, { ...excerpts, withBody: attempt.outcome !== "success" })
-    }
-    return found
-  }
-
-  /** What an attempt has come to; the schedule is asked only where it failed, and people are told of few. */
-  const conclude = (
-    ready: Lane.Ready,
-    subscription: Subscription,
-    binding: Binding | undefined,
-    startedAtMs: number,
-    exit: Exit.Exit<Delivered, ProviderError>,
-    note: Note.Note = Note.make()
-  ): Effect.Effect<void> => {
-    const { claimed } = ready
-    const nowMs = now()
-    const outcome = Answer.outcomeOf(exit, ending.get(claimed.deliveryId))
-    const lane = State.laneOf(state, claimed.subscriptionId)
-    const sign = isInternal(subscription) ? undefined : Answer.signOf(outcome)
-    const before = lane.circuit
-    if (sign !== undefined) lane.circuit = Circuit.step(before, sign, { nowMs, startedAtMs }, limits)
-    if (outcome._tag === "Delivered") state.accepted.set(claimed.subscriptionId, nowMs)
-    else state.accepted.delete(claimed.subscriptionId)
-    const { circuit } = lane
-    if (Circuit.stateAt(circuit, nowMs) === "open") spare(lane)
-    lane.timedOut = outcome._tag === "Failed" && outcome.error._tag === "Retryable" && outcome.error.timedOut === true
-    const isTold = !Core.isOwn(ready.message.eventId)
-    const failingMs = circuit.failingSinceMs === undefined ? 0 : nowMs - circuit.failingSinceMs
-    const opens = circuit.opens > before.opens
-
-    const stepOf = (nextDelayMs: number | undefined) =>
-      Delivery.step(
-        { id: claimed.deliveryId, attemptCount: claimed.attemptCount, retryBase: claimed.retryBase },
-        outcome,
-        {
-          nowMs,
-          startedAtMs,
-          nextDelayMs,
-          retryAfterCapMs: limits.retryAfterCapMs,
-          expiresAtMs: claimed.expiresAtMs,
-          errorLength: limits.errorLength
-        }
-      )
-
-    const finished = (step: Delivery.Step, telling: Outcome["telling"]): void => {
-      const found: Types.Mutable<Outcome> = {
-        owner: ready.group.owner,
-        deliveryId: claimed.deliveryId,
-        attemptCount: claimed.attemptCount,
-        attempt: noted(step.attempt, note),
-        transition: step.transition
-      }
-      if (subscription.rateLimit && ready.group.filledAtMs !== undefined) found.filledAtMs = ready.group.filledAtMs
-      if (sign !== undefined) found.sign = sign
-      if (opens && circuit.openUntilMs !== undefined) found.openUntilMs = circuit.openUntilMs
-      if (telling !== undefined && telling.length > 0) found.telling = telling
-      finish({
-        ready,
-        subscription,
-        // Not before people were warned.
-        disable: step.disableSubscription
-          ? "gone"
-          : circuit.warned && failingMs >= limits.failingDisableMs
-          ? "failing"
-          : undefined,
-        warnOfMs: isTold && failingMs >= limits.failingWarnMs && !circuit.warned ? circuit.failingSinceMs : undefined,
-        outcome: found
-      })
-    }
-
-    if (outcome._tag === "Delivered" && !before.warned) {
-      finished(stepOf(undefined), undefined)
-      return Effect.void
-    }
-    return Effect.gen(function*() {
-      const nextDelayMs = outcome._tag === "Failed" && outcome.error._tag === "Retryable"
-        ? yield* RetrySchedule.next(yield* scheduleOf(subscription, ready.message.eventId, binding), {
-          history: [...Lane.failures(ready), { atMs: nowMs, error: outcome.error }],
-          seed: claimed.deliveryId,
-          maxAgeMs: retryMaxAgeMs
-        })
-        : Option.none<number>()
-      const step = stepOf(Option.getOrUndefined(nextDelayMs))
-      finished(step, isTold ? yield* tellingOf(ready, subscription, step, { before, sign, nowMs }) : undefined)
-    })
-  }
-
-  /** The subscription as it was claimed for, where that is how it stands and this runner can serve it. */
-  const bindable = ({ claimed, group }: Lane.Ready): Subscription | undefined => {
-    const { minVersion } = State.laneOf(state, claimed.subscriptionId)
-    const subscription = subscribed.get(claimed.subscriptionId)
-    return group.phase === "open" && claimed.subscriptionVersion >= minVersion && subscription?.enabled === true &&
-        subscription.version === claimed.subscriptionVersion && subscribed.hasProvider(subscription)
-      ? subscription
-      : undefined
-  }
-
-  /** Whether an attempt may still begin: binding may have taken its time. */
-  const mayBegin = (ready: Lane.Ready, monotonic: number): boolean =>
-    monotonic < state.leaseEndMs && !ending.has(ready.claimed.deliveryId) && bindable(ready) !== undefined
-
-  /** What an attempt finds: a place to note what becomes known of it, and what its log lines are about. */
-  const during =
-    ({ claimed: { deliveryId, messageId, subscriptionId } }: Lane.Ready, note: Note.Note) =>
-    (context: Context.Context<never>): Context.Context<never> =>
-      Context.add(
-        Context.add(context, Note.Note, note),
-        References.CurrentLogAnnotations,
-        { ...logAnnotations, messageId, deliveryId, subscriptionId }
-      )
-
-  /** Makes one attempt; tells whether its fiber may make another. */
-  const attempt = (ready: Lane.Ready, subscription: Subscription, restore: Restore): Effect.Effect<boolean> => {
-    const known = subscribed.binding(subscription)
-    return known
-      ? attemptWith(ready, subscription, restore, Exit.succeed(known))
-      : restore(Effect.suspend(() => subscribed.bind(subscription))).pipe(
-        Effect.catchDefect((defect) => Effect.fail({ message: Answer.thrownMessage(defect) })),
-        Effect.exit,
-        Effect.flatMap((bound) => attemptWith(ready, subscription, restore, bound))
-      )
-  }
-
-  const attemptWith = (
-    ready: Lane.Ready,
-    subscription: Subscription,
-    restore: Restore,
-    bound: Exit.Exit<Binding, { readonly message: string }>
-  ): Effect.Effect<boolean> => {
-    const { claimed } = ready
-    const startedAtMs = now()
-    // Binding took as long as an attempt may take.
-    if (ending.get(claimed.deliveryId)?._tag === "Failed") {
-      return Effect.as(conclude(ready, subscription, undefined, startedAtMs, Exit.interrupt()), false)
-    }
-    const isLate = startedAtMs >= (claimed.expiresAtMs ?? Number.POSITIVE_INFINITY)
-    if (isLate || !mayBegin(ready, monotonicMs())) {
-      giveBack(ready)
-      return Effect.succeed(false)
-    }
-    if (Exit.isFailure(bound)) {
-      const failure = new RetryableError({
-        code: "Misconfigured",
-        message: `The subscription can't be used: ${Answer.unbound(bound)}`
-      })
-      return Effect.as(conclude(ready, subscription, undefined, startedAtMs, Exit.fail(failure)), false)
-    }
-    const binding = bound.value
-    const note = Note.make()
-    const delivering = tracing.attempt(
-      ready,
-      subscription,
-      (traceparent) => binding.bound.deliver(given(ready, subscription, binding, startedAtMs, traceparent))
-    )
-    const ended = (exit: Exit.Exit<Delivered, ProviderError>) =>
-      Effect.mapEager(conclude(ready, subscription, binding, startedAtMs, exit, note), () => Exit.isSuccess(exit))
-    return Effect.matchCauseEffect(restore(Effect.updateContext(delivering, during(ready, note))), {
-      onSuccess: (delivered) => ended(Exit.succeed(delivered)),
-      onFailure: (cause) => ended(Exit.failCause(cause))
-    })
-  }
+  const { attempt, bindable, spare } = yield* Attempting.make(state, subscribed, { ending, finish, giveBack, now })
 
   /**
    * Makes an attempt, and when it has succeeded the first of the next lane that waits for a place, or the next of its own lane
@@ -386,8 +147,7 @@ export const make = Effect.fnUntraced(function*(
     const next = follower(lane)
     if (!next) return undefined
     // As in a pass: where places are short, those that had none go first.
-    state.lanes.delete(lane.subscriptionId)
-    state.lanes.set(lane.subscriptionId, lane)
+    State.moveLast(state, lane)
     return next
   }
 
@@ -488,8 +248,7 @@ export const make = Effect.fnUntraced(function*(
     if (subscription.rateLimit && !(yield* spend(ready.group, subscription.rateLimit))) return 0
     lane.waiting.shift()
     // Where slots are short, those that had none go first.
-    state.lanes.delete(lane.subscriptionId)
-    state.lanes.set(lane.subscriptionId, lane)
+    State.moveLast(state, lane)
     const { deliveryId } = ready.claimed
     const next = taken({ lane, ready, subscription, origin: originOf(subscription) }, monotonic)
     const fiber = yield* FiberSet.run(fibers, attemptOn(next))
@@ -603,5 +362,3 @@ interface Share {
   wanted: number
   inFlight: number
 }
-
-type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>

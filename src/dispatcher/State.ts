@@ -127,6 +127,12 @@ export const laneOf = (self: State, id: SubscriptionId): Lane.Lane => {
   return lane
 }
 
+/** Has a lane's turn come after that of all others. */
+export const moveLast = (self: State, lane: Lane.Lane): void => {
+  self.lanes.delete(lane.subscriptionId)
+  self.lanes.set(lane.subscriptionId, lane)
+}
+
 /** Takes a claimed delivery into memory and its lane; false when its group begins nothing more: it has to be given back. */
 export const admit = (self: State, ready: Lane.Ready): boolean => {
   const { deliveryId, subscriptionId } = ready.claimed
