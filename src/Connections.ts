@@ -13,7 +13,7 @@ import { Dispatchers } from "./Dispatchers.ts"
 import * as Id from "./Id.ts"
 import type { ConnectionId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
-import { allTenants, defaultTenant } from "./Message.ts"
+import { allTenants, defaultTenant, oneTenantExpected } from "./Message.ts"
 import * as Nearest from "./Nearest.ts"
 import type { NoPlace } from "./Places.ts"
 import type { ConnectionKind, ConnectionOption, OptionContext } from "./Provider.ts"
@@ -319,7 +319,7 @@ export const layer: Layer.Layer<
         yield* checkText("name", name, limits.nameLength)
         yield* checkText("tenantId", tenantId, limits.keyLength)
         if (tenantId === allTenants) {
-          return yield* refuse("tenantId", `Expected a tenant: "${allTenants}" stands for all of them`)
+          return yield* refuse("tenantId", oneTenantExpected)
         }
         const kind = yield* kindOf(providerId)
         yield* checkConfig(kind, config)

@@ -22,7 +22,7 @@ import {
 } from "./Hook.ts"
 import * as Id from "./Id.ts"
 import { Limits } from "./Limits.ts"
-import { allTenants, defaultTenant, type Message, workerGroup } from "./Message.ts"
+import { allTenants, defaultTenant, type Message, oneTenantExpected, workerGroup } from "./Message.ts"
 import * as Metrics from "./Metrics.ts"
 import { Registry } from "./Registry.ts"
 import * as Retention from "./Retention.ts"
@@ -75,7 +75,7 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
         return yield* new PayloadRefused({
           eventId,
           path: "tenantId",
-          message: `Expected a tenant: "${allTenants}" stands for all of them`
+          message: oneTenantExpected
         })
       }
       const { deliverAt, expiresAt, idempotencyKey } = options

@@ -9,7 +9,7 @@ import * as Audit from "./Audit.ts"
 import * as Id from "./Id.ts"
 import type { Key, Scope } from "./Key.ts"
 import { Limits } from "./Limits.ts"
-import { allTenants } from "./Message.ts"
+import { allTenants, oneTenantExpected } from "./Message.ts"
 import * as Storable from "./Storable.ts"
 import { Storage } from "./Storage.ts"
 import type { StorageUnavailable } from "./StorageError.ts"
@@ -138,11 +138,16 @@ export const layer: Layer.Layer<Keys, never, Storage> = Layer.effect(
       })
 
     return Keys.of({
-      create: Effect.fn("Keys.create")(function*({ expiresAt, name, scopes, tenantId = allTenants }) {
+      create: Effect.fn("Keys.create")(function*({ expiresAt, name, scopes, tenantId }) {
         const refusal = Storable.refusal(name, { length: limits.nameLength })
         if (refusal !== undefined) return yield* new KeyRefused({ path: "name", message: refusal })
-        const wrong = Storable.refusal(tenantId, { length: limits.keyLength })
-        if (wrong !== undefined) return yield* new KeyRefused({ path: "tenantId", message: wrong })
+        if (tenantId !== undefined) {
+          // Left out it is a key for all tenants, which nobody gets by what a tenant is called.
+          const wrong = tenantId === allTenants
+            ? oneTenantExpected
+            : Storable.refusal(tenantId, { length: limits.keyLength })
+          if (wrong !== undefined) return yield* new KeyRefused({ path: "tenantId", message: wrong })
+        }
         if (scopes.length === 0) {
           return yield* new KeyRefused({
             path: "scopes",
@@ -157,7 +162,7 @@ export const layer: Layer.Layer<Keys, never, Storage> = Layer.effect(
         const secret = generate()
         const key: Key = {
           id: yield* Id.keyId(nowMs),
-          tenantId,
+          tenantId: tenantId ?? allTenants,
           name,
           scopes: [...new Set(scopes)],
           prefix: secret.slice(0, prefixLength),
@@ -172,7 +177,7 @@ export const layer: Layer.Layer<Keys, never, Storage> = Layer.effect(
           audit({
             action: "key.create",
             resourceId: key.id,
-            tenantId,
+            tenantId: key.tenantId,
             before: undefined,
             after: {
               name,

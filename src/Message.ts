@@ -22,6 +22,14 @@ export const defaultTenant = "default"
 export const allTenants = "*"
 
 /**
+ * What somebody is told who names `allTenants` where one tenant is meant.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const oneTenantExpected = `Expected a tenant: "${allTenants}" stands for all of them`
+
+/**
  * What is left of a payload that was emptied, because its tenant keeps bodies for a shorter time: no JSON text is empty.
  *
  * @category constants

@@ -55,6 +55,20 @@ export const termsOf = (limits: Pick<Limits, "historyKeptMs" | "attemptsKeptMs">
 }
 
 /**
+ * The limits that counts of days come to, where they are said.
+ *
+ * @category rules
+ * @since 0.1.0
+ */
+export const limitsOf = ({ attemptsDays, historyDays }: {
+  readonly historyDays?: number
+  readonly attemptsDays?: number
+}): Partial<Pick<Limits, "historyKeptMs" | "attemptsKeptMs">> => ({
+  ...(historyDays === undefined ? {} : { historyKeptMs: historyDays * dayMs }),
+  ...(attemptsDays === undefined ? {} : { attemptsKeptMs: attemptsDays * dayMs })
+})
+
+/**
  * What bounds the life of a delivery, within the term of history.
  *
  * **Details**

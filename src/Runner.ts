@@ -14,7 +14,7 @@ import { Limits } from "./Limits.ts"
 import * as Webhook from "./plugins/webhook/index.ts"
 import * as Readings from "./Readings.ts"
 import type { PluginError, Registry } from "./Registry.ts"
-import { dayMs } from "./Retention.ts"
+import * as Retention from "./Retention.ts"
 import * as Secrets from "./Secrets.ts"
 import * as PgStorage from "./storage/PgStorage.ts"
 
@@ -48,7 +48,7 @@ export interface Settings {
 }
 
 /**
- * Layer of a runner with the webhook plugin and those given.
+ * Layer of a runner with the webhook plugin and those given; what it runs can be used beside it.
  *
  * @category layers
  * @since 0.1.0
@@ -61,7 +61,7 @@ export const layer = <E>(
     Layer.provide(Server.layer(settings), Auth.layer(settings)),
     settings.tellsMetrics === true ? Readings.regularly : Layer.empty
   ).pipe(
-    Layer.provide(Hookline.layer({
+    Layer.provideMerge(Hookline.layer({
       plugins: Layer.mergeAll(Webhook.plugin, plugins),
       cluster: SocketCluster.runner(settings.cluster)
     })),
@@ -80,12 +80,5 @@ export const layer = <E>(
 // --- internal ---
 
 /** The limits of the program with the terms that the settings say. */
-const terms = ({ attemptsDays, historyDays }: Settings) =>
-  Layer.effect(
-    Limits,
-    Effect.map(Limits, (limits) => ({
-      ...limits,
-      ...(historyDays === undefined ? {} : { historyKeptMs: historyDays * dayMs }),
-      ...(attemptsDays === undefined ? {} : { attemptsKeptMs: attemptsDays * dayMs })
-    }))
-  )
+const terms = (settings: Settings) =>
+  Layer.effect(Limits, Effect.map(Limits, (limits) => ({ ...limits, ...Retention.limitsOf(settings) })))

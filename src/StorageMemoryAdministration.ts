@@ -84,13 +84,14 @@ const subscriptions = (tables: Tables): Pick<Administration, OfSubscriptions> =>
       return true
     }),
   getSubscription: (id) => Effect.sync(() => Option.fromNullishOr(tables.subscriptions.get(id))),
-  listSubscriptions: ({ connectionId, enabled, tenantId }, by) =>
+  listSubscriptions: ({ connectionId, enabled, failing, tenantId }, by) =>
     Effect.sync(() =>
       page(
         [...tables.subscriptions.values()].filter((subscription) =>
           (tenantId === undefined || subscription.tenantId === tenantId) &&
           (connectionId === undefined || subscription.connectionId === connectionId) &&
-          (enabled === undefined || subscription.enabled === enabled)
+          (enabled === undefined || subscription.enabled === enabled) &&
+          (failing === undefined || failing === (tables.healths.of([subscription.id]).length > 0))
         ),
         by
       )
@@ -119,12 +120,13 @@ const claimants = (tables: Tables, id: SubscriptionId, nowMs: number): ReadonlyA
 const reading = (tables: Tables): Omit<Administration, OfSubscriptions> => ({
   getMessage: (id) =>
     Effect.sync(() => Option.map(Option.fromNullishOr(tables.messages.get(id)), (stored) => tables.message(stored))),
-  listMessages: ({ eventId, tenantId }, by) =>
+  listMessages: ({ eventId, state, tenantId }, by) =>
     Effect.sync(() => {
       const found = page(
         [...tables.messages.values()].map((stored) => tables.message(stored)).filter((message) =>
           (tenantId === undefined || message.tenantId === tenantId) &&
-          (eventId === undefined || message.eventId === eventId)
+          (eventId === undefined || message.eventId === eventId) &&
+          (state === undefined || message.state._tag === "SetAside")
         ),
         { ...by, limit: by.limit + 1 }
       )

@@ -10,16 +10,16 @@ import * as Destinations from "./Destinations.ts"
 import { Dispatchers } from "./Dispatchers.ts"
 import type * as Filter from "./Filter.ts"
 import * as Id from "./Id.ts"
-import type { ConnectionId, SubscriptionId } from "./Id.ts"
+import type { SubscriptionId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
-import { allTenants, defaultTenant } from "./Message.ts"
+import { allTenants, defaultTenant, oneTenantExpected } from "./Message.ts"
 import { RateLimit } from "./RateLimit.ts"
 import { Registry } from "./Registry.ts"
 import * as SealedConfig from "./SealedConfig.ts"
 import * as SecretFields from "./SecretFields.ts"
 import * as Secrets from "./Secrets.ts"
 import * as Signature from "./Signature.ts"
-import { type Health, Storage } from "./Storage.ts"
+import { type Health, Storage, type SubscriptionFilter } from "./Storage.ts"
 import type { StorageUnavailable } from "./StorageError.ts"
 import { isInternal, ownGroup, type SigningSecret, type Subscription, withEnabled } from "./Subscription.ts"
 import * as SubscriptionChecks from "./SubscriptionChecks.ts"
@@ -139,7 +139,7 @@ export class Subscriptions extends Context.Service<Subscriptions, {
   >
   readonly get: (id: SubscriptionId) => Effect.Effect<SubscriptionView, SubscriptionNotFound | StorageUnavailable>
   readonly list: (
-    filter: { readonly tenantId?: string; readonly enabled?: boolean; readonly connectionId?: ConnectionId },
+    filter: SubscriptionFilter,
     page: { readonly cursor: string | undefined; readonly limit: number }
   ) => Effect.Effect<ReadonlyArray<SubscriptionView>, StorageUnavailable>
   /**
@@ -280,7 +280,7 @@ export const layer: Layer.Layer<Subscriptions, never, Storage | Registry | Secre
         const tenantId = input.tenantId ?? defaultTenant
         yield* checkText("tenantId", tenantId, limits.keyLength)
         if (tenantId === allTenants) {
-          return yield* refuse("tenantId", `Expected a tenant: "${allTenants}" stands for all of them`)
+          return yield* refuse("tenantId", oneTenantExpected)
         }
         const found = yield* provider(input.providerId)
         if (found.queue) {

@@ -1,16 +1,19 @@
 import { Schema } from "effect"
 import { Hook, IntegrationEvent, Plugin } from "hookline"
 
+/** Examples are for people: documentation, previews and tests of subscriptions show them. */
 const incident = {
-  incidentId: Schema.String,
-  systemIds: Schema.Array(Schema.String),
-  title: Schema.String,
-  severity: Schema.String,
-  status: Schema.String
+  incidentId: Schema.String.annotate({ examples: ["i-1"] }),
+  systemIds: Schema.Array(Schema.String).annotate({ examples: [["web"]] }),
+  title: Schema.String.annotate({ examples: ["Checkout is down"] }),
+  severity: Schema.String.annotate({ examples: ["major"] }),
+  status: Schema.String.annotate({ examples: ["open"] })
 }
 
+const time = Schema.String.annotate({ examples: ["2026-01-31T12:00:00Z"] })
+
 export const IncidentCreated = Hook.make("incident.created", {
-  payload: Schema.Struct({ ...incident, createdAt: Schema.String }),
+  payload: Schema.Struct({ ...incident, createdAt: time }),
   orderingKey: (payload) => payload.incidentId
 })
 
@@ -20,7 +23,7 @@ export const IncidentUpdated = Hook.make("incident.updated", {
 })
 
 export const IncidentResolved = Hook.make("incident.resolved", {
-  payload: Schema.Struct({ ...incident, resolvedAt: Schema.String }),
+  payload: Schema.Struct({ ...incident, resolvedAt: time }),
   orderingKey: (payload) => payload.incidentId
 })
 

@@ -1,6 +1,9 @@
 /**
  * The judgements of `hookline doctor`, pure: what was found, is it well, and what to do where it is not.
  */
+import { dayMs, type Terms } from "../Retention.ts"
+import type { ExpiredDay } from "../Storage.ts"
+import * as Expired from "./Expired.ts"
 
 /**
  * One check. A warning is worth a look; with a failure a runner does not start, or does not deliver.
@@ -47,6 +50,17 @@ export const node = (version: string, supported: string): Check => {
     ? ok("node", `Node.js ${version}`)
     : failure("node", `Node.js ${version} is too old`, `Install Node.js ${supported.replace(/^\D+/u, "")} or newer.`)
 }
+
+/**
+ * What else is set for a runner.
+ *
+ * @category checks
+ * @since 0.1.0
+ */
+export const settings = (refusals: ReadonlyArray<string>): Check =>
+  refusals.length === 0
+    ? ok("settings", "A runner starts with them")
+    : failure("settings", refusals.join(" "), "A runner does not start until this is mended.")
 
 /**
  * PostgreSQL's version.
@@ -118,6 +132,32 @@ export const partitions = (missing: {
     : missing.tomorrow.length > 0
     ? warning("partitions", `There is no partition for tomorrow of ${missing.tomorrow.join(", ")}`, todo)
     : ok("partitions", "There are partitions for today and tomorrow")
+}
+
+/**
+ * The days of history that have expired and are there still.
+ *
+ * @category checks
+ * @since 0.1.0
+ */
+export const retention = (terms: Terms, expired: ReadonlyArray<ExpiredDay>): Check => {
+  const days = Expired.days(terms.historyKeptMs / dayMs)
+  const [oldest] = expired
+  if (!oldest) return ok("retention", `History is kept for ${days}; nothing older is there`)
+  const held = expired.find(({ heldBy }) => heldBy.length > 0)
+  const { day, of } = held ?? oldest
+  const more = expired.length === 1 ? "" : `, as ${expired.length - 1} more`
+  return held
+    ? warning(
+      "retention",
+      `The ${of} of ${day} has expired and stays${more}: it is held by ${Expired.holders(held.heldBy)}`,
+      "It goes when these have ended: see `hookline retention`, and `hookline messages list --state set-aside`."
+    )
+    : warning(
+      "retention",
+      `The ${of} of ${day} has expired and is there still${more}`,
+      "A runner drops it within a minute: see its log for what hinders it, or `hookline retention apply`."
+    )
 }
 
 /**

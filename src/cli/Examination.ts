@@ -7,8 +7,10 @@ import { createRequire } from "node:module"
 import { createServer } from "node:net"
 import * as AddressPolicy from "../egress/AddressPolicy.ts"
 import * as EgressNode from "../egress/EgressNode.ts"
+import { Limits } from "../Limits.ts"
 import * as Webhook from "../plugins/webhook/index.ts"
 import * as Registry from "../Registry.ts"
+import * as Retention from "../Retention.ts"
 import * as SealedConfig from "../SealedConfig.ts"
 import * as Secrets from "../Secrets.ts"
 import * as EmbeddedPostgres from "../storage/EmbeddedPostgres.ts"
@@ -34,13 +36,15 @@ export const examine = Effect.fnUntraced(function*(flags: Flags) {
   const database = yield* findDatabase(flags, found.databaseUrl)
   const masterKey = yield* key("master-key", Settings.hints.masterKey, flags, found.masterKey)
   const adminKey = yield* key("admin-key", Settings.hints.adminKey, flags, found.adminKey)
+  const terms = Retention.termsOf({ ...yield* Limits, ...Retention.limitsOf(flags) })
   const stored = yield* database.url === undefined
     ? Effect.succeed({ checks: [], sealed: undefined, providers: [] })
-    : inspect(database.url, database.subject, masterKey.value)
+    : inspect(database.url, database.subject, masterKey.value, terms)
   const running = yield* port(flags, adminKey.value)
   const { refused } = AddressPolicy.parseAllowed(found.egressAllow)
   return [
     Checks.node(process.versions.node, engines.node),
+    Checks.settings(Settings.refusals(found, flags)),
     ...database.checks,
     ...stored.checks,
     ...(masterKey.check ? [masterKey.check] : stored.sealed ? [stored.sealed] : yield* wellFormed(masterKey.value)),
@@ -136,7 +140,12 @@ interface Stored {
   readonly providers: ReadonlyArray<{ readonly providerId: string; readonly subscriptions: number }>
 }
 
-const inspect = (url: Key, subject: string, masterKey: Key | undefined): Effect.Effect<Stored> =>
+const inspect = (
+  url: Key,
+  subject: string,
+  masterKey: Key | undefined,
+  terms: Retention.Terms
+): Effect.Effect<Stored> =>
   PgInspection.inspect(
     url,
     Effect.fnUntraced(function*(inspection) {
@@ -150,7 +159,11 @@ const inspect = (url: Key, subject: string, masterKey: Key | undefined): Effect.
       ]
       if (layout._tag === "Failure" || layout.success.found === 0) return { checks, sealed: undefined, providers: [] }
       return {
-        checks: [...checks, yield* judged("partitions", inspection.partitions, Checks.partitions)],
+        checks: [
+          ...checks,
+          yield* judged("partitions", inspection.partitions, Checks.partitions),
+          yield* judged("retention", inspection.expired(terms), (expired) => Checks.retention(terms, expired))
+        ],
         sealed: masterKey === undefined ? undefined : yield* opened(inspection, masterKey),
         providers: yield* Effect.orElseSucceed(inspection.providers, () => [])
       }

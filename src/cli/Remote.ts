@@ -34,7 +34,9 @@ export const flags = {
     Flag.optional
   ),
   key: Flag.Redacted("key").pipe(
-    Flag.withDescription("The key of the API (HOOKLINE_ADMIN_KEY; the kept one for a runner on this machine)"),
+    Flag.withDescription(
+      "The key of the API (HOOKLINE_KEY or HOOKLINE_ADMIN_KEY; the kept one for a runner on this machine)"
+    ),
     Flag.optional
   ),
   dataDir: Flag.String("data-dir").pipe(
@@ -134,14 +136,16 @@ const sendable = (key: Redacted.Redacted<string>, from: string) => {
   return /^[!-~]+$/u.test(value)
     ? Effect.succeed({ value: Redacted.make(value), from })
     : failed(
-      `The key from ${from} can't be sent: pass the runner's admin key, which is visible ASCII without spaces or line breaks.`
+      `The key from ${from} can't be sent: pass a key of the runner's, which is visible ASCII without spaces or line breaks.`
     )
 }
 
 const keyOf = Effect.fnUntraced(function*(given: Given, url: URL) {
   if (Option.isSome(given.key)) return yield* sendable(given.key.value, "--key")
-  const configured = yield* setting("HOOKLINE_ADMIN_KEY")
-  if (Option.isSome(configured)) return yield* sendable(Redacted.make(configured.value), "HOOKLINE_ADMIN_KEY")
+  for (const name of ["HOOKLINE_KEY", "HOOKLINE_ADMIN_KEY"]) {
+    const configured = yield* setting(name)
+    if (Option.isSome(configured)) return yield* sendable(Redacted.make(configured.value), name)
+  }
   const folder = Option.isSome(given.dataDir)
     ? given.dataDir.value
     : Option.getOrElse(yield* setting("HOOKLINE_DATA_DIR"), () => ".hookline")
@@ -149,9 +153,9 @@ const keyOf = Effect.fnUntraced(function*(given: Given, url: URL) {
   if (Option.isSome(kept)) return yield* sendable(kept.value, Path.join(folder, "admin-key"))
   return yield* failed(
     isLocal(url)
-      ? `No key is known: pass --key or set HOOKLINE_ADMIN_KEY. A runner started with --dev keeps one in ${folder}/, ` +
+      ? `No key is known: pass --key or set HOOKLINE_KEY. A runner started with --dev keeps one in ${folder}/, ` +
         "which --data-dir names."
-      : `No key is known for ${url.origin}: pass --key or set HOOKLINE_ADMIN_KEY.`
+      : `No key is known for ${url.origin}: pass --key or set HOOKLINE_KEY.`
   )
 })
 
@@ -167,7 +171,7 @@ const explained = (error: ApiError, url: string, keyFrom: string): CommandFailed
     case "Unauthorized":
       return new CommandFailed({
         message:
-          `The runner at ${url} refuses the key from ${keyFrom}: pass its admin key with --key or HOOKLINE_ADMIN_KEY.`
+          `The runner at ${url} refuses the key from ${keyFrom}: pass one that is good with --key or HOOKLINE_KEY.`
       })
     case "HttpClientError":
     case "SchemaError":

@@ -65,12 +65,18 @@ interface Given {
 const text = (name: string) =>
   Config.map(Config.withDefault(Config.String(name), ""), (value) => value.trim() || undefined)
 
+/** What a setting says, if it says anything. */
+const said = <A>(name: string, setting: Config.Config<A>): Effect.Effect<A | undefined, Config.ConfigError> =>
+  Effect.flatMap(text(name), (value) => value === undefined || isServiceLink(value) ? Effect.undefined : setting)
+
+/** Kubernetes sets `HOOKLINE_PORT` for pods where a service is named `hookline`: of that nobody has set a port. */
+const isServiceLink = (value: string): boolean => value.startsWith("tcp://")
+
+const portSetting = (name: string) => said(name, Config.Port(name))
+
 /** For how many days history is kept, where that is said; attempts never outlast it. */
 const days = (name: string) =>
-  Config.map(
-    Config.option(Config.schema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: maxDays })), name)),
-    Option.getOrUndefined
-  )
+  said(name, Config.schema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: maxDays })), name))
 
 const kept = Effect.gen(function*() {
   const [historyDays, attemptsDays] = [yield* days("HOOKLINE_HISTORY_DAYS"), yield* days("HOOKLINE_ATTEMPTS_DAYS")]
@@ -87,22 +93,21 @@ const kept = Effect.gen(function*() {
  * @since 0.1.0
  */
 export const resolve = Effect.fnUntraced(function*(given: Given) {
-  const or = <A, B>(flag: Option.Option<A>, setting: Config.Config<B>): Effect.Effect<A | B, Config.ConfigError> =>
-    Option.isSome(flag) ? Effect.succeed(flag.value) : setting
+  const or = <A, B>(
+    flag: Option.Option<A>,
+    setting: Effect.Effect<B, Config.ConfigError>
+  ): Effect.Effect<A | B, Config.ConfigError> => Option.isSome(flag) ? Effect.succeed(flag.value) : setting
   return {
     dev: given.dev,
     host: given.host,
-    port: yield* or(given.port, Config.withDefault(Config.Port("HOOKLINE_PORT"), 4680)),
-    dataDir: yield* or(given.dataDir, Config.withDefault(Config.String("HOOKLINE_DATA_DIR"), ".hookline")),
-    publicDocs: yield* Config.withDefault(Config.Boolean("HOOKLINE_PUBLIC_DOCS"), true),
+    port: (yield* or(given.port, portSetting("HOOKLINE_PORT"))) ?? 4680,
+    dataDir: (yield* or(given.dataDir, text("HOOKLINE_DATA_DIR"))) ?? ".hookline",
+    publicDocs: (yield* said("HOOKLINE_PUBLIC_DOCS", Config.Boolean("HOOKLINE_PUBLIC_DOCS"))) ?? true,
     config: Option.getOrUndefined(given.config),
     ...(yield* kept),
     cluster: {
       host: yield* or(given.runnerHost, text("HOOKLINE_RUNNER_HOST")),
-      port: yield* or(
-        given.runnerPort,
-        Config.map(Config.option(Config.Port("HOOKLINE_RUNNER_PORT")), Option.getOrUndefined)
-      ),
+      port: yield* or(given.runnerPort, portSetting("HOOKLINE_RUNNER_PORT")),
       listenHost: yield* or(given.runnerListenHost, text("HOOKLINE_RUNNER_LISTEN_HOST"))
     }
   }

@@ -120,6 +120,27 @@ export interface Flags {
 }
 
 /**
+ * What a runner does not start with, in words.
+ *
+ * @category rules
+ * @since 0.1.0
+ */
+export const refusals = (
+  { corsOrigins }: Pick<Config.Success<typeof environment>, "corsOrigins">,
+  { attemptsDays, historyDays = defaults.historyKeptMs / dayMs }: Pick<Flags, "attemptsDays" | "historyDays">
+): ReadonlyArray<string> => [
+  ...corsOrigins.filter((origin) => URL.parse(origin)?.origin !== origin).map((wrong) =>
+    `HOOKLINE_CORS_ORIGINS has "${wrong}": expected origins such as https://app.example.com, with commas between.`
+  ),
+  ...(attemptsDays !== undefined && attemptsDays > historyDays
+    ? [
+      `HOOKLINE_ATTEMPTS_DAYS is ${attemptsDays}, and history is kept for ${historyDays} days: attempts never ` +
+      "outlast their deliveries. Say less, or more with HOOKLINE_HISTORY_DAYS."
+    ]
+    : [])
+]
+
+/**
  * The settings of a run; in development the embedded PostgreSQL runs while the scope is open.
  *
  * @category constructors
@@ -128,21 +149,7 @@ export interface Flags {
 export const make = Effect.fnUntraced(function*(flags: Flags) {
   const found = yield* environment
   const { corsOrigins, egressAllow, otherMasterKeys } = found
-  const wrong = corsOrigins.find((origin) => URL.parse(origin)?.origin !== origin)
-  if (wrong !== undefined) {
-    return yield* new SettingsRefused({
-      message:
-        `HOOKLINE_CORS_ORIGINS has "${wrong}": expected origins such as https://app.example.com, with commas between.`
-    })
-  }
-  const { attemptsDays, historyDays = defaults.historyKeptMs / dayMs } = flags
-  if (attemptsDays !== undefined && attemptsDays > historyDays) {
-    return yield* new SettingsRefused({
-      message:
-        `HOOKLINE_ATTEMPTS_DAYS is ${attemptsDays}, and history is kept for ${historyDays} days: attempts never ` +
-        "outlast their deliveries. Say less, or more with HOOKLINE_HISTORY_DAYS."
-    })
-  }
+  for (const message of refusals(found, flags)) return yield* new SettingsRefused({ message })
   if (flags.dev) return yield* development(flags, found)
   const missing = [
     ...(Option.isNone(found.databaseUrl) ? [hints.databaseUrl] : []),

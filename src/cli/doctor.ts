@@ -22,6 +22,9 @@ const flags = {
 export const doctor = Command.make("doctor", flags, (given) =>
   Effect.gen(function*() {
     const { examine } = yield* Effect.promise(() => import("./Examination.ts"))
+    // What a collector is told is settings too, whose refusals are sentences of their own.
+    const { fromEnvironment } = yield* Effect.promise(() => import("./Telemetry.ts"))
+    yield* fromEnvironment
     const checks: ReadonlyArray<Check> = yield* examine(yield* RunnerFlags.resolve(given))
     const failures = checks.filter(({ status }) => status === "failure").length
     yield* given.json ? Output.json({ ok: failures === 0, checks }) : show(checks)
@@ -31,7 +34,7 @@ export const doctor = Command.make("doctor", flags, (given) =>
     if (!given.json) yield* Console.log("Nothing is in the way.")
   })).pipe(
     Command.withDescription(
-      "Checks what a runner is started with: database, keys, plugins, clock, egress, port, versions"
+      "Checks what a runner is started with: database, retention, keys, plugins, clock, egress, port, versions"
     )
   )
 

@@ -12,24 +12,29 @@ import * as Remote from "./Remote.ts"
 const list = Command.make("list", {
   eventId: Flag.String("event").pipe(Flag.withDescription("Those of an event"), Flag.optional),
   tenantId: Flag.String("tenant").pipe(Flag.withDescription("Those of a tenant"), Flag.optional),
+  state: Flag.Literals("state", ["set-aside"]).pipe(
+    Flag.withDescription("Those whose routing failed"),
+    Flag.optional
+  ),
   ...Paging.flags,
   ...Remote.flags
 }, (given) =>
   Effect.gen(function*() {
-    const { cursor, eventId, limit, tenantId } = given
+    const { cursor, eventId, limit, state, tenantId } = given
     const remote = yield* Remote.connect(given)
-    const query = Input.given({ cursor, eventId, limit, tenantId })
+    const query = Input.given({ cursor, eventId, limit, state, tenantId })
     const found = yield* remote.ask((client) => client.messages.list({ query }))
     if (given.json) return yield* Output.json(found)
     yield* Output.table(
-      ["MESSAGE", "EVENT", "TENANT", "STATE", "MATCHED", "CREATED"],
+      ["MESSAGE", "EVENT", "TENANT", "STATE", "MATCHED", "CREATED", "ERROR"],
       found.items.map((item) => [
         item.id,
         item.eventId,
         item.tenantId,
         item.state,
         item.matched === undefined ? "" : String(item.matched),
-        item.createdAt
+        item.createdAt,
+        item.error ?? ""
       ]),
       "There are no such messages."
     )

@@ -44,6 +44,7 @@ export const replay = Command.make("replay", { ...flags, ...Remote.flags }, (giv
       const count = `${made.isAtLeast === true ? "at least " : ""}${made.matched}`
       return yield* Console.log(`A replay would deliver ${count} again; nothing was made.`)
     }
+    if (wait) yield* Console.error(`Waits for ${made.id}, which goes on also without this command.`)
     const shown = wait ? yield* ended(remote, made) : made
     if (json) yield* Output.json(shown)
     else {
@@ -67,8 +68,12 @@ export const replay = Command.make("replay", { ...flags, ...Remote.flags }, (giv
 
 // --- internal ---
 
+/** A runner that has answered is being restarted when it does not: the replay goes on meanwhile. */
 const ended = (remote: Remote.Remote, made: typeof ReplayView.Type) =>
   Effect.delay(
     remote.ask((client) => client.replays.get({ params: { id: made.id } })),
     defaults.replayIntervalMs
-  ).pipe(Effect.repeat({ while: ({ state }) => state === "running" }))
+  ).pipe(
+    Effect.retry({ while: ({ mayPass }) => mayPass === true }),
+    Effect.repeat({ while: ({ state }) => state === "running" })
+  )

@@ -5,6 +5,7 @@ import { Console, Effect, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import type { RetentionView } from "../http/RetentionApi.ts"
 import { dayMs, maxDays } from "../Retention.ts"
+import * as Expired from "./Expired.ts"
 import * as Output from "./Output.ts"
 import * as Remote from "./Remote.ts"
 
@@ -43,7 +44,7 @@ const set = Command.make("set", {
       client.retention.setTenant({ params: { tenantId: given.tenantId }, payload: { keptDays: given.days } })
     )
     if (given.json) return yield* Output.json(made)
-    yield* Console.log(`Bodies of ${Output.plain(made.tenantId)} are emptied after ${days(made.keptDays)}.`)
+    yield* Console.log(`Bodies of ${Output.plain(made.tenantId)} are emptied after ${Expired.days(made.keptDays)}.`)
   })).pipe(
     Command.withDescription("Has the bodies of a tenant's messages emptied sooner"),
     Command.withExamples([{ command: "hookline retention set --tenant acme --days 7" }])
@@ -69,9 +70,11 @@ export const retention = Command.make("retention", Remote.flags, (given) =>
     const found = yield* remote.ask((client) => client.retention.get())
     if (given.json) return yield* Output.json(found)
     yield* Output.fields([
-      ["history is kept for", days(found.historyKeptMs / dayMs)],
-      ["attempts", days(found.attemptsKeptMs / dayMs)],
-      ...found.tenants.map(({ keptDays, tenantId }) => [`bodies of ${Output.plain(tenantId)}`, days(keptDays)] as const)
+      ["history is kept for", Expired.days(found.historyKeptMs / dayMs)],
+      ["attempts", Expired.days(found.attemptsKeptMs / dayMs)],
+      ...found.tenants.map(({ keptDays, tenantId }) =>
+        [`bodies of ${Output.plain(tenantId)}`, Expired.days(keptDays)] as const
+      )
     ])
     yield* Console.log("")
     yield* Output.table(
@@ -99,8 +102,6 @@ export const retention = Command.make("retention", Remote.flags, (given) =>
 
 // --- internal ---
 
-const days = (count: number): string => `${Number(count.toFixed(2))} day${count === 1 ? "" : "s"}`
-
 const units = ["B", "KiB", "MiB", "GiB", "TiB"]
 
 const size = (bytes: number): string => {
@@ -108,16 +109,9 @@ const size = (bytes: number): string => {
   return `${(bytes / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power] ?? ""}`
 }
 
-const holders = {
-  unfinished: "unfinished deliveries",
-  unrouted: "messages that are not routed yet",
-  "set-aside": "messages that were set aside",
-  broadcast: "messages that were broadcast within the hour"
-} as const
-
 const stateOf = ({ heldBy, isDropping }: (typeof RetentionView.Type)["expired"][number]): Output.Cell =>
   heldBy.length > 0
-    ? { text: `held by ${heldBy.map(({ count, holder }) => `${count} ${holders[holder]}`).join(", ")}`, tone: "warn" }
+    ? { text: `held by ${Expired.holders(heldBy)}`, tone: "warn" }
     : isDropping
     ? { text: "waits for a long transaction", tone: "warn" }
     : "goes within a minute"

@@ -28,6 +28,10 @@ const list = Command.make("list", {
     Flag.withDescription("The enabled or the disabled ones"),
     Flag.optional
   ),
+  failing: Flag.Literals("failing", ["true", "false"]).pipe(
+    Flag.withDescription("Those whose last attempt was not accepted, or all others"),
+    Flag.optional
+  ),
   connectionId: Flag.String("connection").pipe(
     Flag.withSchema(ConnectionId),
     Flag.withDescription("Those that deliver through a connection, con_…"),
@@ -37,9 +41,9 @@ const list = Command.make("list", {
   ...Remote.flags
 }, (given) =>
   Effect.gen(function*() {
-    const { connectionId, cursor, enabled, limit, tenantId } = given
+    const { connectionId, cursor, enabled, failing, limit, tenantId } = given
     const remote = yield* Remote.connect(given)
-    const query = Input.given({ connectionId, cursor, enabled, limit, tenantId })
+    const query = Input.given({ connectionId, cursor, enabled, failing, limit, tenantId })
     const found = yield* remote.ask((client) => client.subscriptions.list({ query }))
     if (given.json) return yield* Output.json(found)
     yield* Output.table(
@@ -165,9 +169,13 @@ export const subscriptions = Command.make("subscriptions").pipe(
 
 // --- internal ---
 
-const state = (item: { readonly enabled: boolean; readonly disabledReason?: string }): Output.Cell =>
+const state = (
+  item: Pick<typeof SubscriptionView.Type, "enabled" | "disabledReason" | "health">
+): Output.Cell =>
   item.enabled
-    ? { text: "enabled", tone: "good" }
+    ? item.health === undefined
+      ? { text: "enabled", tone: "good" }
+      : { text: `failing, circuit ${item.health.circuit}`, tone: "warn" }
     : { text: item.disabledReason === undefined ? "disabled" : `disabled: ${item.disabledReason}`, tone: "warn" }
 
 const circuit = (health: NonNullable<(typeof SubscriptionView.Type)["health"]>): Output.Cell =>

@@ -211,6 +211,7 @@ export const make = Effect.fnUntraced(function*(
         const one = made.get(message.id)
         if (!one || !routed.has(message.id)) continue
         count(1, message.eventId)
+        if (one.error !== undefined) yield* warn(message, one.error)
         if (message.traceparent !== undefined) tracing.routed(message, one, sinceNanos)
       }
       const failing = new Set<SubscriptionId>(answer.failing)
@@ -447,6 +448,12 @@ const wellOf = (state: State.State, times: State.Times) => {
     return isWell
   }
 }
+
+/** Nobody hears of it otherwise before they look: the message stays until somebody has it routed again. */
+const warn = ({ eventId, id }: Unrouted, error: string) =>
+  Effect.logWarning(`A message is set aside, as it can't be routed: ${error}`).pipe(
+    Effect.annotateLogs({ messageId: id, eventId })
+  )
 
 const readyOf = (
   item: Transformed,

@@ -105,11 +105,20 @@ export class Messages extends HttpApiGroup.make("messages").add(
     answer: { ids: [Examples.messageId] }
   })).annotate(HttpApi.PayloadParseOptions, closed).annotate(Needs, { scope: "emit" }),
   HttpApiEndpoint.get("list", "/messages", {
-    query: { ...Page.query, eventId: Schema.optionalKey(Name), tenantId: Schema.optionalKey(Name) },
+    query: {
+      ...Page.query,
+      eventId: Schema.optionalKey(Name),
+      tenantId: Schema.optionalKey(Name),
+      state: Schema.optionalKey(Schema.Literal("set-aside")).pipe(told("Only what failed to be routed"))
+    },
     success: Page.of(MessageView),
     error: [Refused, Unavailable]
   }).annotateMerge(
-    described({ summary: "List messages", description: "Newest first, page by page.", answer: Examples.messages })
+    described({
+      summary: "List messages",
+      description: "Newest first, page by page; with `state=set-aside` those whose routing failed.",
+      answer: Examples.messages
+    })
   ),
   HttpApiEndpoint.get("get", "/messages/:id", { ...id, success: MessageView, error: [NotFound, Unavailable] })
     .annotateMerge(

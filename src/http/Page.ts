@@ -4,6 +4,7 @@
 import { Schema, SchemaAST } from "effect"
 import { defaults } from "../Limits.ts"
 import { told } from "../Told.ts"
+import { Name } from "./Shapes.ts"
 
 /**
  * The query of a list: how many items, and where they begin.
@@ -15,7 +16,7 @@ export const query = {
   limit: Schema.optionalKey(
     Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum: defaults.pageSize }))
   ),
-  cursor: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(defaults.keyLength)))
+  cursor: Schema.optionalKey(Name)
 }
 
 /**

@@ -110,8 +110,8 @@ const keyIdOf = Schema.decodeUnknownOption(KeyId)
 
 const setCookie = (value: string, maxAgeSeconds: number) =>
   HttpEffect.appendPreResponseHandler(({ headers }, response) => {
-    // Behind a proxy that ends TLS. On a plain connection a browser would not keep a secure cookie.
-    const isSecure = headers["x-forwarded-proto"] === "https"
+    // Behind proxies, the first of which ends TLS. On a plain connection a browser would not keep a secure cookie.
+    const isSecure = headers["x-forwarded-proto"]?.split(",", 1)[0]?.trim() === "https"
     return Effect.succeed(HttpServerResponse.setHeader(
       response,
       "set-cookie",

@@ -35,7 +35,8 @@ const group = HttpApiBuilder.group(
             Stream.interruptWhen(refused),
             Stream.encodeText
           ),
-          { contentType: "text/event-stream" }
+          // nginx would keep events until it has a page of them.
+          { contentType: "text/event-stream", headers: { "x-accel-buffering": "no" } }
         )
       }))
   })

@@ -219,6 +219,9 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
       ...Page.query,
       tenantId: Schema.optionalKey(Name),
       enabled: Schema.optionalKey(Schema.Literals(["true", "false"])),
+      failing: Schema.optionalKey(Schema.Literals(["true", "false"])).pipe(
+        told("Those whose last attempt was not accepted, or all others")
+      ),
       connectionId: Schema.optionalKey(ConnectionId)
     },
     success: Page.of(SubscriptionView),
@@ -227,7 +230,7 @@ export class SubscriptionsGroup extends HttpApiGroup.make("subscriptions").add(
     described({
       summary: "List subscriptions",
       description:
-        "Newest first, page by page; all, or those that are enabled or not, or deliver through a connection.",
+        "Newest first, page by page; all, or those that are enabled or not, fail or not, or deliver through a connection.",
       answer: Examples.subscriptions
     })
   ),

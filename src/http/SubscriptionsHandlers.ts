@@ -118,7 +118,8 @@ export const layer = HttpApiBuilder.group(
               stored(service.list({
                 ...tenant,
                 ...(query.connectionId === undefined ? {} : { connectionId: query.connectionId }),
-                ...(query.enabled === undefined ? {} : { enabled: query.enabled === "true" })
+                ...(query.enabled === undefined ? {} : { enabled: query.enabled === "true" }),
+                ...(query.failing === undefined ? {} : { failing: query.failing === "true" })
               }, page)))
           ),
           view: Views.subscription

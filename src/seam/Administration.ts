@@ -21,6 +21,23 @@ export interface Page {
 }
 
 /** @category models @since 0.1.0 */
+export interface SubscriptionFilter {
+  readonly tenantId?: string
+  readonly enabled?: boolean
+  readonly connectionId?: ConnectionId
+  /** Those whose last attempt was not accepted, or all others. */
+  readonly failing?: boolean
+}
+
+/** @category models @since 0.1.0 */
+export interface MessageFilter {
+  readonly tenantId?: string
+  readonly eventId?: string
+  /** Those alone whose routing failed. */
+  readonly state?: "set-aside"
+}
+
+/** @category models @since 0.1.0 */
 export interface DeliveryFilter {
   readonly tenantId?: string
   readonly subscriptionId?: SubscriptionId
@@ -103,7 +120,7 @@ export interface Administration {
   readonly deleteSubscription: (id: SubscriptionId) => Effect.Effect<boolean, StorageUnavailable>
   readonly getSubscription: (id: SubscriptionId) => Effect.Effect<Option.Option<Subscription>, StorageUnavailable>
   readonly listSubscriptions: (
-    filter: { readonly tenantId?: string; readonly enabled?: boolean; readonly connectionId?: ConnectionId },
+    filter: SubscriptionFilter,
     page: Page
   ) => Effect.Effect<ReadonlyArray<Subscription>, StorageUnavailable>
   /** How subscriptions fare that fail. */
@@ -117,7 +134,7 @@ export interface Administration {
   readonly getMessage: (id: MessageId) => Effect.Effect<Option.Option<StoredMessage>, StorageUnavailable>
   /** Messages, newest first; a page ends before its payloads are larger than `bytes`, but holds one whatever its size. */
   readonly listMessages: (
-    filter: { readonly tenantId?: string; readonly eventId?: string },
+    filter: MessageFilter,
     page: Page & { readonly bytes: number; readonly look?: number }
   ) => Effect.Effect<
     {

@@ -550,6 +550,12 @@ const doubt = `
 alter table hookline.owners add column doubtful_seq bigint not null default 0;
 `
 
+/** What was set aside waits for a person to list it; of tenants by themselves, so that where a page ends tells nothing of others. */
+const setAside: ReadonlyArray<Index> = [
+  { name: "inbox_set_aside", columns: "message_id" },
+  { name: "inbox_set_aside_of_tenant", columns: "tenant_id, message_id" }
+].map((index): Index => ({ table: "inbox", ...index, where: "set_aside_at is not null" }))
+
 /** Splits at the semicolons that end a line outside a function's body: the protocol's extended form takes one statement. */
 const statements = (text: string): Migration => ({
   _tag: "Statements",
@@ -588,7 +594,8 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0020_traces": statements(traces),
   "0021_listed": indexes(listed),
   "0022_replaced_by_listed": statements(replacedByListed),
-  "0023_doubt": statements(doubt)
+  "0023_doubt": statements(doubt),
+  "0024_set_aside": indexes(setAside)
 }
 
 /**

@@ -127,12 +127,13 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
         return rows.length > 0
       }))),
     getSubscription: (id) => engine(subscription(id)),
-    listSubscriptions: ({ connectionId, enabled, tenantId }, page) =>
+    listSubscriptions: ({ connectionId, enabled, failing, tenantId }, page) =>
       engine(Effect.map(
         sql<PgRows.SubscriptionRow>`select ${sql.literal(PgRows.subscriptionColumns)} from hookline.subscriptions
           where deleted_at is null and ${is("tenant_id", tenantId, "text")}
             and ${is("connection_id", connectionId && Id.toUuid(connectionId), "uuid")}
-            and ${enabled === undefined ? sql`true` : sql`enabled = ${enabled}`} and ${before(page, "id")}
+            and ${enabled === undefined ? sql`true` : sql`enabled = ${enabled}`}
+            and ${failing === undefined ? sql`true` : sql`${failing} = ${isFailing(sql)}`} and ${before(page, "id")}
           order by subscriptions.id desc limit ${PgWalk.count(sql, page.limit)}`,
         (rows) => rows.map(PgRows.subscription)
       )),
@@ -286,6 +287,10 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
 // --- internal ---
 
 /** The tables with rows of their own, and that this role may tend, of which something is true. */
+/** Whether a subscription's last attempt was not accepted. */
+const isFailing = (sql: PgClient.PgClient) =>
+  sql.literal("exists (select 1 from hookline.circuits c where c.subscription_id = subscriptions.id)")
+
 const ownTables = (sql: PgClient.PgClient, condition: Statement.Fragment) =>
   Effect.map(
     sql<

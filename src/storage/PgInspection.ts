@@ -1,12 +1,14 @@
 /**
  * What an operator's check reads of a database, each part by itself and nothing of it changed: the server, its clock, the
- * layout, the partitions and what subscriptions and connections hold.
+ * layout, the partitions, what has expired, and what subscriptions and connections hold.
  */
 import { PgClient } from "@effect/sql-pg"
 import { Clock, Effect, type Redacted } from "effect"
 import { Reactivity } from "effect/reactivity"
 import type { SqlError } from "effect/sql"
 import type { Connection } from "../Connection.ts"
+import type { Terms } from "../Retention.ts"
+import type { ExpiredDay } from "../Storage.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
 import type { Subscription } from "../Subscription.ts"
 import { latest as known } from "./Migrations.ts"
@@ -15,6 +17,7 @@ import * as PgConnecting from "./PgConnecting.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgMembership from "./PgMembership.ts"
 import * as PgMigrating from "./PgMigrating.ts"
+import * as PgPartitions from "./PgPartitions.ts"
 import { ms } from "./PgRows.ts"
 
 /** The parts. */
@@ -30,6 +33,8 @@ export interface Inspection {
     { readonly today: ReadonlyArray<string>; readonly tomorrow: ReadonlyArray<string> },
     StorageUnavailable
   >
+  /** The days that have expired by these terms and are there still. */
+  readonly expired: (terms: Terms) => Effect.Effect<ReadonlyArray<ExpiredDay>, StorageUnavailable>
   /** Some subscriptions, the newest. */
   readonly subscriptions: Effect.Effect<ReadonlyArray<Subscription>, StorageUnavailable>
   /** Some connections, the newest. */
@@ -94,6 +99,7 @@ const make = (sql: PgClient.PgClient): Inspection => ({
       tomorrow: missing.filter((row) => row.ahead === 1).map((row) => row.parent)
     })
   ),
+  expired: (terms) => PgErrors.engine(PgPartitions.expiredHeld(sql, terms)),
   subscriptions: PgAdministration.make(sql, PgErrors.engine).listSubscriptions({}, { cursor: undefined, limit: 100 }),
   connections: PgConnecting.make(sql, PgErrors.engine).listConnections({}, { cursor: undefined, limit: 100 }),
   providers: PgMembership.make(sql, PgErrors.engine).neededProviders

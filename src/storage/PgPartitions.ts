@@ -8,6 +8,7 @@
 import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import type { SqlError } from "effect/sql"
+import { defaults } from "../Limits.ts"
 import type { Terms } from "../Retention.ts"
 import type { ExpiredDay, HistoryTable, Holder, TableSize } from "../Storage.ts"
 import { array } from "./PgArray.ts"
@@ -44,6 +45,18 @@ export const expired = (sql: PgClient.PgClient, { attemptsKeptMs, historyKeptMs 
     )
     select day::text, of, day = any(case when of = 'history' then whole else attempts end) as "isDropping"
     from known cross join begun order by day, of desc`
+
+/** The days that have expired, each with what holds it. */
+export const expiredHeld = (
+  sql: PgClient.PgClient,
+  terms: Terms
+): Effect.Effect<ReadonlyArray<ExpiredDay>, SqlError.SqlError> =>
+  Effect.flatMap(
+    expired(sql, terms),
+    (days) =>
+      Effect.forEach(days, (day) =>
+        Effect.map(holders(sql, day, defaults.retentionCounted), (heldBy): ExpiredDay => ({ ...day, heldBy })))
+  )
 
 /** Whether an id is of a day, by the index of ids. */
 const isOf = (sql: PgClient.PgClient, column: string, day: string) =>

@@ -11,7 +11,6 @@
 import type { PgClient } from "@effect/sql-pg"
 import { Effect, type Scope } from "effect"
 import type { SqlError } from "effect/sql"
-import { defaults } from "../Limits.ts"
 import type { TenantTerm } from "../Retention.ts"
 import type { Dropped, ExpiredDay, Retaining } from "../Storage.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
@@ -29,23 +28,17 @@ export const make = (
   session: Effect.Effect<PgClient.PgClient, StorageUnavailable, Scope.Scope>,
   lockMs: number
 ): Retaining => {
-  const expired = (terms: Parameters<Retaining["retention"]>[0]) => PgPartitions.expired(sql, terms)
   return {
     retention: (terms) =>
       engine(Effect.gen(function*() {
         const tables = yield* PgPartitions.sizes(sql)
-        const days = yield* Effect.forEach(yield* expired(terms), (day) =>
-          Effect.map(
-            PgPartitions.holders(sql, day, defaults.retentionCounted),
-            (heldBy): ExpiredDay => ({ ...day, heldBy })
-          ))
-        return { tables, expired: days }
+        return { tables, expired: yield* PgPartitions.expiredHeld(sql, terms) }
       })),
     dropExpired: (terms) =>
       Effect.gen(function*() {
         // What is needed is seen from here, so that nothing is opened for it.
         const days = yield* engine(Effect.filter(
-          yield* engine(expired(terms)),
+          yield* engine(PgPartitions.expired(sql, terms)),
           (day) =>
             day.isDropping
               ? Effect.succeed(true)

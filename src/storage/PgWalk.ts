@@ -15,7 +15,9 @@ export type Fragment = Statement.Fragment
 
 /** What is walked: an index whose columns are those of `prefix` and then the id. */
 export interface Walk {
-  readonly table: "deliveries" | "work" | "messages" | "audit"
+  readonly table: "deliveries" | "work" | "messages" | "audit" | "inbox"
+  /** The column of the id; `id` when left out. */
+  readonly key?: string
   /** The columns that are read. */
   readonly columns?: string
   /** Columns of the index with their values. */
@@ -137,24 +139,24 @@ const last = "f".repeat(32)
 
 const part = (
   sql: PgClient.PgClient,
-  { columns = "t.*", prefix, table, where = "true" }: Walk,
+  { columns = "t.*", key = "id", prefix, table, where = "true" }: Walk,
   span: Span,
   look: number,
   place: (order: string) => string
 ) => {
-  const names = [...prefix.map(([column]) => `t.${column}`), "t.id"]
+  const names = [...prefix.map(([column]) => `t.${column}`), `t.${key}`]
   const order = names.map((name) => `${name} desc`).join(", ")
   const bound = (uuid: string) =>
     prefix.length === 0
       ? sql`${uuid}::uuid`
       : sql`(${sql.join(", ", false)([...prefix.map(([, value]) => value), sql`${uuid}::uuid`])})`
-  const left = sql.literal(prefix.length === 0 ? "t.id" : `(${names.join(", ")})`)
+  const left = sql.literal(prefix.length === 0 ? `t.${key}` : `(${names.join(", ")})`)
   const from = span.from ?? first
   const before = span.before ?? last
   return sql`select ${sql.literal(`${columns}, ${place(order)}`)} as n
     from ${sql.literal(`hookline.${table}`)} t
     where ${left} >= ${bound(from)} and ${left} < ${bound(before)}
-      and t.id >= ${from}::uuid and t.id < ${before}::uuid and ${sql.literal(where)}
+      and ${within(sql, `t.${key}`, span)} and ${sql.literal(where)}
       and ${sql.literal(table === "work" ? isListed("t.") : "true")}
     order by ${sql.literal(order)} limit ${count(sql, look)}`
 }

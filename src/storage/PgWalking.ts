@@ -6,7 +6,7 @@ import type { PgClient } from "@effect/sql-pg"
 import type { DeliveryReason, DeliveryStatus } from "../Delivery.ts"
 import * as Id from "../Id.ts"
 import { defaults } from "../Limits.ts"
-import type { AuditFilter, DeliveryFilter, Page, Walking, WalkPage } from "../Storage.ts"
+import type { AuditFilter, DeliveryFilter, MessageFilter, Page, Walking, WalkPage } from "../Storage.ts"
 import { array } from "./PgArray.ts"
 import { type AuditRow, entryOf } from "./PgAuditing.ts"
 import * as PgEnding from "./PgEnding.ts"
@@ -104,7 +104,7 @@ export const deliveries = (
 /** Finds a page of messages: their ids and the sizes of their payloads, which are read afterwards. */
 export const messages = (
   sql: PgClient.PgClient,
-  filter: { readonly tenantId?: string; readonly eventId?: string },
+  filter: MessageFilter,
   { cursor, limit, look = defaults.listLook }: Page & { readonly look?: number }
 ) => {
   const page = { cursor, limit, look }
@@ -116,10 +116,10 @@ export const messages = (
   )
 }
 
-/** The walk of a list of messages. */
+/** The walk of a list of messages; those that were set aside are in the inbox. */
 export const messageWalk = (
   sql: PgClient.PgClient,
-  { eventId, tenantId }: { readonly tenantId?: string; readonly eventId?: string },
+  { eventId, state, tenantId }: MessageFilter,
   page: WalkPage
 ): PgWalk.Fragment => {
   const fits = sql.and([
@@ -127,22 +127,22 @@ export const messageWalk = (
     ...(tenantId === undefined ? [] : [sql`m.tenant_id = ${tenantId}`]),
     ...(eventId === undefined ? [] : [sql`m.event_id = ${eventId}`])
   ])
-  const prefix: PgWalk.Walk["prefix"] = tenantId !== undefined
-    ? [["tenant_id", sql`${tenantId}`]]
-    : eventId !== undefined
-    ? [["event_id", sql`${eventId}`]]
-    : []
+  const ofTenant: PgWalk.Walk["prefix"] = tenantId === undefined ? [] : [["tenant_id", sql`${tenantId}`]]
+  const walk: PgWalk.Walk = state === "set-aside"
+    ? {
+      table: "inbox",
+      key: "message_id",
+      columns: "t.message_id as id, t.tenant_id, substr(split_part(t.worker_group, '#', 1), 13) as event_id, t.size",
+      prefix: ofTenant,
+      where: "t.set_aside_at is not null"
+    }
+    : {
+      table: "messages",
+      columns: "t.id, t.tenant_id, t.event_id, octet_length(t.payload)::int as size",
+      prefix: tenantId === undefined && eventId !== undefined ? [["event_id", sql`${eventId}`]] : ofTenant
+    }
   return sql`select m.id::text as key_text, m.size, m.n::float8 as n, ${fits} as fits from (${
-    PgWalk.rows(
-      sql,
-      {
-        table: "messages",
-        columns: "t.id, t.tenant_id, t.event_id, octet_length(t.payload)::int as size",
-        prefix
-      },
-      PgWalk.span(page),
-      page.look
-    )
+    PgWalk.rows(sql, walk, PgWalk.span(page), page.look)
   }) m where ${fits} or m.n = ${PgWalk.count(sql, page.look)} limit ${PgWalk.count(sql, page.limit + 2)}`
 }
 

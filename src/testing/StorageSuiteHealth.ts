@@ -48,6 +48,19 @@ const claimedOnes = (count: number) =>
 
 /** @category constants @since 0.1.0 */
 export const healths: Cases = {
+  "subscriptions that fail are listed by themselves, and so are the others": Effect.gen(function*() {
+    const { say, storage, subscription, tenantId } = yield* claimedOnes(2)
+    const list = (failing: boolean) =>
+      Effect.map(
+        storage.listSubscriptions({ tenantId, failing }, { cursor: undefined, limit: 10 }),
+        (found) => found.map(({ id }) => id)
+      )
+    assert.deepStrictEqual([yield* list(true), yield* list(false)], [[], [subscription.id]])
+    yield* say(0, "failed")
+    assert.deepStrictEqual([yield* list(true), yield* list(false)], [[subscription.id], []])
+    yield* say(1, "accepted")
+    assert.deepStrictEqual([yield* list(true), yield* list(false)], [[], [subscription.id]])
+  }),
   "failures in a row are counted from when the first began, until something is accepted": Effect.gen(function*() {
     const { health, now, say, storage, subscription } = yield* claimedOnes(4)
     yield* say(3, "accepted")

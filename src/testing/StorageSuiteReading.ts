@@ -5,7 +5,7 @@ import { assert } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import * as Id from "../Id.ts"
 import { timestampMs } from "../Message.ts"
-import type { DeliveryFilter } from "../Storage.ts"
+import type { DeliveryFilter, MessageFilter } from "../Storage.ts"
 import { type Cases, failure, hourMs, idsOf, make, only, retryAt, routed, success } from "./StorageSuiteWorld.ts"
 
 const newest = (items: ReadonlyArray<{ readonly id: string }>) =>
@@ -58,6 +58,28 @@ export const reading: Cases = {
     assert.deepStrictEqual(yield* list({}, all[1], 2), all.slice(2, 4))
     assert.deepStrictEqual(yield* list({}, all[3], 2), all.slice(4))
     assert.deepStrictEqual(yield* list({ eventId }), newest(messages.slice(0, 4)))
+  }),
+  "messages that were set aside are listed by themselves, until they are routed after all": Effect.gen(function*() {
+    const { append, eventId, own, route, storage, tenantId } = yield* make
+    const messages = yield* append(4)
+    const other = yield* append(1, { eventId: `${eventId}-b` })
+    const wrong = messages.filter((_, n) => n !== 1)
+    yield* route((yield* own()).owner, wrong, [], { error: "thrown" })
+    yield* route((yield* own({ eventId: `${eventId}-b` })).owner, other, [], { error: "thrown" })
+    const list = (filter: MessageFilter, cursor?: string, limit = 10) =>
+      Effect.map(
+        storage.listMessages({ state: "set-aside", ...filter }, { cursor, limit, bytes: 1e9 }),
+        (found) => found.items.map((one) => one.id)
+      )
+    const all = newest([...wrong, ...other])
+    assert.deepStrictEqual(yield* list({ tenantId }), all)
+    assert.deepStrictEqual(yield* list({ tenantId }, undefined, 2), all.slice(0, 2))
+    assert.deepStrictEqual(yield* list({ tenantId }, all[1], 5), all.slice(2))
+    assert.deepStrictEqual(yield* list({ tenantId, eventId }), newest(wrong))
+    assert.deepStrictEqual(yield* list({ tenantId: `${tenantId}x` }), [])
+    assert.includeMembers([...yield* list({}, undefined, 100)], [...all])
+    for (const { id } of other) assert.strictEqual(yield* storage.retryMessage(id), "Retried")
+    assert.deepStrictEqual(yield* list({ tenantId }), newest(wrong))
   }),
   "a page of messages ends before its payloads grow too large, and says whether there are more": Effect.gen(
     function*() {

@@ -1,16 +1,17 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted, Schema } from "effect"
+import { Clock, Effect, Layer, Redacted, Schema } from "effect"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Checks from "../../src/cli/Checks.ts"
 import * as Id from "../../src/Id.ts"
+import * as Retention from "../../src/Retention.ts"
 import * as Secrets from "../../src/Secrets.ts"
 import { Storage } from "../../src/Storage.ts"
 import * as PgStorage from "../../src/storage/PgStorage.ts"
 import { StorageUnavailable } from "../../src/StorageError.ts"
 import * as Http from "../http/support.ts"
-import { subscribe } from "../storage/support.ts"
+import { prepareDay, subscribe } from "../storage/support.ts"
 import { call } from "../support/cli.ts"
 import * as Postgres from "../support/postgres.ts"
 import { folder } from "../support/process.ts"
@@ -121,8 +122,12 @@ describe("hookline doctor", () => {
         DATABASE_URL: "nonsense",
         HOOKLINE_MASTER_KEY: "pl4nted",
         HOOKLINE_ADMIN_KEY: "short",
-        HOOKLINE_EGRESS_ALLOW: "0.0.0.0/0"
+        HOOKLINE_EGRESS_ALLOW: "0.0.0.0/0",
+        HOOKLINE_CORS_ORIGINS: "https://a.example,b.example/",
+        HOOKLINE_HISTORY_DAYS: "2",
+        HOOKLINE_ATTEMPTS_DAYS: "3"
       })
+      assert.match(String(wrong["settings"]), /^failure: .*"b\.example\/".* HOOKLINE_ATTEMPTS_DAYS is 3, /u)
       assert.strictEqual(wrong["database"], "failure: DATABASE_URL is no URL of a database")
       assert.match(String(wrong["master-key"]), /^failure: .*64 hexadecimal digits/u)
       assert.match(String(wrong["admin-key"]), /^warning: .* can be guessed/u)
@@ -185,6 +190,33 @@ describe("hookline doctor", () => {
       }),
     60_000
   )
+
+  it.live("finds expired days that are there still, and what holds them", () =>
+    Effect.gen(function*() {
+      const { client, url } = yield* database
+      const env = { ...keys, DATABASE_URL: url, HOOKLINE_HISTORY_DAYS: "2" }
+      const found = examined(env, ["--config", config])
+      assert.strictEqual(
+        (yield* found)["retention"],
+        "ok: History is kept for 2 days; nothing older is there"
+      )
+      const dayMs = 24 * 60 * 60 * 1000
+      const old = Retention.dayOf((yield* Clock.currentTimeMillis) - 5 * dayMs)
+      yield* Effect.provide(prepareDay(old), client)
+      assert.strictEqual(
+        (yield* found)["retention"],
+        `warning: The history of ${old} has expired and is there still`
+      )
+      yield* Effect.flatMap(PgClient.PgClient, (sql) =>
+        sql`insert into hookline.inbox (message_id, worker_group, slot, tenant_id, size, set_aside_at, error)
+          values (hookline.day_bound(${old}::date), 'integration.a.b', 0, 'default', 1, now(), 'refused')`).pipe(
+          Effect.provide(client)
+        )
+      assert.strictEqual(
+        (yield* found)["retention"],
+        `warning: The history of ${old} has expired and stays: it is held by 1 message that was set aside`
+      )
+    }), 60_000)
 
   it.live("asks a runner that listens whether it is ready and takes the key", () =>
     Effect.gen(function*() {

@@ -26,16 +26,17 @@ describe("the key of a command", () => {
         connect({ key: "pl4nted\nkey" }),
         connect({ key: "pl4nted€" }),
         connect({ key: "" }),
-        connect({}, { HOOKLINE_ADMIN_KEY: "pl4nted key" }),
+        connect({}, { HOOKLINE_KEY: " ", HOOKLINE_ADMIN_KEY: "pl4nted key" }),
+        connect({}, { HOOKLINE_KEY: "pl4nted key", HOOKLINE_ADMIN_KEY: "hk_a" }),
         connect({ dataDir })
       ], (connected) => Effect.map(Effect.flip(connected), ({ message }) => message))
       for (const message of refused) {
-        assert.match(message, /^The key from \S+ can't be sent: pass the runner's admin key, /u)
+        assert.match(message, /^The key from \S+ can't be sent: pass a key of the runner's, /u)
         assert.notInclude(message, "pl4nted")
       }
       assert.deepStrictEqual(
         refused.map((message) => message.split(" ")[3]),
-        ["--key", "--key", "--key", "HOOKLINE_ADMIN_KEY", file]
+        ["--key", "--key", "--key", "HOOKLINE_ADMIN_KEY", "HOOKLINE_KEY", file]
       )
     }))
 

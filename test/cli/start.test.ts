@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { ConfigProvider, Effect, Option, Schema } from "effect"
 import * as Fs from "node:fs"
 import * as Http from "node:http"
 import * as Path from "node:path"
+import * as RunnerFlags from "../../src/cli/RunnerFlags.ts"
 import { call } from "../support/cli.ts"
 import { exited, folder, hookline, kill, madeDataDir, until } from "../support/process.ts"
 import { config, freePort, ready, receiver, startArgs } from "../support/runner.ts"
@@ -178,6 +179,32 @@ describe.concurrent("what can't be used is told in a sentence, without a stack",
       yield* refused(["listen", "--port", "99999"], {}, "port")
       assert.isFalse(Fs.existsSync(Path.join(made, "data")))
     }), 60_000)
+
+  it.effect("but not what Kubernetes says of a service named after Hookline, and nothing that is empty", () =>
+    Effect.gen(function*() {
+      const none = Option.none()
+      const given = {
+        dev: false,
+        host: "127.0.0.1",
+        config: none,
+        port: none,
+        dataDir: none,
+        runnerHost: none,
+        runnerPort: none,
+        runnerListenHost: none
+      }
+      const resolved = (env: Record<string, string>) =>
+        RunnerFlags.resolve(given).pipe(
+          Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
+        )
+      const unset = yield* resolved({})
+      assert.deepInclude(unset, { port: 4680, dataDir: ".hookline", publicDocs: true })
+      const names = ["PORT", "RUNNER_PORT", "DATA_DIR", "HISTORY_DAYS", "ATTEMPTS_DAYS", "PUBLIC_DOCS"]
+      const empty = Object.fromEntries(names.map((name) => [`HOOKLINE_${name}`, ""]))
+      assert.deepStrictEqual(yield* resolved(empty), unset)
+      const link = "tcp://10.0.0.1:4680"
+      assert.deepStrictEqual(yield* resolved({ HOOKLINE_PORT: link, HOOKLINE_RUNNER_PORT: link }), unset)
+    }))
 
   it.live("a receiver's port that another process has", () =>
     Effect.gen(function*() {

@@ -115,7 +115,9 @@ describe("access to the HTTP API", () => {
           ["scopes", { name: "a", scopes: [] }],
           ["scopes[0]", { name: "a", scopes: ["root"] }],
           ["expiresAt", { name: "a", scopes: ["read"], expiresAt: "2001-01-01T00:00:00Z" }],
-          ["tenantId", { name: "a", scopes: ["read"], tenantId: "" }]
+          ["tenantId", { name: "a", scopes: ["read"], tenantId: "" }],
+          // What stands for all tenants is no tenant's name: a key for all of them is made by naming none.
+          ["tenantId", { name: "a", scopes: ["read"], tenantId: "*" }]
         ] as const
         for (const [path, body] of wrong) {
           const { json, status } = yield* call("POST", "/api/v1/keys", body)
@@ -357,11 +359,12 @@ describe("access to the HTTP API", () => {
 
     it.effect("over TLS the cookie is secure, and the admin key begins a session too", () =>
       Effect.gen(function*() {
-        const begun = yield* call("POST", "/api/v1/session", { key: adminKey }, {
-          ...nobody,
-          "x-forwarded-proto": "https"
-        })
-        assert.include(begun.headers.get("set-cookie") ?? "", "; Secure")
+        const begin = (proto: string) =>
+          call("POST", "/api/v1/session", { key: adminKey }, { ...nobody, "x-forwarded-proto": proto })
+        const begun = yield* begin("https")
+        for (const { headers } of [begun, yield* begin("https, http")]) {
+          assert.include(headers.get("set-cookie") ?? "", "; Secure")
+        }
         const who = yield* call("GET", "/api/v1/keys", undefined, { ...nobody, cookie: cookieOf(begun.headers) })
         assert.strictEqual(who.status, 200)
         for (const wrong of [{ key: "hk_wrong" }, { key: "" }]) {

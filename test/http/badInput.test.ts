@@ -169,6 +169,7 @@ const refused: ReadonlyArray<Case> = [
   ["a limit of 101", "GET", "/messages?limit=101", undefined, "limit"],
   ["a limit that is no integer", "GET", "/deliveries?limit=1.5", undefined, "limit"],
   ["an empty limit", "GET", "/deliveries?limit=", undefined, "limit"],
+  ["a cursor that no text of the database is", "GET", "/cluster/dispatchers?cursor=%00", undefined, "cursor"],
   ["another list's cursor", "GET", "/deliveries?cursor=msg_018f3c1a2b3c7d4e8f90a1b2c3d4e5f6", undefined, "cursor"],
   ["an unknown status", "GET", "/deliveries?status=done", undefined, "status"],
   ["a malformed id in a filter", "GET", "/deliveries?subscriptionId=sub_1", undefined, "subscriptionId"],

@@ -5,7 +5,7 @@ import { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import type { SqlError, Statement } from "effect/sql"
 import * as Id from "../../src/Id.ts"
-import type { AuditFilter, DeliveryFilter, WalkPage } from "../../src/Storage.ts"
+import type { AuditFilter, DeliveryFilter, MessageFilter, WalkPage } from "../../src/Storage.ts"
 import * as PgWalk from "../../src/storage/PgWalk.ts"
 import * as PgWalking from "../../src/storage/PgWalking.ts"
 
@@ -40,6 +40,11 @@ export const fill = (deliveries: number) =>
         case n % ${share}::int when 1 then 'failed' when 2 then 'cancelled' else 'success' end,
         case n % ${share}::int when 1 then case when n % 7 = 0 then 'gone' else 'exhausted' end when 2 then 'skipped' end, 1, 0
       from generate_series(1, ${total}) n`.unprepared
+    // What waits to be routed, and what was set aside.
+    yield* sql`insert into hookline.inbox (message_id, worker_group, slot, tenant_id, size, set_aside_at, error)
+      select id, 'integration.' || event_id, 0, tenant_id, 2,
+        case when seq % ${share}::int = 1 then now() end, case when seq % ${share}::int = 1 then 'refused' end
+      from hookline.messages where seq % 10 = 1`.unprepared
     // A backlog: waiting, and a few that are retried.
     yield* sql`insert into hookline.work
         (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, attempts, size)
@@ -56,7 +61,7 @@ export const fill = (deliveries: number) =>
     yield* sql`insert into hookline.audit (id, tenant_id, actor_kind, actor_id, action, resource_id)
       select made(n, ${total}), 't' || n % 20, 'key', 'key_' || n % 50, 'x.do' || n % 9, 'r' || n % 500
       from generate_series(1, ${total} / 2) n`.unprepared
-    for (const table of ["messages", "deliveries", "work", "subscriptions", "keys", "audit"]) {
+    for (const table of ["messages", "inbox", "deliveries", "work", "subscriptions", "keys", "audit"]) {
       yield* sql.unsafe(`analyze hookline.${table}`).unprepared
     }
   })
@@ -128,9 +133,10 @@ export const combinations = Effect.gen(function*() {
   }
   for (const at of ["new", "old"] as const) {
     for (
-      const filter of product<{ tenantId: string; eventId: string }>({
+      const filter of product<MessageFilter>({
         tenantId: ["t3", "rare"],
-        eventId: ["a.e3", "rare.event"]
+        eventId: ["a.e3", "rare.event"],
+        state: ["set-aside"]
       })
     ) {
       found.push({
@@ -193,7 +199,7 @@ export const explained = (
 // --- internal ---
 
 /** What grows with history. */
-const history = /^(messages|routings|deliveries|attempts|audit|work)/u
+const history = /^(messages|inbox|routings|deliveries|attempts|audit|work)/u
 
 interface Node {
   readonly "Node Type": string
