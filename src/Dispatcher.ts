@@ -375,12 +375,14 @@ const make = Effect.gen(function*() {
     state.answerLost = true
     state.claim.openUnsafe()
     for (const [id, atMs] of state.accepted) if (now - atMs > limits.expressAcceptedMs) state.accepted.delete(id)
-    // Lanes of subscriptions that were deleted elsewhere.
     for (const lane of state.lanes.values()) {
-      if (subscribed.get(lane.subscriptionId)) continue
-      lane.timedOut = false
-      lane.minVersion = 0
-      lane.circuit = Circuit.closed
+      const isThere = subscribed.get(lane.subscriptionId) !== undefined
+      // A change that the copy knows of by now, whose own reading failed or was given up; or a subscription that was deleted elsewhere.
+      if (!isThere || lane.minVersion <= subscribed.version()) lane.minVersion = 0
+      if (!isThere) {
+        lane.timedOut = false
+        lane.circuit = Circuit.closed
+      }
       State.forget(state, lane)
     }
   }).pipe(Effect.delay(limits.takeUpIntervalMs), Effect.forever)
@@ -462,12 +464,12 @@ const make = Effect.gen(function*() {
 
   const close = Effect.fnUntraced(function*(group: State.Group) {
     group.phase = "closing"
-    for (const parked of [...state.again.values()].filter((ready) => ready.group === group)) {
-      State.unpark(state, parked)
+    for (const again of [...state.again.values()].filter((ready) => ready.group === group)) {
+      State.forgetAgain(state, again)
       // Where it is the claim that an attempt under way will record by, it stays.
-      if (State.isSameClaim(parked, state.deliveries.get(parked.claimed.deliveryId))) continue
+      if (State.isSameClaim(again, state.deliveries.get(again.claimed.deliveryId))) continue
       group.held++
-      giveBack(parked)
+      giveBack(again)
     }
     for (const lane of state.lanes.values()) {
       lane.backlog.delete(group)

@@ -33,6 +33,21 @@ export const RequestExcerpt = Schema.Struct({
 export type RequestExcerpt = typeof RequestExcerpt.Type
 
 /**
+ * Whether something is a whole request, as plugins note one. Written by hand: every attempt asks.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isWhole = (
+  request: { readonly [Key in keyof RequestExcerpt]?: unknown } | undefined
+): request is Required<RequestExcerpt> =>
+  typeof request === "object" && request !== null && typeof request.method === "string" &&
+  typeof request.url === "string" && typeof request.body === "string" && Array.isArray(request.headers) &&
+  request.headers.every((header: { readonly name?: unknown; readonly value?: unknown } | null | undefined) =>
+    typeof header?.name === "string" && typeof header.value === "string"
+  )
+
+/**
  * The excerpt of a whole request: texts of at most `length` characters. Without its body it is short: every attempt has one.
  *
  * @category conversions

@@ -508,6 +508,39 @@ describe("attempts", () => {
     }).pipe(Effect.provide(layerOn(endpoints, storage)))
   })
 
+  for (
+    const [what, noted] of [
+      ["a header without a name", "{\"method\":\"POST\",\"url\":\"u\",\"headers\":[{\"value\":\"v\"}],\"body\":\"b\"}"],
+      [
+        "a number for a header",
+        "{\"method\":\"POST\",\"url\":\"u\",\"headers\":[{\"name\":\"n\",\"value\":1}],\"body\":\"b\"}"
+      ],
+      ["no body", "{\"method\":\"POST\",\"url\":\"u\",\"headers\":[]}"],
+      ["nothing", "null"]
+    ] as const
+  ) {
+    it.effect(`that note ${what} of their request end as they do, without it`, () => {
+      const endpoints = new Endpoints()
+      return Effect.gen(function*() {
+        endpoints.behaviours.set("a", ({ number }) =>
+          Effect.andThen(
+            Provider.noteRequest(JSON.parse(noted)),
+            number === 1 ? Effect.fail(new Provider.RetryableError({ code: "x", message: "away" })) : Effect.succeed({})
+          ))
+        yield* subscribe("a", undefined, { retry: { type: "delays", delaysMs: [1000] } })
+        yield* emitMany(1)
+        yield* until("it is delivered", () => Effect.map(count({ status: "success" }), (n) => n === 1), 5000)
+        const [delivered] = yield* deliveries()
+        const found = delivered && (yield* Storage.use((storage) => storage.getDelivery(delivered.id)))
+        const attempts = found?._tag === "Some" ? found.value.attempts : []
+        assert.deepStrictEqual(attempts.map(({ outcome, request }) => [outcome, request]), [
+          ["retryable", undefined],
+          ["success", undefined]
+        ])
+      }).pipe(Effect.provide(layerOn(endpoints, StorageMemory.layer)))
+    })
+  }
+
   it.effect("that interrupt themselves are the provider's fault, and follow the schedule", () => {
     const endpoints = new Endpoints()
     return Effect.gen(function*() {

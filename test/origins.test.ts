@@ -119,6 +119,23 @@ describe("attempts to one origin", () => {
     )
   })
 
+  it.effect("leave what they don't use of their parts to those to another origin", () => {
+    const endpoints = new Endpoints()
+    const body = Effect.gen(function*() {
+      const names = yield* world(endpoints, 20)
+      yield* subscribe("other", undefined, { tenantId: "default" })
+      const crowd = answering(endpoints, names, 60_000)
+      const other = answering(endpoints, ["other"], 1000)
+      yield* Effect.replicateEffect(emit, 40, { discard: true, concurrency: 40 })
+      yield* until("the other has all slots that are free", () => other.mostAtOnce() >= 20, 500)
+      assert.strictEqual(crowd.mostAtOnce(), 4)
+    })
+    return Effect.provide(
+      within(layer(endpoints), body),
+      limits({ slots: 24, firstSlots: 0, connectionsPerOrigin: 4, slowRequestMs: 10_000 })
+    )
+  })
+
   it.effect("share it, though one came first and has more waiting", () => {
     const endpoints = new Endpoints()
     const body = Effect.gen(function*() {

@@ -1,8 +1,7 @@
 /**
  * Attempting: one attempt, from the subscription that is bound to what came of it, an outcome for the recorder.
  */
-import { Clock, Context, DateTime, Effect, Exit, Option, References } from "effect"
-import type { Types } from "effect"
+import { type Cause, Clock, Context, DateTime, Effect, Exit, Option, References, type Types } from "effect"
 import type { Binding } from "../Bindings.ts"
 import * as Circuit from "../Circuit.ts"
 import * as Core from "../Core.ts"
@@ -16,7 +15,7 @@ import * as RequestExcerpt from "../RequestExcerpt.ts"
 import * as Retention from "../Retention.ts"
 import * as RetrySchedule from "../RetrySchedule.ts"
 import type { Outcome } from "../Storage.ts"
-import { isInternal, type Subscription } from "../Subscription.ts"
+import { isInternal, ownGroup, type Subscription } from "../Subscription.ts"
 import * as Answer from "./Answer.ts"
 import { given } from "./Given.ts"
 import * as Lane from "./Lane.ts"
@@ -108,7 +107,8 @@ export const make = Effect.fnUntraced(function*(
   const noted = (attempt: Delivery.AttemptRecord, { phases, request }: Note.Note): Delivery.AttemptRecord => {
     const found: Types.Mutable<Delivery.AttemptRecord> = { ...attempt }
     if (phases !== undefined) found.phases = phases
-    if (request !== undefined) {
+    // Of a plugin that is no TypeScript it may be anything.
+    if (RequestExcerpt.isWhole(request)) {
       found.request = RequestExcerpt.of(request, { ...excerpts, withBody: attempt.outcome !== "success" })
     }
     return found
@@ -196,12 +196,16 @@ export const make = Effect.fnUntraced(function*(
     })
   }
 
-  /** The subscription as it was claimed for, where that is how it stands and this runner can serve it. */
+  /**
+   * The subscription as it was claimed for, where that is how it stands and this runner can serve it. A claim that is taken up
+   * again has the version of that time, and may be of a group that the subscription has left meanwhile: it goes back to be moved.
+   */
   const bindable = ({ claimed, group }: Lane.Ready): Subscription | undefined => {
     const { minVersion } = State.laneOf(state, claimed.subscriptionId)
     const subscription = subscribed.get(claimed.subscriptionId)
     return group.phase === "open" && claimed.subscriptionVersion >= minVersion && subscription?.enabled === true &&
-        subscription.version === claimed.subscriptionVersion && subscribed.hasProvider(subscription)
+        subscription.version === claimed.subscriptionVersion && isAtHome(subscription, group) &&
+        subscribed.hasProvider(subscription)
       ? subscription
       : undefined
   }
@@ -271,9 +275,24 @@ export const make = Effect.fnUntraced(function*(
     })
   }
 
-  return { attempt, bindable, spare }
+  /** Ends an attempt that died of what is no provider's answer, as a failed one: its delivery must not stay in memory for good. */
+  const broken = (ready: Lane.Ready, subscription: Subscription, cause: Cause.Cause<never>): Effect.Effect<void> =>
+    Effect.andThen(
+      Effect.logError("An attempt broke off", cause).pipe(
+        Effect.annotateLogs({ deliveryId: ready.claimed.deliveryId, subscriptionId: subscription.id })
+      ),
+      conclude(ready, subscription, undefined, now(), Exit.failCause(cause))
+    )
+
+  return { attempt, bindable, broken, spare }
 })
 
 // --- internal ---
+
+/** Whether a subscription's deliveries are a group's: of its own, where it has one, else of their events'. */
+const isAtHome = (subscription: Subscription, { subscriptionId, workerGroup }: State.Group): boolean => {
+  const own = ownGroup(subscription)
+  return own === undefined ? subscriptionId === undefined : own === workerGroup
+}
 
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>

@@ -137,10 +137,10 @@ export const end = (
   express.held = undefined
   state.expresses.bySeq.delete(held.message.seq)
   held.group.ahead--
-  const { ended } = state.expresses
-  const known = ended?.get(held.group)
+  const { endedTenants } = state.expresses
+  const known = endedTenants?.get(held.group)
   if (known) known.push(held.message.tenantId)
-  else ended?.set(held.group, [held.message.tenantId])
+  else endedTenants?.set(held.group, [held.message.tenantId])
   for (const one of held.finished ?? []) finish(one)
   for (const one of held.returned ?? []) giveBack(one)
   for (const some of [held.deliveries, held.finished, held.returned]) if (some) some.length = 0

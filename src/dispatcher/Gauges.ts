@@ -4,6 +4,7 @@
 import { Clock, Effect } from "effect"
 import * as Circuit from "../Circuit.ts"
 import * as Metrics from "../Metrics.ts"
+import * as Monotonic from "../Monotonic.ts"
 import * as Lane from "./Lane.ts"
 import type * as State from "./State.ts"
 
@@ -14,7 +15,7 @@ export const watch = Effect.fnUntraced(function*(
 ) {
   const { groups, limits } = state
   const clock = yield* Clock.Clock
-  const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
+  const monotonicMs = () => Monotonic.readMs(clock)
   const lanes = (isMeant: (lane: Lane.Lane) => boolean): number => {
     let found = 0
     for (const lane of state.lanes.values()) if (isMeant(lane)) found++

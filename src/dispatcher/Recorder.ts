@@ -62,8 +62,8 @@ export const make = Effect.fnUntraced(function*(
       const { transition } = outcome
       if (stuck.has(outcome.deliveryId)) continue
       // A claim that was given back when nobody knew, and made again: this outcome is its own.
-      const parked = state.again.get(outcome.deliveryId)
-      if (parked && ids.has(outcome.deliveryId) && State.isSameClaim(parked, ready)) State.unpark(state, parked)
+      const again = state.again.get(outcome.deliveryId)
+      if (again && ids.has(outcome.deliveryId) && State.isSameClaim(again, ready)) State.forgetAgain(state, again)
       if (ids.has(outcome.deliveryId)) live.offer(() => recordedOf(finished))
       if (ids.has(outcome.deliveryId) && transition._tag === "Retry" && ready.group.phase === "open") {
         State.backlog(state, ready.group, ready.claimed.subscriptionId, transition.dueAtMs)
@@ -76,7 +76,8 @@ export const make = Effect.fnUntraced(function*(
     }
     count(batch.filter(({ outcome }) => ids.has(outcome.deliveryId)))
     for (const finished of batch) {
-      if (!ids.has(finished.outcome.deliveryId)) continue
+      // Also where it was recorded and the answer to that was lost: what the endpoint said of its subscription holds.
+      if (finished.ready.group.phase === "lost") continue
       for (const { message } of finished.outcome.telling ?? []) State.told(state, message)
       if (finished.disable !== undefined || finished.warnOfMs !== undefined) yield* act(finished)
     }

@@ -249,8 +249,9 @@ export const make = Effect.fnUntraced(function*(
 
   const writeBegun = Effect.fnUntraced(function*(batch: ReadonlyArray<Express.Express>, error?: string) {
     const live = batch.flatMap(({ held }) => held && held.group.phase !== "lost" ? [held] : [])
+    const routed = new Set<MessageId>()
     for (const [version, ofVersion] of Map.groupBy(live, (held) => held.version)) {
-      yield* Effect.onError(
+      const answer = yield* Effect.onError(
         storage.route({
           version,
           isBegun: true,
@@ -277,10 +278,12 @@ export const make = Effect.fnUntraced(function*(
             state.answerLost = true
           })
       )
+      for (const id of answer._tag === "Routed" ? answer.messageIds : []) routed.add(id)
     }
     // Where another owner has it by now, nothing of it is recorded either.
     for (const express of batch) {
-      if (express.held) count(1, express.held.message.eventId)
+      const message = express.held?.message
+      if (message && routed.has(message.id)) count(1, message.eventId)
       Express.end(state, express, finish, giveBack)
     }
   })
@@ -311,15 +314,20 @@ export const make = Effect.fnUntraced(function*(
     }
     // Those that this reading leaves out, and that have ended when it is answered.
     const ended = new Map<State.Group, Array<string>>()
-    state.expresses.ended = ended
-    const found = yield* storage.unrouted(groups.map((group) => group.owner), {
+    state.expresses.endedTenants = ended
+    const reading = storage.unrouted(groups.map((group) => group.owner), {
       messages: limits.routeMessages,
       bytes: limits.routeBytes,
       tenants: limits.routeTenants,
       ...(from.size === 0 ? {} : { afterTenants: from }),
       except: [...state.expresses.bySeq.keys()]
     })
-    state.expresses.ended = undefined
+    const found = yield* Effect.ensuring(
+      reading,
+      Effect.sync(() => {
+        state.expresses.endedTenants = undefined
+      })
+    )
     const { listened, messages, version } = found
     // Less than asked for is everything there was, unless the batch ended by its bytes, up to three for each character.
     const size = messages.reduce((sum, message) => sum + message.payloadJson.length, 0)
@@ -423,7 +431,10 @@ const roomOf = (state: State.State, subscribed: Subscribed, now: number, monoton
     if (free === undefined) {
       const behind = lane !== undefined && Lane.isBehind(lane, now)
       // A circuit that may not be closed is a claim's to look at.
-      const isSound = lane ? lane.circuit.openUntilMs === undefined : !subscribed.isFailing(id)
+      const isSound = lane
+        ? lane.circuit.openUntilMs === undefined
+        // The copy is as old as the last change of a subscription; what was accepted here came after it.
+        : state.accepted.has(id) || !subscribed.isFailing(id)
       free = behind || !isSound
         ? 0
         : lane

@@ -58,7 +58,12 @@ export const make = Effect.fnUntraced(function*(
     fiber.interruptUnsafe()
   }
 
-  const { attempt, bindable, spare } = yield* Attempting.make(state, subscribed, { ending, finish, giveBack, now })
+  const { attempt, bindable, broken, spare } = yield* Attempting.make(state, subscribed, {
+    ending,
+    finish,
+    giveBack,
+    now
+  })
 
   /**
    * Makes an attempt, and when it has succeeded the first of the next lane that waits for a place, or the next of its own lane
@@ -94,7 +99,7 @@ export const make = Effect.fnUntraced(function*(
               of = next.subscription
               attempts.set(next.ready.claimed.deliveryId, fiber)
             }
-          }),
+          }).pipe(Effect.catchCause((cause) => ready ? broken(ready, of, cause) : Effect.void)),
           Effect.sync(() => {
             leave()
             state.send.openUnsafe()
@@ -211,30 +216,33 @@ export const make = Effect.fnUntraced(function*(
   }
 
   /** Counts an attempt against a rate limit where it lets one begin; else notes when it will. */
-  const spend = (group: State.Group, rateLimit: RateLimit.RateLimit) =>
-    Effect.map(storage.now, (nowMs) => {
-      // What was spent before is read when the group is taken over.
-      if (group.filledAtMs === undefined) return false
-      const filledAtMs = RateLimit.owed(rateLimit, group.filledAtMs, nowMs)
-      // Kept, so that what is owed becomes less as time passes.
-      group.filledAtMs = filledAtMs
-      const waitMs = RateLimit.nextAtMs(rateLimit, filledAtMs) - nowMs
-      if (waitMs > 0) {
-        nextMs = Math.min(nextMs, waitMs)
-        return false
-      }
-      group.filledAtMs = RateLimit.take(rateLimit, filledAtMs, nowMs)
-      return true
-    })
+  const spend = (group: State.Group, rateLimit: RateLimit.RateLimit): boolean => {
+    // What was spent before is read when the group is taken over.
+    if (group.filledAtMs === undefined) return false
+    const nowMs = now()
+    const filledAtMs = RateLimit.owed(rateLimit, group.filledAtMs, nowMs)
+    // Kept, so that what is owed becomes less as time passes.
+    group.filledAtMs = filledAtMs
+    const waitMs = RateLimit.nextAtMs(rateLimit, filledAtMs) - nowMs
+    if (waitMs > 0) {
+      nextMs = Math.min(nextMs, waitMs)
+      return false
+    }
+    group.filledAtMs = RateLimit.take(rateLimit, filledAtMs, nowMs)
+    return true
+  }
 
-  /** Begins attempts of a lane while it may; tells whether it has more to begin. */
+  /**
+   * Begins the first of a lane, if it may; tells what has become of it. Until it is taken out of the lane nothing is waited for:
+   * others take out what waits there too.
+   */
   const begin = Effect.fnUntraced(function*(lane: Lane.Lane, laneSlots: number, slowLeft: number, monotonic: number) {
     const slow = Lane.isSlow(lane, monotonic, limits)
     const ready = lane.waiting[0]
     if (!ready) return 0
     if (lane.inFlight.size >= laneSlots || (slow && slowLeft <= 0)) return 0
     if (lane.circuit.openUntilMs !== undefined) {
-      const free = Lane.circuitSlots(lane, yield* storage.now)
+      const free = Lane.circuitSlots(lane, now())
       if (free === 0) spare(lane)
       if (lane.inFlight.size >= free) return 0
     }
@@ -245,7 +253,7 @@ export const make = Effect.fnUntraced(function*(
       return 1
     }
     if (lane.inFlight.size >= (subscription.maxConcurrency ?? laneSlots)) return 0
-    if (subscription.rateLimit && !(yield* spend(ready.group, subscription.rateLimit))) return 0
+    if (subscription.rateLimit && !spend(ready.group, subscription.rateLimit)) return 0
     lane.waiting.shift()
     // Where slots are short, those that had none go first.
     State.moveLast(state, lane)
@@ -303,6 +311,9 @@ export const make = Effect.fnUntraced(function*(
       for (const ready of surplus) giveBack(ready)
     }
     let turn = waiting
+    /** Those that have had their equal part, and that part no more: what others leave of theirs is given when all have had it. */
+    const satisfied: Array<Lane.Lane> = []
+    let isLeft = false
     while (turn.length > 0) {
       const next: Array<Lane.Lane> = []
       for (const lane of turn) {
@@ -319,12 +330,19 @@ export const make = Effect.fnUntraced(function*(
         const tenant = tenantOf(lane)
         const share = shareOf(tenant)
         if (share.inFlight >= slotsOf(tenant) + first) continue
-        const laneSlots = Lane.slots(slotsOf(tenant), share.lanes, limits)
+        const laneSlots = isLeft ? limits.laneSlots : Lane.slots(slotsOf(tenant), share.lanes, limits)
+        if (!isLeft && lane.inFlight.size >= laneSlots && laneSlots < limits.laneSlots) {
+          satisfied.push(lane)
+          continue
+        }
         const begun = yield* begin(lane, laneSlots, slowSlots - slowInFlight, monotonic)
         if (begun === 2) slowInFlight++
         if (begun > 0 && lane.waiting.length > 0) next.push(lane)
       }
       turn = next
+      if (turn.length > 0 || isLeft) continue
+      isLeft = true
+      turn = satisfied
     }
     return nextMs
   })

@@ -59,8 +59,8 @@ export interface State {
     readonly bySeq: Map<number, Express>
     /** Those whose routing is to be written. */
     readonly late: Array<Express>
-    /** Whose have ended since messages were asked for the last time. */
-    ended: Map<Group, Array<string>> | undefined
+    /** While messages are asked for: the tenants of those that have ended meanwhile, by group. */
+    endedTenants: Map<Group, Array<string>> | undefined
     /** Opens when there are some. */
     readonly some: Latch.Latch
   }
@@ -97,7 +97,7 @@ export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
   deliveries: new Deliveries(),
   again: new Map(),
   left: undefined,
-  expresses: { bySeq: new Map(), late: [], ended: undefined, some: Latch.makeUnsafe() },
+  expresses: { bySeq: new Map(), late: [], endedTenants: undefined, some: Latch.makeUnsafe() },
   accepted: new Map(),
   routing: 0,
   windowBytes: 0,
@@ -141,8 +141,8 @@ export const admit = (self: State, ready: Lane.Ready): boolean => {
     return false
   }
   if (self.deliveries.has(deliveryId)) {
-    const parked = self.again.get(deliveryId)
-    if (parked) unpark(self, parked)
+    const earlier = self.again.get(deliveryId)
+    if (earlier) forgetAgain(self, earlier)
     ready.group.held++
     if (ready.suspect) self.suspects++
     self.again.set(deliveryId, ready)
@@ -184,7 +184,7 @@ export const dismiss = (self: State, ready: Lane.Ready): void => {
   if (self.deliveries.size === self.limits.window - self.limits.routeMessages) self.route.openUnsafe()
   const again = self.again.get(deliveryId)
   if (again) {
-    unpark(self, again)
+    forgetAgain(self, again)
     // Where its group was superseded, the next owner finds the claim.
     if (again.group.phase === "open") admit(self, again)
   }
@@ -194,7 +194,7 @@ export const dismiss = (self: State, ready: Lane.Ready): void => {
 }
 
 /** Takes a claim out of those that wait for an earlier one of their delivery to leave. */
-export const unpark = (self: State, ready: Lane.Ready): void => {
+export const forgetAgain = (self: State, ready: Lane.Ready): void => {
   if (!self.again.delete(ready.claimed.deliveryId)) return
   ready.group.held--
   acquit(self, ready)
