@@ -62,8 +62,8 @@ export const defaults = {
   claimLanes: 1000,
   /**
    * How long a message's deliveries may be under way before its routing is written, how many messages of a runner may be so at once, as
-   * what is read passes them, and to how many a message may go. It does where the endpoint of each has accepted something so short
-   * a time before.
+   * what is read passes them, and to how many a message may go whose routing is not written at once, while the first are sent. It does
+   * where the endpoint of each has accepted something so short a time before.
    */
   expressMs: 500,
   expressMessages: 4096,

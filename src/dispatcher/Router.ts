@@ -111,7 +111,7 @@ export const make = Effect.fnUntraced(function*(
       const isDoubtful = message.seq <= group.doubtfulSeq
       const dueAtMs = Math.max(message.deliverAtMs ?? 0, isDoubtful ? group.claimableAtMs : 0)
       const isDue = dueAtMs <= now && (message.expiresAtMs ?? Number.POSITIVE_INFINITY) > now
-      let isExpress = matching.length > 0 && matching.length <= limits.expressDeliveries && !isDoubtful &&
+      let isExpress = matching.length > 0 && !isDoubtful &&
         state.expresses.bySeq.size + expresses.length < limits.expressMessages &&
         message.expiresAtMs === undefined && !listened.has(message.workerGroup)
       const claimed: Array<boolean> = []
@@ -236,6 +236,8 @@ export const make = Effect.fnUntraced(function*(
     found.ahead.add(message.id)
     Express.add(state, express, express.held)
     for (const ready of deliveries) if (!State.admit(state, ready)) giveBack(ready)
+    // Of so many some will hang or fail: their routing is written while the first are sent, and no outcome waits for all of them.
+    if (deliveries.length > limits.expressDeliveries) Express.delay(state, express)
     if (message.traceparent === undefined) return
     tracing.routed(message, { matched: deliveries.length, filtered, error: undefined }, sinceNanos)
   }
