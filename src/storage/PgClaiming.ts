@@ -138,6 +138,9 @@ const isInTime = "(w.expires_at is null or w.expires_at > clock_timestamp())"
  * each than it has room for: where both are due they are taken in turn, so that neither keeps the other waiting. In an ordered
  * lane those whose turn it is: what is behind another is parked, what comes before its time is looked at again soon. A delivery
  * that changed after it was judged is left.
+ *
+ * What is due is bounded by when the statement began: the clock, which goes on meanwhile, bounds no index, and all that is
+ * parked, or all that is due, would be read to its end.
  */
 const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
   sql`free as materialized (
@@ -162,7 +165,7 @@ const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
         where w.worker_group = a.worker_group and w.subscription_id = a.subscription_id and w.epoch is null
           and ${
     sql.literal(again("w."))
-  } = v.again and w.claims < ${suspectClaims}::int and w.due_at <= clock_timestamp()
+  } = v.again and w.claims < ${suspectClaims}::int and w.due_at <= statement_timestamp()
           and ${sql.literal(isInTime)}
         order by w.due_at, w.seq limit a.free * ${defaults.orderedLook}::int + 1
       ) w
@@ -194,7 +197,9 @@ const waiting = (sql: PgClient.PgClient, { suspectClaims }: Options) =>
     from asked a cross join (values (false), (true)) v(again) cross join lateral (
       select w.due_at from hookline.work w
       where w.worker_group = a.worker_group and w.subscription_id = a.subscription_id and w.epoch is null
-        and ${sql.literal(again("w."))} = v.again and w.claims < ${suspectClaims}::int and w.due_at > clock_timestamp()
+        and ${
+    sql.literal(again("w."))
+  } = v.again and w.claims < ${suspectClaims}::int and w.due_at > statement_timestamp()
         and w.due_at < 'infinity' and ${sql.literal(isInTime)}
       order by w.due_at limit 1
     ) w where a.ordered
@@ -211,7 +216,7 @@ const suspect = (sql: PgClient.PgClient, { limit, suspectClaims, suspectProvider
       join hookline.subscriptions s on s.id between w.subscription_id and w.subscription_id and s.enabled
         and s.deleted_at is null and s.provider_id = any(${array(suspectProviders)}::text[])
       where w.worker_group between f.worker_group and f.worker_group and w.epoch is null and w.claims >= 1
-        and w.claims >= ${suspectClaims}::int and w.due_at <= clock_timestamp()
+        and w.claims >= ${suspectClaims}::int and w.due_at <= statement_timestamp()
         and ${sql.literal(isInTime)}
         and not s.moving and coalesce(s.worker_group, w.worker_group) = w.worker_group
         and (s.awaited is null or not exists (

@@ -104,6 +104,45 @@ describe("the statements that deliver", () => {
         assert.strictEqual(yield* storage.recount(grown / 2), 0)
       }).pipe(Effect.provide(layer)))
   }
+
+  const keys = [
+    { what: "is parked behind the first of its key", key: "'k'", parked: true },
+    { what: "is due with a key of its own", key: "n::text", parked: false }
+  ]
+  for (const { key, parked, what } of keys) {
+    it.live(`claim from an ordered lane, and look at few, though all that waits ${what}`, () =>
+      Effect.gen(function*() {
+        const sql = yield* PgClient.PgClient
+        const storage = yield* Storage
+        const id = yield* subscribe({ ordered: true })
+        const own = { workerGroup: `subscription.${id}`, partition: 0 }
+        const { owner } = yield* storage.takeOver(yield* Id.runnerId, own, 60_000)
+        yield* sql.unsafe("alter table hookline.work set (autovacuum_enabled = off)").unprepared
+        const session = yield* PgPool.make(sql, { maxConnections: 1, multiplex: false, startupParameters: PgPool.pump })
+        const pump = PgDispatching.make(session, PgErrors.engine)
+        const claim = pump.claim({
+          owners: [owner],
+          lanes: [{ ...own, subscriptionId: id, free: 2 }],
+          limit: 2,
+          bytes: 1e6,
+          suspectClaims: 3,
+          suspectProviders: ["test.endpoint"]
+        })
+        // Planned while there was nothing.
+        yield* claim
+        const last = Id.toUuid(yield* Id.messageId(yield* storage.now))
+        yield* sql`insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, size,
+            ordering_key, due_at)
+          select overlay(${last} placing 'a' || lpad(to_hex(n), 7, '0') from 25)::uuid, ${last}::uuid, n, ${
+          Id.toUuid(id)
+        }::uuid, ${own.workerGroup}, 'default', ${eventId}, 2, ${sql.literal(key)},
+            case when n > 1 and ${parked} then 'infinity' else now() end
+          from generate_series(1, ${grown}) n`
+        const [{ claimed }, n] = yield* counted(session, claim)
+        assert.strictEqual(claimed.length, parked ? 1 : 2)
+        assert.isAtMost(n, enough)
+      }).pipe(Effect.provide(layer)))
+  }
 })
 
 /** The tables of what waits. */
