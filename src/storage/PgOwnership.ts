@@ -140,19 +140,13 @@ export const make = (
         greatest(0, extract(epoch from o.claimable_at - clock_timestamp()) * 1000)::float8 as wait
       from fence f join hookline.owners o on o.worker_group = f.worker_group and o.partition = f.partition
     ), old as materialized (
-      select w.id, w.claims, w.subscription_id from hookline.work w
+      select w.id, w.claims, w.epoch, w.subscription_id from hookline.work w
       join timed t on w.worker_group = t.worker_group and w.epoch < t.epoch
       where w.epoch is not null and t.wait = 0
-    ), ${PgOrdering.homes(sql, "old")}, spent as (
-      insert into hookline.lanes as l (subscription_id, filled_at)
-      select s.id, statement_timestamp() + make_interval(secs => o.begun
-        * (s.rate_limit ->> 'intervalMs')::float8 / (s.rate_limit ->> 'messages')::float8 / 1000)
-      from (select subscription_id, count(*) as begun from old group by subscription_id) o
-      join hookline.subscriptions s on s.id = o.subscription_id and s.rate_limit is not null
-      on conflict (subscription_id) do update set
-        filled_at = greatest(l.filled_at, statement_timestamp()) + (excluded.filled_at - statement_timestamp())
-    ), crashed as (
-      delete from hookline.work w using old where w.id between old.id and old.id and old.claims >= ${crashedClaims}::int returning w.*
+    ), ${PgOrdering.homes(sql, "old")}, crashed as (
+      -- The epoch once more: where this waited for another recovery, what that one let go may be claimed again by now.
+      delete from hookline.work w using old where w.id between old.id and old.id and w.epoch is not distinct from old.epoch
+        and old.claims >= ${crashedClaims}::int returning w.*
     ), failed as (
       insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
         reason, attempts, retry_base, last_error, webhook_of)
@@ -161,7 +155,21 @@ export const make = (
       from crashed returning ${PgCounting.ending(sql)}
     ), ${PgCounting.ended(sql, "failed")}, ${PgOrdering.unparked(sql, "crashed")}, again as (
       update hookline.work w set epoch = null, worker_group = ${PgOrdering.home(sql)}
-      from old join homes h on h.id = old.subscription_id where w.id between old.id and old.id and old.claims < ${crashedClaims}::int
+      from old join homes h on h.id = old.subscription_id
+      where w.id between old.id and old.id and w.epoch is not distinct from old.epoch and old.claims < ${crashedClaims}::int
+      returning w.subscription_id
+    ), spent as (
+      insert into hookline.lanes as l (subscription_id, filled_at)
+      select s.id, statement_timestamp() + make_interval(secs => o.begun
+        * (s.rate_limit ->> 'intervalMs')::float8 / (s.rate_limit ->> 'messages')::float8 / 1000)
+      from (
+        select subscription_id, count(*) as begun from (
+          select subscription_id from crashed union all select subscription_id from again
+        ) changed group by subscription_id
+      ) o
+      join hookline.subscriptions s on s.id = o.subscription_id and s.rate_limit is not null
+      on conflict (subscription_id) do update set
+        filled_at = greatest(l.filled_at, statement_timestamp()) + (excluded.filled_at - statement_timestamp())
     )
     select coalesce(max(wait), 0)::float8 as wait from timed`,
       ([row]) => Math.ceil(row?.wait ?? 0)

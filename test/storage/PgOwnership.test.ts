@@ -48,6 +48,36 @@ describe("ownership on PostgreSQL", () => {
       assert.deepStrictEqual(yield* sql`select 1 from hookline.attempts`, [])
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
+  it.live("a recovery that waited for another one leaves what was claimed meanwhile, and counts it against no rate limit", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      const runnerId = yield* Id.runnerId
+      const id = yield* subscribe({ rateLimit: { messages: 1, intervalMs: 60_000 } })
+      const { owner: gone } = yield* storage.takeOver(runnerId, group, 1000)
+      const [again, crashed] = [yield* deliver(gone, id, true), yield* deliver(gone, id, true)]
+      yield* sql`update hookline.work set claims = 3 where id = ${Id.toUuid(crashed.id)}::uuid`
+      const { owner } = yield* storage.takeOver(runnerId, group, 1000)
+      const [changed, commit] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      // As another recovery, and a claim after it.
+      const other = yield* sql.withTransaction(Effect.gen(function*() {
+        yield* sql`update hookline.work set epoch = ${owner.epoch}, claims = claims + 1`
+        yield* Deferred.succeed(changed, undefined)
+        yield* Deferred.await(commit)
+      })).pipe(Effect.forkScoped)
+      yield* Deferred.await(changed)
+      const recovery = yield* Effect.forkScoped(storage.recover([owner], 3))
+      yield* eventually("the recovery waits", waits("old as materialized"))
+      yield* Deferred.succeed(commit, undefined)
+      yield* Fiber.join(other)
+      assert.strictEqual(yield* Fiber.join(recovery), 0)
+      assert.deepStrictEqual(
+        (yield* storage.held([owner])).map(({ deliveryId }) => deliveryId).sort(),
+        [again.id, crashed.id].sort()
+      )
+      assert.deepStrictEqual([...yield* storage.filled([id])], [])
+    }).pipe(Effect.scoped, Effect.provide(layer)))
+
   it.live("a change of a subscription committed between match and route makes the route stale", () =>
     Effect.gen(function*() {
       const sql = yield* PgClient.PgClient
