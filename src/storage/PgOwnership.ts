@@ -71,39 +71,59 @@ export const make = (
 ): Pick<Dispatching, "renewLease" | "returnLease" | "takeOver" | "giveBack" | "recover"> => {
   const lockTimeout = (error: SqlError.SqlError) => error.reason._tag === "LockTimeoutError"
 
+  /** Lets the statements of a transaction wait for locks so long; a lock timeout of zero would be none at all. */
+  const patient = (patienceMs: number) =>
+    sql`set_config('lock_timeout', ${String(Math.max(1, Math.ceil(patienceMs)))}, true)`
+
   const takeOnce = (
     runnerId: Id.RunnerId,
     group: { readonly workerGroup: string; readonly partition: number },
     patienceMs: number,
     begun: (pid: number) => Effect.Effect<unknown> = () => Effect.void
   ) =>
+    Effect.flatMap(
+      sql.withTransaction(Effect.gen(function*() {
+        const [session] = yield* sql<{ readonly pid: number }>`
+          select pg_backend_pid() as pid, ${patient(patienceMs)}`
+        if (session) yield* begun(session.pid)
+        yield* sql`insert into hookline.owners (worker_group, partition, epoch, claimable_at)
+          values (${group.workerGroup}, ${group.partition}, 0, clock_timestamp()) on conflict do nothing`
+        const [before] = yield* sql<{ readonly runner_id: string | null }>`
+          select runner_id::text from hookline.owners
+          where worker_group = ${group.workerGroup} and partition = ${group.partition} for update`
+        // The previous owner's lease, after any renewal of it that is under way.
+        const lease = before?.runner_id && before.runner_id.replaceAll("-", "") !== Id.toUuid(runnerId)
+          ? yield* sql<{ readonly lease_until: Date }>`
+            select lease_until from hookline.runners where id = ${before.runner_id}::uuid for share`
+          : []
+        const [taken] = yield* sql<
+          OwnerRow & { readonly claimable_at: number; readonly doubtful: number }
+        >`update hookline.owners set
+            epoch = nextval('hookline.epoch_seq'), runner_id = ${Id.toUuid(runnerId)}::uuid,
+            claimable_at = greatest(clock_timestamp(), claimable_at, ${lease[0]?.lease_until ?? null}::timestamptz)
+          where worker_group = ${group.workerGroup} and partition = ${group.partition}
+          returning worker_group, partition, epoch::float8 as epoch, ${sql.literal(ms("claimable_at"))} as claimable_at,
+            doubtful_seq::float8 as doubtful`
+        return { taken, gaveBack: !before?.runner_id }
+      })),
+      ({ gaveBack, taken }) => taken === undefined || gaveBack ? Effect.succeed(taken) : doubt(taken, patienceMs)
+    )
+
+  /**
+   * Notes up to which message the owner before may have begun some. When the take-over has committed, and before anything is
+   * read: until then that owner reads as before, and what is emitted meanwhile too. Where this fails, whoever takes over next
+   * finds an owner that gave nothing back.
+   */
+  const doubt = <Taken extends OwnerRow & { readonly doubtful: number }>(taken: Taken, patienceMs: number) =>
     sql.withTransaction(Effect.gen(function*() {
-      // A lock timeout of zero would be none at all.
-      const [session] = yield* sql<{ readonly pid: number }>`
-        select pg_backend_pid() as pid, set_config('lock_timeout', ${String(Math.max(1, Math.ceil(patienceMs)))}, true)`
-      if (session) yield* begun(session.pid)
-      yield* sql`insert into hookline.owners (worker_group, partition, epoch, claimable_at)
-        values (${group.workerGroup}, ${group.partition}, 0, clock_timestamp()) on conflict do nothing`
-      const [before] = yield* sql<{ readonly runner_id: string | null }>`
-        select runner_id::text from hookline.owners
-        where worker_group = ${group.workerGroup} and partition = ${group.partition} for update`
-      // The previous owner's lease, after any renewal of it that is under way.
-      const lease = before?.runner_id && before.runner_id.replaceAll("-", "") !== Id.toUuid(runnerId)
-        ? yield* sql<{ readonly lease_until: Date }>`
-          select lease_until from hookline.runners where id = ${before.runner_id}::uuid for share`
-        : []
-      const [taken] = yield* sql<
-        OwnerRow & { readonly claimable_at: number; readonly doubtful: number }
-      >`update hookline.owners set
-          epoch = nextval('hookline.epoch_seq'), runner_id = ${Id.toUuid(runnerId)}::uuid,
-          claimable_at = greatest(clock_timestamp(), claimable_at, ${lease[0]?.lease_until ?? null}::timestamptz),
-          doubtful_seq = ${
-        before?.runner_id ? sql`(select last_value from hookline.message_seq)` : sql.literal("doubtful_seq")
-      }
-        where worker_group = ${group.workerGroup} and partition = ${group.partition}
-        returning worker_group, partition, epoch::float8 as epoch, ${sql.literal(ms("claimable_at"))} as claimable_at,
-          doubtful_seq::float8 as doubtful`
-      return taken
+      yield* sql`select ${patient(patienceMs)}`
+      const [row] = yield* sql<{ readonly doubtful: number }>`update hookline.owners o
+        set doubtful_seq = (select last_value from hookline.message_seq)
+        where o.worker_group = ${taken.worker_group} and o.partition = ${taken.partition}
+          and o.epoch = ${taken.epoch}::float8::bigint
+        returning doubtful_seq::float8 as doubtful`
+      // None where it was taken over again: nothing is read by this owner.
+      return { ...taken, ...row }
     }))
 
   /** Ends the sessions that a session waits for, but none that itself waits for another. */

@@ -324,6 +324,43 @@ describe("ownership on PostgreSQL", () => {
       yield* Deferred.succeed(release, undefined)
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
+  it.live("a message that the owner before read while it was taken over from is in doubt", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      const { owner: before } = yield* storage.takeOver(yield* Id.runnerId, group, 1000)
+      yield* storage.append([yield* message()])
+      // The commit of a take-over waits for whoever has the lock.
+      yield* sql`create function hold() returns trigger language plpgsql as
+        'begin perform pg_advisory_xact_lock(7); return null; end'`
+      yield* sql`create constraint trigger held after update on hookline.owners deferrable initially deferred
+        for each row execute function hold()`
+      const [held, release] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const holding = yield* sql.withTransaction(Effect.gen(function*() {
+        yield* sql`select pg_advisory_xact_lock(7)`
+        yield* Deferred.succeed(held, undefined)
+        yield* Deferred.await(release)
+      })).pipe(Effect.forkScoped)
+      yield* Deferred.await(held)
+      const taking = yield* Effect.forkScoped(storage.takeOver(yield* Id.runnerId, group, 60_000))
+      yield* eventually(
+        "the commit waits",
+        Effect.map(
+          sql`select 1 from pg_locks where locktype = 'advisory' and not granted`,
+          (waiting) => waiting.length > 0
+        )
+      )
+      yield* storage.append([yield* message()])
+      const { messages } = yield* storage.unrouted([before], { messages: 10, bytes: 1e6 })
+      yield* Deferred.succeed(release, undefined)
+      yield* Fiber.join(holding)
+      const { doubtfulSeq, owner } = yield* Fiber.join(taking)
+      assert.deepStrictEqual(messages.map(({ seq }) => seq <= doubtfulSeq), [true, true])
+      // And it stays so for whom this one gives the group back to.
+      yield* storage.giveBack([owner])
+      assert.strictEqual((yield* storage.takeOver(yield* Id.runnerId, group, 1000)).doubtfulSeq, doubtfulSeq)
+    }).pipe(Effect.scoped, Effect.provide(layer)))
+
   it.live("giving back does not shorten the lease of an earlier owner", () =>
     Effect.gen(function*() {
       const storage = yield* Storage
