@@ -259,9 +259,13 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
             and not exists (select 1 from hookline.work w where w.subscription_id = s.id and ${isInList})
           limit ${rows}::int
         ) returning 1`
-        yield* sql`update hookline.subscriptions s set awaited = null where awaited is not null and not exists (
-          select 1 from hookline.work w where w.id = any(s.awaited) and w.epoch is not null
-            and w.worker_group <> coalesce(s.worker_group, ''))`
+        // Where it waited for a statement that adds to them, it does not see what that wrote: those stay.
+        yield* sql`with ended as materialized (
+          select s.id, s.awaited from hookline.subscriptions s where s.awaited is not null and not exists (
+            select 1 from hookline.work w where w.id = any(s.awaited) and w.epoch is not null
+              and w.worker_group <> coalesce(s.worker_group, ''))
+        )
+        update hookline.subscriptions s set awaited = null from ended e where s.id = e.id and s.awaited = e.awaited`
         const isCounting = yield* PgCounting.keepHouse(sql, rows)
         const purged = yield* sql`delete from hookline.idempotency where (tenant_id, key) in (
           select tenant_id, key from hookline.idempotency where expires_at <= clock_timestamp() limit ${rows}::int

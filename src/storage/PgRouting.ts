@@ -168,7 +168,8 @@ export const make = (
           coalesce(octet_length(r.transformed), r.size),
           greatest(statement_timestamp(), to_timestamp(r.due_at / 1000.0)), to_timestamp(r.expires_at / 1000.0)
         from wanted d join routed r on r.place = d.message
-      )
+        returning id, subscription_id, worker_group
+      )${isBegun ? awaiting(sql, to, version) : sql.literal("")}
       select exists (select 1 from current) as current,
         (select array_agg(place::int) from (select place from routed union all select place from aside) x) as places,
         (select array_agg(distinct w.subscription_id::text) from wanted w join routed r on r.place = w.message
@@ -250,6 +251,26 @@ const broadcast = (sql: PgClient.PgClient, owners: ReadonlyArray<Owner>) =>
     insert into hookline.broadcasts (worker_group, position, message_id)
     select r.base, h.before + row_number() over (partition by r.base order by r.seq), r.message_id
     from routed r join heard h on h.worker_group = r.base where (select exists (select 1 from heard))
+  )`
+
+/**
+ * Has subscriptions that got groups of their own since messages were matched await the deliveries in `made` that had gone ahead to
+ * them, which no row told of when they got them.
+ *
+ * The version's row is locked by now, so that none gets a group meanwhile; theirs are in one order, as a connection's change locks
+ * several too. A claim whose snapshot is older than this statement finds the messages in the inbox still.
+ */
+const awaiting = (sql: PgClient.PgClient, to: string, version: number) =>
+  sql`, regrouped as materialized (
+    select s.id, s.worker_group from unnest(${to}::uuid[]) as u(id)
+    join hookline.subscriptions s on s.id between u.id and u.id
+    where exists (select 1 from current where version <> ${version}::float8::bigint) order by s.id for no key update of s
+  ), awaited as (
+    update hookline.subscriptions s set awaited = s.awaited || a.ids
+    from (
+      select r.id, array_agg(m.id) as ids from made m join regrouped r on r.id = m.subscription_id
+      where r.worker_group <> m.worker_group group by r.id
+    ) a where s.id between a.id and a.id
   )`
 
 /** Where each stands, from 1 on. */

@@ -17,6 +17,7 @@ import {
   outcome,
   retryAt,
   routed,
+  routing,
   success
 } from "./StorageSuiteWorld.ts"
 
@@ -244,6 +245,34 @@ export const ordering: Cases = {
       yield* storage.release(ours, [recovered])
       const { owner: event } = yield* own()
       assert.deepStrictEqual(idsOf((yield* claim(event, subscription.id)).claimed), [released, recovered].sort())
+    }),
+  "what had gone ahead of its routing is waited for where its subscription has got a group of its own meanwhile": Effect
+    .gen(function*() {
+      for (const change of [{ ordered: true }, { maxConcurrency: 1 }]) {
+        const world = yield* make
+        const { append1, claim, deliveries, own, record, route, storage } = world
+        const before = yield* world.subscription()
+        yield* storage.createSubscription(before)
+        const { owner } = yield* own()
+        const ahead = yield* append1({ orderingKey: "k" })
+        const { version } = yield* storage.subscriptions
+        const updated = yield* storage.updateSubscription(before.id, (current) => ({ ...current, ...change }))
+        const workerGroup = groupOf(yield* Effect.fromOption(updated), world.eventId)
+        const { owner: ours } = yield* own({ workerGroup })
+        const later = yield* append1({ orderingKey: "k" })
+        const [made] = yield* deliveries([later], before.id, false)
+        if (!made) return yield* Effect.die("a delivery was made")
+        yield* route(owner, [later], [{ ...made, workerGroup }])
+        const begun = yield* deliveries([ahead], before.id, true)
+        const given = routing(version, owner, [ahead], begun)
+        assert.strictEqual((yield* storage.route({ ...given, isBegun: true }))._tag, "Routed")
+        const claimed = Effect.map(claim(ours, before.id), (claims) => idsOf(claims.claimed))
+        assert.deepStrictEqual(yield* claimed, [])
+        const [first] = begun
+        if (!first) return yield* Effect.die("a delivery was made")
+        yield* record(owner, first.id, success)
+        assert.deepStrictEqual(yield* claimed, [made.id])
+      }
     }),
   "a delivery that is retried by hand goes to its subscription's group": Effect.gen(function*() {
     const { claim, claimed, first, owner, record, router, storage, subscription } = yield* oneKey(2)

@@ -1,11 +1,11 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Deferred, Effect, Fiber } from "effect"
 import * as Id from "../../src/Id.ts"
 import { defaults } from "../../src/Limits.ts"
 import { Storage } from "../../src/Storage.ts"
 import type { Subscription } from "../../src/Subscription.ts"
-import { claim, deliver, group, storage as layer, subscribe } from "./support.ts"
+import { claim, deliver, eventually, group, storage as layer, subscribe, waits } from "./support.ts"
 
 /** Deliveries that wait in the event's group, more than a change moves itself. */
 const waiting = 2 * defaults.maintenanceRows + 100
@@ -67,6 +67,44 @@ describe("a subscription of which more waits than one transaction may move", () 
       assert.deepStrictEqual(yield* groups, new Map([[group.workerGroup, waiting]]))
       assert.strictEqual((yield* claim(owner, id)).claimed.length, 10)
     }).pipe(Effect.provide(layer)))
+
+  it.live("goes on awaiting what is added to that while the housekeeping finds that the rest has ended", () =>
+    Effect.gen(function*() {
+      const storage = yield* Storage
+      const sql = yield* PgClient.PgClient
+      const { owner } = yield* storage.takeOver(yield* Id.runnerId, group, 60_000)
+      const id = yield* subscribe()
+      const { id: ended } = yield* deliver(owner, id, true)
+      yield* storage.updateSubscription(id, (current) => ({ ...current, ordered: true }))
+      yield* storage.release(owner, [ended])
+      const [added, commit] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      // As a route does of what had gone ahead of it.
+      const route = yield* sql.withTransaction(Effect.gen(function*() {
+        yield* sql`with made as (
+            insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, size, epoch)
+            select gen_random_uuid(), message_id, seq + 1, subscription_id, ${group.workerGroup}, tenant_id, event_id, size,
+              ${owner.epoch} from hookline.work returning id
+          )
+          update hookline.subscriptions set awaited = awaited || (select array_agg(id) from made)`
+        yield* Deferred.succeed(added, undefined)
+        yield* Deferred.await(commit)
+      })).pipe(Effect.forkScoped)
+      yield* Deferred.await(added)
+      const house = yield* Effect.forkScoped(storage.maintain({
+        partitionsAheadDays: 1,
+        heldMaxAgeMs: 1e9,
+        broadcastKeptMs: 1e9,
+        replaysKeptMs: 1e12,
+        rows: 100
+      }))
+      yield* eventually("the housekeeping waits", waits("set awaited = null"))
+      yield* Deferred.succeed(commit, undefined)
+      yield* Fiber.join(route)
+      yield* Fiber.join(house)
+      const own = { workerGroup: `subscription.${id}`, partition: 0 }
+      const { owner: ownOwner } = yield* storage.takeOver(yield* Id.runnerId, own, 60_000)
+      assert.deepStrictEqual((yield* claim(ownOwner, id)).claimed, [])
+    }).pipe(Effect.scoped, Effect.provide(layer)))
 
   it.live("leaves what others have locked for later, and does not wait for them", () =>
     Effect.gen(function*() {
