@@ -5,7 +5,7 @@ import * as Id from "../../src/Id.ts"
 import { defaults } from "../../src/Limits.ts"
 import { Storage } from "../../src/Storage.ts"
 import type { Subscription } from "../../src/Subscription.ts"
-import { claim, deliver, eventually, group, storage as layer, subscribe, waits } from "./support.ts"
+import { claim, deliver, eventually, group, message, routing, storage as layer, subscribe, waits } from "./support.ts"
 
 /** Deliveries that wait in the event's group, more than a change moves itself. */
 const waiting = 2 * defaults.maintenanceRows + 100
@@ -104,6 +104,36 @@ describe("a subscription of which more waits than one transaction may move", () 
       const own = { workerGroup: `subscription.${id}`, partition: 0 }
       const { owner: ownOwner } = yield* storage.takeOver(yield* Id.runnerId, own, 60_000)
       assert.deepStrictEqual((yield* claim(ownOwner, id)).claimed, [])
+    }).pipe(Effect.scoped, Effect.provide(layer)))
+
+  it.live("awaits what had gone ahead of its routing also where that is written while the change commits", () =>
+    Effect.gen(function*() {
+      const storage = yield* Storage
+      const sql = yield* PgClient.PgClient
+      const { owner } = yield* storage.takeOver(yield* Id.runnerId, group, 60_000)
+      const id = yield* subscribe()
+      const { version } = yield* storage.subscriptions
+      const ahead = yield* message({ orderingKey: "k" })
+      yield* storage.append([ahead])
+      const begun = { id: Id.deliveryOf(ahead.id, id), messageId: ahead.id, subscriptionId: id, claimed: true }
+      const [changed, commit] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const change = yield* sql.withTransaction(Effect.gen(function*() {
+        yield* sql`update hookline.subscription_version set version = version + 1`
+        yield* sql`update hookline.subscriptions set ordered = true`
+        yield* Deferred.succeed(changed, undefined)
+        yield* Deferred.await(commit)
+      })).pipe(Effect.forkScoped)
+      yield* Deferred.await(changed)
+      const route = yield* Effect.forkScoped(
+        storage.route({ ...routing(owner, version, ahead.id, [begun]), isBegun: true })
+      )
+      yield* eventually("the route waits", waits("current as materialized"))
+      yield* Deferred.succeed(commit, undefined)
+      yield* Fiber.join(change)
+      assert.strictEqual((yield* Fiber.join(route))._tag, "Routed")
+      const awaited = yield* sql<{ readonly n: number }>`
+        select count(*)::int as n from hookline.subscriptions s join hookline.work w on w.id = any(s.awaited)`
+      assert.deepStrictEqual(awaited.map(({ n }) => n), [1])
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
   it.live("leaves what others have locked for later, and does not wait for them", () =>
