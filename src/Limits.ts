@@ -126,6 +126,8 @@ export const defaults = {
   orderedPollMs: 100,
   /** How often a runner looks for what waits for an earlier delivery that has ended, and recovers claims the sweep found. */
   unparkIntervalMs: 1000,
+  /** Keys of which something is parked that one look goes through; the next goes on behind them. */
+  unparkKeys: 10_000,
   /** Deliveries behind a blocked one that are counted. */
   blockedCounted: 1000,
 

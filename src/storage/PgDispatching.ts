@@ -14,6 +14,7 @@ import * as PgConnecting from "./PgConnecting.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 import { fence } from "./PgOwnership.ts"
+import * as PgParking from "./PgParking.ts"
 import * as PgRecording from "./PgRecording.ts"
 import * as PgRouting from "./PgRouting.ts"
 import * as PgRows from "./PgRows.ts"
@@ -115,34 +116,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
       (rows) => new Map(rows.map((row) => [PgRows.subscriptionId(row.id), row.filled_at]))
     )),
 
-  unpark: (owners) =>
-    engine(Effect.map(
-      sql<{ readonly worker_group: string }>`with recursive ${fence(sql, owners)}, keys(worker_group, ordering_key) as (
-        select f.worker_group, k.ordering_key from fence f cross join lateral (
-          select w.ordering_key from hookline.work w where w.due_at = 'infinity' and w.worker_group = f.worker_group
-          order by w.ordering_key limit 1
-        ) k
-        union all
-        select k.worker_group, n.ordering_key from keys k cross join lateral (
-          select w.ordering_key from hookline.work w where w.due_at = 'infinity' and w.worker_group = k.worker_group
-            and w.ordering_key > k.ordering_key order by w.ordering_key limit 1
-        ) n
-      ), heads as materialized (
-        select h.id from keys k cross join lateral (
-          select w.id, w.due_at from hookline.work w where w.worker_group like 'subscription.%'
-            and w.ordering_key is not null and w.worker_group = k.worker_group and w.ordering_key = k.ordering_key
-          order by w.seq limit 1
-        ) h where h.due_at = 'infinity' and not exists (
-          select 1 from hookline.work e where e.worker_group like 'subscription.%' and e.ordering_key is not null
-            and e.epoch is not null and e.worker_group = k.worker_group and e.ordering_key = k.ordering_key
-        )
-      ), found as (
-        update hookline.work w set due_at = clock_timestamp() from heads h
-        where w.id = h.id and w.epoch is null and w.due_at = 'infinity' returning w.worker_group
-      )
-      select distinct worker_group from found`,
-      (rows) => rows.map((row) => row.worker_group)
-    )),
+  unpark: PgParking.make(sql, engine),
 
   warn: (id, message) =>
     engine(Effect.map(

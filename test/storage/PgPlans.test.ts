@@ -2,6 +2,7 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Id from "../../src/Id.ts"
+import { defaults } from "../../src/Limits.ts"
 import { type Completed, type Dispatching, type Owner, Storage } from "../../src/Storage.ts"
 import * as PgDispatching from "../../src/storage/PgDispatching.ts"
 import * as PgErrors from "../../src/storage/PgErrors.ts"
@@ -143,6 +144,36 @@ describe("the statements that deliver", () => {
         assert.isAtMost(n, enough)
       }).pipe(Effect.provide(layer)))
   }
+
+  it.live("look for what is parked in vain through a portion of its keys, and go on behind them", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      const id = yield* subscribe({ ordered: true })
+      const own = { workerGroup: `subscription.${id}`, partition: 0 }
+      const { owner } = yield* storage.takeOver(yield* Id.runnerId, own, 60_000)
+      const session = yield* PgPool.make(sql, { maxConnections: 1, multiplex: false, startupParameters: PgPool.pump })
+      const unpark = counted(session, PgDispatching.make(session, PgErrors.engine).unpark([owner]))
+      const last = Id.toUuid(yield* Id.messageId(yield* storage.now))
+      const parked = (from: number, to: number, due: string) =>
+        sql`insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, size,
+            ordering_key, due_at)
+          select gen_random_uuid(), ${last}::uuid, nextval('hookline.message_seq'), ${
+          Id.toUuid(id)
+        }::uuid, ${own.workerGroup}, 'default', ${eventId}, 2, lpad(n::text, 7, '0'), ${due}::timestamptz
+          from generate_series(${from}::int, ${to}::int) n`
+      const keys = 2 * defaults.unparkKeys
+      yield* parked(1, keys - 1, "tomorrow")
+      yield* parked(1, keys, "infinity")
+      const [first, read] = yield* unpark
+      assert.deepStrictEqual(first, [])
+      assert.isAtMost(read, 4 * defaults.unparkKeys + enough)
+      // The last, before which nothing waits.
+      assert.deepStrictEqual((yield* unpark)[0], [own.workerGroup])
+      // And from the first on.
+      yield* sql`delete from hookline.work where ordering_key = lpad('1', 7, '0') and due_at < 'infinity'`
+      assert.deepStrictEqual((yield* unpark)[0], [own.workerGroup])
+    }).pipe(Effect.provide(layer)))
 })
 
 /** The tables of what waits. */
