@@ -8,6 +8,7 @@
  */
 import type { Index } from "./PgIndexes.ts"
 import { retention } from "./RetentionLayout.ts"
+import { stats } from "./StatsLayout.ts"
 
 /**
  * Whether a delivery of `work` was attempted or is delivered again: such wait in a line of their own. The index of claims is
@@ -401,43 +402,6 @@ create index replays_ended on hookline.replays (updated_at) where state in ('can
 alter table hookline.work add column replay_id uuid, add column webhook_of uuid;
 `
 
-const stats = `
--- What statements that record add to the sums: rows that nobody waits for, folded into \`stats\` by housekeeping.
-create table hookline.stats_fresh (
-  at timestamptz not null,
-  tenant_id text collate "C" not null,
-  event_id text collate "C" not null,
-  subscription_id uuid not null,
-  success int not null,
-  failed int not null,
-  cancelled int not null,
-  attempts int not null
-) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
-
--- The sums, in steps of so many minutes.
-create table hookline.stats (
-  minutes smallint not null,
-  at timestamptz not null,
-  tenant_id text collate "C" not null,
-  event_id text collate "C" not null,
-  subscription_id uuid not null,
-  success bigint not null,
-  failed bigint not null,
-  cancelled bigint not null,
-  attempts bigint not null,
-  primary key (minutes, at, tenant_id, event_id, subscription_id)
-) with (fillfactor = 70);
-create index on hookline.stats (tenant_id, minutes, at);
-create index on hookline.stats (subscription_id, minutes, at);
-
--- Since when there are sums: what ended before was not counted, and is not taken back when it is delivered again.
-create table hookline.stats_since (
-  singleton boolean primary key default true check (singleton),
-  at timestamptz not null default clock_timestamp()
-);
-insert into hookline.stats_since default values;
-`
-
 const history = `
 alter table hookline.deliveries add column webhook_of uuid;
 `
@@ -556,6 +520,12 @@ const setAside: ReadonlyArray<Index> = [
   { name: "inbox_set_aside_of_tenant", columns: "tenant_id, message_id" }
 ].map((index): Index => ({ table: "inbox", ...index, where: "set_aside_at is not null" }))
 
+/** What upkeep looks for each minute, and a renewal each second; who owns a group changes seldom, and its row with it. */
+const upkeep: ReadonlyArray<Index> = [
+  { table: "broadcasts", name: "broadcasts_of_message", columns: "message_id" },
+  { table: "owners", name: "owners_of_runner", columns: "runner_id", where: "runner_id is not null" }
+]
+
 /** Splits at the semicolons that end a line outside a function's body: the protocol's extended form takes one statement. */
 const statements = (text: string): Migration => ({
   _tag: "Statements",
@@ -595,7 +565,8 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0021_listed": indexes(listed),
   "0022_replaced_by_listed": statements(replacedByListed),
   "0023_doubt": statements(doubt),
-  "0024_set_aside": indexes(setAside)
+  "0024_set_aside": indexes(setAside),
+  "0025_upkeep": indexes(upkeep)
 }
 
 /**
