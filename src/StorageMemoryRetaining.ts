@@ -97,7 +97,8 @@ const holders = (tables: Tables, one: Pick<ExpiredDay, "day" | "of">): ExpiredDa
   const unfinished = [...tables.work.values()].filter(({ id, message: { message } }) =>
     day(id) === one.day || (isWhole && day(message.id) === one.day)
   )
-  const messages = isWhole ? [...tables.messages.values()].filter(({ message }) => day(message.id) === one.day) : []
+  // Their deliveries are made on it.
+  const messages = [...tables.messages.values()].filter(({ message }) => day(message.id) === one.day)
   const broadcast = isWhole
     ? [...tables.listened.values()].flatMap((group) => group.messages)
       .filter(({ stored }) => day(stored.message.id) === one.day)

@@ -11,8 +11,9 @@ import type { SqlError } from "effect/sql"
 import { defaults } from "../Limits.ts"
 import type { Terms } from "../Retention.ts"
 import type { ExpiredDay, HistoryTable, Holder, TableSize } from "../Storage.ts"
+import { isListed } from "./Migrations.ts"
 import { array } from "./PgArray.ts"
-import type * as PgWalk from "./PgWalk.ts"
+import * as PgWalk from "./PgWalk.ts"
 
 /** The tables, in the order in which a day of them is dropped: what others are found by goes first. */
 export const tables: ReadonlyArray<HistoryTable> = ["messages", "routings", "deliveries", "attempts"]
@@ -70,27 +71,29 @@ const isOf = (sql: PgClient.PgClient, column: string, day: string) =>
  *
  * A delivery that is unfinished needs the partitions of the day on which it was made, since its attempts and its end are
  * recorded there, and those of its message's day, since its payload is read from there. A message that has yet to be
- * routed, or to be routed again, needs those of its day, and so does one that processes may yet hear of.
+ * routed, or to be routed again, needs those of its day, where its deliveries are made; one that processes may yet hear of needs its
+ * payload.
  */
 export const holders = (sql: PgClient.PgClient, { day, of }: Pick<ExpiredDay, "day" | "of">, counted: number) => {
   const isWhole = of === "history"
   const some = (from: string, where: PgWalk.Fragment) =>
-    sql`select 1 from ${sql.literal(`hookline.${from}`)} where ${where} limit ${counted}::int`
+    sql`select 1 from ${sql.literal(`hookline.${from}`)} where ${where} limit ${PgWalk.count(sql, counted)}`
   // Each by an index of its own.
   const unfinished = [
     some("work w", isOf(sql, "w.id", day)),
-    ...(isWhole ? [some("work w", sql`${isOf(sql, "w.message_id", day)} and not ${isOf(sql, "w.id", day)}`)] : [])
+    ...(isWhole ?
+      [some(
+        "work w",
+        sql`${isOf(sql, "w.message_id", day)} and not ${isOf(sql, "w.id", day)} and ${sql.literal(isListed("w."))}`
+      )] :
+      [])
   ].map((part) => sql`(${part})`)
   const ofDay = isOf(sql, "i.message_id", day)
   const counts: ReadonlyArray<readonly [Holder, PgWalk.Fragment]> = [
     ["unfinished", sql.join(" union all ", false)(unfinished)],
-    ...(isWhole
-      ? [
-        ["unrouted", some("inbox i", sql`${ofDay} and i.set_aside_at is null`)],
-        ["set-aside", some("inbox i", sql`${ofDay} and i.set_aside_at is not null`)],
-        ["broadcast", some("broadcasts i", ofDay)]
-      ] as const
-      : [])
+    ["unrouted", some("inbox i", sql`${ofDay} and i.set_aside_at is null`)],
+    ["set-aside", some("inbox i", sql`${ofDay} and i.set_aside_at is not null`)],
+    ...(isWhole ? [["broadcast", some("broadcasts i", ofDay)]] as const : [])
   ]
   return Effect.map(
     sql<{ readonly holder: Holder; readonly count: number }>`${

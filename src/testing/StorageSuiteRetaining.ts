@@ -177,6 +177,28 @@ export const retaining: Cases = {
     assert.strictEqual((yield* delivery(id)).attempts.length, 1)
     yield* storage.skipDelivery(id)
   }),
+  "a message that has yet to be routed holds its day's attempts, as its deliveries' are recorded there": Effect.gen(
+    function*() {
+      const { day, deliver, old, owner, record, route, storage } = yield* aged(10)
+      yield* record(owner, (yield* deliver).id, failure)
+      const message = yield* old
+      yield* storage.append([message])
+      const shorter = { historyKeptMs: 2 * terms.historyKeptMs, attemptsKeptMs: terms.attemptsKeptMs }
+      const heldBy = Effect.map(
+        storage.retention(shorter),
+        ({ expired }) => expired.filter((one) => one.day === day).map(({ heldBy, of }) => ({ of, heldBy }))
+      )
+      assert.deepStrictEqual(yield* heldBy, [{ of: "attempts", heldBy: [{ holder: "unrouted", count: 1 }] }])
+      assert.deepStrictEqual(yield* drop([day], shorter), [])
+      yield* route(owner, [message], [], { error: "no" })
+      assert.deepStrictEqual(yield* heldBy, [{ of: "attempts", heldBy: [{ holder: "set-aside", count: 1 }] }])
+      assert.deepStrictEqual(yield* drop([day], shorter), [])
+      yield* storage.retryMessage(message.id)
+      yield* route(owner, [message], [])
+      assert.deepStrictEqual(yield* drop([day], shorter), [{ day, of: "attempts" }])
+      assert.deepStrictEqual(yield* drop([day]), [{ day, of: "history" }])
+    }
+  ),
   "a tenant's shorter term empties the bodies of what is finished, in batches, and nothing else": Effect.gen(
     function*() {
       const { deliver, delivery, old, owner, record, storage, tenantId } = yield* aged(8)
