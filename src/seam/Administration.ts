@@ -197,7 +197,7 @@ export interface Administration {
    * for longer than `heldMaxAgeMs` expired, idempotency keys purged, broadcasts forgotten that are older than
    * `broadcastKeptMs`, and groups that nobody listened to for that long, and replays that ended longer than `replaysKeptMs` ago.
    * Returns whether there may be more to do. A delivery is held from when it was made or its subscription disabled, whichever came
-   * later.
+   * later. What fails keeps nothing else from being done, and fails the round then.
    */
   readonly maintain: (options: {
     readonly partitionsAheadDays: number

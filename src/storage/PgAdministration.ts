@@ -13,14 +13,13 @@ import { ownGroup, type Subscription } from "../Subscription.ts"
 import { isListed } from "./Migrations.ts"
 import * as PgAppend from "./PgAppend.ts"
 import { array } from "./PgArray.ts"
-import * as PgCounting from "./PgCounting.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import * as PgIntervening from "./PgIntervening.ts"
 import * as PgListing from "./PgListing.ts"
 import * as PgMoving from "./PgMoving.ts"
-import * as PgOrdering from "./PgOrdering.ts"
 import * as PgRows from "./PgRows.ts"
 import { unfinished } from "./PgUnfinished.ts"
+import * as PgUpkeep from "./PgUpkeep.ts"
 import * as PgWalk from "./PgWalk.ts"
 
 /** Makes the verbs of administration, without the lists that may be long. */
@@ -213,88 +212,17 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
         yield* Effect.forEach(found, (name) => sql`analyze (skip_locked) ${sql("hookline")}.${sql(name)}`.unprepared)
         return found.length
       }))),
-    move: (rows) => engine(PgMoving.goOn(sql, rows)),
-    expire: (rows) =>
-      engine(Effect.map(
-        sql`with old as (
-          select w.id from hookline.work w join hookline.subscriptions s on s.id = w.subscription_id
-          where w.expires_at <= clock_timestamp() and w.epoch is null and s.deleted_at is null
-          limit ${rows}::int for update of w skip locked
-        ), gone as (
-          delete from hookline.work w using old where w.id = old.id returning w.*
-        ), ${PgOrdering.unparked(sql, "gone")}, ended as (
-          insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
-            reason, attempts, retry_base, last_error, webhook_of)
-          select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, 'failed', 'expired', attempts,
-            retry_base, last_error, webhook_of from gone returning ${PgCounting.ending(sql)}
-        ), ${PgCounting.ended(sql, "ended")}
-        select 1 from ended`,
-        (ended) => ended.length >= rows
-      )),
-    maintain: ({ broadcastKeptMs, heldMaxAgeMs, partitionsAheadDays, replaysKeptMs, rows }) =>
-      engine(Effect.gen(function*() {
-        const ended = yield* sql`with old as (
-          select w.id, s.deleted_at is not null as deleted from hookline.subscriptions s
-          join hookline.work w on w.subscription_id = s.id and ${isInList}
-          where not s.enabled and w.epoch is null and (s.deleted_at is not null or (
-            s.disabled_at <= clock_timestamp() - make_interval(secs => ${heldMaxAgeMs / 1000})
-            and w.id < (lpad(to_hex((
-              extract(epoch from clock_timestamp()) * 1000 - ${heldMaxAgeMs}::float8)::bigint), 12, '0')
-              || repeat('0', 20))::uuid
-            and (w.replay_id is null or w.due_at <= clock_timestamp() - make_interval(secs => ${heldMaxAgeMs / 1000}))))
-          limit ${rows}::int for update of w skip locked
-        ), gone as (
-          delete from hookline.work w using old where w.id = old.id returning w.*, old.deleted
-        ), ${PgOrdering.unparked(sql, "gone")}, ended as (
-          insert into hookline.deliveries (id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key, status,
-            reason, attempts, retry_base, last_error, webhook_of)
-          select id, message_id, seq, subscription_id, tenant_id, event_id, ordering_key,
-            case when deleted then 'cancelled' else 'failed' end, case when deleted then 'deleted' else 'expired' end,
-            attempts, retry_base, last_error, webhook_of from gone returning ${PgCounting.ending(sql)}
-        ), ${PgCounting.ended(sql, "ended")}
-        select 1 from ended`
-        // Nothing is routed to one that is deleted, but what had gone ahead to it: that is ended as well, a moment later.
-        const settled = yield* sql`update hookline.subscriptions set ended = true where id in (
-          select s.id from hookline.subscriptions s where s.deleted_at is not null and not s.ended
-            and not exists (select 1 from hookline.work w where w.subscription_id = s.id and ${isInList})
-          limit ${rows}::int
-        ) returning 1`
-        // Where it waited for a statement that adds to them, it does not see what that wrote: those stay.
-        yield* sql`with ended as materialized (
-          select s.id, s.awaited from hookline.subscriptions s where s.awaited is not null and not exists (
-            select 1 from hookline.work w where w.id = any(s.awaited) and w.epoch is not null
-              and w.worker_group <> coalesce(s.worker_group, ''))
-        )
-        update hookline.subscriptions s set awaited = null from ended e where s.id = e.id and s.awaited = e.awaited`
-        const isCounting = yield* PgCounting.keepHouse(sql, rows)
-        const purged = yield* sql`delete from hookline.idempotency where (tenant_id, key) in (
-          select tenant_id, key from hookline.idempotency where expires_at <= clock_timestamp() limit ${rows}::int
-        ) returning 1`
-        const kept = sql`make_interval(secs => ${broadcastKeptMs / 1000})`
-        const told = yield* sql`delete from hookline.broadcasts where (worker_group, position) in (
-          select worker_group, position from hookline.broadcasts where told_at < clock_timestamp() - ${kept}
-          limit ${rows}::int
-        ) returning 1`
-        const replayed = yield* sql`delete from hookline.replays where id in (
-          select id from hookline.replays where state in ('cancelled', 'completed')
-            and updated_at < clock_timestamp() - make_interval(secs => ${replaysKeptMs / 1000}) limit ${rows}::int
-        ) returning 1`
-        yield* sql`delete from hookline.listened where listened_at < clock_timestamp() - ${kept}`
-        yield* sql`delete from hookline.runners where lease_until < clock_timestamp() - interval '1 day'`
-        // Last, because it gives up behind a long reader.
-        yield* sql`select hookline.make_partitions(${partitionsAheadDays}::int)`
-        return isCounting || [ended, settled, purged, told, replayed].some((gone) => gone.length >= rows)
-      }))
+    ...PgUpkeep.make(sql, engine)
   }
 }
 
 // --- internal ---
 
-/** The tables with rows of their own, and that this role may tend, of which something is true. */
 /** Whether a subscription's last attempt was not accepted. */
 const isFailing = (sql: PgClient.PgClient) =>
   sql.literal("exists (select 1 from hookline.circuits c where c.subscription_id = subscriptions.id)")
 
+/** The tables with rows of their own, and that this role may tend, of which something is true. */
 const ownTables = (sql: PgClient.PgClient, condition: Statement.Fragment) =>
   Effect.map(
     sql<

@@ -11,8 +11,10 @@ import type { CountFilter, Counting } from "../Storage.ts"
 import type { Tally } from "../Tally.ts"
 import { isListed } from "./Migrations.ts"
 import type * as PgErrors from "./PgErrors.ts"
+import * as PgPurging from "./PgPurging.ts"
 import * as PgRows from "./PgRows.ts"
 import * as PgTenants from "./PgTenants.ts"
+import * as PgWalk from "./PgWalk.ts"
 
 const fineMinutes = defaults.statsFineStepMs / 60_000
 const minutes = defaults.statsStepMs / 60_000
@@ -53,7 +55,7 @@ export const keepHouse = (sql: PgClient.PgClient, rows: number) =>
   Effect.gen(function*() {
     const [folded] = yield* sql<{ readonly n: number }>`with fresh as (
       delete from hookline.stats_fresh where ctid = any(array(
-        select ctid from hookline.stats_fresh limit ${rows}::int for update skip locked)) returning *
+        select ctid from hookline.stats_fresh limit ${PgWalk.count(sql, rows)} for update skip locked)) returning *
     ), summed as (
       select r.minutes, ${bin(sql, "make_interval(mins => r.minutes)", "f.at")} as at, f.tenant_id, f.event_id,
         f.subscription_id, ${sql.literal(sums("f."))}
@@ -68,14 +70,15 @@ export const keepHouse = (sql: PgClient.PgClient, rows: number) =>
     )
     select count(*)::int as n from fresh`
     const forget = (steps: number, keptMs: number) =>
-      sql`delete from hookline.stats where (minutes, at, tenant_id, event_id, subscription_id) in (
-        select minutes, at, tenant_id, event_id, subscription_id from hookline.stats
-        where minutes = ${steps}::int and at < clock_timestamp() - make_interval(secs => ${keptMs / 1000})
-        order by minutes, at limit ${rows}::int
-      ) returning 1`
+      PgPurging.purge(sql, {
+        table: "stats",
+        along: "minutes, at",
+        until: sql`minutes = ${steps}::int and at < statement_timestamp() - make_interval(secs => ${keptMs / 1000})`,
+        rows
+      })
     const fine = yield* forget(fineMinutes, (defaults.statsFineHours + 1) * defaults.statsStepMs)
     const old = yield* forget(minutes, defaults.statsKeptMs)
-    return (folded?.n ?? 0) >= rows || fine.length >= rows || old.length >= rows
+    return (folded?.n ?? 0) >= rows || fine || old
   })
 
 // -- reading
