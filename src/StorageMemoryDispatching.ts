@@ -406,7 +406,8 @@ const tell = (
   const signs = new Map<SubscriptionId, Array<Outcome>>()
   for (const outcome of recorded) {
     const id = subscriptionOf.get(outcome.deliveryId)
-    if (id !== undefined && outcome.sign !== undefined) signs.set(id, [...signs.get(id) ?? [], outcome])
+    if (id === undefined || outcome.sign === undefined || tables.deleted.has(id)) continue
+    signs.set(id, [...signs.get(id) ?? [], outcome])
   }
   const recovered = tables.healths.take(signs)
   for (const { deliveryId, telling = [] } of recorded) {

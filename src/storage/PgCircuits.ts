@@ -11,7 +11,7 @@ import { array } from "./PgArray.ts"
 /**
  * Takes in what the outcomes in `given` say (`subscription_id`, `sign`, `started_at` and `open_until` in milliseconds). The rows
  * are locked in one order, and after the subscriptions' in `homes`, as whoever changes a subscription does: so nobody waits for
- * one who waits for him.
+ * one who waits for him. Of what was deleted nothing is kept; where that is not seen yet, housekeeping takes it away.
  */
 export const signs = (sql: PgClient.PgClient, given: string) =>
   sql`signs as materialized (
@@ -31,7 +31,8 @@ export const signs = (sql: PgClient.PgClient, given: string) =>
     select s.subscription_id, case when s.refused then 0 else s.failed end, to_timestamp(s.since / 1000.0),
       case when s.open_until is null then 0 else 1 end, to_timestamp(s.open_until / 1000.0)
     from signs s left join known k on k.subscription_id = s.subscription_id
-    where not s.accepted order by s.subscription_id
+    join hookline.subscriptions x on x.id between s.subscription_id and s.subscription_id
+    where not s.accepted and coalesce(x.deleted_at, 'infinity') = 'infinity' order by s.subscription_id
     on conflict (subscription_id) do update set
       failures = case when excluded.failures = 0 then 0 else c.failures + excluded.failures end,
       failing_since = least(c.failing_since, excluded.failing_since),

@@ -81,6 +81,12 @@ export const make = (
         update hookline.subscriptions s set awaited = null from ended e where s.id = e.id and s.awaited = e.awaited`,
         false
       ),
+      // What was recorded while it was deleted.
+      purge(
+        "circuits",
+        "subscription_id",
+        sql`exists (select 1 from hookline.subscriptions s where s.id = circuits.subscription_id and s.deleted_at is not null)`
+      ),
       PgCounting.keepHouse(sql, rows),
       purge("idempotency", "expires_at", sql`expires_at <= statement_timestamp()`),
       purge("broadcasts", "told_at", sql`told_at < ${ago(sql, broadcastKeptMs)}`),

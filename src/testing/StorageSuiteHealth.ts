@@ -228,6 +228,14 @@ export const healths: Cases = {
       yield* storage.deleteSubscription(subscription.id)
       assert.isUndefined(yield* health)
     }),
+  "what an attempt says that ends after its subscription was deleted is not kept": Effect.gen(function*() {
+    const { health, now, say, storage, subscription } = yield* claimedOnes(3)
+    yield* say(0, "failed")
+    yield* storage.deleteSubscription(subscription.id)
+    assert.strictEqual((yield* say(1, "failed", { openUntilMs: now + hourMs })).length, 1)
+    assert.strictEqual((yield* say(2, "refused")).length, 1)
+    assert.isUndefined(yield* health)
+  }),
   "of several outcomes at once one that is accepted says that the endpoint is there": Effect.gen(function*() {
     const { health, ids, owner, storage } = yield* claimedOnes(3)
     const all = (signs: ReadonlyArray<"accepted" | "failed">) =>

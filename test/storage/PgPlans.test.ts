@@ -241,7 +241,7 @@ const deliverSome = Effect.fnUntraced(function*(
   yield* watch("release", pump.release(owner, claimed.slice(0, 1).map(({ deliveryId }) => deliveryId)))
   const [first, second] = deliveries.map((one) => one.id)
   if (!first || !second) return assert.fail("two were claimed on their way")
-  const outcomes = [outcome(owner, first, success), outcome(owner, second, retryAt(0))]
+  const outcomes = [outcome(owner, first, success), { ...outcome(owner, second, retryAt(0)), sign: "failed" as const }]
   assert.strictEqual((yield* watch("record", pump.record(outcomes))).length, 2)
   yield* storage.append(yield* Effect.replicateEffect(message(), few))
   const { messages: ahead } = yield* pump.unrouted([owner], { messages: few, bytes: 1e6 })

@@ -107,6 +107,24 @@ describe("housekeeping", () => {
       assert.strictEqual((yield* take(dayMs))._tag, "Repeated")
     }).pipe(Effect.provide(layer)))
 
+  it.live("takes away how a deleted subscription fared", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      const [kept, deleted] = [yield* subscribe(), yield* subscribe()]
+      yield* storage.deleteSubscription(deleted)
+      // As by an outcome that was recorded meanwhile.
+      for (const id of [kept, deleted]) {
+        yield* sql`insert into hookline.circuits (subscription_id, failures, failing_since) values (${
+          Id.toUuid(id)
+        }::uuid, 1, now())`
+      }
+      yield* storage.maintain(options)
+      assert.deepStrictEqual((yield* storage.health([kept, deleted])).map(({ subscriptionId }) => subscriptionId), [
+        kept
+      ])
+    }).pipe(Effect.provide(layer)))
+
   for (
     const [what, table, mode] of [["sums", "stats", "access exclusive"], [
       "history",
