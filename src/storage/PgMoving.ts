@@ -1,11 +1,16 @@
 /**
  * Moving what waits to where its subscription's deliveries belong now, in portions: a transaction that moved a million would
  * hold up all routing for as long. While some are left, nothing of the subscription is claimed.
+ *
+ * All routing waits for the first portion, however much waits: so what is to be moved is found by the groups that it is in, and
+ * nothing is looked at that is where it belongs.
  */
 import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
-import { isListed } from "./Migrations.ts"
+import { workerGroup } from "../Message.ts"
+import { again } from "./Migrations.ts"
 import * as PgOrdering from "./PgOrdering.ts"
+import * as PgWalk from "./PgWalk.ts"
 
 /**
  * Moves up to so many, in a transaction that has locked the subscription's row; returns how many.
@@ -15,23 +20,21 @@ import * as PgOrdering from "./PgOrdering.ts"
  * the next portion: they may wait for the subscription's row.
  */
 export const some = Effect.fnUntraced(function*(sql: PgClient.PgClient, uuid: string, rows: number) {
-  const isInList = sql.literal(isListed("w."))
-  const misplaced = sql`w.subscription_id = h.id and ${isInList} and w.epoch is null
-    and (w.due_at = 'infinity' or w.worker_group <> ${PgOrdering.home(sql)})`
-  const moved = yield* sql`with h as materialized (
-      select s.id, s.worker_group from hookline.subscriptions s where s.id = ${uuid}::uuid
-    ), portion as materialized (
-      select w.id from hookline.work w join h on ${misplaced} limit ${rows}::int for update of w skip locked
+  yield* PgWalk.set(sql)
+  const moved = yield* sql`with portion as materialized (
+      ${misplaced(sql, uuid, rows, sql`for update skip locked`)}
     )
     update hookline.work w set worker_group = ${PgOrdering.home(sql)},
       due_at = case when w.due_at = 'infinity' then clock_timestamp() else w.due_at end
-    from h, portion p where w.id = p.id returning 1`
-  const [left] = yield* sql<{ readonly moving: boolean }>`update hookline.subscriptions h
-    set moving = exists (select 1 from hookline.work w where ${misplaced}) where h.id = ${uuid}::uuid returning moving`
+    from hookline.subscriptions h, portion p where h.id = ${uuid}::uuid and w.id between p.id and p.id returning 1`
+  const [left] = yield* sql<{ readonly moving: boolean }>`update hookline.subscriptions
+    set moving = exists (${misplaced(sql, uuid, 1, sql``)}) where id = ${uuid}::uuid returning moving`
   if (left?.moving) return moved.length
+  // Of all that is claimed, which is not much, by the one index that has this order.
   yield* sql`update hookline.subscriptions set awaited = case when worker_group is not null then (
-      select array_agg(w.id) from hookline.work w
-      where w.subscription_id = ${uuid}::uuid and ${isInList} and w.epoch is not null
+      select array_agg(c.id) from (
+        select w.id, w.subscription_id from hookline.work w where w.epoch is not null order by w.worker_group, w.epoch
+      ) c where c.subscription_id = ${uuid}::uuid
     ) end where id = ${uuid}::uuid`
   return moved.length
 })
@@ -43,3 +46,44 @@ export const goOn = (sql: PgClient.PgClient, rows: number) =>
       select id::text from hookline.subscriptions where moving order by id limit 1 for update`
     return found !== undefined && (yield* some(sql, found.id, rows)) > 0
   }))
+
+// --- internal ---
+
+/**
+ * The first deliveries that wait and are to be moved, locked: of a subscription with a group of its own those in groups of
+ * events, and those that are parked in its own, as they are judged anew; of one without, those in the group that was its own.
+ *
+ * The orders are those of the indexes, so that no other will do, see `PgWalk`.
+ */
+const misplaced = (sql: PgClient.PgClient, uuid: string, rows: number, locked: PgWalk.Fragment) => {
+  const count = PgWalk.count(sql, rows)
+  const own = sql`${`subscription.sub_${uuid.replaceAll("-", "")}`}::text`
+  const order = sql.literal(`w.worker_group, w.subscription_id, ${again("w.")}, w.due_at, w.seq`)
+  const [first, last] = [workerGroup(""), `${workerGroup("").slice(0, -1)}/`]
+  /** The next group of an event in which something waits, whosever it is. */
+  const next = (after: PgWalk.Fragment) =>
+    sql`select w.worker_group from hookline.work w
+      where w.epoch is null and w.worker_group > ${after} and w.worker_group < ${last} order by ${order} limit 1`
+  return sql`with recursive h as materialized (
+      select s.worker_group is not null as owns from hookline.subscriptions s where s.id = ${uuid}::uuid
+    ), events as (
+      (select n.worker_group from h cross join lateral (${next(sql`${first}`)}) n where h.owns)
+      union all
+      select n.worker_group from events e cross join lateral (${next(sql`e.worker_group`)}) n
+    ), places as (
+      select worker_group from events union all select ${own} collate "C" from h where not h.owns
+    )
+    select x.id from (
+      select m.id from places p cross join lateral (
+        select w.id from hookline.work w
+        where w.epoch is null and w.worker_group = p.worker_group and w.subscription_id = ${uuid}::uuid
+        order by ${order} limit ${count} ${locked}
+      ) m
+      union all
+      select k.id from h cross join lateral (
+        select w.id from hookline.work w
+        where w.due_at = 'infinity' and w.worker_group = ${own} and coalesce(w.epoch, -1) = -1
+        order by w.worker_group, w.ordering_key limit ${count} ${locked}
+      ) k where h.owns
+    ) x limit ${count}`
+}

@@ -116,11 +116,7 @@ const last = "f".repeat(32)
  * guesses from bounds, and a bitmap of all of a large backlog would be made for each portion of it.
  */
 const alongIndexes = <A>(sql: PgClient.PgClient, effect: Effect.Effect<A, SqlError.SqlError>) =>
-  sql.withTransaction(Effect.andThen(
-    sql`select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
-      set_config('enable_sort', 'off', true), set_config('jit', 'off', true)`,
-    effect
-  ))
+  sql.withTransaction(Effect.andThen(PgWalk.set(sql), effect))
 
 /** In other words than those that the indexes of claims are made for, which would be read from end to end. */
 const isWaiting = (sql: PgClient.PgClient) => sql.literal("coalesce(w.epoch, -1) = -1")

@@ -111,6 +111,12 @@ export const settings = {
   jit: "off"
 }
 
+/** Sets them until the transaction ends, for statements that leave the server no other way than along an index either. */
+export const set = (sql: PgClient.PgClient) =>
+  sql`select ${
+    sql.join(", ", false)(Object.entries(settings).map(([name, value]) => sql`set_config(${name}, ${value}, true)`))
+  }`
+
 /** The walks of a list as one statement. */
 export const statement = <Row extends Step>(sql: PgClient.PgClient, walks: ReadonlyArray<Fragment>) =>
   sql<Row>`${sql.join(" union all ", false)(walks.map((walk) => sql`(${walk})`))}`

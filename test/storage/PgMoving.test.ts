@@ -4,11 +4,17 @@ import { Deferred, Effect, Fiber } from "effect"
 import * as Id from "../../src/Id.ts"
 import { defaults } from "../../src/Limits.ts"
 import { Storage } from "../../src/Storage.ts"
+import * as PgAdministration from "../../src/storage/PgAdministration.ts"
+import * as PgErrors from "../../src/storage/PgErrors.ts"
+import * as PgPool from "../../src/storage/PgPool.ts"
 import type { Subscription } from "../../src/Subscription.ts"
-import { claim, deliver, eventually, group, message, routing, storage as layer, subscribe, waits } from "./support.ts"
+import { claim, deliver, eventually, group, message, read, routing, storage as layer, subscribe, waits } from "./support.ts"
 
 /** Deliveries that wait in the event's group, more than a change moves itself. */
 const waiting = 2 * defaults.maintenanceRows + 100
+
+/** The rows that a portion of a hundred may look at. */
+const enough = 500
 
 const world = Effect.gen(function*() {
   const sql = yield* PgClient.PgClient
@@ -148,5 +154,30 @@ describe("a subscription of which more waits than one transaction may move", () 
       }))
       assert.isTrue(yield* storage.move(waiting))
       assert.deepStrictEqual(yield* groups, new Map([[own.workerGroup, waiting]]))
+    }).pipe(Effect.provide(layer)))
+
+  it.live("is looked at for what is to be moved, and not from end to end", () =>
+    Effect.gen(function*() {
+      const { change, id, sql, storage } = yield* world
+      const session = yield* PgPool.make(sql, { maxConnections: 1, multiplex: false, startupParameters: PgPool.engine })
+      const changing = PgAdministration.make(session, PgErrors.engine)
+      const looked = (effect: Effect.Effect<unknown, unknown>) =>
+        Effect.map(read(session, effect), (tables) => tables.find(({ name }) => name === "work")?.n ?? 0)
+      yield* change({ maxConcurrency: 5 })
+      for (const planned of ["select 1", "analyze"]) {
+        yield* sql.unsafe(planned).unprepared
+        assert.isAtMost(yield* looked(changing.move(100)), enough)
+      }
+      yield* storage.move(defaults.maintenanceRows).pipe(Effect.repeat({ while: (more) => more }))
+      // It has the group already, and nothing is parked there.
+      const order = (ordered: boolean) => changing.updateSubscription(id, (current) => ({ ...current, ordered }))
+      assert.isAtMost(yield* looked(order(true)), enough)
+      assert.isFalse(yield* storage.move(1))
+      yield* sql`update hookline.work set due_at = 'infinity'
+        where id in (select id from hookline.work where epoch is null order by id desc limit 3)`
+      assert.isAtMost(yield* looked(order(false)), enough)
+      assert.deepStrictEqual(yield* sql`select 1 from hookline.work where due_at = 'infinity'`, [])
+      yield* change({ maxConcurrency: undefined })
+      assert.isAtMost(yield* looked(changing.move(100)), enough)
     }).pipe(Effect.provide(layer)))
 })

@@ -11,7 +11,7 @@ import * as PgOwnership from "../../src/storage/PgOwnership.ts"
 import * as PgPool from "../../src/storage/PgPool.ts"
 import * as PgRetaining from "../../src/storage/PgRetaining.ts"
 import { withEnabled } from "../../src/Subscription.ts"
-import { eventId, eventually, group, message, prepareDay, storage as layer, subscribe, waits } from "./support.ts"
+import { eventId, eventually, group, message, prepareDay, read, storage as layer, subscribe, waits } from "./support.ts"
 
 /** What is there of each kind, and none of it for housekeeping to touch. */
 const grown = 20_000
@@ -161,18 +161,6 @@ describe("housekeeping", () => {
       }).pipe(Effect.provide(layer)))
   }
 })
-
-/** The rows that an effect's statements read of each table. */
-const read = (session: PgClient.PgClient, effect: Effect.Effect<unknown, unknown>) => {
-  const counted = session<{ readonly name: string; readonly n: number }>`
-    select relname as name, (seq_tup_read + coalesce(idx_tup_fetch, 0))::int as n
-    from pg_stat_xact_user_tables where schemaname = 'hookline'`
-  return session.withTransaction(Effect.gen(function*() {
-    const before = new Map((yield* counted).map(({ n, name }) => [name, n]))
-    yield* effect
-    return (yield* counted).map(({ n, name }) => ({ name, n: n - (before.get(name) ?? 0) }))
-  }))
-}
 
 /** What waits for a subscription, and what else housekeeping looks after; all of it young. */
 const grow = Effect.fnUntraced(function*(sql: PgClient.PgClient, id: Id.SubscriptionId) {

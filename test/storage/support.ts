@@ -43,6 +43,18 @@ export const waits = (text: string) =>
       ([row]) => (row?.n ?? 0) > 0
     ))
 
+/** The rows that an effect's statements read of each table. */
+export const read = (session: PgClient.PgClient, effect: Effect.Effect<unknown, unknown>) => {
+  const counted = session<{ readonly name: string; readonly n: number }>`
+    select relname as name, (seq_tup_read + coalesce(idx_tup_fetch, 0))::int as n
+    from pg_stat_xact_user_tables where schemaname = 'hookline'`
+  return session.withTransaction(Effect.gen(function*() {
+    const before = new Map((yield* counted).map(({ n, name }) => [name, n]))
+    yield* effect
+    return (yield* counted).map(({ n, name }) => ({ name, n: n - (before.get(name) ?? 0) }))
+  }))
+}
+
 export const message = (overrides?: Partial<Message>) =>
   Effect.gen(function*() {
     const { now } = yield* Storage
