@@ -7,16 +7,15 @@ import { Effect, Option } from "effect"
 import type { Statement } from "effect/sql"
 import * as Id from "../Id.ts"
 import { defaults } from "../Limits.ts"
-import { workerGroup } from "../Message.ts"
 import type { Administration, Page } from "../Storage.ts"
 import { ownGroup, type Subscription } from "../Subscription.ts"
-import { isListed } from "./Migrations.ts"
 import * as PgAppend from "./PgAppend.ts"
 import { array } from "./PgArray.ts"
 import type * as PgErrors from "./PgErrors.ts"
 import * as PgIntervening from "./PgIntervening.ts"
 import * as PgListing from "./PgListing.ts"
 import * as PgMoving from "./PgMoving.ts"
+import * as PgOrdering from "./PgOrdering.ts"
 import * as PgRows from "./PgRows.ts"
 import { unfinished } from "./PgUnfinished.ts"
 import * as PgUpkeep from "./PgUpkeep.ts"
@@ -24,8 +23,6 @@ import * as PgWalk from "./PgWalk.ts"
 
 /** Makes the verbs of administration, without the lists that may be long. */
 export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Administration, keyof PgListing.Lists> => {
-  const isInList = sql.literal(isListed("w."))
-
   // Locked before anything is read, so that changes and the routes that match by the version take turns.
   const lock = sql`select 1 from hookline.subscription_version for update`
 
@@ -143,19 +140,21 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
         (rows) => rows.map(PgRows.health)
       )),
     claimants: (id) =>
-      engine(Effect.map(
-        sql<{ readonly worker_group: string; readonly epoch: number }>`
-          select distinct w.worker_group, w.epoch::float8 as epoch from hookline.work w
-          where w.subscription_id = ${Id.toUuid(id)}::uuid and w.epoch is not null and ${isInList}
-          union
-          (select distinct on (o.runner_id) o.worker_group, o.epoch::float8 from hookline.owners o
-          join hookline.runners r on r.id = o.runner_id and r.lease_until > clock_timestamp()
-          where starts_with(o.worker_group, ${workerGroup("")}) order by o.runner_id, o.worker_group)
-          union
-          select o.worker_group, 0 from hookline.owners o
-          where starts_with(o.worker_group, ${workerGroup("")}) and o.claimable_at > clock_timestamp()`,
-        (rows) => rows.map((row) => ({ workerGroup: row.worker_group, partition: 0, epoch: row.epoch }))
-      )),
+      engine(sql.withTransaction(Effect.andThen(
+        PgWalk.set(sql),
+        Effect.map(
+          sql<{ readonly worker_group: string; readonly epoch: number }>`
+            select c.worker_group, c.epoch::float8 as epoch from (${PgOrdering.claimed(sql, Id.toUuid(id))}) c
+            union
+            (select distinct on (o.runner_id) o.worker_group, o.epoch::float8 from hookline.owners o
+            join hookline.runners r on r.id = o.runner_id and r.lease_until > clock_timestamp()
+            where ${PgOrdering.isOfEvent(sql, "o.worker_group")} order by o.runner_id, o.worker_group)
+            union
+            select o.worker_group, 0 from hookline.owners o
+            where ${PgOrdering.isOfEvent(sql, "o.worker_group")} and o.claimable_at > clock_timestamp()`,
+          (rows) => rows.map((row) => ({ workerGroup: row.worker_group, partition: 0, epoch: row.epoch }))
+        )
+      ))),
     getMessage: (id) =>
       engine(Effect.map(
         sql<PgRows.MessageRow>`${PgListing.messages(sql)} where m.id = ${Id.toUuid(id)}::uuid`,

@@ -7,7 +7,6 @@
  */
 import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
-import { workerGroup } from "../Message.ts"
 import { again } from "./Migrations.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 import * as PgWalk from "./PgWalk.ts"
@@ -30,12 +29,9 @@ export const some = Effect.fnUntraced(function*(sql: PgClient.PgClient, uuid: st
   const [left] = yield* sql<{ readonly moving: boolean }>`update hookline.subscriptions
     set moving = exists (${misplaced(sql, uuid, 1, sql``)}) where id = ${uuid}::uuid returning moving`
   if (left?.moving) return moved.length
-  // Of all that is claimed, which is not much, by the one index that has this order.
-  yield* sql`update hookline.subscriptions set awaited = case when worker_group is not null then (
-      select array_agg(c.id) from (
-        select w.id, w.subscription_id from hookline.work w where w.epoch is not null order by w.worker_group, w.epoch
-      ) c where c.subscription_id = ${uuid}::uuid
-    ) end where id = ${uuid}::uuid`
+  yield* sql`update hookline.subscriptions set awaited = case when worker_group is not null
+      then (select array_agg(c.id) from (${PgOrdering.claimed(sql, uuid)}) c) end
+    where id = ${uuid}::uuid`
   return moved.length
 })
 
@@ -59,15 +55,16 @@ const misplaced = (sql: PgClient.PgClient, uuid: string, rows: number, locked: P
   const count = PgWalk.count(sql, rows)
   const own = sql`${`subscription.sub_${uuid.replaceAll("-", "")}`}::text`
   const order = sql.literal(`w.worker_group, w.subscription_id, ${again("w.")}, w.due_at, w.seq`)
-  const [first, last] = [workerGroup(""), `${workerGroup("").slice(0, -1)}/`]
   /** The next group of an event in which something waits, whosever it is. */
   const next = (after: PgWalk.Fragment) =>
     sql`select w.worker_group from hookline.work w
-      where w.epoch is null and w.worker_group > ${after} and w.worker_group < ${last} order by ${order} limit 1`
+      where w.epoch is null and w.worker_group > ${after} and ${
+      PgOrdering.isOfEvent(sql, "w.worker_group")
+    } order by ${order} limit 1`
   return sql`with recursive h as materialized (
       select s.worker_group is not null as owns from hookline.subscriptions s where s.id = ${uuid}::uuid
     ), events as (
-      (select n.worker_group from h cross join lateral (${next(sql`${first}`)}) n where h.owns)
+      (select n.worker_group from h cross join lateral (${next(sql`''`)}) n where h.owns)
       union all
       select n.worker_group from events e cross join lateral (${next(sql`e.worker_group`)}) n
     ), places as (

@@ -4,6 +4,7 @@
  * un-parks the next of its key. The home of a delivery is the worker group that owns it while it waits.
  */
 import type { PgClient } from "@effect/sql-pg"
+import { workerGroup } from "../Message.ts"
 
 /**
  * Whether a delivery `w` of a subscription's own group waits for an earlier one of its key, or for a later one that is under
@@ -51,6 +52,16 @@ export const unparked = (sql: PgClient.PgClient, ended: string) =>
   )`
 
 /**
+ * What is claimed of a subscription: of all that is claimed, which is never much, and not of all that waits for it. By the one
+ * index that has the order, on a connection with the settings of `PgWalk`.
+ */
+export const claimed = (sql: PgClient.PgClient, uuid: string) =>
+  sql`select c.id, c.worker_group, c.epoch from (
+    select w.id, w.subscription_id, w.worker_group, w.epoch from hookline.work w
+    where w.epoch is not null order by w.worker_group, w.epoch
+  ) c where c.subscription_id = ${uuid}::uuid`
+
+/**
  * Where the waiting deliveries of some subscriptions belong. Locked, so that a change of it, which moves those that wait,
  * comes before and is seen, or after and finds them; in one order, as a connection's change locks several too.
  */
@@ -59,6 +70,13 @@ export const homes = (sql: PgClient.PgClient, rows: string) =>
     select s.id, s.worker_group from (select distinct subscription_id from ${sql.literal(rows)}) r
     join hookline.subscriptions s on s.id between r.subscription_id and r.subscription_id order by s.id for share of s
   )`
+
+/** Whether a worker group is one of an event's, by an index of groups: these come one after the other. */
+export const isOfEvent = (sql: PgClient.PgClient, group: string) => {
+  const prefix = workerGroup("")
+  const next = String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1)
+  return sql`(${sql.literal(group)} >= ${prefix} and ${sql.literal(group)} < ${prefix.slice(0, -1) + next})`
+}
 
 /**
  * The home of a delivery `w`, by the row `h` of its subscription: the group that is the subscription's own, else the event's,

@@ -30,8 +30,8 @@ const options = {
 /** Days of which all, and days of which the attempts alone have expired. */
 const terms = { historyKeptMs: 60 * dayMs, attemptsKeptMs: 30 * dayMs }
 
-describe("housekeeping that has nothing to do", () => {
-  it.live("looks at next to nothing, whatever there is", () =>
+describe("housekeeping, renewals and changes", () => {
+  it.live("look at next to nothing where there is nothing to find, whatever there is", () =>
     Effect.gen(function*() {
       const sql = yield* PgClient.PgClient
       const storage = yield* Storage
@@ -56,7 +56,9 @@ describe("housekeeping that has nothing to do", () => {
         expire: upkeep.expire(options.rows),
         move: upkeep.move(options.rows),
         retention: upkeep.retention(terms),
-        renewLease: upkeep.renewLease(runnerId, 1000)
+        renewLease: upkeep.renewLease(runnerId, 1000),
+        // Who a change has to wait for.
+        claimants: Effect.forEach(disabled, upkeep.claimants)
       }
       const run = Effect.forEach(Object.entries<Effect.Effect<unknown, unknown>>(all), ([name, verb]) =>
         Effect.map(read(session, verb), (tables) => ({ name, tables })))
