@@ -62,14 +62,20 @@ export const make = (
         ) w where not s.enabled and s.deleted_at is null and s.disabled_at <= ${ago(sql, heldMaxAgeMs)}
         limit ${PgWalk.count(sql, rows)}`
       ),
-      // Nothing is routed to one that is deleted, but what had gone ahead to it: that is ended as well, a moment later.
+      // Nothing is routed to one that is deleted, but what had gone ahead to it: that is ended as well, a moment later. What is kept of its
+      // limits goes, as only outcomes write it; its group's owner stays, as who takes the group over counts on the row.
       full(
         rows,
-        sql`update hookline.subscriptions set ended = true where id in (
-        select s.id from hookline.subscriptions s
-        where ${isEnding(sql)} and (${allOf(sql, { rows: 1 })}) is null
-        limit ${PgWalk.count(sql, rows)}
-      ) returning 1`
+        sql`with settled as (
+          update hookline.subscriptions set ended = true where id in (
+            select s.id from hookline.subscriptions s
+            where ${isEnding(sql)} and (${allOf(sql, { rows: 1 })}) is null
+            limit ${PgWalk.count(sql, rows)}
+          ) returning id
+        ), limits as (
+          delete from hookline.lanes l using settled s where l.subscription_id between s.id and s.id
+        )
+        select 1 from settled`
       ),
       // Where it waited for a statement that adds to them, it does not see what that wrote: those stay.
       Effect.as(

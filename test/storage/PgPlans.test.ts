@@ -91,7 +91,7 @@ describe("the statements that deliver", () => {
               })
           )
           assert.deepStrictEqual(Object.entries(rows).filter(([, n]) => n > enough), [])
-          assert.strictEqual(Object.keys(rows).length, 10)
+          assert.strictEqual(Object.keys(rows).length, 11)
         })
         yield* isFew()
         // Another session that has grown some of them tells of that when it has been idle for a while.
@@ -204,7 +204,17 @@ const deliverSome = Effect.fnUntraced(function*(
   storage: Storage["Service"],
   pump: Pick<
     Dispatching,
-    "unrouted" | "route" | "complete" | "claim" | "load" | "held" | "release" | "record" | "due" | "recover"
+    | "unrouted"
+    | "route"
+    | "complete"
+    | "claim"
+    | "load"
+    | "held"
+    | "release"
+    | "record"
+    | "due"
+    | "recover"
+    | "renewLease"
   >,
   owner: Owner,
   id: Id.SubscriptionId,
@@ -254,6 +264,7 @@ const deliverSome = Effect.fnUntraced(function*(
   assert.strictEqual((yield* watch("complete", pump.complete(completed))).length, few)
   assert.isAbove((yield* watch("held", pump.held([owner]))).length, 0)
   yield* watch("recover", pump.recover([owner], 60_000))
+  yield* watch("renewLease", pump.renewLease(yield* Id.runnerId, 60_000))
 })
 
 /** As after a day: much has been done, and much waits to be routed and to be attempted. */

@@ -109,22 +109,24 @@ describe("housekeeping", () => {
       assert.strictEqual((yield* take(dayMs))._tag, "Repeated")
     }).pipe(Effect.provide(layer)))
 
-  it.live("takes away how a deleted subscription fared", () =>
+  it.live("takes away how a deleted subscription fared, and how far its limit was used", () =>
     Effect.gen(function*() {
       const sql = yield* PgClient.PgClient
       const storage = yield* Storage
       const [kept, deleted] = [yield* subscribe(), yield* subscribe()]
       yield* storage.deleteSubscription(deleted)
       // As by an outcome that was recorded meanwhile.
-      for (const id of [kept, deleted]) {
-        yield* sql`insert into hookline.circuits (subscription_id, failures, failing_since) values (${
-          Id.toUuid(id)
-        }::uuid, 1, now())`
+      for (const id of [kept, deleted].map(Id.toUuid)) {
+        yield* sql`insert into hookline.circuits (subscription_id, failures, failing_since) values (${id}::uuid, 1, now())`
+        yield* sql`insert into hookline.lanes (subscription_id, filled_at) values (${id}::uuid, now())`
       }
       yield* storage.maintain(options)
-      assert.deepStrictEqual((yield* storage.health([kept, deleted])).map(({ subscriptionId }) => subscriptionId), [
-        kept
-      ])
+      for (const table of ["circuits", "lanes"]) {
+        const left = yield* sql<{ readonly id: string }>`select subscription_id::text as id from ${sql("hookline")}.${
+          sql(table)
+        }`
+        assert.deepStrictEqual(left.map(({ id }) => Id.fromUuid(id)), [Id.fromUuid(Id.toUuid(kept))], table)
+      }
     }).pipe(Effect.provide(layer)))
 
   for (
