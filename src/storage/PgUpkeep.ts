@@ -62,8 +62,8 @@ export const make = (
         ) w where not s.enabled and s.deleted_at is null and s.disabled_at <= ${ago(sql, heldMaxAgeMs)}
         limit ${PgWalk.count(sql, rows)}`
       ),
-      // Nothing is routed to one that is deleted, but what had gone ahead to it: that is ended as well, a moment later. What is kept of its
-      // limits goes, as only outcomes write it; its group's owner stays, as who takes the group over counts on the row.
+      // Nothing is routed to one that is deleted, but what had gone ahead to it: that is ended as well, a moment later. How far its
+      // limit was used goes, as only outcomes write it; its group's owner stays: who takes a group over counts on the row.
       full(
         rows,
         sql`with settled as (
