@@ -8,7 +8,18 @@ import * as PgAdministration from "../../src/storage/PgAdministration.ts"
 import * as PgErrors from "../../src/storage/PgErrors.ts"
 import * as PgPool from "../../src/storage/PgPool.ts"
 import type { Subscription } from "../../src/Subscription.ts"
-import { claim, deliver, eventually, group, message, read, routing, storage as layer, subscribe, waits } from "./support.ts"
+import {
+  claim,
+  deliver,
+  eventually,
+  group,
+  message,
+  read,
+  routing,
+  storage as layer,
+  subscribe,
+  waits
+} from "./support.ts"
 
 /** Deliveries that wait in the event's group, more than a change moves itself. */
 const waiting = 2 * defaults.maintenanceRows + 100
