@@ -10,6 +10,13 @@ const key = Buffer.from("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "base64")
 /** The same key as an object, which is made ready once and not for each signature. */
 export const keyObject = createSecretKey(key)
 
+/** Where an endpoint is: read from its URL once, and not for each request. */
+interface Target {
+  readonly pool: Pool
+  readonly path: string
+}
+
+const targets = new Map<string, Target>()
 const pools = new Map<string, Pool>()
 
 /** Connections to one origin, as Hookline has them. */
@@ -18,20 +25,29 @@ export const connections = 64
 /** How long an endpoint has to answer, in milliseconds. */
 const timeoutMs = 15_000
 
-/** Sends a body; settles with the status of the answer once all of it is there. */
+const targetOf = (url: string): Target => {
+  const known = targets.get(url)
+  if (known) return known
+  const { origin, pathname } = new URL(url)
+  let pool = pools.get(origin)
+  if (!pool) {
+    pool = new Pool(origin, { connections, pipelining: 1, headersTimeout: timeoutMs, bodyTimeout: timeoutMs })
+    pools.set(origin, pool)
+  }
+  const target = { pool, path: pathname }
+  targets.set(url, target)
+  return target
+}
+
+/** Sends a body; settles with the status of the answer once all of it is there. Signed with the key as bytes, or as it is given. */
 export const post = (url: string, id: string, body: string, secret: Buffer | KeyObject = key): Promise<number> =>
   new Promise((resolve, reject) => {
-    const { origin, pathname } = new URL(url)
-    let pool = pools.get(origin)
-    if (!pool) {
-      pool = new Pool(origin, { connections, pipelining: 1, headersTimeout: timeoutMs, bodyTimeout: timeoutMs })
-      pools.set(origin, pool)
-    }
+    const { path, pool } = targetOf(url)
     const timestamp = String(Math.floor(Date.now() / 1000))
     const signature = `v1,${createHmac("sha256", secret).update(`${id}.${timestamp}.${body}`).digest("base64")}`
     let status = 0
     pool.dispatch({
-      path: pathname,
+      path,
       method: "POST",
       headers: [
         "content-type",
@@ -55,9 +71,12 @@ export const post = (url: string, id: string, body: string, secret: Buffer | Key
     })
   })
 
-/** Sends and throws what is not accepted, so that a queue tries it again. */
+/**
+ * What a peer's worker sends: throws what is not accepted, so that the queue tries it again. Signed with the key as an object,
+ * as Hookline does, so that the same request costs the same.
+ */
 export const deliver = async (url: string, id: string, payload: object): Promise<void> => {
-  const status = await post(url, id, JSON.stringify(payload))
+  const status = await post(url, id, JSON.stringify(payload), keyObject)
   if (status >= 300) throw new Error(`${url} answered ${status}`)
 }
 
@@ -65,4 +84,5 @@ export const deliver = async (url: string, id: string, payload: object): Promise
 export const close = async (): Promise<void> => {
   await Promise.all([...pools.values()].map((pool) => pool.destroy()))
   pools.clear()
+  targets.clear()
 }
