@@ -8,6 +8,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as EmbeddedPostgres from "../src/storage/EmbeddedPostgres.ts"
+import * as Postmaster from "../test/support/postmaster.ts"
 import { type Child, start, type Started } from "./Child.ts"
 import * as Compiled from "./Compiled.ts"
 import * as Cpu from "./Cpu.ts"
@@ -117,25 +118,27 @@ const databaseOf = (url: string, name: string) => {
 /** Starts everything. */
 export const make = async (options?: { readonly profiles?: string | undefined }): Promise<Bench> => {
   Compiled.make()
+  // Undone from the last to the first, also where the next can't be made.
+  await using made = new AsyncDisposableStack()
   const folder = Fs.mkdtempSync(Path.join(Os.tmpdir(), "hookline-bench-"))
+  made.defer(() => Fs.rmSync(folder, { recursive: true, force: true }))
   Fs.chmodSync(folder, 0o711)
+  const data = Path.join(folder, "postgres")
+  // It goes on for a system whose session has not ended yet.
+  made.defer(() => Effect.runPromise(Postmaster.end(data)))
   const scope = Scope.makeUnsafe()
-  const stop = async () => {
-    await Effect.runPromise(Scope.close(scope, Exit.void))
-    Fs.rmSync(folder, { recursive: true, force: true })
-  }
-  const { url } = await Effect.runPromise(Scope.provide(EmbeddedPostgres.make({ dataDir: folder }), scope)).catch(
-    async (error: unknown) => {
-      await stop()
-      throw error
-    }
-  )
+  made.defer(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+  const { url } = await Effect.runPromise(Scope.provide(EmbeddedPostgres.make({ dataDir: folder }), scope))
   const address = Redacted.value(url)
-  const postgresPid = Number(Fs.readFileSync(Path.join(folder, "postgres/postmaster.pid"), "utf8").split("\n", 1)[0])
-  const receiver = start<Receiver>("receiver")
+  const postgresPid = Postmaster.running(data)
+  if (postgresPid === undefined) throw new Error(`No PostgreSQL runs in ${data}`)
+  const receiver = made.use(start<Receiver>("receiver"))
   const port = await receiver.call.port()
   /** Processes of systems that are open. */
   const hosts = new Set<AsyncDisposable>()
+  made.defer(async () => {
+    await Promise.all([...hosts].map((host) => host[Symbol.asyncDispose]()))
+  })
   const templates = new Map<string, string>()
   let databases = 0
 
@@ -190,13 +193,21 @@ export const make = async (options?: { readonly profiles?: string | undefined })
           },
           another: async () => {
             const more = startHost(entry)
-            await more.call.open(whole)
+            hosts.add(more)
+            const end = async () => {
+              await more[Symbol.asyncDispose]()
+              hosts.delete(more)
+            }
+            await more.call.open(whole).catch(async (error: unknown) => {
+              await end()
+              throw error
+            })
             return {
               call: more.call,
               pid: more.pid,
               [Symbol.asyncDispose]: async () => {
                 await within(more.call.close(), `closing ${entry.name}`, closingMs).catch(() => {})
-                await more[Symbol.asyncDispose]()
+                await end()
               }
             }
           },
@@ -226,6 +237,8 @@ export const make = async (options?: { readonly profiles?: string | undefined })
     return name
   }
 
+  const whole = made.move()
+  let stopped: Promise<void> | undefined
   return {
     receiver: receiver.call,
     receiverPid: receiver.pid,
@@ -246,10 +259,7 @@ export const make = async (options?: { readonly profiles?: string | undefined })
         await sql(`drop database ${name} with (force)`)
       }
     },
-    [Symbol.asyncDispose]: async () => {
-      await Promise.all([...hosts].map((host) => host[Symbol.asyncDispose]()))
-      await receiver[Symbol.asyncDispose]()
-      await stop()
-    }
+    // Whoever stops it as well waits for the same end.
+    [Symbol.asyncDispose]: () => stopped ??= whole.disposeAsync()
   }
 }

@@ -79,13 +79,17 @@ export const start = <C extends Calls>(
   }
   process.once("exit", end)
   const call = new Proxy({}, {
-    get: (_, verb) => (...args: ReadonlyArray<unknown>) =>
-      new Promise((resolve, reject) => {
+    get: (_, verb) => (...args: ReadonlyArray<unknown>) => {
+      const answer = new Promise((resolve, reject) => {
         if (!child.connected) return reject(new Error(`${name} has ended`))
         const n = calls++
         waiting.set(n, { resolve, reject })
         child.send({ call: n, verb, args })
       })
+      // Who asked may wait for something else first: a failure that nobody looks at yet would end this process.
+      answer.catch(() => {})
+      return answer
+    }
   }) as Called<C>
   return {
     pid: child.pid ?? 0,

@@ -86,6 +86,8 @@ export const together = (
       const before = await cpu()
       const looks = Math.max(1, Math.floor(many / 10_000 * 1000 / lookMs))
       const waits = run(`select lock_waits(${looks}) as waits`)
+      // It is looked at when all is settled: a failure before that is told by what fails with it.
+      waits.catch(() => {})
       await within(everything, "the runners drain")
       const ended = await settled(opened)
       const after = await cpu()

@@ -16,6 +16,9 @@ import { sizes } from "./Sizes.ts"
 
 const args = process.argv.slice(2)
 
+/** How it ends where it was stopped. */
+const interrupted = 130
+
 const progress = (text: string) => {
   process.stderr.write(`${text}\n`)
 }
@@ -52,6 +55,7 @@ const measured = async (bench: Bench, flags: Flags.Flags, compared: ReadonlyArra
         const { name } = measure
         const what = `${name} ${entry.key}`
         if (skipped.has(what)) continue
+        signal.throwIfAborted()
         const began = performance.now()
         try {
           const values = await measure.run(bench, entry, size)
@@ -60,8 +64,8 @@ const measured = async (bench: Bench, flags: Flags.Flags, compared: ReadonlyArra
           const told = Object.entries(values).slice(0, 4).map(([key, value]) => `${key} ${value.toFixed(3)}`).join(", ")
           progress(`${round + 1}/${rounds} ${what}: ${told} (${((performance.now() - began) / 1000).toFixed(1)} s)`)
         } catch (error) {
-          // Nothing is left to measure on: who stopped it ends the process.
-          if (signal.aborted) return new Promise<never>(() => {})
+          // Nothing is left to measure on.
+          signal.throwIfAborted()
           const message = error instanceof Error ? error.message : String(error)
           // What can't be done once is not waited for again.
           skipped.add(what)
@@ -109,14 +113,20 @@ const main = async (): Promise<number> => {
   const starting = make({ profiles: flags.profile })
   const stopping = new AbortController()
   const stop = () => {
+    // A terminal's interrupt comes from it and from npm: the second must not end what stops.
+    if (stopping.signal.aborted) return
     progress("Stops")
     stopping.abort()
-    void starting.then((bench) => bench[Symbol.asyncDispose]()).finally(() => process.exit(130))
+    void starting.then((bench) => bench[Symbol.asyncDispose]()).finally(() => process.exit(interrupted))
   }
-  process.once("SIGINT", stop)
-  process.once("SIGTERM", stop)
-  await using bench = await starting
-  return await run(flags, bench, stopping.signal)
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, stop)
+  try {
+    await using bench = await starting
+    return await run(flags, bench, stopping.signal)
+  } catch (error) {
+    if (stopping.signal.aborted) return interrupted
+    throw error
+  }
 }
 
 process.exitCode = await main()

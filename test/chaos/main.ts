@@ -33,6 +33,7 @@ import * as Path from "node:path"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import { parseArgs } from "node:util"
 import { timeOf } from "../../src/Id.ts"
+import * as Postmaster from "../support/postmaster.ts"
 import { freePort } from "../support/runner.ts"
 import * as Database from "./Database.ts"
 import * as Dice from "./Dice.ts"
@@ -74,6 +75,8 @@ const folder = Effect.fnUntraced(function*(keep: () => boolean) {
     }),
     (made) =>
       Effect.gen(function*() {
+        // It goes on for a runner whose session has not ended yet.
+        yield* Postmaster.end(Path.join(made, "data", "postgres"))
         for (const gone of keep() ? ["data", "compiled"] : [""]) {
           Fs.rmSync(Path.join(made, gone), { recursive: true, force: true })
         }

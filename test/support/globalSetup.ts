@@ -11,6 +11,7 @@ import * as Path from "node:path"
 import type { TestProject } from "vitest/node"
 import * as EmbeddedPostgres from "../../src/storage/EmbeddedPostgres.ts"
 import * as PgStorage from "../../src/storage/PgStorage.ts"
+import * as Postmaster from "./postmaster.ts"
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -39,6 +40,8 @@ export default async (project: TestProject) => {
   const scope = await Effect.runPromise(Scope.make())
   const stop = async () => {
     await Effect.runPromise(Scope.close(scope, Exit.void))
+    // A test that was cut off may have left a session, for which it goes on.
+    for (const made of [madeFolder, dataDir]) await Effect.runPromise(Postmaster.end(Path.join(made, "postgres")))
     Fs.rmSync(root, { recursive: true, force: true })
   }
   try {
