@@ -206,6 +206,30 @@ describe("guarantee 4, a change binds", () => {
     }).pipe(Effect.provide(layerOn(endpoints, storage)))
   })
 
+  const answered = {
+    disable: (id: Id.SubscriptionId) => Subscriptions.use(({ update }) => update(id, { enabled: false })),
+    deletion: (id: Id.SubscriptionId) => Subscriptions.use(({ remove }) => remove(id))
+  }
+  for (const [what, change] of Object.entries(answered)) {
+    it.effect(`once a ${what} is answered: what is under way ends, and nothing that waits begins`, () => {
+      const endpoints = new Endpoints()
+      return Effect.gen(function*() {
+        const answer = yield* Latch.make()
+        endpoints.behaviours.set("a", () => Effect.as(answer.await, {}))
+        const { id } = yield* subscribe("a")
+        yield* emitMany(200)
+        yield* until("as many as may be are under way", () => endpoints.seen.length === defaults.laneSlots)
+        yield* change(id)
+        yield* answer.open
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual(endpoints.seen.length, defaults.laneSlots)
+        // Else what waits is given back because its endpoint hangs.
+      }).pipe(Effect.provide(
+        layerOn(endpoints, StorageMemory.layer).pipe(Layer.provide(limits({ slowAfterMs: 60_000 })))
+      ))
+    })
+  }
+
   it.effect("after the time of a lease, on a runner that hears nothing of it but from the database", () => {
     const endpoints = new Endpoints()
     return Effect.gen(function*() {
