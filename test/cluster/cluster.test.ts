@@ -1,9 +1,10 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Clock, Context, Effect, Fiber, Layer, Schedule, Scope } from "effect"
 import { createServer } from "node:net"
+import { defaults } from "../../src/Limits.ts"
 import * as Cluster from "../support/cluster.ts"
 import { exited, hookline, kill, until } from "../support/process.ts"
-import { get, receiver } from "../support/runner.ts"
+import { freePort, get, receiver } from "../support/runner.ts"
 import { listening } from "../support/served.ts"
 
 type Runner = Effect.Success<ReturnType<Effect.Success<typeof Cluster.make>["start"]>>
@@ -54,6 +55,12 @@ const delivered = (runner: Runner, ids: ReadonlyArray<string>) =>
     Effect.map(runner.deliveries, (found) => ids.every((id) => found.get(id) === "success"))
   )
 
+/** Answers what an endpoint holds. */
+const answer = ({ held }: Three["Service"]["endpoint"]) =>
+  Effect.sync(() => {
+    for (const response of held.splice(0)) response.writeHead(204).end()
+  })
+
 /** A runner that owns groups, and one of the others. */
 const ownerAmong = Effect.fnUntraced(function*(runners: ReadonlyArray<Runner>) {
   const owners = yield* runners[0]?.owners ?? Effect.die("no runner")
@@ -81,24 +88,50 @@ layer(three, { excludeTestServices: true, timeout: "60 seconds" })("a cluster of
     60_000
   )
 
-  it.effect("delivers while a runner is frozen, and takes it in again when it goes on", () =>
-    Effect.gen(function*() {
-      const { runners } = yield* Three
-      const { events, other, victim } = yield* ownerAmong(runners)
-      yield* kill(victim.child, "SIGSTOP")
-      const during = yield* Effect.forEach(events, (event) => other.emit(event, 2))
-      yield* delivered(other, during)
-      assert.notInclude([...(yield* other.owners).values()], victim.id)
-      yield* kill(victim.child, "SIGCONT")
-      yield* until(
-        "it is alive and holds its share again",
-        Effect.map(victim.overview, ({ runners, shards }) =>
-          shards.held === shards.total && runners.some(({ alive, id, shards }) =>
-            id === victim.id && alive && shards > 0
-          ))
-      )
-      yield* delivered(other, yield* emitAll(runners, 2))
-    }), 60_000)
+  it.effect(
+    "delivers what a frozen runner had, and takes it in again when it goes on, which then sends none of it",
+    () =>
+      Effect.gen(function*() {
+        const { endpoint, runners } = yield* Three
+        const { events, other, victim } = yield* ownerAmong(runners)
+        const [event = ""] = events
+        endpoint.hold = true
+        const had = yield* Effect.forEach(
+          Array.from({ length: 100 }, (_, n) => n),
+          (n) => other.emit(event, n),
+          { concurrency: 16 }
+        )
+        // As many as may be are under way, the others wait behind them.
+        yield* until("they are under way", Effect.sync(() => endpoint.held.length === defaults.laneSlots))
+        yield* kill(victim.child, "SIGSTOP")
+        const underWay = new Set(had.filter((id) => endpoint.seen.has(id)))
+        assert.strictEqual(underWay.size, defaults.laneSlots)
+        endpoint.hold = false
+        yield* answer(endpoint)
+        const during = yield* Effect.forEach(events, (event) => other.emit(event, 2))
+        yield* delivered(other, [...had, ...during])
+        assert.notInclude([...(yield* other.owners).values()], victim.id)
+        yield* kill(victim.child, "SIGCONT")
+        yield* until(
+          "it is alive and holds its share again",
+          Effect.map(victim.overview, ({ runners, shards }) =>
+            shards.held === shards.total &&
+            runners.some(({ alive, id, shards }) => id === victim.id && alive && shards > 0))
+        )
+        yield* delivered(other, yield* emitAll(runners, 2))
+        for (const id of had) {
+          const times = endpoint.seen.get(id) ?? 0
+          assert.isTrue(underWay.has(id) ? times <= 2 : times === 1, `${id} came ${times} times`)
+          const outcomes = yield* other.outcomes(id)
+          assert.strictEqual(
+            outcomes.filter((outcome) => outcome === "success").length,
+            1,
+            outcomes.join()
+          )
+        }
+      }),
+    60_000
+  )
 
   it.effect(
     "is restarted one runner after the other, under load, and loses nothing and doubles nothing",
@@ -107,10 +140,7 @@ layer(three, { excludeTestServices: true, timeout: "60 seconds" })("a cluster of
         const { endpoint, runners, start } = yield* Three
         // It answers within half a second.
         endpoint.hold = true
-        const answer = Effect.sync(() => {
-          for (const response of endpoint.held.splice(0)) response.writeHead(204).end()
-        })
-        const answering = yield* Effect.forkChild(Effect.repeat(answer, Schedule.spaced("500 millis")))
+        const answering = yield* Effect.forkChild(Effect.repeat(answer(endpoint), Schedule.spaced("500 millis")))
         const emittedAtMs = new Map<string, number>()
         let emitted = 0
         const emitOne = Effect.gen(function*() {
@@ -144,7 +174,7 @@ layer(three, { excludeTestServices: true, timeout: "60 seconds" })("a cluster of
         yield* until("all have arrived", Effect.sync(() => ids.every((id) => endpoint.seen.has(id))))
         yield* Fiber.interrupt(answering)
         endpoint.hold = false
-        yield* answer
+        yield* answer(endpoint)
         assert.deepStrictEqual(ids.filter((id) => endpoint.seen.get(id) !== 1), [])
         const waits = ids.map((id) => (endpoint.firstAtMs.get(id) ?? 0) - (emittedAtMs.get(id) ?? 0))
         yield* Effect.logInfo(`${ids.length} messages, the slowest after ${Math.max(...waits)} ms`)
@@ -223,7 +253,7 @@ describe("a runner that can't join", () => {
           "--runner-host",
           "127.0.0.1",
           "--port",
-          "4999"
+          String(yield* freePort)
         ],
         env
       )

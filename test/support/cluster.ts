@@ -31,6 +31,10 @@ const Deliveries = Schema.fromJsonString(Schema.Struct({
   nextCursor: Schema.NullOr(Schema.String)
 }))
 
+const Attempts = Schema.fromJsonString(Schema.Struct({
+  attempts: Schema.Array(Schema.Struct({ outcome: Schema.String }))
+}))
+
 export const events = Array.from({ length: 12 }, (_, n) => `load.e${n}`)
 
 /** Makes a database; runners are started one by one and stopped with the scope. */
@@ -84,6 +88,18 @@ export const make = Effect.gen(function*() {
               providerId: "webhook.webhook",
               config: { url: target },
               retry: { type: "delays", delaysMs: Array.from({ length: 20 }, () => 200) }
+            }),
+          /** How the attempts of a message's deliveries ended. */
+          outcomes: (messageId: string) =>
+            Effect.gen(function*() {
+              const { text } = yield* get(`${url}/deliveries?messageId=${messageId}`)
+              const { items } = yield* Schema.decodeUnknownEffect(Deliveries)(text)
+              const found = yield* Effect.forEach(items, ({ id }) =>
+                Effect.flatMap(get(`${url}/deliveries/${id}`), ({ text }) =>
+                  Schema.decodeUnknownEffect(Attempts)(text)))
+              return found.flatMap(({ attempts }) =>
+                attempts.map(({ outcome }) => outcome)
+              )
             }),
           /** Each delivery's state, by message. */
           deliveries: Effect.gen(function*() {
