@@ -766,6 +766,49 @@ describe("worker groups", () => {
     )
   })
 
+  it.effect("with work in memory are kept in time where one keeping fails, and not taken over twice", () => {
+    const endpoints = new Endpoints()
+    const answer = Latch.makeUnsafe()
+    let failing = false
+    let failed = 0
+    let takeOvers = 0
+    const storage = interfered((storage) => ({
+      takeOver: (runnerId, group, patienceMs) => {
+        takeOvers++
+        return storage.takeOver(runnerId, group, patienceMs)
+      }
+    }))
+    const cluster = Layer.effect(
+      Sharding.Sharding,
+      Effect.map(Sharding.Sharding, (sharding): Sharding.Sharding["Service"] => ({
+        ...sharding,
+        makeClient: (entity) =>
+          Effect.map(sharding.makeClient(entity), (client) => (id) =>
+            new Proxy(client(id), {
+              get: (verbs, verb) => {
+                if (verb !== "Keep" || !failing) return Reflect.get(verbs, verb)
+                failed++
+                failing = false
+                return () => Effect.fail(new StorageUnavailable({ message: "it does not answer" }))
+              }
+            }))
+      }))
+    ).pipe(Layer.provide(Cluster.single))
+    return Effect.gen(function*() {
+      endpoints.behaviours.set("a", () => Effect.as(answer.await, {}))
+      yield* subscribe("a")
+      yield* emitMany(1)
+      yield* until("it is under way", () => endpoints.seen.length === 1)
+      for (let n = 1; n <= 5; n++) {
+        failing = true
+        yield* until("a keeping fails", () => failed === n, 5000)
+      }
+      yield* answer.open
+      yield* until("it is recorded", () => Effect.map(count({ status: "success" }), (n) => n === 1))
+      assert.strictEqual(takeOvers, 1)
+    }).pipe(Effect.provide(clustered(endpoints, storage, cluster)))
+  })
+
   it.effect("whose mailbox is full lose hints, and no message", () => {
     const endpoints = new Endpoints()
     const taking = Latch.makeUnsafe()

@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
+import * as Express from "../src/dispatcher/Express.ts"
 import * as Router from "../src/dispatcher/Router.ts"
 import * as State from "../src/dispatcher/State.ts"
 import type { Subscribed } from "../src/dispatcher/Subscribed.ts"
 import * as Id from "../src/Id.ts"
+import { layer as limits } from "../src/Limits.ts"
 import * as Registry from "../src/Registry.ts"
 import type { Storage, Unrouted } from "../src/Storage.ts"
 import { IncidentPlugin, interfered } from "./support/world.ts"
@@ -11,11 +13,11 @@ import { IncidentPlugin, interfered } from "./support/world.ts"
 const workerGroup = "integration.incident.incident.created"
 const owner = { workerGroup, partition: 0, epoch: 1 }
 
-const message = (seq: number) =>
+const message = (seq: number, tenantId = "default") =>
   Effect.map(Id.messageId(0), (id): Unrouted => ({
     id,
     eventId: "incident.incident.created",
-    tenantId: "default",
+    tenantId,
     orderingKey: undefined,
     payloadJson: "{}",
     seq,
@@ -53,6 +55,15 @@ const nobody: Subscribed = {
 
 const nothing = () => {}
 
+/** A state that owns a group with something to route. */
+const owning = Effect.gen(function*() {
+  const state = yield* State.make
+  const owned = group()
+  state.groups.set(workerGroup, owned)
+  State.unrouted(state, owned)
+  return { state, owned }
+})
+
 const on = (storage: Partial<Storage["Service"]>) =>
   Effect.provide(Layer.mergeAll(interfered(() => storage), Layer.provideMerge(IncidentPlugin, Registry.layer)))
 
@@ -61,10 +72,7 @@ describe("routing", () => {
     const versions: Array<number> = []
     return Effect.gen(function*() {
       const messages = [yield* message(1), yield* message(2)]
-      const state = yield* State.make
-      const owned = group()
-      state.groups.set(workerGroup, owned)
-      State.unrouted(state, owned)
+      const { state } = yield* owning
       let version = 1
       const subscribed: Subscribed = {
         ...nobody,
@@ -92,10 +100,7 @@ describe("routing", () => {
 
 /** A router of one group, and what it routed. */
 const watched = Effect.fnUntraced(function*() {
-  const state = yield* State.make
-  const owned = group()
-  state.groups.set(workerGroup, owned)
-  State.unrouted(state, owned)
+  const { owned, state } = yield* owning
   const inbox: Array<Unrouted> = []
   const routed: Array<number> = []
   const routeOnce = yield* Router.make(state, nobody, nothing, nothing).pipe(on({
@@ -105,7 +110,7 @@ const watched = Effect.fnUntraced(function*() {
       return Effect.succeed({ _tag: "Routed", messageIds: messages.map(({ messageId }) => messageId), failing: [] })
     }
   }))
-  inbox.push(...yield* Effect.forEach([1, 2], message))
+  inbox.push(...yield* Effect.forEach([1, 2], (seq) => message(seq)))
   return { owned, routed, routeOnce }
 })
 
@@ -117,4 +122,40 @@ describe("what waits to be routed", () => {
       yield* routeOnce
       assert.deepStrictEqual(routed, [])
     }))
+})
+
+describe("a batch of no more tenants than it may have", () => {
+  it.effect("is followed by the next ones, also where all that it left out ended while it was read", () =>
+    Effect.gen(function*() {
+      const { owned, state } = yield* owning
+      const ahead = yield* Effect.forEach(["t1", "t2"], (tenantId, n) =>
+        Effect.map(message(n + 1, tenantId), (one) => {
+          const matched = { transformedJson: undefined, version: 1, filtered: 0, sinceMs: 0 }
+          const held = new Express.Held(one, owned, matched)
+          const express = new Express.Express(held)
+          Express.add(state, express, held)
+          return express
+        }))
+      const third = yield* message(3, "t3")
+      const asked: Array<{ readonly except: ReadonlyArray<number>; readonly after: string | undefined }> = []
+      const routed: Array<number> = []
+      const routeOnce = yield* Router.make(state, nobody, nothing, nothing).pipe(on({
+        unrouted: (_, { afterTenants, except = [] }) =>
+          Effect.sync(() => {
+            asked.push({ except, after: afterTenants?.get(workerGroup) })
+            // As the database looked, both were in its way: it has no more than two tenants to look at.
+            for (const express of ahead.splice(0)) Express.end(state, express, nothing, nothing)
+            return { messages: asked.length === 1 ? [] : [third], version: 1, listened: [] }
+          }),
+        route: ({ messages }) =>
+          Effect.sync(() => {
+            routed.push(...messages.map(({ seq }) => seq))
+            return { _tag: "Routed", messageIds: messages.map(({ messageId }) => messageId), failing: [] }
+          })
+      }))
+      assert.isTrue(yield* routeOnce)
+      yield* routeOnce
+      assert.deepStrictEqual(asked, [{ except: [1, 2], after: undefined }, { except: [], after: "t2" }])
+      assert.deepStrictEqual(routed, [3])
+    }).pipe(Effect.provide(limits({ routeTenants: 2 }))))
 })
