@@ -243,7 +243,8 @@ const dispatch = (storage: Seam, eventId: string) => {
 }
 
 /**
- * The routing of messages as one owner writes it.
+ * The routing of messages as one owner writes it. One that does not say its number has that of its place, and one delivery matched
+ * unless it says how many.
  *
  * @category constructors
  * @since 0.1.0
@@ -251,16 +252,16 @@ const dispatch = (storage: Seam, eventId: string) => {
 export const routing = (
   version: number,
   owner: Owner,
-  messages: ReadonlyArray<{ readonly id: Id.MessageId }>,
+  messages: ReadonlyArray<{ readonly id: Id.MessageId; readonly seq?: number; readonly matched?: number }>,
   deliveries: ReadonlyArray<NewDelivery>,
   overrides?: Partial<Routing["messages"][number]>
 ): Routing => ({
   version,
-  messages: messages.map(({ id: messageId }, i) => ({
+  messages: messages.map(({ id: messageId, matched = 1, seq }, i) => ({
     owner,
     messageId,
-    seq: i + 1,
-    matched: 1,
+    seq: seq ?? i + 1,
+    matched,
     filtered: 0,
     transformedJson: undefined,
     error: undefined,
