@@ -4,11 +4,12 @@ import { TestClock } from "effect/testing"
 import { Dispatcher } from "../src/Dispatcher.ts"
 import * as Hook from "../src/Hook.ts"
 import * as Id from "../src/Id.ts"
-import { layer as limits } from "../src/Limits.ts"
+import * as Limits from "../src/Limits.ts"
 import * as Provider from "../src/Provider.ts"
-import { RowRefused, Storage, StorageUnavailable } from "../src/Storage.ts"
+import { RowRefused, Storage } from "../src/Storage.ts"
 import * as StorageMemory from "../src/StorageMemory.ts"
 import { Subscriptions } from "../src/Subscriptions.ts"
+import { losing } from "./support/losing.ts"
 import { Created, Endpoints, layerOn, subscribe, until } from "./support/world.ts"
 
 const workerGroup = "integration.incident.incident.created"
@@ -156,11 +157,41 @@ describe("a message to endpoints that are well", () => {
 })
 
 describe("what does not go ahead of its routing", () => {
-  const cases = {
-    "a message whose endpoint has accepted nothing for a while": TestClock.adjust("11 seconds"),
-    "what somebody listens to": Effect.flatMap(Storage, (storage) => storage.listen([workerGroup])),
-    "a message that an ordered subscription wants": subscribe("ordered", undefined, { ordered: true }),
-    "a message that an owner before may have had": Effect.gen(function*() {
+  const isRouted = (
+    what: string,
+    before: Effect.Effect<unknown, unknown, Storage | Subscriptions>,
+    { expiresInMs, names = ["a"], ...changed }: Partial<Limits.Limits> & {
+      readonly names?: ReadonlyArray<string>
+      readonly expiresInMs?: number
+    } = {}
+  ) =>
+    it.effect(`is ${what}`, () => {
+      const endpoints = new Endpoints()
+      const written = new Written()
+      return Effect.gen(function*() {
+        yield* well(names)
+        yield* before
+        const { routed } = written
+        const { now } = yield* Storage
+        yield* emit(1, expiresInMs === undefined ? {} : { expiresAt: DateTime.makeUnsafe((yield* now) + expiresInMs) })
+        yield* until(
+          "it is delivered",
+          () =>
+            names.every((name) => endpoints.of(name).some(({ attempt }) => attempt.message.payloadJson.includes(`"1"`)))
+        )
+        assert.isAbove(written.routed, routed)
+        assert.deepStrictEqual([written.late, written.completed], [0, 0])
+      }).pipe(Effect.provide(layerOn(endpoints, counting(written))), Effect.provide(Limits.layer(changed)))
+    })
+
+  isRouted("a message whose endpoint has accepted nothing for a while", TestClock.adjust("11 seconds"))
+  isRouted("what somebody listens to", Effect.flatMap(Storage, (storage) => storage.listen([workerGroup])))
+  isRouted("a message that an ordered subscription wants", subscribe("ordered", undefined, { ordered: true }))
+  isRouted("a message that expires", Effect.void, { expiresInMs: 60_000 })
+  isRouted("a message to very many", Effect.void, { names: ["a", "b", "c"], expressDeliveries: 2 })
+  isRouted(
+    "a message that an owner before may have had",
+    Effect.gen(function*() {
       const storage = yield* Storage
       yield* storage.takeOver(yield* Id.runnerId, { workerGroup, partition: 0 }, 1000)
       yield* TestClock.adjust("2 seconds")
@@ -172,25 +203,7 @@ describe("what does not go ahead of its routing", () => {
         payloadJson: "{}"
       }])
     })
-  }
-  for (const [what, before] of Object.entries(cases)) {
-    it.effect(`is ${what}`, () => {
-      const endpoints = new Endpoints()
-      const written = new Written()
-      return Effect.gen(function*() {
-        yield* well(["a"])
-        yield* before
-        const routed = written.routed
-        yield* emit(1)
-        yield* until(
-          "it is delivered",
-          () => endpoints.of("a").some(({ attempt }) => attempt.message.payloadJson.includes(`"1"`))
-        )
-        assert.isAbove(written.routed, routed)
-        assert.deepStrictEqual([written.late, written.completed], [0, 0])
-      }).pipe(Effect.provide(layerOn(endpoints, counting(written))))
-    })
-  }
+  )
 
   it.effect("waits until the lease of an owner has run out that may have had it and gave nothing back", () => {
     const endpoints = new Endpoints()
@@ -213,79 +226,53 @@ describe("what does not go ahead of its routing", () => {
       assert.strictEqual(found.length, 2)
     }).pipe(Effect.provide(layerOn(endpoints, StorageMemory.layer)))
   })
-
-  it.effect("is a message that expires", () => {
-    const endpoints = new Endpoints()
-    const written = new Written()
-    return Effect.gen(function*() {
-      yield* well(["a"])
-      const { now } = yield* Storage
-      yield* emit(1, { expiresAt: DateTime.makeUnsafe((yield* now) + 60_000) })
-      yield* until("it is delivered", () => all("success", 2))
-      assert.deepStrictEqual(written, { routed: 2, late: 0, completed: 0 })
-    }).pipe(Effect.provide(layerOn(endpoints, counting(written))))
-  })
-
-  it.effect("is a message to very many", () => {
-    const endpoints = new Endpoints()
-    const written = new Written()
-    return Effect.gen(function*() {
-      yield* well(["a", "b", "c"])
-      yield* emit(1)
-      yield* until("it is delivered", () => all("success", 6))
-      assert.deepStrictEqual(written, { routed: 2, late: 0, completed: 0 })
-    }).pipe(
-      Effect.provide(layerOn(endpoints, counting(written))),
-      Effect.provide(limits({ expressDeliveries: 2 }))
-    )
-  })
 })
 
 describe("where something goes wrong meanwhile", () => {
-  const once = <A, E, B>(effect: Effect.Effect<A, E>, otherwise: Effect.Effect<B, StorageUnavailable>) => {
-    let n = 0
-    return Effect.suspend((): Effect.Effect<A | B, E | StorageUnavailable> =>
-      n++ === 0 ? Effect.andThen(effect, otherwise) : effect
-    )
+  const losses = {
+    "what completes it": {
+      change: (storage: Storage["Service"]) => {
+        const { state, verb } = losing(storage.complete, (messageIds) => messageIds.length > 0)
+        return { state, changed: { complete: verb } }
+      },
+      behaviour: Effect.succeed({})
+    },
+    "its late routing": {
+      change: (storage: Storage["Service"]) => {
+        const { state, verb } = losing(storage.route, ({ _tag }) => _tag === "Routed")
+        const route: typeof storage.route = (routing) =>
+          routing.isBegun === true ? verb(routing) : storage.route(routing)
+        return { state, changed: { route } }
+      },
+      behaviour: Effect.delay(Effect.succeed({}), "2 seconds")
+    }
   }
-  const lost = Effect.fail(new StorageUnavailable({ message: "the answer was lost" }))
-
-  it.effect("and the answer of what completes it is lost, it is sent once and recorded once", () => {
-    const endpoints = new Endpoints()
-    const written = new Written()
-    let asked = 0
-    const storage = counting(written, (storage) => ({
-      complete: (completed) => asked++ === 0 ? once(storage.complete(completed), lost) : storage.complete(completed)
-    }))
-    return Effect.gen(function*() {
-      yield* well(["a"])
-      yield* emit(1)
-      yield* until("it is asked again", () => asked === 2)
-      yield* emit(2)
-      yield* until("both are recorded", () => all("success", 3))
-      yield* TestClock.adjust("5 seconds")
-      assert.strictEqual(endpoints.seen.length, 3)
-    }).pipe(Effect.provide(layerOn(endpoints, storage)))
-  })
-
-  it.effect("and the answer of its late routing is lost, it is sent once and recorded once", () => {
-    const endpoints = new Endpoints()
-    const written = new Written()
-    let asked = 0
-    const storage = counting(written, (storage) => ({
-      route: (routing) =>
-        routing.isBegun === true && asked++ === 0 ? once(storage.route(routing), lost) : storage.route(routing)
-    }))
-    return Effect.gen(function*() {
-      yield* well(["a", "b"])
-      endpoints.behaviours.set("a", () => Effect.delay(Effect.succeed({}), "2 seconds"))
-      yield* emit(1)
-      yield* until("both are recorded", () => all("success", 4))
-      assert.isAbove(asked, 1)
-      yield* TestClock.adjust("40 seconds")
-      assert.strictEqual(endpoints.seen.length, 4)
-    }).pipe(Effect.provide(layerOn(endpoints, storage)))
-  })
+  for (const [what, { behaviour, change }] of Object.entries(losses)) {
+    it.effect(`and the answer of ${what} is lost, it is sent once and recorded once`, () => {
+      const endpoints = new Endpoints()
+      let lost = { lost: 0 }
+      const storage = counting(new Written(), (storage) => {
+        const { changed, state } = change(storage)
+        lost = state
+        return changed
+      })
+      return Effect.gen(function*() {
+        yield* well(["a", "b"])
+        endpoints.behaviours.set("a", () => behaviour)
+        yield* emit(1)
+        yield* until("its answer is lost", () => lost.lost === 1)
+        yield* emit(2)
+        yield* until("all are recorded", () => all("success", 6))
+        yield* TestClock.adjust("40 seconds")
+        assert.strictEqual(endpoints.seen.length, 6)
+        const storage = yield* Storage
+        for (const { id } of yield* storage.listDeliveries({}, { cursor: undefined, limit: 10 })) {
+          const { attempts } = yield* Effect.fromOption(yield* storage.getDelivery(id))
+          assert.deepStrictEqual(attempts.map(({ outcome }) => outcome), ["success"])
+        }
+      }).pipe(Effect.provide(layerOn(endpoints, storage)))
+    })
+  }
 
   it.effect("and the database refuses to write both together, one is written before the other", () => {
     const endpoints = new Endpoints()
@@ -320,7 +307,7 @@ describe("where something goes wrong meanwhile", () => {
       yield* Subscriptions.use((service) => service.update(first.id, { enabled: true }))
       yield* until("all are delivered", () => all("success", 4))
       assert.strictEqual(endpoints.seen.length, 4)
-    }).pipe(Effect.provide(layerOn(endpoints, counting(written))), Effect.provide(limits({ laneSlots: 1 })))
+    }).pipe(Effect.provide(layerOn(endpoints, counting(written))), Effect.provide(Limits.layer({ laneSlots: 1 })))
   })
 
   it.effect("and its runner stops, what was begun is recorded, and the next one sends the rest", () => {
@@ -344,6 +331,6 @@ describe("where something goes wrong meanwhile", () => {
       yield* until("all are delivered", () => Effect.provide(all("success", 8), context))
       assert.strictEqual(endpoints.seen.length, 8)
       yield* second.stop
-    }).pipe(Effect.provide(limits({ laneSlots: 1 })))
+    }).pipe(Effect.provide(Limits.layer({ laneSlots: 1 })))
   })
 })

@@ -9,6 +9,7 @@ import * as Provider from "../src/Provider.ts"
 import { OutcomeUnknown, Storage, StorageUnavailable } from "../src/Storage.ts"
 import * as StorageMemory from "../src/StorageMemory.ts"
 import { Subscriptions } from "../src/Subscriptions.ts"
+import { losing } from "./support/losing.ts"
 import { Broken, Created, Endpoints, interfered, layerOn, subscribe, Throwing, until } from "./support/world.ts"
 
 const payload = { incidentId: "i1", systemIds: ["s1"] }
@@ -19,24 +20,7 @@ const emitMany = (count: number) =>
 const deliveries = (filter: Parameters<Storage["Service"]["listDeliveries"]>[0] = {}) =>
   Effect.flatMap(Storage, (storage) => Effect.orDie(storage.listDeliveries(filter, { cursor: undefined, limit: 100 })))
 
-const away = new StorageUnavailable({ message: "the answer was lost" })
-
-/** Runs a verb and loses its first answer that matters. */
-const losing = <Options, A, E>(
-  verb: (options: Options) => Effect.Effect<A, E>,
-  matters: (answer: A) => boolean
-) => {
-  const state = { lost: 0 }
-  return {
-    state,
-    verb: (options: Options) =>
-      Effect.flatMap(verb(options), (answer) => {
-        if (state.lost > 0 || !matters(answer)) return Effect.succeed(answer)
-        state.lost++
-        return Effect.fail(away)
-      })
-  }
-}
+const away = new StorageUnavailable({ message: "the database is away" })
 
 /** A second runtime on the same storage: what a restart or another runner is. */
 const runtime = (endpoints: Endpoints, storage: Context.Context<Storage>) =>
