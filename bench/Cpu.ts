@@ -1,5 +1,5 @@
 /**
- * CPU time of other processes, from `/proc`.
+ * CPU time and memory of other processes, from `/proc`.
  */
 import * as Fs from "node:fs"
 
@@ -43,8 +43,13 @@ export const tree = (root: number): number => {
   return ticks * tickMs
 }
 
-/** Resident memory of a process, in bytes. */
-export const resident = (pid: number): number => {
-  const found = /^VmRSS:\s+(\d+) kB/mu.exec(Fs.readFileSync(`/proc/${pid}/status`, "utf8"))
+const status = (pid: number, name: "VmRSS" | "VmHWM"): number => {
+  const found = new RegExp(`^${name}:\\s+(\\d+) kB`, "mu").exec(Fs.readFileSync(`/proc/${pid}/status`, "utf8"))
   return Number(found?.[1] ?? 0) * 1024
 }
+
+/** Resident memory of a process, in bytes. */
+export const resident = (pid: number): number => status(pid, "VmRSS")
+
+/** The most that a process ever had resident, in bytes. */
+export const mostResident = (pid: number): number => status(pid, "VmHWM")

@@ -27,7 +27,11 @@ export interface Figure {
 const holds = ({ more, value }: Part, bound: number): boolean => more ? value >= bound : value <= bound
 
 /** How far a part is above its floor, as a factor; below 1 it does not hold. */
-const margin = ({ floor, more, value }: Part): number => more ? value / floor : floor / value
+const margin = ({ floor, more, value }: Part): number =>
+  floor === 0 ? Number.POSITIVE_INFINITY : more ? value / floor : floor / value
+
+/** One whose floor is 0 has a goal only. */
+const holdsFloor = (part: Part): boolean => part.floor === 0 || holds(part, part.floor)
 
 /** A figure of its parts: it holds when all hold; its value is that of the part which is nearest to its floor or furthest below. */
 export const figure = (number: number, name: string, parts: ReadonlyArray<Part>): Figure | undefined => {
@@ -39,7 +43,7 @@ export const figure = (number: number, name: string, parts: ReadonlyArray<Part>)
     value: rounded(nearest.value),
     floor: nearest.floor,
     goal: nearest.goal,
-    holdsFloor: parts.every((part) => holds(part, part.floor)),
+    holdsFloor: parts.every(holdsFloor),
     holdsGoal: parts.every((part) => holds(part, part.goal)),
     ...(parts.length === 1 ? {} : {
       parts: parts.map((part) => ({
@@ -47,7 +51,7 @@ export const figure = (number: number, name: string, parts: ReadonlyArray<Part>)
         value: rounded(part.value),
         floor: part.floor,
         goal: part.goal,
-        holdsFloor: holds(part, part.floor),
+        holdsFloor: holdsFloor(part),
         holdsGoal: holds(part, part.goal)
       }))
     })

@@ -125,6 +125,7 @@ export const figures = (results: Results, peers: Compared): ReadonlyArray<Figure
         at("memory", "rssFirst")
       ),
       ...part("RSS, MB", false, [400, 400], mb(at("memory", "rssMost"))),
+      ...part("RSS at its peak, MB", false, [noFloor, 400], mb(at("memory", "rssPeak"))),
       ...part("heap, MB", false, [150, 150], mb(at("memory", "heap"))),
       ...part("idle CPU, share of a core", false, [0.03, 0.01], at("memory", "idle"))
     ]),

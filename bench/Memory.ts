@@ -15,7 +15,10 @@ export interface Memory {
   readonly rssStarted: number
   readonly rssFirst: number
   readonly rssLast: number
+  /** The most of these, each of them when what was emitted is settled. */
   readonly rssMost: number
+  /** The most there ever was, in the midst of a load too. */
+  readonly rssPeak: number
   /** Of JavaScript's heap, after its garbage was collected. */
   readonly heap: number
   readonly idle: number
@@ -52,6 +55,7 @@ export const memory = (
       await settled(opened)
       after.push(resident())
     }
+    const rssPeak = Cpu.mostResident(opened.pid)
     const { heapUsed } = await opened.call.memory()
     // Before it counts as idle, as long a time goes by again: housekeeping of the load is done within.
     await sleep(idleSeconds * 1000)
@@ -63,6 +67,7 @@ export const memory = (
       rssFirst: after[0] ?? Number.NaN,
       rssLast: after.at(-1) ?? Number.NaN,
       rssMost: Math.max(rssStarted, ...after),
+      rssPeak,
       heap: heapUsed,
       idle
     }

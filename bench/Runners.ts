@@ -25,12 +25,15 @@ export interface Together {
   readonly lockWaits: number
 }
 
-const lockWaits = `create function lock_waits(looks int) returns float8 language plpgsql as $$
+/** Looks until it is told that all is settled: what is looked at after that would make the mean of what was before less. */
+const lockWaits = `create function lock_waits() returns float8 language plpgsql as $$
   declare
+    looks int := 0;
     total int := 0;
     now_waiting int;
   begin
-    for n in 1..looks loop
+    while looks = 0 or not exists (select from lock_waits_over) loop
+      looks := looks + 1;
       perform pg_stat_clear_snapshot();
       select count(*) into now_waiting from pg_stat_activity
         where datname = current_database() and wait_event_type = 'Lock';
@@ -60,6 +63,7 @@ export const together = (
       : [opened, stack.use(await opened.another())]
     const run = (statement: string) => bench.sql(statement, opened.database)
     await run(`insert into hookline.partitions (event_id, count) values ('bench.happened.0', ${partitions})`)
+    await run("create table lock_waits_over ()")
     await run(lockWaits)
     await Promise.all(all.map(({ call }) => call.work()))
     const share = async () => {
@@ -79,18 +83,19 @@ export const together = (
     }
     const drained = async (many: number) => {
       await bench.receiver.reset({ latency: false })
+      await run("delete from lock_waits_over")
       const tenth = bench.receiver.received(Math.floor(many / 10))
       const everything = bench.receiver.received(many)
       await run(Filling.waiting(many, partitions))
       const began = await within(tenth, "the runners begin")
       const before = await cpu()
-      const looks = Math.max(1, Math.floor(many / 10_000 * 1000 / lookMs))
-      const waits = run(`select lock_waits(${looks}) as waits`)
+      const waits = run("select lock_waits() as waits")
       // It is looked at when all is settled: a failure before that is told by what fails with it.
       waits.catch(() => {})
       await within(everything, "the runners drain")
       const ended = await settled(opened)
       const after = await cpu()
+      await run("insert into lock_waits_over default values")
       const [row] = await waits
       const measured = many - Math.floor(many / 10)
       const process = (after.process - before.process) / measured

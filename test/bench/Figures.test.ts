@@ -33,11 +33,14 @@ describe("a figure", () => {
     assert.deepStrictEqual(found?.parts?.map(({ holdsFloor }) => holdsFloor), [false, false])
   })
 
-  it("takes no part as nearest that has a goal only", () => {
-    const found = figure(2, "live", [
-      { name: "the best peer", value: 5, ...more },
-      { name: "BullMQ", value: 0.1, floor: 0, goal: 1, more: true }
-    ])
-    assert.deepInclude(found, { value: 5, holdsFloor: true, holdsGoal: false })
-  })
+  for (const part of [{ value: 0.1, more: true }, { value: 2, more: false }]) {
+    it(`takes no part as nearest that has a goal only, of which ${part.more ? "more" : "less"} is better`, () => {
+      const found = figure(2, "live", [
+        { name: "the best peer", value: 5, ...more },
+        { name: "BullMQ", floor: 0, goal: 1, ...part }
+      ])
+      assert.deepInclude(found, { value: 5, holdsFloor: true, holdsGoal: false })
+      assert.deepStrictEqual(found?.parts?.map(({ holdsFloor }) => holdsFloor), [true, true])
+    })
+  }
 })

@@ -206,7 +206,8 @@ describe("retention on PostgreSQL", () => {
         let cuts = 0
         for (let n = 0; (yield* left) > 0 && n < 200; n++) {
           const one = yield* Effect.forkChild(drop, { startImmediately: true })
-          yield* Effect.sleep(yield* Random.nextIntBetween(5, 60))
+          // Later and later, so that also a slow machine comes to an end.
+          yield* Effect.sleep(yield* Random.nextIntBetween(5, 60 + 10 * n))
           if (one.pollUnsafe() === undefined) cuts++
           yield* Fiber.interrupt(one)
           // Its session may take a moment to end, and keeps others out until then.
