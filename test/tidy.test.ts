@@ -61,6 +61,12 @@ describe("the house", () => {
     assert.strictEqual(version, packaged)
   })
 
+  it("has programs that a signal reaches: npm tells its shell alone, and that ends without telling anybody", () => {
+    const { scripts } = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8"))
+    const wrong = Object.entries(scripts).filter(([, command]) => /^node .*\.ts\b/u.test(String(command)))
+    assert.deepStrictEqual(wrong, [])
+  })
+
   it("has a level for every module", () => {
     assert.deepStrictEqual(sources.filter(({ file }) => levelOf(file) === undefined).map(({ file }) => file), [])
   })
