@@ -6,6 +6,7 @@ import { defaults } from "../src/Limits.ts"
 import * as Provider from "../src/Provider.ts"
 import { Storage, StorageUnavailable } from "../src/Storage.ts"
 import { Subscriptions } from "../src/Subscriptions.ts"
+import { losing } from "./support/losing.ts"
 import { Created, Endpoints, interfered, layerOn, subscribe, until } from "./support/world.ts"
 
 const away = new StorageUnavailable({ message: "the answer was lost" })
@@ -65,15 +66,12 @@ describe("where the database's answer is lost", () => {
 
   it.effect("to the recording of what a gone endpoint said, its subscription is disabled all the same", () => {
     const endpoints = new Endpoints()
-    let lost = false
-    const storage = interfered((storage) => ({
-      record: (outcomes) =>
-        Effect.flatMap(storage.record(outcomes), (ids) => {
-          if (lost) return Effect.succeed(ids)
-          lost = true
-          return Effect.fail(away)
-        })
-    }))
+    let lost = { lost: 0 }
+    const storage = interfered((storage) => {
+      const { state, verb } = losing(storage.record, (ids) => ids.length > 0)
+      lost = state
+      return { record: verb }
+    })
     return Effect.gen(function*() {
       const gone = new Provider.GoneError({ code: "HttpStatus", message: "HTTP 410", statusCode: 410 })
       endpoints.behaviours.set("a", () => Effect.fail(gone))
@@ -84,7 +82,7 @@ describe("where the database's answer is lost", () => {
           Subscriptions.use((service) => service.get(id)),
           ({ disabledReason }) => disabledReason === "gone"
         )))
-      assert.isTrue(lost)
+      assert.strictEqual(lost.lost, 1)
       assert.strictEqual(endpoints.seen.length, 1)
     }).pipe(Effect.provide(layerOn(endpoints, storage)))
   })

@@ -89,9 +89,9 @@ describe("a tenant", () => {
       yield* until("the other tenant is busy", () => (underWay.get("acme") ?? 0) >= 32)
       yield* emitMany("bolt", 60)
       yield* until("its messages are through", () => endpoints.of("b").length === 60, 60_000)
-      // Of the other's 8000 not many more than its share went out meanwhile.
-      assert.isBelow(endpoints.seen.length - 60, 6000)
-      assert.isAbove(most, 8)
+      // It has half of 64 slots, and of the other's 8000 not many more than that one's went out meanwhile.
+      assert.isAtLeast(most, 24)
+      assert.isBelow(endpoints.seen.length - 60, 2000)
     })
     return Effect.provide(within(layer(endpoints), body), limits({ slots: 64, firstSlots: 16, window: 512 }))
   })

@@ -326,9 +326,11 @@ export const make = Effect.fnUntraced(function*(
         if (monotonicMs() >= state.leaseEndMs) return nextMs
         // A lane with nothing under way gets a first slot even where hanging ones took all before they were known as such.
         const first = lane.inFlight.size === 0 ? limits.firstSlots : 0
-        if (state.inFlight >= limits.slots + first) continue
         const tenant = tenantOf(lane)
         const share = shareOf(tenant)
+        // Nor may the first slots of a tenant's very many lanes keep another from its equal part.
+        const isOwed = shares.size > 1 && share.inFlight < Math.floor(limits.slots / shares.size)
+        if (state.inFlight >= limits.slots + (isOwed ? limits.firstSlots : first)) continue
         if (share.inFlight >= slotsOf(tenant) + first) continue
         const laneSlots = isLeft ? limits.laneSlots : Lane.slots(slotsOf(tenant), share.lanes, limits)
         if (!isLeft && lane.inFlight.size >= laneSlots && laneSlots < limits.laneSlots) {
