@@ -81,7 +81,8 @@ const followGuides = (tarball) => {
 }
 
 try {
-  run(root, "npm", "pack", "--silent", "--pack-destination", folder)
+  // Of what was built: packing would build it again.
+  run(root, "npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", folder)
   const [name] = Fs.readdirSync(folder)
   const tarball = Path.join(folder, name)
   judge(tarball)
