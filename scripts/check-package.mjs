@@ -1,7 +1,7 @@
 /**
  * The package as a stranger gets it: packed from `dist`, judged by publint and Are The Types Wrong, installed with `effect`
  * alone, where the root must stand; then the guides are followed in an empty folder, with their own commands (`npm …` in `sh`
- * blocks) and settings, the tarball in place of the package. Wants `npm run build` first, and the npm registry.
+ * blocks) and settings, the tarball in place of the package; last, a backend's declarations are made. Wants `npm run build` first, and the npm registry.
  */
 import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
@@ -78,6 +78,65 @@ const followGuides = (tarball) => {
   Fs.writeFileSync(Path.join(cwd, "tsconfig.json"), settings)
   run(cwd, process.execPath, Path.join(root, "scripts", "snippets.mjs"), cwd)
   process.stdout.write("the guides' code is type-checked and runs\n")
+  return cwd
+}
+
+/** What a backend may export without a type of its own: its declarations name those of the package by themselves. */
+const backend = `
+import { Effect } from "effect"
+import { Connections, Hookline, Live, Plugin, Previews, Subscriptions } from "hookline"
+import { SocketCluster } from "hookline/cluster"
+import { Egress } from "hookline/egress"
+import { Auth, Client, Server } from "hookline/http"
+import { PgStorage } from "hookline/postgres"
+import * as Runner from "hookline/runner"
+
+const plugins = Plugin.make("shop", { hooks: [] })
+export const Member = Hookline.layer({ plugins, cluster: SocketCluster.runner() })
+export const Emitter = Hookline.emitter({ plugins, cluster: SocketCluster.client })
+export const Stored = PgStorage.layer()
+export const Outside = Egress.layer({ allow: [] })
+export const Served = Server.layer({ port: 4680, host: "127.0.0.1" })
+export const { layer: authorized } = Auth
+export const { layer: run } = Runner
+export const { make: client } = Client
+export const administration = Effect.all({
+  connections: Connections.Connections,
+  live: Live.Live,
+  previews: Previews.Previews,
+  subscriptions: Subscriptions.Subscriptions
+})
+export const tried = Effect.flatMap(administration, ({ connections, live, previews, subscriptions }) =>
+  Effect.gen(function*() {
+    const [subscription] = yield* subscriptions.list({}, { cursor: undefined, limit: 1 })
+    const [connection] = yield* connections.list({}, { cursor: undefined, limit: 1 })
+    const { next } = yield* live.listen({})
+    return {
+      told: yield* next,
+      subscription,
+      connection: connection && (yield* connections.test(connection.id)),
+      trial: subscription && (yield* previews.send(subscription.id, { eventId: "shop.sold" }))
+    }
+  })
+)
+`
+
+const declare = (cwd) => {
+  Fs.writeFileSync(Path.join(cwd, "backend.ts"), backend)
+  const settings = {
+    extends: "./tsconfig.json",
+    compilerOptions: {
+      allowImportingTsExtensions: false,
+      noEmit: false,
+      declaration: true,
+      emitDeclarationOnly: true,
+      outDir: "out"
+    },
+    files: ["backend.ts"]
+  }
+  Fs.writeFileSync(Path.join(cwd, "tsconfig.declared.json"), JSON.stringify(settings))
+  run(cwd, process.execPath, Path.join(cwd, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.declared.json")
+  process.stdout.write("a backend's declarations name the package's types\n")
 }
 
 try {
@@ -87,7 +146,7 @@ try {
   const tarball = Path.join(folder, name)
   judge(tarball)
   standAlone(tarball)
-  followGuides(tarball)
+  declare(followGuides(tarball))
 } finally {
   Fs.rmSync(folder, { recursive: true, force: true })
 }

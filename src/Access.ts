@@ -40,6 +40,11 @@ export class Standing extends Context.Service<Standing, {
 /**
  * Who does what is done, for the audit log: Hookline itself where nobody asked.
  *
+ * **Details**
+ *
+ * A backend names whom it acts for around what it changes:
+ * `Effect.provideService(Access.CurrentActor, { kind: "program", id: "ada", name: "Ada" })`.
+ *
  * @category services
  * @since 0.1.0
  */

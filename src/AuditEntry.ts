@@ -5,14 +5,14 @@ import type { Schema } from "effect"
 import type { AuditId } from "./Id.ts"
 
 /**
- * Who does something: the bearer of a key, or Hookline itself.
+ * Who does something: the bearer of a key, a program that has Hookline in it, or Hookline itself.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Actor {
-  readonly kind: "key" | "admin-key" | "hookline"
-  /** The key's. */
+  readonly kind: "key" | "admin-key" | "program" | "hookline"
+  /** The key's, or what a program says for whom it does it. */
   readonly id: string | undefined
   readonly name: string | undefined
 }

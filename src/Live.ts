@@ -8,6 +8,7 @@ import { type Cause, Context, Effect, Layer, Queue, type Scope } from "effect"
 import type { AttemptRecord, Delivery } from "./Delivery.ts"
 import type { SubscriptionId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
+import type { NoPlace } from "./NoPlace.ts"
 import * as Places from "./Places.ts"
 
 // -- models
@@ -76,7 +77,7 @@ export class Live extends Context.Service<Live, {
   /** Tells the listeners, without waiting for any; `make` is called only where there is one. */
   readonly offer: (make: () => Recorded) => void
   /** Listens while the scope is open, from now on, or from after the outcome with an id. */
-  readonly listen: (filter: Filter, after?: string) => Effect.Effect<Listening, Places.NoPlace, Scope.Scope>
+  readonly listen: (filter: Filter, after?: string) => Effect.Effect<Listening, NoPlace, Scope.Scope>
   /** Lets every listener end, so that a stopping server need not wait for them; later ones end at once. */
   readonly end: Effect.Effect<void>
 }>()("hookline/Live") {}

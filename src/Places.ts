@@ -2,22 +2,9 @@
  * Places of a kind that a runner has so many of, as tests and listeners. Keys that are bound to a tenant have a share of them
  * together, so that one tenant can't take them all.
  */
-import { Effect, Schema } from "effect"
+import { Effect } from "effect"
 import { BoundTenant } from "./Access.ts"
-
-// -- errors
-
-/**
- * Every place is taken, or the tenant's share of them.
- *
- * @category errors
- * @since 0.1.0
- */
-export class NoPlace extends Schema.TaggedError<NoPlace>()("NoPlace", {
-  /** It is the tenant's share: others would find a place. */
-  ofTenant: Schema.Boolean,
-  message: Schema.String
-}) {}
+import { NoPlace } from "./NoPlace.ts"
 
 // -- models
 

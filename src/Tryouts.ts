@@ -5,6 +5,7 @@
  */
 import { Context, Effect, type Exit, Fiber, Layer, Option } from "effect"
 import { Limits } from "./Limits.ts"
+import type { NoPlace } from "./NoPlace.ts"
 import * as Places from "./Places.ts"
 
 /**
@@ -25,7 +26,7 @@ export class Tryouts extends Context.Service<Tryouts, {
   readonly run: <A, E, R>(
     tried: Effect.Effect<A, E, R>,
     timeoutMs: number
-  ) => Effect.Effect<Option.Option<Exit.Exit<A, E>>, Places.NoPlace, R>
+  ) => Effect.Effect<Option.Option<Exit.Exit<A, E>>, NoPlace, R>
 }>()("hookline/Tryouts") {}
 
 /**

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Redacted } from "effect"
+import { CurrentActor } from "../src/Access.ts"
 import * as Keys from "../src/Keys.ts"
 import { defaults } from "../src/Limits.ts"
 import { Storage } from "../src/Storage.ts"
@@ -36,4 +37,14 @@ describe("keys", () => {
       assert.strictEqual(most, defaults.keyLookups)
     }).pipe(Effect.provide(Keys.layer.pipe(Layer.provide(counting))))
   })
+
+  it.effect("that a program makes are logged under whom it names", () =>
+    Effect.gen(function*() {
+      const keys = yield* Keys.Keys
+      const storage = yield* Storage
+      const actor = { kind: "program", id: "ada", name: "Ada" } as const
+      yield* Effect.provideService(keys.create({ name: "billing", scopes: ["read"] }), CurrentActor, actor)
+      const { items } = yield* storage.walkAudit({ actorId: "ada" }, { cursor: undefined, limit: 10, look: 10 })
+      assert.deepStrictEqual(items.map((entry) => [entry.action, entry.actor]), [["key.create", actor]])
+    }).pipe(Effect.provide(Layer.provideMerge(Keys.layer, StorageMemory.layer))))
 })

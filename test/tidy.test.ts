@@ -18,7 +18,7 @@ const sources = filesIn("src").map((file) => ({ file, text: Fs.readFileSync(Path
 /** The modules that stand alone, by level; folders have one level each. */
 const modules = [
   `Id Key AuditEntry Member Message Subscription Connection Limits Monotonic Deadlines UnderWay Version SchemaErrors StorageError PayloadExample PayloadProperties PayloadSchema Nearest Storable
-    TraceContext Sampling Redaction SchemaPlaces SecretFields Destinations Told Metrics Tally Phases Note RequestExcerpt Retention`,
+    TraceContext Sampling Redaction SchemaPlaces SecretFields Destinations Told Metrics Tally Phases Note RequestExcerpt Retention NoPlace`,
   `Access Core Hook Handler IntegrationEvent RetrySchedule RateLimit Circuit Delivery Filter Template TemplateEngine TemplateHost Replay Provider Signature SignatureKey`,
   `Storage StorageMemory\\w* Registry Plugin GroupCommit Hooks Handlers Secrets Egress Live Dispatcher Dispatchers Bindings SubscriptionChecks Subscriptions
     SealedConfig SubscriptionConnections Connections ConnectionProbe Tryouts Places Explanations Previews Keys Audit Resealing Replayer Replays Stats`,
@@ -188,6 +188,16 @@ describe("the house", () => {
       .filter(({ text }) => code(text).split("\n").filter((line) => line.trim() !== "").length > 500)
       .map(({ file }) => file)
     assert.deepStrictEqual(wrong, [])
+  })
+
+  it("has each module of the root under a name of its own, by which a program's declarations tell its types", () => {
+    const { exports } = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8"))
+    const index = sources.find(({ file }) => file === "src/index.ts")?.text ?? ""
+    const names = [...index.matchAll(/^export \* as (\w+) from "\.\/\1\.ts"$/gmu)].map(([, name]) => `./${name}`)
+    assert.isAbove(names.length, 40)
+    assert.deepStrictEqual(names.filter((name) => exports[name] === undefined), [])
+    const files = Object.values(exports).filter((one) => typeof one === "object")
+    assert.deepStrictEqual(files.filter((one) => !/"\.\/src\//u.test(JSON.stringify(one))), [])
   })
 
   it("has no test that is left out or waits for time to pass", () => {

@@ -4,7 +4,7 @@
 import { Effect, Option, Schema } from "effect"
 import { HttpEffect, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { ConnectionId, DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
-import type { NoPlace } from "../Places.ts"
+import type { NoPlace } from "../NoPlace.ts"
 import type { RetryAnswer } from "../Storage.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
 import { Conflict, NotFound, TooManyRequests, Unavailable, unavailable } from "./Problem.ts"

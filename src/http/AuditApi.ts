@@ -18,11 +18,11 @@ export const AuditView = Schema.Struct({
   id: AuditId.pipe(told("The entry's id")),
   at: Time.pipe(told("When it was done")),
   actor: Schema.Struct({
-    kind: Schema.Literals(["key", "admin-key", "hookline"]).pipe(
-      told("The bearer of a key, the admin key's, or Hookline itself")
+    kind: Schema.Literals(["key", "admin-key", "program", "hookline"]).pipe(
+      told("The bearer of a key, the admin key's, a program that has Hookline in it, or Hookline itself")
     ),
-    id: Schema.optionalKey(Schema.String).pipe(told("The key's id")),
-    name: Schema.optionalKey(Schema.String).pipe(told("The key's name"))
+    id: Schema.optionalKey(Schema.String).pipe(told("The key's id, or the one that the program says")),
+    name: Schema.optionalKey(Schema.String).pipe(told("The key's name, or the one that the program says"))
   }).pipe(told("Who did it")),
   action: Schema.String.pipe(told("What was done, as `subscription.update`")),
   resourceId: Schema.String.pipe(told("What it was done to")),

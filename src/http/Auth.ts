@@ -18,6 +18,8 @@ import { Throttle } from "./Throttle.ts"
 import * as ThrottleLive from "./Throttle.ts"
 
 export { Auth } from "./Bearer.ts"
+export { Sessions } from "./Sessions.ts"
+export { Throttle } from "./Throttle.ts"
 
 /**
  * Layer with the admin key and the keys that are kept.

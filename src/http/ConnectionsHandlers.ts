@@ -13,7 +13,7 @@ import {
   type ProbeFailed
 } from "../Connections.ts"
 import { ConnectionId } from "../Id.ts"
-import type { NoPlace } from "../Places.ts"
+import type { NoPlace } from "../NoPlace.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
 import { connectionIdOf, crowded, notFound, stored } from "./Answers.ts"
 import { Api } from "./Api.ts"

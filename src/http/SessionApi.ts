@@ -14,8 +14,8 @@ import { closed } from "./Shapes.ts"
 /** @category schemas @since 0.1.0 */
 export const SessionView = Schema.Struct({
   actor: Schema.Struct({
-    kind: Schema.Literals(["key", "admin-key", "hookline"]).pipe(
-      told("The bearer of a key, the admin key's, or Hookline itself")
+    kind: Schema.Literals(["key", "admin-key", "program", "hookline"]).pipe(
+      told("The bearer of a key, the admin key's, a program that has Hookline in it, or Hookline itself")
     ),
     id: Schema.optionalKey(Schema.String).pipe(told("The key's id")),
     name: Schema.optionalKey(Schema.String).pipe(told("The key's name"))
