@@ -182,37 +182,76 @@ const guarded =
       )
     )
 
-const routes = Layer.mergeAll(
-  HttpApiBuilder.layer(Api).pipe(
-    Layer.provide([
-      AuditHandlers.layer,
-      ClusterHandlers.layer,
-      ConnectionsHandlers.layer,
-      DeliveriesHandlers.layer,
-      EventsHandlers.layer,
-      KeysHandlers.layer,
-      MessagesHandlers.layer,
-      MetricsHandlers.layer,
-      PluginsHandlers.layer,
-      ReplaysHandlers.layer,
-      RetentionHandlers.layer,
-      SessionHandlers.layer,
-      StatsHandlers.layer,
-      StreamHandlers.layer,
-      SubscriptionsHandlers.layer
-    ]),
-    Layer.provide(Problem.layer)
-  ),
-  live,
-  ready,
-  HttpRouter.middleware(
-    Effect.map(
-      Effect.context<never>(),
-      (context) => guarded(Metrics.labelled(Metrics.httpRequests, context, "method", "status"))
-    ),
-    { global: true }
-  )
+const api = HttpApiBuilder.layer(Api).pipe(
+  Layer.provide([
+    AuditHandlers.layer,
+    ClusterHandlers.layer,
+    ConnectionsHandlers.layer,
+    DeliveriesHandlers.layer,
+    EventsHandlers.layer,
+    KeysHandlers.layer,
+    MessagesHandlers.layer,
+    MetricsHandlers.layer,
+    PluginsHandlers.layer,
+    ReplaysHandlers.layer,
+    RetentionHandlers.layer,
+    SessionHandlers.layer,
+    StatsHandlers.layer,
+    StreamHandlers.layer,
+    SubscriptionsHandlers.layer
+  ]),
+  Layer.provide(Problem.layer)
 )
+
+/** What counts the requests of the server that the context is of. */
+const counting = Effect.map(
+  Effect.context<never>(),
+  (context) => Metrics.labelled(Metrics.httpRequests, context, "method", "status")
+)
+
+const unguarded = ({ health = true, publicDocs = true }: RouteOptions) =>
+  Layer.mergeAll(api, health ? Layer.merge(live, ready) : Layer.empty, publicDocs ? Docs.layer : Layer.empty)
+
+/**
+ * What the routes are told.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RouteOptions {
+  /** Whether the description, `/openapi.json` and `/docs`, is open to everybody; it is unless this is false. */
+  readonly publicDocs?: boolean
+  /** Whether there are `/health/live` and `/health/ready`; a server may have its own there. */
+  readonly health?: boolean
+}
+
+/**
+ * Layer of the routes, to be served by a backend's own `HttpRouter` beside its own: `/api/v1`, `/metrics`, `/health` and the
+ * description, at these paths.
+ *
+ * **Details**
+ *
+ * Bodies are bounded, failures are problems and headers are safe on these routes, and on no others. What has no route is the
+ * server's own to answer, and so are CORS and what the listener itself refuses.
+ *
+ * **Gotchas**
+ *
+ * A server that stops waits for its answers, and a live stream has no end of its own: build `ending` on it, so that streams
+ * end first.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const routes = (options: RouteOptions = {}) =>
+  unguarded(options).pipe(Layer.provide(HttpRouter.middleware(Effect.map(counting, (count) => guarded(count))).layer))
+
+/**
+ * Layer that lets the live streams end when it is released: to be built on the server, which waits for its answers.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const ending = StreamHandlers.ending
 
 const listening = (options: { readonly port: number; readonly host: string }) =>
   Layer.unwrap(
@@ -254,13 +293,11 @@ const corsMaxAgeSeconds = 600
  * @category models
  * @since 0.1.0
  */
-export interface Options {
+export interface Options extends Pick<RouteOptions, "publicDocs"> {
   readonly port: number
   readonly host: string
   /** Origins, as `https://app.example.com`, whose pages may use the API with a key; none when left out. */
   readonly corsOrigins?: ReadonlyArray<string>
-  /** Whether the description is open to everybody; it is unless this is false. */
-  readonly publicDocs?: boolean
 }
 
 /**
@@ -271,12 +308,20 @@ export interface Options {
  * @since 0.1.0
  */
 export const layer = ({ corsOrigins = [], publicDocs = true, ...options }: Options) =>
-  StreamHandlers.ending.pipe(
+  ending.pipe(
     Layer.provideMerge(
-      HttpRouter.serve(Layer.mergeAll(routes, cors(corsOrigins), publicDocs ? Docs.layer : Layer.empty), {
-        disableLogger: true,
-        disableListenLog: true
-      }).pipe(Layer.provide(tracing))
+      HttpRouter.serve(
+        // Around all of it: what has no route here is a problem too.
+        Layer.mergeAll(
+          unguarded({ publicDocs }),
+          HttpRouter.middleware(Effect.map(counting, (count) => guarded(count)), { global: true }),
+          cors(corsOrigins)
+        ),
+        {
+          disableLogger: true,
+          disableListenLog: true
+        }
+      ).pipe(Layer.provide(tracing))
     ),
     Layer.provideMerge(
       listening(options).pipe(
