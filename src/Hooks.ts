@@ -109,11 +109,30 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
       const once = idempotencyKey === undefined
         ? undefined
         : { key: idempotencyKey, contentHash: contentHash(message), ttlMs: limits.idempotencyTtlMs }
-      return { message, once, offer }
+      return { message, once, offer, over: overAt(message, now) }
+    })
+
+    /**
+     * Of messages with a key whose time is over, the first that repeats none: it would be answered, and never delivered. Asked
+     * only where there is one, so that what comes in time costs nothing.
+     */
+    const tooLate = Effect.fnUntraced(function*(batch: ReadonlyArray<Prepared>) {
+      const over = batch.flatMap(({ message: { eventId, tenantId }, once, over }, index) =>
+        once === undefined || over === undefined ? [] : [{ index, eventId, tenantId, key: once.key, path: over }]
+      )
+      if (over.length === 0) return undefined
+      const used = yield* storage.usedKeys(over)
+      const found = over.find((_, n) => used[n] !== true)
+      if (found === undefined) return undefined
+      const { eventId, index, path } = found
+      return { index, reason: new PayloadRefused({ eventId, path, message: timeToCome }) }
     })
 
     const emitAs = Effect.fnUntraced(function*<A>(eventId: string, hook: Hook<A>, payload: A, options: EmitOptions) {
-      const { message, offer, once } = yield* prepared(eventId, hook, payload, options)
+      const one = yield* prepared(eventId, hook, payload, options)
+      const { message, offer, once } = one
+      const late = yield* Effect.mapError(tooLate([one]), emitError(eventId))
+      if (late) return yield* late.reason
       if (once !== undefined) {
         const answer = yield* storage.appendOnce(message, once).pipe(Effect.mapError(emitError(eventId)))
         if (answer._tag === "Conflict") return yield* conflict(once.key, answer.messageId)
@@ -153,10 +172,13 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
             }).pipe(Effect.mapError((reason) => new BatchRefused({ index, reason })))
         )
         if (batch.length === 0) return []
+        const failed = batchError(batch.map(({ message }) => message))
+        const late = yield* Effect.mapError(tooLate(batch), failed)
+        if (late) return yield* new BatchRefused(late)
         const answer = yield* storage.appendBatch(batch.map(({ message, once }): BatchItem => ({
           message,
           ...(once === undefined ? {} : { once })
-        }))).pipe(Effect.mapError(batchError(batch.map(({ message }) => message))))
+        }))).pipe(Effect.mapError(failed))
         if (answer._tag === "Conflict") {
           const { index, messageId } = answer
           const reason = conflict(batch[index]?.once?.key ?? "", messageId)
@@ -236,7 +258,23 @@ const refuseKey = (key: string, limit: number): string | undefined =>
     ? "Expected a text without NUL characters and lone surrogates"
     : undefined
 
-/** What is wrong with the times of an emit; one that is repeated with its key may come after them. */
+interface Prepared {
+  readonly message: Message
+  readonly once: BatchItem["once"]
+  /** Which of its times is over. */
+  readonly over: "deliverAt" | "expiresAt" | undefined
+}
+
+const timeToCome = "Expected a time to come"
+
+const overAt = ({ deliverAtMs, expiresAtMs }: Message, nowMs: number): Prepared["over"] =>
+  deliverAtMs !== undefined && deliverAtMs <= nowMs
+    ? "deliverAt"
+    : expiresAtMs !== undefined && expiresAtMs <= nowMs
+    ? "expiresAt"
+    : undefined
+
+/** What is wrong with the times of an emit; one that is repeated with its key may come after them (`tooLate`). */
 const refuseTimes = (
   { deliverAt, expiresAt, idempotencyKey }: EmitOptions,
   nowMs: number,
@@ -251,7 +289,7 @@ const refuseTimes = (
   return times.flatMap(([path, time, aheadMs]) => {
     if (time === undefined) return []
     const ms = DateTime.toEpochMillis(time)
-    if (ms <= nowMs && idempotencyKey === undefined) return [[path, "Expected a time to come"]]
+    if (ms <= nowMs && idempotencyKey === undefined) return [[path, timeToCome]]
     if (path === "expiresAt" && from !== undefined && ms <= from) return [[path, "Expected a time after deliverAt"]]
     return ms - nowMs > aheadMs ? [[path, `Expected a time at most ${aheadMs / 86_400_000} days ahead`]] : []
   })

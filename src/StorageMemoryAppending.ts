@@ -28,6 +28,16 @@ export const make = (tables: Tables): Appending => ({
   append: (messages) => Effect.flatMap(joined, (transaction) => add(tables, messages, transaction)),
   appendOnce: (message, options) => appendOnce(tables, message, options),
   appendBatch: (items) => appendBatch(tables, items),
+  usedKeys: (keys) =>
+    Effect.gen(function*() {
+      const transaction = yield* joined
+      const nowMs = yield* Clock.currentTimeMillis
+      return keys.map(({ key, tenantId }) => {
+        const known = tables.keys.get(`${tenantId}\0${key}`)
+        return known !== undefined &&
+          (known.pending ? Transaction.isSame(known.pending, transaction) : known.expiresAtMs > nowMs)
+      })
+    }),
   afterCommit: (effect) =>
     Effect.gen(function*() {
       const transaction = yield* Transaction.Current

@@ -108,6 +108,40 @@ describe("times that make no sense", () => {
     }).pipe(Effect.provide(layer(new Endpoints()))))
 })
 
+describe("a time that is over", () => {
+  it.effect("is refused of a first emit with a key as well, and the key is free for another", () =>
+    Effect.gen(function*() {
+      const before = yield* inMs(-1000)
+      for (
+        const [path, times] of [["deliverAt", { deliverAt: before }], ["expiresAt", { expiresAt: before }]] as const
+      ) {
+        const error = yield* Effect.flip(Hook.emit(Created, payload, { ...times, idempotencyKey: "k" }))
+        assert.deepInclude(error, { _tag: "PayloadRefused", path, message: "Expected a time to come" })
+      }
+      yield* Hook.emit(Created, payload, { idempotencyKey: "k" })
+      yield* TestClock.adjust("5 seconds")
+    }).pipe(Effect.provide(layer(new Endpoints()))))
+
+  it.effect("is refused in a batch where a message repeats none, and nothing of it is stored", () =>
+    Effect.gen(function*() {
+      const hooks = yield* Hook.Hooks
+      const expiresAt = yield* inMs(1000)
+      const emission = (idempotencyKey: string): Hook.Emission => ({
+        eventId: "incident.incident.created",
+        payload,
+        options: { expiresAt, idempotencyKey }
+      })
+      const ids = yield* hooks.emitBatch([emission("a"), emission("b")])
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(yield* hooks.emitBatch([emission("b"), emission("a")]), ids.toReversed())
+      const error = yield* Effect.flip(hooks.emitBatch([emission("a"), emission("new"), emission("b")]))
+      assert(error._tag === "BatchRefused")
+      assert.strictEqual(error.index, 1)
+      assert.deepInclude(error.reason, { _tag: "PayloadRefused", path: "expiresAt" })
+      assert.strictEqual((yield* Effect.flip(hooks.emitBatch([emission("new")])))._tag, "BatchRefused")
+    }).pipe(Effect.provide(layer(new Endpoints()))))
+})
+
 describe("what was never attempted", () => {
   it.effect("gets its share of a lane while thousands of retries are due", () => {
     const endpoints = new Endpoints()

@@ -81,6 +81,13 @@ export interface Appending {
    * that was used, in this batch or before.
    */
   readonly appendBatch: (items: ReadonlyArray<BatchItem>) => Effect.Effect<AppendBatch, AppendError>
+  /**
+   * Tells of each key, in their order, whether it belongs to a message: one that the caller may see, so that what another
+   * transaction has not committed yet does not count.
+   */
+  readonly usedKeys: (
+    keys: ReadonlyArray<{ readonly tenantId: string; readonly key: string }>
+  ) => Effect.Effect<ReadonlyArray<boolean>, AppendError>
   /** Runs an effect after the caller's transaction commits, or at once where there is none; never after a rollback. */
   readonly afterCommit: (effect: Effect.Effect<void>) => Effect.Effect<void>
 }

@@ -109,11 +109,24 @@ export const make = (
       }
     }))
 
+  const usedKeys: Appending["usedKeys"] = (keys) =>
+    failing(Effect.map(
+      sql<{ readonly used: boolean }>`select exists (
+          select 1 from hookline.idempotency i
+          where i.tenant_id = g.tenant_id and i.key = g.key and i.expires_at > clock_timestamp()
+        ) as used
+        from unnest(
+          ${column("text", keys, ({ tenantId }) => tenantId)}::text[], ${column("text", keys, ({ key }) => key)}::text[]
+        ) with ordinality as g(tenant_id, key, n) order by g.n`,
+      (found) => found.map(({ used }) => used)
+    ))
+
   return {
     now,
     inTransaction,
     append: (messages) => failing(append(messages)),
     appendOnce,
+    usedKeys,
     appendBatch: (items) => failing(PgBatch.make(sql, append)(items)),
     afterCommit: (effect) => sql.afterCommit(effect)
   }

@@ -36,6 +36,7 @@ export const through = (
   append: (messages) => append("append", real.append(messages)),
   appendOnce: (message, options) => append("appendOnce", real.appendOnce(message, options)),
   appendBatch: (items) => append("appendBatch", real.appendBatch(items)),
+  usedKeys: (keys) => append("usedKeys", real.usedKeys(keys)),
   subscriptions: engine("subscriptions", real.subscriptions),
   renewLease: (runnerId, leaseMs) => engine("renewLease", real.renewLease(runnerId, leaseMs)),
   returnLease: (runnerId) => engine("returnLease", real.returnLease(runnerId)),

@@ -51,6 +51,18 @@ export const emitting: Cases = {
       const { items: stored } = yield* storage.listMessages({ tenantId }, { cursor: undefined, limit: 10, bytes: 1e9 })
       assert.deepStrictEqual(stored.map((found) => found.id), [first.id])
     }),
+  "tells which keys belong to a message": Effect.gen(function*() {
+    const { backend, message, storage, tenantId } = yield* make
+    yield* storage.appendOnce(yield* message(), { ...once, key: "k" })
+    yield* storage.appendOnce(yield* message(), { ...once, key: "over", ttlMs: 1 })
+    yield* backend.advance(5)
+    const keys = [{ tenantId, key: "none" }, { tenantId, key: "k" }, { tenantId: `${tenantId}x`, key: "k" }]
+    assert.deepStrictEqual(yield* storage.usedKeys([...keys, { tenantId, key: "over" }]), [false, true, false, false])
+    yield* backend.transact(Effect.gen(function*() {
+      yield* storage.appendOnce(yield* message(), { ...once, key: "none" })
+      assert.deepStrictEqual(yield* storage.usedKeys(keys.slice(0, 1)), [true])
+    }))
+  }),
   "a key is its tenant's own": Effect.gen(function*() {
     const { message, storage, tenantId } = yield* make
     const other = yield* message({ tenantId: `${tenantId}x` })
