@@ -139,7 +139,7 @@ export class Messages extends HttpApiGroup.make("messages").add(
   }).annotateMerge(
     described({
       summary: "Explain a message",
-      description: "For each subscription, whether it got the message and why, or why not.",
+      description: "For each subscription of its tenant, whether it got the message and why, or why not.",
       answer: Examples.explanations
     })
   ),
