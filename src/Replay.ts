@@ -48,7 +48,8 @@ export interface ReplayFilter {
 }
 
 /**
- * What a replay is about: a filter, and the tenant whose deliveries are meant; `allTenants` for everybody's.
+ * What a replay is about: a filter, and the tenant whose deliveries are meant; `allTenants` for everybody's. A tenant's
+ * leaves out work queues, unless the filter names one.
  *
  * @category models
  * @since 0.1.0

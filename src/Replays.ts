@@ -115,7 +115,7 @@ export const layer: Layer.Layer<Replays, never, Storage | Replayer> = Layer.effe
       const refusal = Replay.refusal(filter)
       if (refusal) return yield* new ReplayRefused(refusal)
       const { messageId, subscriptionId } = filter
-      // A work queue is nobody's, and its deliveries are those of their messages' tenants.
+      // A work queue is nobody's, and its deliveries are those of their messages' tenants: it is replayed for one where it is named.
       const isVisible = (found: Option.Option<{ readonly tenantId: string }>) =>
         Option.exists(
           found,

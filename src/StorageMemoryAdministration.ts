@@ -29,6 +29,7 @@ type OfSubscriptions =
   | "deleteSubscription"
   | "getSubscription"
   | "listSubscriptions"
+  | "workQueues"
   | "health"
   | "claimants"
 
@@ -96,6 +97,7 @@ const subscriptions = (tables: Tables): Pick<Administration, OfSubscriptions> =>
         by
       )
     ),
+  workQueues: (ids) => Effect.sync(() => new Set(ids.filter((id) => tables.isWorkQueue(id)))),
   health: (ids) => Effect.sync(() => tables.healths.of(ids)),
   claimants: (id) => Effect.map(Clock.currentTimeMillis, (nowMs) => claimants(tables, id, nowMs))
 })

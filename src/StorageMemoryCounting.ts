@@ -80,7 +80,8 @@ const count = (
     (filter.tenantId === undefined || tenantId === filter.tenantId) &&
     (filter.eventId === undefined || eventId === filter.eventId) &&
     (filter.subscriptionId === undefined || subscriptionId === filter.subscriptionId) &&
-    (filter.providerId === undefined || providerOf(subscriptionId) === filter.providerId)
+    (filter.providerId === undefined || providerOf(subscriptionId) === filter.providerId) &&
+    !(filter.withoutWorkQueues === true && tables.isWorkQueue(subscriptionId))
   const sums = tables.sums.since(fromMs, isMeant)
   const grouped = <K>(of: (sum: Sum) => K) =>
     [...Map.groupBy(sums, of)].map(([key, items]) => ({ key, tally: total(items) }))

@@ -135,7 +135,9 @@ const meant = (tables: Tables, { filter, tenantId }: ReplayScope): ReadonlyArray
   [...tables.finished].flatMap(([id, { end, work }]) => {
     const { message } = work.message
     const isMeant = end.status === filter.status && (filter.reason ?? end.reason) === end.reason &&
-      (tenantId === allTenants || message.tenantId === tenantId) &&
+      (tenantId === allTenants ||
+        (message.tenantId === tenantId &&
+          (filter.subscriptionId !== undefined || !tables.isWorkQueue(work.subscriptionId)))) &&
       (filter.subscriptionId ?? work.subscriptionId) === work.subscriptionId &&
       (filter.eventId ?? message.eventId) === message.eventId && (filter.messageId ?? message.id) === message.id &&
       timeOf(id) >= (filter.fromMs ?? 0) && timeOf(id) <= (filter.toMs ?? Number.POSITIVE_INFINITY)

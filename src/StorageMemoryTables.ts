@@ -27,7 +27,7 @@ import { isExpired, isRetried, Lane, type Work } from "./StorageMemoryLane.ts"
 import { Order } from "./StorageMemoryOrder.ts"
 import type { Kept } from "./StorageMemoryReplaying.ts"
 import type { Key } from "./StorageMemoryTransaction.ts"
-import { matchesEvent, ofGroup, ownGroup, type Subscription } from "./Subscription.ts"
+import { isInternal, matchesEvent, ofGroup, ownGroup, type Subscription } from "./Subscription.ts"
 
 /**
  * How a delivery ended.
@@ -355,6 +355,12 @@ export class Tables {
     if (!lane.isEmpty) return
     drop(this.lanes, lane.workerGroup, lane.subscriptionId)
     drop(this.lanesOf, lane.subscriptionId, lane.workerGroup)
+  }
+
+  /** Also of one that was deleted. */
+  isWorkQueue(id: SubscriptionId): boolean {
+    const found = this.subscriptions.get(id) ?? this.deleted.get(id)
+    return found !== undefined && isInternal(found)
   }
 
   isActive(id: SubscriptionId): boolean {

@@ -15,7 +15,7 @@ import { deliveryIdOf, notFound, retried, stored } from "./Answers.ts"
 import { Api } from "./Api.ts"
 import * as Page from "./Page.ts"
 import { Conflict } from "./Problem.ts"
-import { filterOf, own } from "./Tenancy.ts"
+import { filterOf, own, withoutWorkQueues } from "./Tenancy.ts"
 import * as Views from "./Views.ts"
 
 interface Found {
@@ -39,12 +39,14 @@ export const layer = HttpApiBuilder.group(
     const storage = yield* Storage
     const dispatchers = yield* Dispatchers
     const audit = Audit.writer(storage)
+    const shown = withoutWorkQueues(storage)
     const { listLook } = yield* Limits
     const find = (text: string) =>
       Effect.gen(function*() {
         const found = yield* stored(storage.getDelivery(yield* deliveryIdOf(text)))
         if (Option.isNone(found)) return yield* notFound("delivery", text)
-        yield* own<Delivery>("delivery", text)(found.value.delivery)
+        const delivery = yield* own<Delivery>("delivery", text)(found.value.delivery)
+        if ((yield* stored(shown([delivery]))).length === 0) return yield* notFound("delivery", text)
         return found.value
       })
     /** Does something to a delivery, with an entry in the audit log where it was done. */
@@ -76,15 +78,15 @@ export const layer = HttpApiBuilder.group(
             isId: Schema.is(DeliveryId),
             read: (page) =>
               Effect.flatMap(filterOf(tenantId), (tenant) =>
-                Effect.map(
-                  stored(storage.walkDeliveries({
+                Effect.gen(function*() {
+                  const { items, next } = yield* storage.walkDeliveries({
                     ...filter,
                     ...tenant,
                     ...(from === undefined ? {} : { fromMs: timeMs(from) }),
                     ...(to === undefined ? {} : { toMs: timeMs(to) })
-                  }, { ...page, look: listLook })),
-                  Views.walked
-                )),
+                  }, { ...page, look: listLook })
+                  return Views.walked({ items: yield* shown(items), next })
+                }).pipe(stored)),
             view: Views.delivery
           })
       )

@@ -5,19 +5,14 @@ import { DateTime, Effect, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { ReplayId } from "../Id.ts"
 import type { Replay } from "../Replay.ts"
-import {
-  type ReplayConflict,
-  type ReplayNotFound,
-  type ReplayRefused,
-  type ReplayRequest,
-  Replays
-} from "../Replays.ts"
+import { type ReplayConflict, type ReplayNotFound, ReplayRefused, type ReplayRequest, Replays } from "../Replays.ts"
+import { Storage } from "../Storage.ts"
 import type { StorageUnavailable } from "../StorageError.ts"
 import { idOf, notFound, stored } from "./Answers.ts"
 import { Api } from "./Api.ts"
 import { Conflict, type NotFound, Refused, type Unavailable, unavailable } from "./Problem.ts"
 import type { ReplayInput } from "./ReplaysApi.ts"
-import { filterOf, own, tenantOf } from "./Tenancy.ts"
+import { filterOf, own, tenantOf, withoutWorkQueues } from "./Tenancy.ts"
 import * as Views from "./Views.ts"
 
 const replayIdOf = idOf(ReplayId, "replay")
@@ -37,6 +32,10 @@ const requestOf = Effect.fnUntraced(function*({ filter: { from, to, ...filter },
   }
   return request
 })
+
+/** As a replay is refused that names none. */
+const noSubscription = (id: string) =>
+  refused(new ReplayRefused({ path: "filter.subscriptionId", message: `There is no subscription "${id}"` }))
 
 const refused = (error: ReplayRefused | ReplayConflict | StorageUnavailable): Refused | Conflict | Unavailable => {
   switch (error._tag) {
@@ -76,6 +75,7 @@ export const layer = HttpApiBuilder.group(
   "replays",
   Effect.fnUntraced(function*(handlers) {
     const replays = yield* Replays
+    const shown = withoutWorkQueues(yield* Storage)
     const find = (text: string) =>
       Effect.gen(function*() {
         const id = yield* replayIdOf(text)
@@ -91,6 +91,10 @@ export const layer = HttpApiBuilder.group(
       .handle("create", ({ payload }) =>
         Effect.gen(function*() {
           const request = yield* requestOf(payload)
+          const { subscriptionId } = request.filter
+          if (subscriptionId !== undefined && (yield* stored(shown([{ subscriptionId }]))).length === 0) {
+            return yield* noSubscription(subscriptionId)
+          }
           if (payload.dryRun !== true) return Views.replay(yield* Effect.mapError(replays.create(request), refused))
           const { isAtLeast, matched } = yield* Effect.mapError(replays.count(request), refused)
           return { matched, ...(isAtLeast ? { isAtLeast } : {}) }

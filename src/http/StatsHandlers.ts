@@ -3,6 +3,7 @@
  */
 import { DateTime, Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
+import { Principal } from "../Access.ts"
 import { Stats, type StatsReport } from "../Stats.ts"
 import { deliveries, type Tally } from "../Tally.ts"
 import { Api } from "./Api.ts"
@@ -45,9 +46,10 @@ export const layer = HttpApiBuilder.group(
     return handlers.handle("get", ({ query: { hours, tenantId, ...filter } }) =>
       Effect.gen(function*() {
         const tenant = yield* filterOf(tenantId)
+        const withoutWorkQueues = (yield* Principal).tenantId !== undefined
         return view(
           yield* Effect.mapError(
-            stats.get({ ...filter, ...tenant }, hours),
+            stats.get({ ...filter, ...tenant, withoutWorkQueues }, hours),
             (error) =>
               error._tag === "StatsRefused"
                 ? new Refused({ path: error.path, detail: `${error.path}: ${error.message}` })

@@ -5,12 +5,14 @@ import { Effect, Layer, Option, Stream } from "effect"
 import { Sse } from "effect/encoding"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { Standing } from "../Access.ts"
+import { Principal, Standing } from "../Access.ts"
+import type { SubscriptionId } from "../Id.ts"
 import { Limits } from "../Limits.ts"
 import * as Live from "../Live.ts"
+import { Storage } from "../Storage.ts"
 import { crowded } from "./Answers.ts"
 import { Api } from "./Api.ts"
-import { filterOf } from "./Tenancy.ts"
+import { filterOf, withoutWorkQueues } from "./Tenancy.ts"
 import * as Views from "./Views.ts"
 
 const group = HttpApiBuilder.group(
@@ -18,15 +20,37 @@ const group = HttpApiBuilder.group(
   "stream",
   Effect.fnUntraced(function*(handlers) {
     const live = yield* Live.Live
+    const shown = withoutWorkQueues(yield* Storage)
     const { liveHeartbeatMs } = yield* Limits
     // Raw, as the typed form knows no comments.
     return handlers.handleRaw("listen", ({ headers, query }) =>
       Effect.gen(function*() {
         const filter = { ...query, ...(yield* filterOf(query.tenantId)) }
         const { hasGap, next } = yield* Effect.catch(live.listen(filter, headers["last-event-id"]), crowded)
+        const asker = yield* Principal
+        /** Asked of each subscription once; one of which nobody can tell is not shown. */
+        const known = new Map<SubscriptionId, boolean>()
+        const visible = Effect.fnUntraced(function*({ dropped, outcomes }: Live.Batch) {
+          if (asker.tenantId === undefined) return { dropped, outcomes }
+          const fresh = outcomes.flatMap(({ delivery: { subscriptionId } }) =>
+            known.has(subscriptionId) ? [] : [{ subscriptionId }]
+          )
+          const seen = yield* Effect.option(Effect.provideService(shown(fresh), Principal, asker))
+          if (Option.isSome(seen)) {
+            for (const { subscriptionId } of fresh) known.set(subscriptionId, false)
+            for (const { subscriptionId } of seen.value) known.set(subscriptionId, true)
+          }
+          return { dropped, outcomes: outcomes.filter(({ delivery }) => known.get(delivery.subscriptionId) === true) }
+        })
         const events = Effect.timeoutOption(next, liveHeartbeatMs).pipe(
-          Effect.map(Option.match({ onNone: () => heartbeat, onSome: render })),
-          Stream.fromEffectRepeat
+          // Beyond the timeout, which would lose what was taken.
+          Effect.flatMap(Option.match({
+            onNone: () => Effect.succeed(heartbeat),
+            onSome: (batch) => Effect.map(visible(batch), render)
+          })),
+          Stream.fromEffectRepeat,
+          // Nothing is left where all of it was a work queue's.
+          Stream.filter((text) => text !== "")
         )
         const { isGood } = yield* Standing
         const refused = Effect.repeat(Effect.delay(isGood, liveHeartbeatMs), { while: (good) => good })

@@ -3,6 +3,9 @@
  */
 import { Effect } from "effect"
 import { Principal, sees } from "../Access.ts"
+import type { SubscriptionId } from "../Id.ts"
+import type { Storage } from "../Storage.ts"
+import type { StorageUnavailable } from "../StorageError.ts"
 import { notFound } from "./Answers.ts"
 import { Forbidden, type NotFound } from "./Problem.ts"
 
@@ -46,3 +49,23 @@ export const own = <A extends { readonly tenantId: string }>(
     Principal,
     (asker) => sees(asker, item.tenantId) ? Effect.succeed(item) : Effect.fail(notFound(what, id))
   )
+
+/**
+ * Makes what leaves out deliveries of the backend's own work queues where a key is bound to a tenant. They are those of the
+ * tenant's messages, but it is the backend's code that they run, whose errors are for nobody else, and not to be skipped.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withoutWorkQueues =
+  (storage: Storage["Service"]) =>
+  <A extends { readonly subscriptionId: SubscriptionId }>(
+    items: ReadonlyArray<A>
+  ): Effect.Effect<ReadonlyArray<A>, StorageUnavailable, Principal> =>
+    Effect.flatMap(Principal, ({ tenantId }) =>
+      tenantId === undefined || items.length === 0
+        ? Effect.succeed(items)
+        : Effect.map(
+          storage.workQueues([...new Set(items.map(({ subscriptionId }) => subscriptionId))]),
+          (queues) => queues.size === 0 ? items : items.filter(({ subscriptionId }) => !queues.has(subscriptionId))
+        ))

@@ -123,6 +123,10 @@ export interface Administration {
     filter: SubscriptionFilter,
     page: Page
   ) => Effect.Effect<ReadonlyArray<Subscription>, StorageUnavailable>
+  /** Which of these are work queues, `isInternal`: of those that were deleted too, as their deliveries are still there. */
+  readonly workQueues: (
+    ids: ReadonlyArray<SubscriptionId>
+  ) => Effect.Effect<ReadonlySet<SubscriptionId>, StorageUnavailable>
   /** How subscriptions fare that fail. */
   readonly health: (ids: ReadonlyArray<SubscriptionId>) => Effect.Effect<ReadonlyArray<Health>, StorageUnavailable>
   /**

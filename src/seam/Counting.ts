@@ -12,6 +12,8 @@ export interface CountFilter {
   readonly eventId?: string
   readonly providerId?: string
   readonly subscriptionId?: SubscriptionId
+  /** Leaves out what work queues do. */
+  readonly withoutWorkQueues?: boolean
 }
 
 /**

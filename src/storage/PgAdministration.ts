@@ -17,6 +17,7 @@ import * as PgListing from "./PgListing.ts"
 import * as PgMoving from "./PgMoving.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 import * as PgRows from "./PgRows.ts"
+import * as PgTenants from "./PgTenants.ts"
 import { unfinished } from "./PgUnfinished.ts"
 import * as PgUpkeep from "./PgUpkeep.ts"
 import * as PgWalk from "./PgWalk.ts"
@@ -123,6 +124,12 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
         return rows.length > 0
       }))),
     getSubscription: (id) => engine(subscription(id)),
+    workQueues: (ids) =>
+      engine(Effect.map(
+        sql<{ readonly id: string }>`select s.id::text from hookline.subscriptions s
+          where s.id = any(${array(ids.map(Id.toUuid))}::uuid[]) and ${PgTenants.isWorkQueue(sql)}`,
+        (rows) => new Set(rows.map(({ id }) => PgRows.subscriptionId(id)))
+      )),
     listSubscriptions: ({ connectionId, enabled, failing, tenantId }, page) =>
       engine(Effect.map(
         sql<PgRows.SubscriptionRow>`select ${sql.literal(PgRows.subscriptionColumns)} from hookline.subscriptions

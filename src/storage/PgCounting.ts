@@ -181,6 +181,7 @@ const counted = (
         n.at, n.event_id, n.subscription_id, s.provider_id, s.name, ${sql.literal(sums("n."))}
       from narrow n join hookline.subscriptions s on s.id = n.subscription_id
       where ${filter.providerId === undefined ? sql`true` : sql`s.provider_id = ${filter.providerId}`}
+        ${filter.withoutWorkQueues === true ? sql`and not ${PgTenants.isWorkQueue(sql)}` : sql``}
       group by grouping sets ((), (n.at), (n.event_id), (s.provider_id), (n.subscription_id, s.provider_id, s.name))
     ), ranked as (
       select k.*, row_number() over (
@@ -201,7 +202,7 @@ const counted = (
  */
 const looked = (
   sql: PgClient.PgClient,
-  { eventId, providerId, subscriptionId, tenantId }: CountFilter,
+  { eventId, providerId, subscriptionId, tenantId, withoutWorkQueues = false }: CountFilter,
   counted: number
 ) => {
   const uuid = subscriptionId === undefined ? undefined : Id.toUuid(subscriptionId)
@@ -211,6 +212,7 @@ const looked = (
     sql`true`,
     ...(byTenant ? [byTenant] : []),
     ...(bySubscription ? [bySubscription] : []),
+    ...(withoutWorkQueues ? [sql`not ${PgTenants.ofWorkQueue(sql, "w")}`] : []),
     ...(eventId === undefined ? [] : [sql`w.event_id = ${eventId}`]),
     ...(providerId === undefined
       ? []

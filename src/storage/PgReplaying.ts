@@ -221,6 +221,10 @@ const meant = (
     sql`d.status = ${status}`,
     ...(reason === undefined ? [] : [sql`d.reason = ${reason}`]),
     ofTenant(sql, { tenantId }),
+    // A tenant's replay is of its own subscriptions, unless it names another.
+    ...(tenantId === allTenants || subscriptionId !== undefined
+      ? []
+      : [sql`not ${PgTenants.ofWorkQueue(sql, "d")}`]),
     ...(eventId === undefined ? [] : [sql`d.event_id = ${eventId}`]),
     ...(subscriptionId === undefined ? [] : [sql`d.subscription_id = ${Id.toUuid(subscriptionId)}::uuid`])
   ])

@@ -147,6 +147,19 @@ export const counting: Cases = {
       assert.deepStrictEqual((yield* count({ tenantId })).totals, tally({ success: 1, attempts: 1 }))
     }
   ),
+  "what work queues do is left out where that is asked for": Effect.gen(function*() {
+    const { ids, owner, record, tenantId } = yield* routed(2, { claimed: true, subscription: { tenantId: allTenants } })
+    yield* record(owner, ids[0] ?? assert.fail("two were made"), success)
+    const waiting = { pending: 1, retrying: 0, atLeast: false }
+    assert.deepStrictEqual((yield* count({ tenantId })).unfinished, waiting)
+    const left = yield* count({ tenantId, withoutWorkQueues: true })
+    assert.deepStrictEqual([left.totals, left.byEvent, left.bySubscription, left.series], [none, [], [], []])
+    assert.deepStrictEqual(left.unfinished, { ...waiting, pending: 0 })
+    const other = yield* routed(1, { claimed: true })
+    yield* other.record(other.owner, yield* only(other.ids), success)
+    const all = yield* count({ tenantId: other.tenantId, withoutWorkQueues: true })
+    assert.deepStrictEqual(all.totals, tally({ success: 1, attempts: 1 }))
+  }),
   "an outcome is counted once, and none of an owner that was superseded": Effect.gen(function*() {
     const { ids, own, owner, record, storage, tenantId } = yield* routed(2, { claimed: true })
     const [first, second] = ids

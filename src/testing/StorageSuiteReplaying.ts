@@ -160,6 +160,22 @@ export const replays: Cases = {
       assert.strictEqual(yield* count({ subscriptionId }), 3)
     }
   ),
+  "a tenant's replay leaves out what work queues did with its messages, unless it names one": Effect.gen(function*() {
+    const world = yield* routed(2, { claimed: true, subscription: { tenantId: allTenants } })
+    for (const id of world.ids) yield* world.record(world.owner, id, failure)
+    const { eventId, storage, subscription: { id: subscriptionId }, tenantId } = world
+    const matched = (filter: Partial<ReplayFilter>, of: string) =>
+      Effect.map(
+        storage.countReplay({ tenantId: of, filter: { status: "failed", eventId, ...filter } }, 1000),
+        (counted) => counted.matched
+      )
+    assert.strictEqual(yield* matched({}, tenantId), 0)
+    assert.strictEqual(yield* matched({ subscriptionId }, tenantId), 2)
+    assert.strictEqual(yield* matched({}, allTenants), 2)
+    const { create, through } = replaying(world)
+    const { id } = yield* create({ eventId }, { tenantId })
+    assert.strictEqual((yield* through(id)).replayed, 0)
+  }),
   "a count looks at so many deliveries, and says that there may be more": Effect.gen(function*() {
     const { storage, subscription, tenantId } = yield* failed(5)
     const scope = { tenantId, filter: { status: "failed", subscriptionId: subscription.id } } as const

@@ -4,7 +4,7 @@
 import { assert } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import * as Id from "../Id.ts"
-import { workerGroup } from "../Message.ts"
+import { allTenants, workerGroup } from "../Message.ts"
 import type { Storage } from "../Storage.ts"
 import type { Subscription } from "../Subscription.ts"
 import { type Cases, hourMs, make, routed } from "./StorageSuiteWorld.ts"
@@ -41,6 +41,15 @@ export const subscribing: Cases = {
       const version = yield* storage.createSubscription(created)
       assert.deepStrictEqual(yield* storage.getSubscription(created.id), Option.some({ ...created, version }))
     }
+  }),
+  "work queues are told from others, also when they are deleted": Effect.gen(function*() {
+    const { storage, subscription } = yield* make
+    const own = yield* subscription()
+    const [queue, gone] = [yield* subscription({ tenantId: allTenants }), yield* subscription({ tenantId: allTenants })]
+    for (const one of [own, queue, gone]) yield* storage.createSubscription(one)
+    yield* storage.deleteSubscription(gone.id)
+    assert.deepStrictEqual(yield* storage.workQueues([own.id, queue.id, gone.id]), new Set([queue.id, gone.id]))
+    assert.deepStrictEqual(yield* storage.workQueues([]), new Set())
   }),
   "every change of a subscription raises the version that routing must find": Effect.gen(function*() {
     const { storage, subscription } = yield* make

@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
 import { request } from "node:http"
 import * as Limits from "../../src/Limits.ts"
+import { allTenants } from "../../src/Message.ts"
 import * as Provider from "../../src/Provider.ts"
+import { subscribe } from "../storage/support.ts"
 import { Endpoints } from "../support/world.ts"
 import { adminKey, call, emission, eventually, items, port, server, subscription } from "./support.ts"
 
@@ -64,6 +66,23 @@ const limited = (limits: Partial<Limits.Limits>, endpoints?: Endpoints) =>
   server(endpoints === undefined ? {} : { endpoints }).pipe(Layer.provide(Limits.layer(limits)))
 
 describe("GET stream", () => {
+  it.live("tells a key of one tenant nothing of what work queues do with its messages", () => {
+    const endpoints = new Endpoints()
+    endpoints.behaviours.set("queue", () => Effect.fail(new Provider.PermanentError({ code: "no", message: "db-7" })))
+    return Effect.gen(function*() {
+      yield* subscribe({ tenantId: allTenants, name: "queue", config: { name: "queue" } })
+      yield* call("POST", "/api/v1/subscriptions", subscription())
+      const key = yield* call("POST", "/api/v1/keys", { name: "a", scopes: ["read"], tenantId: "default" })
+      const bound = yield* open("", { key: String(key.json["key"]) })
+      const all = yield* open()
+      for (const incidentId of ["i1", "i2"]) yield* emit(incidentId)
+      yield* eventually("all is told", Effect.sync(all.events), (found) => found.length === 4)
+      yield* eventually("what is the tenant's is told", Effect.sync(bound.events), (found) => found.length === 2)
+      assert.notInclude(bound.text(), "db-7")
+      assert.include(all.text(), "db-7")
+    }).pipe(Effect.provide(server({ endpoints })))
+  })
+
   it.live("tells each outcome as it is recorded, to those who asked for it", () => {
     const endpoints = new Endpoints()
     endpoints.behaviours.set("a", (attempt) =>

@@ -93,6 +93,7 @@ const valuesOf = (mine: Ids, theirs: Ids, queue: string): Readonly<Record<string
   state: ["completed", "running"],
   reason: ["permanent", "expired", "deleted", "held"],
   enabled: ["true", "false"],
+  failing: ["true", "false"],
   hours: ["1"],
   from: ["2026-01-31T12:00:00Z"],
   to: ["2999-01-31T12:00:00Z"],
@@ -113,6 +114,49 @@ const queries = (names: ReadonlyArray<string>, values: ReturnType<typeof valuesO
 }
 
 describe("a key of one tenant", () => {
+  it.live("neither sees nor changes what the backend's own work queues do with the tenant's messages", () => {
+    const endpoints = new Endpoints()
+    const fails = (message: string) => () => Effect.fail(new Provider.PermanentError({ code: "no", message }))
+    endpoints.behaviours.set("queue", fails("db-7 is down"))
+    endpoints.behaviours.set("fails", fails("no"))
+    return Effect.gen(function*() {
+      const queue = yield* queued
+      const { ids, key } = yield* made("south", 2)
+      const storage = yield* Storage
+      const all = yield* storage.listDeliveries({ tenantId: "south" }, { cursor: undefined, limit: 100 })
+      const [work] = all.filter(({ subscriptionId }) => subscriptionId === queue)
+      assert(work !== undefined && work.lastError === "db-7 is down")
+      const ask = (method: string, path: string, body?: Parameters<typeof call>[2]) =>
+        call(method, `/api/v1/${path}`, body, { authorization: `Bearer ${key}` })
+      for (const query of ["", `subscriptionId=${queue}`, `messageId=${work.messageId}`, "status=failed"]) {
+        const mine = yield* ask("GET", `deliveries?limit=100&${query}`)
+        assert.notInclude(mine.text, queue, query)
+        assert.strictEqual(mine.json["nextCursor"], null, query)
+        const theirs = yield* call("GET", `/api/v1/deliveries?limit=100&${query}`)
+        assert.include(theirs.text, "db-7 is down", query)
+      }
+      for (const [method, action] of [["GET", ""], ["POST", "/retry"], ["POST", "/skip"]] as const) {
+        assert.strictEqual((yield* ask(method, `deliveries/${work.id}${action}`)).status, 404, action)
+      }
+      const stats = yield* ask("GET", "stats")
+      assert.notInclude(stats.text, queue)
+      assert.deepInclude(Object(stats.json["totals"]), { success: 2, failed: 2 })
+      assert.deepInclude(Object((yield* call("GET", "/api/v1/stats?tenantId=south")).json["totals"]), {
+        success: 2,
+        failed: 4
+      })
+      const replayed = (filter: Readonly<Record<string, string>>) => ask("POST", "replays", { dryRun: true, filter })
+      assert.deepInclude(yield* replayed({ subscriptionId: queue }), { status: 422 })
+      assert.deepInclude((yield* replayed({ messageId: work.messageId })).json, { matched: 1 })
+      assert.deepInclude((yield* replayed({ from: "2026-01-31T12:00:00Z" })).json, { matched: 2 })
+      yield* storage.deleteSubscription(work.subscriptionId)
+      assert.notInclude((yield* ask("GET", "deliveries?limit=100")).text, queue)
+      assert.strictEqual((yield* ask("GET", `deliveries/${work.id}`)).status, 404)
+      const explained = yield* ask("GET", `messages/${ids.messages}/explain`)
+      assert.notInclude(explained.text, queue)
+    }).pipe(Effect.provide(server({ endpoints, plugins: ChatPlugin(new Chat()) })))
+  }, 60_000)
+
   it.live("is told the same, to the letter, whatever another tenant has", () => {
     const endpoints = new Endpoints()
     endpoints.behaviours.set("fails", () => Effect.fail(new Provider.PermanentError({ code: "no", message: "no" })))
