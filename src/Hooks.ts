@@ -131,8 +131,10 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
     const emitAs = Effect.fnUntraced(function*<A>(eventId: string, hook: Hook<A>, payload: A, options: EmitOptions) {
       const one = yield* prepared(eventId, hook, payload, options)
       const { message, offer, once } = one
-      const late = yield* Effect.mapError(tooLate([one]), emitError(eventId))
-      if (late) return yield* late.reason
+      if (one.over !== undefined) {
+        const late = yield* Effect.mapError(tooLate([one]), emitError(eventId))
+        if (late) return yield* late.reason
+      }
       if (once !== undefined) {
         const answer = yield* storage.appendOnce(message, once).pipe(Effect.mapError(emitError(eventId)))
         if (answer._tag === "Conflict") return yield* conflict(once.key, answer.messageId)
