@@ -179,10 +179,11 @@ export const defaults = {
   answerTimeoutMs: 10_000,
   /** Steps through the templates of statements that are remembered with the texts that they make up. */
   statementSteps: 5000,
-  /** Connections to the database of a process's engine, those of its administration, and those of its long lists. */
+  /** Connections to the database of a process's engine, those of its administration, of its long lists and of its upkeep. */
   engineConnections: 8,
   adminConnections: 4,
   listConnections: 2,
+  upkeepConnections: 1,
 
   // -- migrating
   /** How long a migration waits for a lock: less than `leaseMs`, as runners' statements wait behind it. */

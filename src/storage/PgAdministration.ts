@@ -19,11 +19,14 @@ import * as PgOrdering from "./PgOrdering.ts"
 import * as PgRows from "./PgRows.ts"
 import * as PgTenants from "./PgTenants.ts"
 import { unfinished } from "./PgUnfinished.ts"
-import * as PgUpkeep from "./PgUpkeep.ts"
+import type { Upkeep } from "./PgUpkeep.ts"
 import * as PgWalk from "./PgWalk.ts"
 
-/** Makes the verbs of administration, without the lists that may be long. */
-export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Administration, keyof PgListing.Lists> => {
+/** Makes the verbs of administration, without the lists that may be long and upkeep. */
+export const make = (
+  sql: PgClient.PgClient,
+  engine: PgErrors.Engine
+): Omit<Administration, keyof PgListing.Lists | keyof Upkeep> => {
   // Locked before anything is read, so that changes and the routes that match by the version take turns.
   const lock = sql`select 1 from hookline.subscription_version for update`
 
@@ -217,8 +220,7 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Omit<Admi
         yield* sql`set local default_statistics_target = 10`
         yield* Effect.forEach(found, (name) => sql`analyze (skip_locked) ${sql("hookline")}.${sql(name)}`.unprepared)
         return found.length
-      }))),
-    ...PgUpkeep.make(sql, engine)
+      })))
   }
 }
 

@@ -35,13 +35,20 @@ export const some = Effect.fnUntraced(function*(sql: PgClient.PgClient, uuid: st
   return moved.length
 })
 
-/** Goes on with the first subscription that some are left of; returns whether there may be more to do. */
+/**
+ * Goes on with the first subscription that some are left of; returns whether there may be more to do. There hardly ever is one, so no
+ * transaction begins before it is known: its beginning waits for a server that is silent as long as that is.
+ */
 export const goOn = (sql: PgClient.PgClient, rows: number) =>
-  sql.withTransaction(Effect.gen(function*() {
-    const [found] = yield* sql<{ readonly id: string }>`
-      select id::text from hookline.subscriptions where moving order by id limit 1 for update`
-    return found !== undefined && (yield* some(sql, found.id, rows)) > 0
-  }))
+  Effect.gen(function*() {
+    const [moving] = yield* sql`select 1 from hookline.subscriptions where moving limit 1`
+    if (!moving) return false
+    return yield* sql.withTransaction(Effect.gen(function*() {
+      const [found] = yield* sql<{ readonly id: string }>`
+        select id::text from hookline.subscriptions where moving order by id limit 1 for update`
+      return found !== undefined && (yield* some(sql, found.id, rows)) > 0
+    }))
+  })
 
 // --- internal ---
 

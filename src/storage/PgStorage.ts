@@ -29,6 +29,7 @@ import * as PgReplaying from "./PgReplaying.ts"
 import * as PgRetaining from "./PgRetaining.ts"
 import { ms } from "./PgRows.ts"
 import * as PgTexts from "./PgTexts.ts"
+import * as PgUpkeep from "./PgUpkeep.ts"
 import * as PgWalk from "./PgWalk.ts"
 
 export { MigrationFailed } from "./MigrationFailed.ts"
@@ -88,6 +89,7 @@ export const layer = (options?: {
       const sql = PgTexts.make(yield* pool("hookline", limits.engineConnections, PgPool.pump), limits.statementSteps)
       // Apart, so that many or long readings delay neither leases nor deliveries.
       const reading = yield* pool("hookline-admin", limits.adminConnections, PgPool.engine)
+      const upkeep = yield* pool("hookline-upkeep", limits.upkeepConnections, { ...PgPool.engine, ...PgWalk.settings })
       const listing = yield* pool("hookline-lists", limits.listConnections, { ...PgPool.engine, ...PgWalk.settings })
       yield* (options?.migrate === false ? checkLayout : migrate).pipe(
         Effect.provideService(PgClient.PgClient, sql),
@@ -133,6 +135,7 @@ export const layer = (options?: {
           limits.retentionLockMs
         ),
         ...PgCounting.make(reading, answering(limits.statementTimeoutMs)),
+        ...PgUpkeep.make(upkeep, answering(limits.statementTimeoutMs)),
         ...PgListing.make(listing, answering(limits.statementTimeoutMs), limits.listLook),
         ...PgMeasuring.make(reading, answering(limits.answerTimeoutMs)),
         ...PgMembership.make(reading, answering(limits.answerTimeoutMs)),

@@ -15,23 +15,24 @@ import * as PgOrdering from "./PgOrdering.ts"
 import * as PgPurging from "./PgPurging.ts"
 import * as PgWalk from "./PgWalk.ts"
 
-/** Makes the verbs of upkeep. */
-export const make = (
-  sql: PgClient.PgClient,
-  engine: PgErrors.Engine
-): Pick<Administration, "expire" | "maintain" | "move"> => ({
+/** The verbs of upkeep. */
+export type Upkeep = Pick<Administration, "expire" | "maintain" | "move">
+
+/**
+ * Makes the verbs, on connections that have `PgWalk.settings`: how many rows there are the planner guesses from bounds, and would
+ * make a bitmap of all of a large backlog for each portion of it. Each statement is by itself, as the beginning of a transaction
+ * waits for a server that is silent as long as that is.
+ */
+export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Upkeep => ({
   move: (rows) => engine(PgMoving.goOn(sql, rows)),
   expire: (rows) =>
-    engine(alongIndexes(
+    engine(end(
       sql,
-      end(
-        sql,
-        { status: "failed", reason: "expired", rows },
-        sql`
+      { status: "failed", reason: "expired", rows },
+      sql`
         select w.id from hookline.work w join hookline.subscriptions s on s.id between w.subscription_id and w.subscription_id
         where w.expires_at <= statement_timestamp() and ${isWaiting(sql)} and s.deleted_at is null
         order by w.expires_at limit ${PgWalk.count(sql, rows)} for update of w skip locked`
-      )
     )),
   maintain: ({ broadcastKeptMs, heldMaxAgeMs, partitionsAheadDays, replaysKeptMs, rows }) => {
     const purge = (table: string, along: string, until: Statement.Fragment) =>
@@ -104,11 +105,11 @@ export const make = (
       Effect.as(sql`delete from hookline.listened where listened_at < ${ago(sql, broadcastKeptMs)}`, false),
       Effect.as(sql`delete from hookline.runners where lease_until < statement_timestamp() - interval '1 day'`, false)
     ]
-    // Each by itself: what fails or takes too long keeps nothing else from being done.
-    return Effect.flatMap(
-      Effect.forEach(parts, (part) => Effect.result(engine(alongIndexes(sql, part)))),
+    // Each by itself: what fails keeps nothing else from being done. But for a server that is silent, all of it is given up.
+    return engine(Effect.flatMap(
+      Effect.forEach(parts, Effect.result),
       (done) => Effect.map(Effect.forEach(done, Effect.fromResult), (more) => more.includes(true))
-    )
+    ))
   }
 })
 
@@ -116,13 +117,6 @@ export const make = (
 
 const first = "0".repeat(32)
 const last = "f".repeat(32)
-
-/**
- * Runs statements that leave the planner no other way than along an index, for as long as they want rows: how many there are it
- * guesses from bounds, and a bitmap of all of a large backlog would be made for each portion of it.
- */
-const alongIndexes = <A>(sql: PgClient.PgClient, effect: Effect.Effect<A, SqlError.SqlError>) =>
-  sql.withTransaction(Effect.andThen(PgWalk.set(sql), effect))
 
 /** In other words than those that the indexes of claims are made for, which would be read from end to end. */
 const isWaiting = (sql: PgClient.PgClient) => sql.literal("coalesce(w.epoch, -1) = -1")

@@ -7,6 +7,7 @@ import { Storage } from "../../src/Storage.ts"
 import * as PgAdministration from "../../src/storage/PgAdministration.ts"
 import * as PgErrors from "../../src/storage/PgErrors.ts"
 import * as PgPool from "../../src/storage/PgPool.ts"
+import * as PgUpkeep from "../../src/storage/PgUpkeep.ts"
 import type { Subscription } from "../../src/Subscription.ts"
 import {
   claim,
@@ -172,12 +173,13 @@ describe("a subscription of which more waits than one transaction may move", () 
       const { change, id, sql, storage } = yield* world
       const session = yield* PgPool.make(sql, { maxConnections: 1, multiplex: false, startupParameters: PgPool.engine })
       const changing = PgAdministration.make(session, PgErrors.engine)
+      const { move } = PgUpkeep.make(session, PgErrors.engine)
       const looked = (effect: Effect.Effect<unknown, unknown>) =>
         Effect.map(read(session, effect), (tables) => tables.find(({ name }) => name === "work")?.n ?? 0)
       yield* change({ maxConcurrency: 5 })
       for (const planned of ["select 1", "analyze"]) {
         yield* sql.unsafe(planned).unprepared
-        assert.isAtMost(yield* looked(changing.move(100)), enough)
+        assert.isAtMost(yield* looked(move(100)), enough)
       }
       yield* storage.move(defaults.maintenanceRows).pipe(Effect.repeat({ while: (more) => more }))
       // It has the group already, and nothing is parked there.
@@ -189,6 +191,6 @@ describe("a subscription of which more waits than one transaction may move", () 
       assert.isAtMost(yield* looked(order(false)), enough)
       assert.deepStrictEqual(yield* sql`select 1 from hookline.work where due_at = 'infinity'`, [])
       yield* change({ maxConcurrency: undefined })
-      assert.isAtMost(yield* looked(changing.move(100)), enough)
+      assert.isAtMost(yield* looked(move(100)), enough)
     }).pipe(Effect.provide(layer)))
 })

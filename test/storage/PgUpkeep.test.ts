@@ -10,6 +10,8 @@ import * as PgErrors from "../../src/storage/PgErrors.ts"
 import * as PgOwnership from "../../src/storage/PgOwnership.ts"
 import * as PgPool from "../../src/storage/PgPool.ts"
 import * as PgRetaining from "../../src/storage/PgRetaining.ts"
+import * as PgUpkeep from "../../src/storage/PgUpkeep.ts"
+import * as PgWalk from "../../src/storage/PgWalk.ts"
 import { withEnabled } from "../../src/Subscription.ts"
 import { eventId, eventually, group, message, prepareDay, read, storage as layer, subscribe, waits } from "./support.ts"
 
@@ -43,25 +45,25 @@ describe("housekeeping, renewals and changes", () => {
         Effect.tap(subscribe(), (id) =>
           storage.updateSubscription(id, (current) =>
             withEnabled(current, false, now - agoMs))))
-      // With one session, so that what it planned when the tables were new is planned again.
-      const session = yield* PgPool.make(sql, { maxConnections: 1, multiplex: false, startupParameters: PgPool.engine })
-      const upkeep = {
-        ...PgAdministration.make(session, PgErrors.engine),
-        ...PgRetaining.make(session, PgErrors.engine, Effect.never, 0),
-        ...PgOwnership.make(session, PgErrors.engine, (reading) =>
-          reading)
-      }
-      const all = {
-        maintain: upkeep.maintain(options),
-        expire: upkeep.expire(options.rows),
-        move: upkeep.move(options.rows),
-        retention: upkeep.retention(terms),
-        renewLease: upkeep.renewLease(runnerId, 1000),
+      // With one session of a kind, so that what it planned when the tables were new is planned again.
+      const pool = { maxConnections: 1, multiplex: false }
+      const session = yield* PgPool.make(sql, { ...pool, startupParameters: PgPool.engine })
+      const walking = yield* PgPool.make(sql, { ...pool, startupParameters: { ...PgPool.engine, ...PgWalk.settings } })
+      const { claimants } = PgAdministration.make(session, PgErrors.engine)
+      const { retention } = PgRetaining.make(session, PgErrors.engine, Effect.never, 0)
+      const { renewLease } = PgOwnership.make(session, PgErrors.engine, (reading) =>
+        reading)
+      const upkeep = PgUpkeep.make(walking, PgErrors.engine)
+      const all: ReadonlyArray<readonly [string, PgClient.PgClient, Effect.Effect<unknown, unknown>]> = [
+        ["maintain", walking, upkeep.maintain(options)],
+        ["expire", walking, upkeep.expire(options.rows)],
+        ["move", walking, upkeep.move(options.rows)],
+        ["retention", session, retention(terms)],
+        ["renewLease", session, renewLease(runnerId, 1000)],
         // Who a change has to wait for.
-        claimants: Effect.forEach(disabled, upkeep.claimants)
-      }
-      const run = Effect.forEach(Object.entries<Effect.Effect<unknown, unknown>>(all), ([name, verb]) =>
-        Effect.map(read(session, verb), (tables) => ({ name, tables })))
+        ["claimants", session, Effect.forEach(disabled, claimants)]
+      ]
+      const run = Effect.forEach(all, ([name, of, verb]) => Effect.map(read(of, verb), (tables) => ({ name, tables })))
       yield* run
       for (const id of disabled) {
         yield* grow(sql, id)
@@ -71,9 +73,7 @@ describe("housekeeping, renewals and changes", () => {
         yield* sql.unsafe(planned).unprepared
         const looked = (yield* run).map(({ name, tables }) => ({
           name,
-          tables: tables.filter(({ n }) =>
-            n > enough
-          )
+          tables: tables.filter(({ n }) => n > enough)
         }))
         assert.deepStrictEqual(looked.filter(({ tables }) => tables.length > 0), [], planned)
       }
@@ -149,9 +149,9 @@ describe("housekeeping", () => {
         const before = yield* ahead
         const session = yield* PgPool.make(sql, {
           maxConnections: 1,
-          startupParameters: { ...PgPool.engine, lock_timeout: "100" }
+          startupParameters: { ...PgPool.engine, ...PgWalk.settings, lock_timeout: "100" }
         })
-        const { maintain } = PgAdministration.make(session, PgErrors.engine)
+        const { maintain } = PgUpkeep.make(session, PgErrors.engine)
         const more = { ...options, partitionsAheadDays: options.partitionsAheadDays + 1 }
         yield* sql.withTransaction(Effect.gen(function*() {
           yield* sql.unsafe(`lock table hookline.${table} in ${mode} mode`).unprepared
