@@ -115,9 +115,6 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Upkeep =>
 
 // --- internal ---
 
-const first = "0".repeat(32)
-const last = "f".repeat(32)
-
 /** In other words than those that the indexes of claims are made for, which would be read from end to end. */
 const isWaiting = (sql: PgClient.PgClient) => sql.literal("coalesce(w.epoch, -1) = -1")
 
@@ -131,9 +128,9 @@ interface Of {
  * The first of the deliveries `w` of a subscription `s`, with ids before another one. Compared as rows and ordered by the whole
  * index, so that no other will do, see `PgWalk`.
  */
-const allOf = (sql: PgClient.PgClient, { before = sql`${last}`, rows, where = sql`true` }: Of) =>
+const allOf = (sql: PgClient.PgClient, { before = sql`${PgWalk.last}`, rows, where = sql`true` }: Of) =>
   sql`select w.id from hookline.work w
-    where (w.subscription_id, w.id) >= (s.id, ${first}::uuid) and (w.subscription_id, w.id) < (s.id, ${before}::uuid)
+    where (w.subscription_id, w.id) >= (s.id, ${PgWalk.first}::uuid) and (w.subscription_id, w.id) < (s.id, ${before}::uuid)
       and ${sql.literal(isListed("w."))} and ${where}
     order by w.subscription_id, w.id limit ${PgWalk.count(sql, rows)}`
 

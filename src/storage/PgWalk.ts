@@ -13,6 +13,12 @@ import { isListed } from "./Migrations.ts"
 /** A part of a statement. */
 export type Fragment = Statement.Fragment
 
+/** The first id that there can be, as text. */
+export const first = "0".repeat(32)
+
+/** The last one. */
+export const last = "f".repeat(32)
+
 /** What is walked: an index whose columns are those of `prefix` and then the id. */
 export interface Walk {
   readonly table: "deliveries" | "work" | "messages" | "audit" | "inbox"
@@ -139,9 +145,6 @@ export const full = <A, E, R>(
   })
 
 // --- internal ---
-
-const first = "0".repeat(32)
-const last = "f".repeat(32)
 
 const part = (
   sql: PgClient.PgClient,

@@ -1,5 +1,5 @@
 /**
- * The lists that may be long, in SQL: deliveries and the audit log. Each filter has one index that it is walked by; the walks
+ * The lists that may be long, in SQL: deliveries, messages and the audit log. Each filter has one index that it is walked by; the walks
  * of a list are bounded, see `PgWalk`.
  */
 import type { PgClient } from "@effect/sql-pg"

@@ -21,6 +21,17 @@ const few = 5
 /** The rows that a statement may look at for a few. */
 const enough = 400
 
+/** An ordered subscription with its own group and its owner, and one session of those that deliver. */
+const ordered = Effect.gen(function*() {
+  const sql = yield* PgClient.PgClient
+  const storage = yield* Storage
+  const id = yield* subscribe({ ordered: true })
+  const own = { workerGroup: `subscription.${id}`, partition: 0 }
+  const { owner } = yield* storage.takeOver(yield* Id.runnerId, own, 60_000)
+  const session = yield* PgPool.make(sql, { maxConnections: 1, multiplex: false, startupParameters: PgPool.pump })
+  return { sql, storage, id, own, owner, session, pump: PgDispatching.make(session, PgErrors.engine) }
+})
+
 describe("the statements that deliver", () => {
   const cases: ReadonlyArray<{
     readonly when: string
@@ -113,14 +124,8 @@ describe("the statements that deliver", () => {
   for (const { key, parked, what } of keys) {
     it.live(`claim from an ordered lane, and look at few, though all that waits ${what}`, () =>
       Effect.gen(function*() {
-        const sql = yield* PgClient.PgClient
-        const storage = yield* Storage
-        const id = yield* subscribe({ ordered: true })
-        const own = { workerGroup: `subscription.${id}`, partition: 0 }
-        const { owner } = yield* storage.takeOver(yield* Id.runnerId, own, 60_000)
+        const { id, owner, own, pump, session, sql, storage } = yield* ordered
         yield* sql.unsafe("alter table hookline.work set (autovacuum_enabled = off)").unprepared
-        const session = yield* PgPool.make(sql, { maxConnections: 1, multiplex: false, startupParameters: PgPool.pump })
-        const pump = PgDispatching.make(session, PgErrors.engine)
         const claim = pump.claim({
           owners: [owner],
           lanes: [{ ...own, subscriptionId: id, free: 2 }],
@@ -147,13 +152,8 @@ describe("the statements that deliver", () => {
 
   it.live("look for what is parked in vain through a portion of its keys, and go on behind them", () =>
     Effect.gen(function*() {
-      const sql = yield* PgClient.PgClient
-      const storage = yield* Storage
-      const id = yield* subscribe({ ordered: true })
-      const own = { workerGroup: `subscription.${id}`, partition: 0 }
-      const { owner } = yield* storage.takeOver(yield* Id.runnerId, own, 60_000)
-      const session = yield* PgPool.make(sql, { maxConnections: 1, multiplex: false, startupParameters: PgPool.pump })
-      const unpark = counted(session, PgDispatching.make(session, PgErrors.engine).unpark([owner]))
+      const { id, owner, own, pump, session, sql, storage } = yield* ordered
+      const unpark = counted(session, pump.unpark([owner]))
       const last = Id.toUuid(yield* Id.messageId(yield* storage.now))
       const parked = (from: number, to: number, due: string) =>
         sql`insert into hookline.work (id, message_id, seq, subscription_id, worker_group, tenant_id, event_id, size,
