@@ -4,7 +4,7 @@
  */
 import { Context, Effect, Layer, type Redacted, Schema } from "effect"
 import type { Connection } from "./Connection.ts"
-import { type Bound, ConfigRefused } from "./Provider.ts"
+import { ConfigRefused, type Provided } from "./Provider.ts"
 import { type RegisteredProvider, Registry } from "./Registry.ts"
 import type * as RetrySchedule from "./RetrySchedule.ts"
 import * as SealedConfig from "./SealedConfig.ts"
@@ -27,7 +27,7 @@ export type BindingError = ProviderMissing | Secrets.UnsealError | ConfigRefused
 
 /** @category models @since 0.1.0 */
 export interface Binding {
-  readonly bound: Bound<never>
+  readonly bound: Provided
   /** The bound provider's, read once. */
   readonly origin: string | undefined
   /** Newest first. */

@@ -3,18 +3,31 @@
  * each would cost about as much as what they are for. Those that may take equally long fall due in the order in which they began.
  */
 import { Clock, Effect, Latch, type Scope } from "effect"
+import { Chain } from "./Chain.ts"
 import * as Monotonic from "./Monotonic.ts"
 
-interface Entry {
+/**
+ * A class, as there may be very many: where literals have once lived long V8 makes all later ones in old memory at once, and each keeps
+ * alive what it refers to until that is collected. Of a class it does so of none.
+ */
+class Entry {
   /** On the monotonic clock, in milliseconds. */
   readonly atMs: number
   expire: () => void
+
+  constructor(atMs: number, expire: () => void) {
+    this.atMs = atMs
+    this.expire = expire
+  }
 }
 
 /** @category models @since 0.1.0 */
 export interface Deadlines {
-  /** Calls `expire` in so many milliseconds, unless what it returns was called before. */
-  readonly add: (ms: number, expire: () => void) => () => void
+  /**
+   * Calls `expire` in so many milliseconds, unless what it returns was called before. `nowMs` is the time on the monotonic clock, where
+   * it is known already.
+   */
+  readonly add: (ms: number, expire: () => void, nowMs?: number) => () => void
 }
 
 /**
@@ -27,7 +40,7 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
   const clock = yield* Clock.Clock
   const now = () => Monotonic.readMs(clock)
   /** By how long they may take; each in the order of its deadlines. */
-  const waiting = new Map<number, Set<Entry>>()
+  const waiting = new Map<number, Chain<Entry>>()
   const sooner = Latch.makeUnsafe()
   /** When the fiber looks next. */
   let looksAtMs = Number.POSITIVE_INFINITY
@@ -36,15 +49,13 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
     const nowMs = now()
     looksAtMs = Number.POSITIVE_INFINITY
     for (const [ms, entries] of waiting) {
-      for (const entry of entries) {
+      for (let entry = entries.first; entry; entry = entries.first) {
         if (entry.atMs > nowMs) {
           looksAtMs = Math.min(looksAtMs, entry.atMs)
           break
         }
-        entries.delete(entry)
-        const { expire } = entry
-        entry.expire = nothing
-        expire()
+        entries.shift()
+        entry.expire()
       }
       if (entries.size === 0) waiting.delete(ms)
     }
@@ -57,15 +68,16 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
   yield* Effect.forkScoped(Effect.forever(look))
 
   return {
-    add: (ms, expire) => {
-      const entry: Entry = { atMs: now() + ms, expire }
-      const entries = waiting.get(ms) ?? new Set()
-      waiting.set(ms, entries.add(entry))
+    add: (ms, expire, nowMs = now()) => {
+      const entry = new Entry(nowMs + ms, expire)
+      const known = waiting.get(ms)
+      const entries = known ?? new Chain<Entry>()
+      if (!known) waiting.set(ms, entries)
+      const link = entries.add(entry)
       if (entry.atMs < looksAtMs) sooner.openUnsafe()
       return () => {
-        // V8 keeps a set's former tables until old memory is collected, and with them whatever was in one: let that be little.
         entry.expire = nothing
-        entries.delete(entry)
+        entries.remove(link)
       }
     }
   }

@@ -8,7 +8,7 @@
  *    └────────────┴──────▶ cancelled        failed | cancelled ──▶ pending   (a manual retry)
  * ```
  */
-import { Option, Schema } from "effect"
+import { Option, Schema, type Types } from "effect"
 import { DeliveryId, MessageId, SubscriptionId } from "./Id.ts"
 import { Phases } from "./Phases.ts"
 import { type Delivered, type ProviderError, ResponseExcerpt, RetryableError } from "./Provider.ts"
@@ -207,37 +207,35 @@ export const step = (self: State, outcome: Outcome, context: {
   readonly errorLength: number
   /** From when on no attempt begins, in milliseconds. */
   readonly expiresAtMs?: number | undefined
+  /** What became known of the attempt while it was made. */
+  readonly request?: AttemptRecord["request"] | undefined
+  readonly phases?: AttemptRecord["phases"] | undefined
 }): Step => {
-  const { nowMs, startedAtMs } = context
-  const base = {
-    number: self.attemptCount + 1,
-    startedAtMs,
-    durationMs: Math.max(0, nowMs - startedAtMs)
-  }
+  const { nowMs, phases, request, startedAtMs } = context
+  // A copy, as V8 makes no copies in old memory at once, where they would keep alive what they refer to: many may wait to be recorded.
+  const made: Types.Mutable<AttemptRecord> = { ...blank }
+  made.number = self.attemptCount + 1
+  made.startedAtMs = startedAtMs
+  made.durationMs = Math.max(0, nowMs - startedAtMs)
+  if (phases !== undefined) made.phases = phases
+  if (request !== undefined) made.request = request
   if (outcome._tag === "Delivered") {
     const { externalId, response, statusCode } = outcome.delivered
-    return {
-      transition: succeeded(externalId),
-      attempt: {
-        ...base,
-        outcome: "success",
-        ...(statusCode === undefined ? {} : { statusCode }),
-        ...(response === undefined ? {} : { response })
-      },
-      disableSubscription: false
-    }
+    if (statusCode !== undefined) made.statusCode = statusCode
+    if (response !== undefined) made.response = response
+    return { transition: succeeded(externalId), attempt: made, disableSubscription: false }
   }
   if (outcome._tag === "Interrupted") {
     const message = "The runner stopped before the endpoint answered."
     return {
       transition: { _tag: "Retry", dueAtMs: nowMs, lastError: message },
-      attempt: { ...base, outcome: "interrupted", error: { tag: "Interrupted", message } },
+      attempt: { ...made, outcome: "interrupted", error: { tag: "Interrupted", message } },
       disableSubscription: false
     }
   }
   const { error } = outcome
   const lastError = error.message.slice(0, context.errorLength)
-  const attempt = { ...base, ...describe(error, lastError) }
+  const attempt = { ...made, ...describe(error, lastError) }
   const failed = (reason: DeliveryReason): Transition => ({
     _tag: "Final",
     status: "failed",
@@ -285,6 +283,8 @@ export const errorOf = (attempt: AttemptOutline): Option.Option<RetryableError> 
     )
 
 // --- internal ---
+
+const blank: AttemptRecord = { number: 0, startedAtMs: 0, durationMs: 0, outcome: "success" }
 
 const describe = (error: ProviderError, message: string): Pick<AttemptRecord, "outcome" | "error"> => ({
   outcome: error._tag === "Permanent"

@@ -11,12 +11,19 @@ import * as Metrics from "./Metrics.ts"
 import { type AppendError, OutcomeUnknown, type Placed, Storage, StorageUnavailable } from "./Storage.ts"
 
 /** An emit that waits for its commit. */
-interface Pending {
+/** A class for the reason that those of `Deadlines.ts` are one. */
+class Pending {
   readonly message: Message
   readonly offer: Effect.Effect<void>
   readonly done: (exit: Exit.Exit<void, AppendError>) => void
-  taken: boolean
-  abandoned: boolean
+  taken = false
+  abandoned = false
+
+  constructor(message: Message, offer: Effect.Effect<void>, done: (exit: Exit.Exit<void, AppendError>) => void) {
+    this.message = message
+    this.offer = offer
+    this.done = done
+  }
 }
 
 /**
@@ -88,16 +95,10 @@ export const make = Effect.fnUntraced(
 
     return (message, offer) =>
       Effect.callback<void, AppendError>((resume) => {
-        const pending: Pending = {
-          message,
-          offer,
-          done: (exit) => {
-            inTime()
-            resume(exit)
-          },
-          taken: false,
-          abandoned: false
-        }
+        const pending = new Pending(message, offer, (exit) => {
+          inTime()
+          resume(exit)
+        })
         const inTime = deadlines.add(limits.emitTimeoutMs, () => {
           pending.abandoned = true
           resume(Effect.fail(unanswered(pending.taken, limits.emitTimeoutMs)))

@@ -2,7 +2,7 @@
  * Emission: a payload is encoded once, appended, and after the commit offered to local listeners and told to the dispatcher.
  * Emits inside the caller's transaction join it; concurrent ones outside share commits (group commit).
  */
-import { DateTime, Effect, Layer, Metric, PubSub, Schema, Stream } from "effect"
+import { DateTime, Effect, Layer, Metric, PubSub, Schema, Stream, type Types } from "effect"
 import { createHash } from "node:crypto"
 import * as Core from "./Core.ts"
 import { Dispatchers } from "./Dispatchers.ts"
@@ -92,16 +92,16 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
       const traceparent = options.traceparent === undefined
         ? yield* TraceContext.current
         : TraceContext.sampled(options.traceparent)
-      const message: Message = {
-        id: yield* Id.messageId(now),
-        eventId,
-        tenantId,
-        orderingKey,
-        payloadJson,
-        ...(deliverAt === undefined ? {} : { deliverAtMs: DateTime.toEpochMillis(deliverAt) }),
-        ...(expiresAt === undefined ? {} : { expiresAtMs: DateTime.toEpochMillis(expiresAt) }),
-        ...(traceparent === undefined ? {} : { traceparent })
-      }
+      // A copy, as V8 makes no copies in old memory at once, see `Deadlines.ts`.
+      const message: Types.Mutable<Message> = { ...blank }
+      message.id = yield* Id.messageId(now)
+      message.eventId = eventId
+      message.tenantId = tenantId
+      message.orderingKey = orderingKey
+      message.payloadJson = payloadJson
+      if (deliverAt !== undefined) message.deliverAtMs = DateTime.toEpochMillis(deliverAt)
+      if (expiresAt !== undefined) message.expiresAtMs = DateTime.toEpochMillis(expiresAt)
+      if (traceparent !== undefined) message.traceparent = traceparent
       if (traceparent !== undefined) {
         yield* Effect.annotateCurrentSpan({ "hookline.message.id": message.id, "hookline.event.id": eventId })
       }
@@ -109,7 +109,7 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
       const once = idempotencyKey === undefined
         ? undefined
         : { key: idempotencyKey, contentHash: contentHash(message), ttlMs: limits.idempotencyTtlMs }
-      return { message, once, offer, over: overAt(message, now) }
+      return new Prepared(message, offer, once, overAt(message, now))
     })
 
     /**
@@ -260,11 +260,28 @@ const refuseKey = (key: string, limit: number): string | undefined =>
     ? "Expected a text without NUL characters and lone surrogates"
     : undefined
 
-interface Prepared {
+/** A class for the reason that those of `Deadlines.ts` are one. */
+class Prepared {
   readonly message: Message
+  readonly offer: Effect.Effect<void>
   readonly once: BatchItem["once"]
   /** Which of its times is over. */
   readonly over: "deliverAt" | "expiresAt" | undefined
+
+  constructor(message: Message, offer: Prepared["offer"], once: Prepared["once"], over: Prepared["over"]) {
+    this.message = message
+    this.offer = offer
+    this.once = once
+    this.over = over
+  }
+}
+
+const blank: Message = {
+  id: Id.trusted.message(""),
+  eventId: "",
+  tenantId: "",
+  orderingKey: undefined,
+  payloadJson: ""
 }
 
 const timeToCome = "Expected a time to come"

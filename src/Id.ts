@@ -158,9 +158,10 @@ export const deliveryOf = (messageId: MessageId, subscriptionId: SubscriptionId)
   const ofSubscription = subscriptionBits(subscriptionId)
   const high = ofMessage.high ^ ofSubscription.high
   return trusted.delivery(
-    "dlv_" + messageId.slice(4, 16) + "7" + hex12(high >>> 14 & 0xfff) + (variants[high >>> 12 & 3] ?? "") +
-      hex12(high & 0xfff) +
-      hex24(ofMessage.middle ^ ofSubscription.middle) + hex24(ofMessage.low ^ ofSubscription.low)
+    // Short parts first: texts of up to twelve characters are copied at once, longer ones when the whole is read.
+    ("dlv_" + messageId.slice(4, 16)) +
+      ("7" + hex12(high >>> 14 & 0xfff) + (variants[high >>> 12 & 3] ?? "") + hex12(high & 0xfff) +
+        (hex24(ofMessage.middle ^ ofSubscription.middle) + hex24(ofMessage.low ^ ofSubscription.low)))
   )
 }
 

@@ -2,12 +2,12 @@
  * A plugin: what one part of a backend brings, as one Layer. Building the layer registers it; the registry seals after all
  * plugins are in.
  */
-import { Context, Effect, Layer, References, Tracer } from "effect"
+import { Context, Effect, identity, Layer, Tracer } from "effect"
 import { type Handler, PluginScope } from "./Handler.ts"
 import type { AnyHook } from "./Hook.ts"
 import type { IntegrationEvent } from "./IntegrationEvent.ts"
 import { Note } from "./Note.ts"
-import type { Attempt, Bound, ConnectionKind, Provider } from "./Provider.ts"
+import type { Attempt, Bound, ConnectionKind, Provided as ProvidedBound, Provider } from "./Provider.ts"
 import { type PluginError, Registry } from "./Registry.ts"
 
 /**
@@ -65,20 +65,18 @@ const merging = <R>(own: Context.Context<R>) => {
   }
 }
 
-/** Of its own an attempt has its note, what its log lines are about, and its span. */
-const provided = <A, E, R>(act: Effect.Effect<A, E, R>, { merged }: Services<R>): Effect.Effect<A, E> =>
+type Add = NonNullable<Parameters<ProvidedBound["deliver"]>[1]>
+
+/** Gives an attempt its plugin's services, what is its own, and the span that it is made in. */
+const provided = <A, E, R>(act: Effect.Effect<A, E, R>, { merged }: Services<R>, add: Add): Effect.Effect<A, E> =>
   Effect.updateContext(act, (given: Context.Context<never>): Context.Context<R> => {
-    const own = Context.add(
-      Context.add(merged, Note, Context.get(given, Note)),
-      References.CurrentLogAnnotations,
-      Context.get(given, References.CurrentLogAnnotations)
-    )
-    const span = Context.getOption(given, Tracer.ParentSpan)
-    return span._tag === "None" ? own : Context.add(own, Tracer.ParentSpan, span.value)
+    const own = add(merged)
+    const span = Context.getOrUndefined(given, Tracer.ParentSpan)
+    return span === undefined ? own : Context.add(own, Tracer.ParentSpan, span)
   })
 
 /** What is bound, with the plugin's services. There may be very many, so each holds nothing but what differs. */
-class Provided<R> implements Bound<never> {
+class Provided<R> implements ProvidedBound {
   readonly #bound: Bound<R>
   readonly #services: Services<R>
 
@@ -97,11 +95,11 @@ class Provided<R> implements Bound<never> {
 
   get preview() {
     const preview = this.#bound.preview?.bind(this.#bound)
-    return preview && ((attempt: Attempt) => provided(preview(attempt), this.#services))
+    return preview && ((attempt: Attempt) => provided(preview(attempt), this.#services, identity))
   }
 
-  deliver(attempt: Attempt) {
-    return provided(this.#bound.deliver(attempt), this.#services)
+  deliver(attempt: Attempt, add: Add = identity) {
+    return provided(this.#bound.deliver(attempt), this.#services, add)
   }
 }
 

@@ -2,7 +2,7 @@
  * The provider contract: how to deliver to one kind of system. A provider decodes its configuration with its own schema,
  * makes one attempt, and says in a typed error whose fault a failure is and whether trying again can help.
  */
-import { Effect, type Redacted, Schema } from "effect"
+import { type Context, Effect, type Redacted, Schema } from "effect"
 import type { DeliveryId, MessageId, SubscriptionId } from "./Id.ts"
 import * as Note from "./Note.ts"
 import { RequestExcerpt, RequestHeader } from "./RequestExcerpt.ts"
@@ -146,10 +146,7 @@ export type RequestPreview = typeof RequestPreview.Type
  * @category combinators
  * @since 0.1.0
  */
-export const noteRequest = (request: RequestPreview): Effect.Effect<void> =>
-  Effect.map(Note.Note, (note) => {
-    if (note) note.request = request
-  })
+export const noteRequest = (request: RequestPreview): Effect.Effect<void> => Note.request(request, () => Effect.void)
 
 /**
  * A provider bound to one subscription's configuration: decoded and compiled once, used for every attempt.
@@ -169,6 +166,20 @@ export interface Bound<R> {
   readonly check: Effect.Effect<void, ConfigRefused, R>
   /** The request that `deliver` would send, where the provider can tell without sending anything. */
   readonly preview?: ((attempt: Attempt) => Effect.Effect<RequestPreview, ProviderError, R>) | undefined
+}
+
+/**
+ * What is bound, with all services that it needs.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Provided extends Bound<never> {
+  /** `add` adds what is the attempt's own to the services. */
+  readonly deliver: (
+    attempt: Attempt,
+    add?: <R>(services: Context.Context<R>) => Context.Context<R>
+  ) => Effect.Effect<Delivered, ProviderError>
 }
 
 /**

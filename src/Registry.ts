@@ -2,13 +2,21 @@
  * The registry: what the plugins of this runtime bring. It takes plugins while the program is built and seals when the
  * engine starts; a duplicate, a malformed or a reserved id is an error at start that names both sides.
  */
-import { Cause, Context, Deferred, Effect, JsonSchema, Layer, Schema } from "effect"
+import { Cause, Context, Deferred, Effect, identity, JsonSchema, Layer, Schema } from "effect"
 import * as Core from "./Core.ts"
 import * as Handler from "./Handler.ts"
 import { type AnyHook, Hooks } from "./Hook.ts"
 import type { IntegrationEvent } from "./IntegrationEvent.ts"
 import * as PayloadProperties from "./PayloadProperties.ts"
-import { type ConnectionKind, PermanentError, type Provider, ProviderError, RetryableError } from "./Provider.ts"
+import {
+  type ConfigRefused,
+  type ConnectionKind,
+  PermanentError,
+  type Provided,
+  type Provider,
+  ProviderError,
+  RetryableError
+} from "./Provider.ts"
 import type { RetrySchedule } from "./RetrySchedule.ts"
 import * as SecretFields from "./SecretFields.ts"
 
@@ -51,7 +59,7 @@ export interface RegisteredProvider {
   readonly connection: ConnectionKind<never> | undefined
   readonly supportedEvents: ReadonlyArray<string> | undefined
   readonly retry: RetrySchedule | undefined
-  readonly bind: Provider<never>["bind"]
+  readonly bind: (...given: Parameters<Provider<never>["bind"]>) => Effect.Effect<Provided, ConfigRefused>
   /** The work queue that it stands for; subscriptions to it are Hookline's own. */
   readonly queue: WorkQueue | undefined
 }
@@ -340,7 +348,7 @@ const queueProvider = (
     bind: () =>
       Effect.succeed({
         check: Effect.void,
-        deliver: ({ message, number }) =>
+        deliver: ({ message, number }, add = identity) =>
           queue.handle(message.emittedJson ?? message.payloadJson, {
             eventId: message.eventId,
             messageId: message.id,
@@ -350,7 +358,10 @@ const queueProvider = (
           }).pipe(
             Effect.provideServiceEffect(Hooks, Deferred.await(connected)),
             Effect.as({}),
-            Effect.catchCause((cause) => Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(failed(cause)))
+            Effect.catchCause((cause) =>
+              Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(failed(cause))
+            ),
+            Effect.updateContext((services: Context.Context<never>) => add(services))
           )
       })
   }

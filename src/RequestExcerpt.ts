@@ -1,7 +1,7 @@
 /**
  * What is kept of a request beside its attempt, for people to look at.
  */
-import { Schema } from "effect"
+import { Schema, type Types } from "effect"
 import { told } from "./Told.ts"
 
 /**
@@ -61,15 +61,22 @@ export const of = (
     readonly headerLength: number
     readonly headersKept: number
   }
-): RequestExcerpt => ({
-  method,
-  url: url.slice(0, length).toWellFormed(),
-  headers: headers.length <= headersKept &&
+): RequestExcerpt => {
+  // As in `Delivery.step`.
+  const found: Types.Mutable<RequestExcerpt> = { ...blank }
+  found.method = method
+  found.url = url.slice(0, length).toWellFormed()
+  found.headers = headers.length <= headersKept &&
       headers.every(({ value }) => value.length <= headerLength && value.isWellFormed())
     ? headers
     : headers.slice(0, headersKept).map(({ name, value }) => ({
       name,
       value: value.slice(0, headerLength).toWellFormed()
-    })),
-  ...(withBody ? { body: body.slice(0, length).toWellFormed() } : {})
-})
+    }))
+  if (withBody) found.body = body.slice(0, length).toWellFormed()
+  return found
+}
+
+// --- internal ---
+
+const blank: RequestExcerpt = { method: "", url: "", headers: [] }

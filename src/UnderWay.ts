@@ -2,19 +2,27 @@
  * What is under way at one origin, as far as it keeps more from beginning: so much at once, beside what takes long. The gate before
  * an origin goes by it, and the sender, which begins no attempt that would wait there.
  */
+import { Chain, type Link } from "./Chain.ts"
 
 /**
- * What is under way, by a key of each.
+ * One that is under way, and when it began, on the monotonic clock in milliseconds.
  *
  * @category models
  * @since 0.1.0
  */
-export class UnderWay<Key> {
+export type Place = Link<number>
+
+/**
+ * What is under way.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class UnderWay {
   readonly #limit: number
   readonly #slowMs: number
-  /** When each began, on the monotonic clock in milliseconds, oldest first. */
-  readonly #quick = new Map<Key, number>()
-  readonly #slow = new Set<Key>()
+  readonly #quick = new Chain<number>()
+  readonly #slow = new Chain<number>()
 
   constructor(options: { readonly limit: number; readonly slowMs: number }) {
     this.#limit = options.limit
@@ -28,26 +36,25 @@ export class UnderWay<Key> {
   /** Whether one more may begin. */
   hasRoom(nowMs: number): boolean {
     if (this.#quick.size < this.#limit) return true
-    for (const [key, beganAt] of this.#quick) {
-      if (nowMs - beganAt < this.#slowMs) break
-      this.#quick.delete(key)
-      this.#slow.add(key)
+    while (this.#quick.first !== undefined && nowMs - this.#quick.first >= this.#slowMs) {
+      const place = this.#quick.shift()
+      if (place) this.#slow.append(place)
     }
     return this.#quick.size < this.#limit
   }
 
   /** In how many milliseconds the oldest that is not known to take long will have taken long. */
   roomInMs(nowMs: number): number {
-    const [oldest] = this.#quick.values()
+    const oldest = this.#quick.first
     return oldest === undefined ? 0 : Math.max(0, oldest + this.#slowMs - nowMs)
   }
 
-  begin(key: Key, nowMs: number): void {
-    this.#quick.set(key, nowMs)
+  begin(nowMs: number): Place {
+    return this.#quick.add(nowMs)
   }
 
   /** Takes in that it has ended; tells whether it was under way. */
-  end(key: Key): boolean {
-    return this.#quick.delete(key) || this.#slow.delete(key)
+  end(place: Place): boolean {
+    return this.#quick.remove(place) || this.#slow.remove(place)
   }
 }

@@ -38,8 +38,10 @@ const make = Effect.gen(function*() {
   const filled = (of: Id.SubscriptionId, count: number, atMs = 0): Effect.Effect<Lane> =>
     Effect.gen(function*() {
       const lane = State.laneOf(state, of)
-      lane.inFlight.clear()
-      for (let n = 0; n < count; n++) lane.inFlight.set(yield* Id.deliveryId(n), atMs)
+      while (lane.inFlight.size > 0) lane.inFlight.shift()
+      for (let n = 0; n < count; n++) {
+        lane.inFlight.add({ deliveryId: yield* Id.deliveryId(n), group: group([of]), atMs, fiber: undefined })
+      }
       return lane
     })
   return { state, id, other, filled }

@@ -1,12 +1,12 @@
 /**
  * Attempting: one attempt, from the subscription that is bound to what came of it, an outcome for the recorder.
  */
-import { type Cause, Clock, Context, DateTime, Effect, Exit, Option, References, type Types } from "effect"
+import { type Cause, Clock, Context, DateTime, Effect, Exit, Option, References } from "effect"
 import type { Binding } from "../Bindings.ts"
 import * as Circuit from "../Circuit.ts"
 import * as Core from "../Core.ts"
 import * as Delivery from "../Delivery.ts"
-import type { DeliveryId } from "../Id.ts"
+import type { DeliveryId, SubscriptionId } from "../Id.ts"
 import * as Monotonic from "../Monotonic.ts"
 import * as Note from "../Note.ts"
 import { type Delivered, type ProviderError, RetryableError } from "../Provider.ts"
@@ -23,8 +23,8 @@ import * as State from "./State.ts"
 import type { Subscribed } from "./Subscribed.ts"
 import * as Tracing from "./Tracing.ts"
 
-/** An outcome on its way to the recorder. */
-export interface Finished {
+/** An outcome on its way to the recorder. A class for the reason that `Lane.Ready` is one, and its outcome too. */
+export class Finished {
   readonly ready: Lane.Ready
   readonly outcome: Outcome
   readonly subscription: Subscription
@@ -32,6 +32,39 @@ export interface Finished {
   readonly disable: "gone" | "failing" | undefined
   /** Since when nothing of the subscription was accepted, where its people have to be warned. */
   readonly warnOfMs: number | undefined
+
+  constructor(
+    ready: Lane.Ready,
+    outcome: Outcome,
+    subscription: Subscription,
+    { disable, warnOfMs }: Pick<Finished, "disable" | "warnOfMs">
+  ) {
+    this.ready = ready
+    this.outcome = outcome
+    this.subscription = subscription
+    this.disable = disable
+    this.warnOfMs = warnOfMs
+  }
+}
+
+class Concluded implements Outcome {
+  readonly owner: Outcome["owner"]
+  readonly deliveryId: DeliveryId
+  readonly attemptCount: number
+  readonly attempt: Outcome["attempt"]
+  readonly transition: Outcome["transition"]
+  declare filledAtMs?: number
+  declare sign?: Circuit.Sign
+  declare openUntilMs?: number
+  declare telling?: NonNullable<Outcome["telling"]>
+
+  constructor({ claimed, group }: Lane.Ready, { attempt, transition }: Delivery.Step) {
+    this.owner = group.owner
+    this.deliveryId = claimed.deliveryId
+    this.attemptCount = claimed.attemptCount
+    this.attempt = attempt
+    this.transition = transition
+  }
 }
 
 /** Makes what attempts are made with; `now` is the engine's time in milliseconds. */
@@ -97,22 +130,19 @@ export const make = Effect.fnUntraced(function*(
     return [{ message: yield* Core.message(Core.DeliveryExhausted, exhausted, context), ifRecovered: false }]
   })
 
-  const excerpts = {
+  const lengths = {
     length: limits.requestExcerptLength,
     headerLength: limits.headerExcerptLength,
     headersKept: limits.headersKept
   }
+  const excerpts = { whole: { ...lengths, withBody: true }, short: { ...lengths, withBody: false } }
 
-  /** An attempt with what became known of it while it was made. */
-  const noted = (attempt: Delivery.AttemptRecord, { phases, request }: Note.Note): Delivery.AttemptRecord => {
-    const found: Types.Mutable<Delivery.AttemptRecord> = { ...attempt }
-    if (phases !== undefined) found.phases = phases
-    // Of a plugin that is no TypeScript it may be anything.
-    if (RequestExcerpt.isWhole(request)) {
-      found.request = RequestExcerpt.of(request, { ...excerpts, withBody: attempt.outcome !== "success" })
-    }
-    return found
-  }
+  /** As what an attempt was ended from outside, as hardly any is. */
+  const endedAs = (id: DeliveryId): Delivery.Outcome | undefined => ending.size === 0 ? undefined : ending.get(id)
+
+  /** What is kept of the request that was noted. Of a plugin that is no TypeScript it may be anything. */
+  const excerptOf = ({ request }: Note.Note, withBody: boolean): RequestExcerpt.RequestExcerpt | undefined =>
+    RequestExcerpt.isWhole(request) ? RequestExcerpt.of(request, withBody ? excerpts.whole : excerpts.short) : undefined
 
   /** What an attempt has come to; the schedule is asked only where it failed, and people are told of few. */
   const conclude = (
@@ -125,7 +155,7 @@ export const make = Effect.fnUntraced(function*(
   ): Effect.Effect<void> => {
     const { claimed } = ready
     const nowMs = now()
-    const outcome = Answer.outcomeOf(exit, ending.get(claimed.deliveryId))
+    const outcome = Answer.outcomeOf(exit, endedAs(claimed.deliveryId))
     const lane = State.laneOf(state, claimed.subscriptionId)
     const sign = isInternal(subscription) ? undefined : Answer.signOf(outcome)
     const before = lane.circuit
@@ -149,34 +179,29 @@ export const make = Effect.fnUntraced(function*(
           nextDelayMs,
           retryAfterCapMs: limits.retryAfterCapMs,
           expiresAtMs: claimed.expiresAtMs,
-          errorLength: limits.errorLength
+          errorLength: limits.errorLength,
+          phases: note.phases,
+          request: excerptOf(note, outcome._tag !== "Delivered")
         }
       )
 
     const finished = (step: Delivery.Step, telling: Outcome["telling"]): void => {
-      const found: Types.Mutable<Outcome> = {
-        owner: ready.group.owner,
-        deliveryId: claimed.deliveryId,
-        attemptCount: claimed.attemptCount,
-        attempt: noted(step.attempt, note),
-        transition: step.transition
-      }
+      const found = new Concluded(ready, step)
       if (subscription.rateLimit && ready.group.filledAtMs !== undefined) found.filledAtMs = ready.group.filledAtMs
       if (sign !== undefined) found.sign = sign
       if (opens && circuit.openUntilMs !== undefined) found.openUntilMs = circuit.openUntilMs
       if (telling !== undefined && telling.length > 0) found.telling = telling
-      finish({
-        ready,
-        subscription,
-        // Not before people were warned.
-        disable: step.disableSubscription
-          ? "gone"
-          : circuit.warned && failingMs >= limits.failingDisableMs
-          ? "failing"
-          : undefined,
-        warnOfMs: isTold && failingMs >= limits.failingWarnMs && !circuit.warned ? circuit.failingSinceMs : undefined,
-        outcome: found
-      })
+      finish(
+        new Finished(ready, found, subscription, {
+          // Not before people were warned.
+          disable: step.disableSubscription
+            ? "gone"
+            : circuit.warned && failingMs >= limits.failingDisableMs
+            ? "failing"
+            : undefined,
+          warnOfMs: isTold && failingMs >= limits.failingWarnMs && !circuit.warned ? circuit.failingSinceMs : undefined
+        })
+      )
     }
 
     if (outcome._tag === "Delivered" && !before.warned) {
@@ -200,35 +225,49 @@ export const make = Effect.fnUntraced(function*(
    * The subscription as it was claimed for, where that is how it stands and this runner can serve it. A claim that is taken up
    * again has the version of that time, and may be of a group that the subscription has left meanwhile: it goes back to be moved.
    */
-  const bindable = ({ claimed, group }: Lane.Ready): Subscription | undefined => {
-    const { minVersion } = State.laneOf(state, claimed.subscriptionId)
-    const subscription = subscribed.get(claimed.subscriptionId)
-    return group.phase === "open" && claimed.subscriptionVersion >= minVersion && subscription?.enabled === true &&
-        subscription.version === claimed.subscriptionVersion && isAtHome(subscription, group) &&
-        subscribed.hasProvider(subscription)
+  const bindable = ({ claimed, group }: Lane.Ready, lane: Lane.Lane): Subscription | undefined => {
+    const subscription = served(lane)?.subscription ?? servable(claimed.subscriptionId)
+    return group.phase === "open" && claimed.subscriptionVersion >= lane.minVersion &&
+        subscription?.version === claimed.subscriptionVersion && isAtHome(subscription, group)
       ? subscription
       : undefined
   }
 
-  /** Whether an attempt may still begin: binding may have taken its time. */
-  const mayBegin = (ready: Lane.Ready, monotonic: number): boolean =>
-    monotonic < state.leaseEndMs && !ending.has(ready.claimed.deliveryId) && bindable(ready) !== undefined
+  /** A subscription that may be served by this runner. */
+  const servable = (id: SubscriptionId): Subscription | undefined => {
+    const subscription = subscribed.get(id)
+    return subscription?.enabled === true && subscribed.hasProvider(subscription) ? subscription : undefined
+  }
 
-  /** What an attempt finds: a place to note what becomes known of it, and what its log lines are about. */
-  const during =
+  /** What serves a lane's attempts, where its subscription is bound already. */
+  const served = (lane: Lane.Lane): Lane.Served | undefined => {
+    const version = subscribed.version()
+    if (lane.served?.version === version) return lane.served
+    const subscription = servable(lane.subscriptionId)
+    const binding = subscription && subscribed.binding(subscription)
+    return lane.served = binding && { version, subscription, binding }
+  }
+
+  /** Whether an attempt may still begin: binding may have taken its time. */
+  const mayBegin = (ready: Lane.Ready, lane: Lane.Lane): boolean =>
+    Monotonic.readMs(clock) < state.leaseEndMs && endedAs(ready.claimed.deliveryId) === undefined &&
+    bindable(ready, lane) !== undefined
+
+  /** What an attempt has of its own: a place to note what becomes known of it, and what its log lines are about. */
+  const ownOf =
     ({ claimed: { deliveryId, messageId, subscriptionId } }: Lane.Ready, note: Note.Note) =>
-    (context: Context.Context<never>): Context.Context<never> =>
+    <R>(services: Context.Context<R>): Context.Context<R> =>
       Context.add(
-        Context.add(context, Note.Note, note),
+        Context.add(services, Note.Note, note),
         References.CurrentLogAnnotations,
         { ...logAnnotations, messageId, deliveryId, subscriptionId }
       )
 
   /** Makes one attempt; tells whether its fiber may make another. */
   const attempt = (ready: Lane.Ready, subscription: Subscription, restore: Restore): Effect.Effect<boolean> => {
-    const known = subscribed.binding(subscription)
-    return known
-      ? attemptWith(ready, subscription, restore, Exit.succeed(known))
+    const known = served(State.laneOf(state, subscription.id))
+    return known?.subscription.version === subscription.version
+      ? attemptWith(ready, subscription, restore, Exit.succeed(known.binding))
       : restore(Effect.suspend(() => subscribed.bind(subscription))).pipe(
         Effect.catchDefect((defect) => Effect.fail({ message: Answer.thrownMessage(defect) })),
         Effect.exit,
@@ -245,11 +284,11 @@ export const make = Effect.fnUntraced(function*(
     const { claimed } = ready
     const startedAtMs = now()
     // Binding took as long as an attempt may take.
-    if (ending.get(claimed.deliveryId)?._tag === "Failed") {
+    if (endedAs(claimed.deliveryId)?._tag === "Failed") {
       return Effect.as(conclude(ready, subscription, undefined, startedAtMs, Exit.interrupt()), false)
     }
     const isLate = startedAtMs >= (claimed.expiresAtMs ?? Number.POSITIVE_INFINITY)
-    if (isLate || !mayBegin(ready, Monotonic.readMs(clock))) {
+    if (isLate || !mayBegin(ready, State.laneOf(state, subscription.id))) {
       giveBack(ready)
       return Effect.succeed(false)
     }
@@ -265,11 +304,12 @@ export const make = Effect.fnUntraced(function*(
     const delivering = tracing.attempt(
       ready,
       subscription,
-      (traceparent) => binding.bound.deliver(given(ready, subscription, binding, startedAtMs, traceparent))
+      (traceparent) =>
+        binding.bound.deliver(given(ready, subscription, binding, startedAtMs, traceparent), ownOf(ready, note))
     )
     const ended = (exit: Exit.Exit<Delivered, ProviderError>) =>
       Effect.mapEager(conclude(ready, subscription, binding, startedAtMs, exit, note), () => Exit.isSuccess(exit))
-    return Effect.matchCauseEffect(restore(Effect.updateContext(delivering, during(ready, note))), {
+    return Effect.matchCauseEffect(restore(delivering), {
       onSuccess: (delivered) => ended(Exit.succeed(delivered)),
       onFailure: (cause) => ended(Exit.failCause(cause))
     })
@@ -284,7 +324,7 @@ export const make = Effect.fnUntraced(function*(
       conclude(ready, subscription, undefined, now(), Exit.failCause(cause))
     )
 
-  return { attempt, bindable, broken, spare }
+  return { attempt, bindable, broken, served, spare }
 })
 
 // --- internal ---

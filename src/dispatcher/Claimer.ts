@@ -34,15 +34,12 @@ export const make = Effect.fnUntraced(function*(
       const group = byName.get(claim.workerGroup)
       const message = messages.get(claim.messageId)
       if (!group || !message) continue
-      const ready: Lane.Ready = {
-        group,
-        claimed: claim,
-        message,
+      const ready = new Lane.Ready(group, claim, message, {
         history: (attempts.get(claim.deliveryId) ?? []).map((entry) => entry.attempt)
           .filter((attempt) => attempt.number > claim.retryBase),
         suspect: isSuspect(claim),
         express: undefined
-      }
+      })
       if (!State.admit(state, ready)) giveBack(ready)
     }
   })

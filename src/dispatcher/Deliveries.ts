@@ -5,9 +5,17 @@
 import type { DeliveryId } from "../Id.ts"
 import type { Ready } from "./Lane.ts"
 
+class Place {
+  ready: Ready | undefined
+
+  constructor(ready: Ready) {
+    this.ready = ready
+  }
+}
+
 /** Deliveries by id. */
 export class Deliveries {
-  readonly #places = new Map<DeliveryId, { ready: Ready | undefined }>()
+  readonly #places = new Map<DeliveryId, Place>()
 
   get size(): number {
     return this.#places.size
@@ -22,7 +30,7 @@ export class Deliveries {
   }
 
   set(id: DeliveryId, ready: Ready): void {
-    this.#places.set(id, { ready })
+    this.#places.set(id, new Place(ready))
   }
 
   /** Takes out a delivery, if it is this one; tells whether it was. */

@@ -2,7 +2,9 @@
  * Lanes: what a runner holds in memory for one subscription, and the rules of how much that may be. A backlog of one lane
  * never fills the window, and lanes whose endpoint hangs share a part of the slots.
  */
-import { Option } from "effect"
+import { type Fiber, Option } from "effect"
+import type { Binding } from "../Bindings.ts"
+import { Chain } from "../Chain.ts"
 import * as Circuit from "../Circuit.ts"
 import * as Delivery from "../Delivery.ts"
 import type { DeliveryId, SubscriptionId } from "../Id.ts"
@@ -14,10 +16,15 @@ import type { Claimed, Loaded } from "../Storage.ts"
 import type { Subscription } from "../Subscription.ts"
 import type { Express } from "./Express.ts"
 import type { Origin } from "./Origins.ts"
+import { Queue } from "./Queue.ts"
 import type { Group } from "./State.ts"
 
-/** A claimed delivery with all that its attempts need. */
-export interface Ready {
+/**
+ * A claimed delivery with all that its attempts need. A class, as all of which a window may be full: where literals have once lived long, as
+ * they do behind an endpoint that hangs, V8 makes all later ones in old memory at once, and each keeps alive what it refers to until that is
+ * collected. Of a class it does so of none.
+ */
+export class Ready {
   readonly group: Group
   readonly claimed: Claimed
   readonly message: Message
@@ -26,15 +33,46 @@ export interface Ready {
   readonly suspect: boolean
   /** The express message that it is of, where it is of one. */
   readonly express: Express | undefined
+
+  constructor(
+    group: Group,
+    claimed: Claimed,
+    message: Message,
+    { express, history, suspect }: Pick<Ready, "express" | "history" | "suspect">
+  ) {
+    this.group = group
+    this.claimed = claimed
+    this.message = message
+    this.history = history
+    this.suspect = suspect
+    this.express = express
+  }
+}
+
+/** An attempt that is under way. */
+export interface Begun {
+  readonly deliveryId: DeliveryId
+  readonly group: Group
+  /** When it began, on the monotonic clock in milliseconds. */
+  readonly atMs: number
+  /** That of its attempts; undefined until it runs. */
+  fiber: Fiber.Fiber<unknown, unknown> | undefined
+}
+
+/** What serves a subscription's attempts, as long as the subscriptions are of that version. */
+export interface Served {
+  readonly version: number
+  readonly subscription: Subscription
+  readonly binding: Binding
 }
 
 /** One subscription's lane on this runner. */
 export interface Lane {
   readonly subscriptionId: SubscriptionId
   /** Claimed, not begun. */
-  readonly waiting: Array<Ready>
-  /** Begun, by delivery, with the start on the monotonic clock in milliseconds; the first is the oldest. */
-  readonly inFlight: Map<DeliveryId, number>
+  readonly waiting: Queue<Ready>
+  /** Begun, oldest first. */
+  readonly inFlight: Chain<Begun>
   /** Waiting, in flight or with an outcome not yet recorded. */
   held: number
   /** By worker group: when the first delivery that is not claimed is due, as far as is known. */
@@ -46,19 +84,22 @@ export interface Lane {
   circuit: Circuit.Circuit
   /** The origin that had no room for its next attempt, when that was looked for. */
   waitsAt: Origin | undefined
+  /** Found once: every attempt asks for it. */
+  served: Served | undefined
 }
 
 /** Makes an empty lane. */
 export const make = (subscriptionId: SubscriptionId): Lane => ({
   subscriptionId,
-  waiting: [],
-  inFlight: new Map(),
+  waiting: new Queue(),
+  inFlight: new Chain(),
   held: 0,
   backlog: new Map(),
   timedOut: false,
   minVersion: 0,
   circuit: Circuit.closed,
-  waitsAt: undefined
+  waitsAt: undefined,
+  served: undefined
 })
 
 /** How many have no outcome yet: what has one waits for the database alone, and keeps no other from being claimed. */
@@ -73,8 +114,8 @@ export const isBehind = (self: Lane, nowMs: number): boolean => {
 /** Whether a lane's endpoint hangs: its last attempt timed out, or one has been under way for long. */
 export const isSlow = (self: Lane, monotonicMs: number, limits: Limits): boolean => {
   if (self.timedOut) return true
-  for (const startedAt of self.inFlight.values()) return monotonicMs - startedAt > limits.slowAfterMs
-  return false
+  const oldest = self.inFlight.first
+  return oldest !== undefined && monotonicMs - oldest.atMs > limits.slowAfterMs
 }
 
 /** How many attempts a lane may have in flight: an equal share of its tenant's slots among its lanes that have work. */

@@ -2,52 +2,34 @@
  * Origins: no more attempts begin to one than it has connections, beside those that take long. What begins before it can be sent
  * takes slots that others could use, memory, and a part of the time that it has for its answer.
  */
-import type { DeliveryId } from "../Id.ts"
 import type { Limits } from "../Limits.ts"
 import { UnderWay } from "../UnderWay.ts"
 import type { Lane } from "./Lane.ts"
-
-/** Lanes that wait for a place, in their turn. */
-export class Line {
-  readonly #lanes: Array<Lane>
-  #at = 0
-
-  constructor(lanes: Array<Lane>) {
-    this.#lanes = lanes
-  }
-
-  add(lane: Lane): void {
-    this.#lanes.push(lane)
-  }
-
-  next(): Lane | undefined {
-    const lane = this.#lanes[this.#at]
-    if (lane && ++this.#at === this.#lanes.length) {
-      this.#lanes.length = 0
-      this.#at = 0
-    }
-    return lane
-  }
-}
+import { Queue } from "./Queue.ts"
 
 /** An origin: what is under way there, and who waits for a place. */
-export class Origin extends UnderWay<DeliveryId> {
-  #line = new Line([])
+export class Origin extends UnderWay {
+  #line = new Queue<Lane>()
 
   /** Has a lane wait for a place here; it is known by the lane, so that a pass need not find it again. */
   hold(lane: Lane): void {
     lane.waitsAt = this
-    this.#line.add(lane)
+    this.#line.push(lane)
+  }
+
+  /** Whether a lane waits for a place. */
+  get isAwaited(): boolean {
+    return this.#line.length > 0
   }
 
   /** The next lane that waits for a place. */
   next(): Lane | undefined {
-    return this.#line.next()
+    return this.#line.shift()
   }
 
   /** Forgets who waits. */
   clear(): void {
-    this.#line = new Line([])
+    this.#line = new Queue<Lane>()
   }
 }
 

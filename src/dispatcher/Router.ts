@@ -2,7 +2,7 @@
  * Routing: unrouted messages of all owned groups, in batches, become deliveries in one fenced statement. A message is transformed
  * once; deliveries whose lanes have room are claimed on the way. Those whose endpoints are all well go ahead of that (`Express`).
  */
-import { Effect, type Types } from "effect"
+import { Effect, Result, type Types } from "effect"
 import type * as Filter from "../Filter.ts"
 import * as Id from "../Id.ts"
 import type { DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
@@ -11,7 +11,7 @@ import { baseGroup, type Message } from "../Message.ts"
 import * as Metrics from "../Metrics.ts"
 import * as Monotonic from "../Monotonic.ts"
 import { Registry } from "../Registry.ts"
-import { type NewDelivery, type Routing, Storage, type Unrouted } from "../Storage.ts"
+import { type Claimed, type NewDelivery, type Routing, Storage, type Unrouted } from "../Storage.ts"
 import type { RowRefused, StorageUnavailable } from "../StorageError.ts"
 import { isInternal, ownGroup, type Subscription } from "../Subscription.ts"
 import type { Finished } from "./Attempting.ts"
@@ -21,13 +21,22 @@ import * as State from "./State.ts"
 import type { Matching, Subscribed } from "./Subscribed.ts"
 import * as Tracing from "./Tracing.ts"
 
-interface Transformed {
+/** A message that was read, after its event's transform. A class for the reason that `Lane.Ready` is one. */
+class Transformed {
   readonly message: Unrouted
   readonly group: State.Group
-  readonly payloadJson: string
-  readonly transformed: boolean
-  readonly error: string | undefined
   readonly exposed: boolean
+  payloadJson: string
+  transformed = false
+  error: string | undefined
+
+  constructor(message: Unrouted, group: State.Group, exposed: boolean) {
+    this.message = message
+    this.group = group
+    this.exposed = exposed
+    this.payloadJson = message.payloadJson
+    this.error = undefined
+  }
 }
 
 /** What a delivery is made of. */
@@ -74,16 +83,14 @@ export const make = Effect.fnUntraced(function*(
       if (!group || state.groups.get(message.workerGroup) !== group) continue
       if (!events.has(eventId)) events.set(eventId, yield* registry.event(eventId))
       const event = events.get(eventId)
-      const base = { message, group, exposed: event !== undefined, payloadJson, transformed: false, error: undefined }
-      batch.push(
-        event?.transform === undefined ? base : yield* event.transform(payloadJson).pipe(
-          Effect.map((payloadJson): Transformed => ({ ...base, payloadJson, transformed: true })),
-          Effect.catchTag(
-            "TransformFailed",
-            (error) => Effect.succeed<Transformed>({ ...base, error: error.message.slice(0, limits.errorLength) })
-          )
-        )
-      )
+      const item = new Transformed(message, group, event !== undefined)
+      batch.push(item)
+      if (event?.transform === undefined) continue
+      const made = yield* Effect.result(event.transform(payloadJson))
+      if (Result.isSuccess(made)) {
+        item.payloadJson = made.success
+        item.transformed = true
+      } else item.error = made.failure.message.slice(0, limits.errorLength)
     }
     return batch
   })
@@ -177,7 +184,7 @@ export const make = Effect.fnUntraced(function*(
       }
       // Without deliveries and a transformed payload there is nothing left to be refused.
       return Effect.catchTag(
-        writeWhole(batch.map((item) => ({ ...item, transformed: false, error: message })), found),
+        writeWhole(batch.map((item) => refused(item, message)), found),
         "RowRefused",
         Effect.die
       )
@@ -471,27 +478,58 @@ const warn = ({ eventId, id }: Unrouted, error: string) =>
 const readyOf = (
   item: Transformed,
   deliveryId: DeliveryId,
-  { id, version }: Subscription,
+  subscription: Subscription,
   claims: number,
   express: Express.Express | undefined
 ): Lane.Ready => {
   const message: Message = item.transformed
     ? { ...item.message, payloadJson: item.payloadJson, emittedJson: item.message.payloadJson }
     : item.message
-  const claimed: Types.Mutable<Lane.Ready["claimed"]> = {
-    workerGroup: item.group.workerGroup,
-    deliveryId,
-    messageId: message.id,
-    subscriptionId: id,
-    subscriptionVersion: version,
-    seq: item.message.seq,
-    attemptCount: 0,
-    retryBase: 0,
-    claims,
-    size: item.payloadJson.length
+  return new Lane.Ready(item.group, new Claim(item, deliveryId, subscription, claims), message, {
+    history: none,
+    suspect: false,
+    express
+  })
+}
+
+/** A claim that is made with the routing, or ahead of it. */
+class Claim implements Claimed {
+  readonly workerGroup: string
+  readonly deliveryId: DeliveryId
+  readonly messageId: MessageId
+  readonly subscriptionId: SubscriptionId
+  readonly subscriptionVersion: number
+  readonly seq: number
+  readonly attemptCount = 0
+  readonly retryBase = 0
+  readonly claims: number
+  readonly size: number
+  declare readonly expiresAtMs?: number
+
+  constructor(
+    { group, message, payloadJson }: Transformed,
+    deliveryId: DeliveryId,
+    { id, version }: Subscription,
+    claims: number
+  ) {
+    this.workerGroup = group.workerGroup
+    this.deliveryId = deliveryId
+    this.messageId = message.id
+    this.subscriptionId = id
+    this.subscriptionVersion = version
+    this.seq = message.seq
+    this.claims = claims
+    this.size = payloadJson.length
+    if (message.expiresAtMs !== undefined) this.expiresAtMs = message.expiresAtMs
   }
-  if (item.message.expiresAtMs !== undefined) claimed.expiresAtMs = item.message.expiresAtMs
-  return { group: item.group, message, history: none, suspect: false, express, claimed }
 }
 
 const none: Lane.Ready["history"] = []
+
+/** An item whose rows the database refused. */
+const refused = ({ exposed, group, message, payloadJson }: Transformed, error: string): Transformed => {
+  const item = new Transformed(message, group, exposed)
+  item.payloadJson = payloadJson
+  item.error = error
+  return item
+}

@@ -2,16 +2,19 @@
  * Sending: attempts begin lane by lane in turn, as far as slots, the lanes' origins, lease and the subscription's version allow.
  */
 import { Clock, Effect, type Fiber, FiberSet } from "effect"
+import type { Link } from "../Chain.ts"
 import type * as Delivery from "../Delivery.ts"
 import type { DeliveryId } from "../Id.ts"
 import * as Monotonic from "../Monotonic.ts"
 import * as RateLimit from "../RateLimit.ts"
 import { Storage } from "../Storage.ts"
 import type { Subscription } from "../Subscription.ts"
+import type { Place } from "../UnderWay.ts"
 import * as Answer from "./Answer.ts"
 import * as Attempting from "./Attempting.ts"
 import * as Lane from "./Lane.ts"
-import { Line, type Origin, Origins } from "./Origins.ts"
+import { type Origin, Origins } from "./Origins.ts"
+import { Queue } from "./Queue.ts"
 import * as Shares from "./Shares.ts"
 import * as State from "./State.ts"
 import type { Subscribed } from "./Subscribed.ts"
@@ -34,31 +37,29 @@ export const make = Effect.fnUntraced(function*(
   let aheadMs = 0
   const now = () => clock.currentTimeMillisUnsafe() + aheadMs
   const fibers: FiberSet.FiberSet = yield* FiberSet.make()
-  const attempts = new Map<DeliveryId, Fiber.Fiber<unknown, unknown>>()
   /** How long until a rate limit or an origin lets an attempt begin, as the present pass has found, in milliseconds. */
   let nextMs = Number.POSITIVE_INFINITY
   const origins = new Origins(limits)
   /** The lanes that the last pass had no slots left for, and how many each tenant may have. */
-  let line = new Line([])
+  let line = new Queue<Lane.Lane>()
   let slotsOf: (tenant: string) => number = () => 0
   /** The version of the subscriptions at the last pass, and whether the one before found lanes by the same. */
   let version = -1
   let isSameVersion = false
   /** What each tenant has, as of the last pass; what is under way, also as of what has begun and ended since. */
-  let shares = new Map<string, Share>()
+  const shares = new Map<string, Share>()
   const tenantOf = ({ subscriptionId }: Lane.Lane) => subscribed.tenantOf(subscriptionId)
   /** The attempts that were ended from here, and why: an attempt may also interrupt itself, which is its provider's fault. */
   const ending = new Map<DeliveryId, Delivery.Outcome>()
 
   /** Not awaited: what a provider does may not be interruptible. */
-  const end = (id: DeliveryId, outcome: Delivery.Outcome) => {
-    const fiber = attempts.get(id)
+  const end = ({ deliveryId, fiber }: Lane.Begun, outcome: Delivery.Outcome) => {
     if (!fiber) return
-    ending.set(id, outcome)
+    ending.set(deliveryId, outcome)
     fiber.interruptUnsafe()
   }
 
-  const { attempt, bindable, broken, spare } = yield* Attempting.make(state, subscribed, {
+  const { attempt, bindable, broken, served, spare } = yield* Attempting.make(state, subscribed, {
     ending,
     finish,
     giveBack,
@@ -73,17 +74,16 @@ export const make = Effect.fnUntraced(function*(
   const attemptOn = (first: Next) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
-        let { lane, origin, subscription: of } = first
+        let { begun, lane, origin, place, share, subscription: of } = first
         let ready: Lane.Ready | undefined = first.ready
         const leave = () => {
           if (!ready) return
-          const { deliveryId, subscriptionId } = ready.claimed
+          // Hardly ever is there one, and every attempt asks.
+          if (ending.size > 0) ending.delete(ready.claimed.deliveryId)
           ready = undefined
-          ending.delete(deliveryId)
-          attempts.delete(deliveryId)
-          shareOf(tenantOf(lane)).inFlight--
-          origin?.end(deliveryId)
-          State.ended(state, State.laneOf(state, subscriptionId), deliveryId)
+          share.inFlight--
+          if (place) origin?.end(place)
+          State.ended(state, lane, begun)
         }
         return Effect.ensuring(
           Effect.whileLoop({
@@ -94,10 +94,13 @@ export const make = Effect.fnUntraced(function*(
               const next = mayGoOn ? firstInLine(lane, origin) ?? nextOf(lane) : undefined
               if (!next) return
               ready = next.ready
+              begun = next.begun
               lane = next.lane
               origin = next.origin
+              place = next.place
+              share = next.share
               of = next.subscription
-              attempts.set(next.ready.claimed.deliveryId, fiber)
+              begun.value.fiber = fiber
             }
           }).pipe(Effect.catchCause((cause) => ready ? broken(ready, of, cause) : Effect.void)),
           Effect.sync(() => {
@@ -122,7 +125,7 @@ export const make = Effect.fnUntraced(function*(
    * have equal parts of it; each of them stays in line while it has more.
    */
   const atOrigin = (ended: Lane.Lane, origin: Origin): Next | undefined => {
-    for (let looks = 0; looks < looksInLine && origin.hasRoom(monotonicMs()); looks++) {
+    for (let looks = 0; looks < looksInLine && origin.isAwaited && origin.hasRoom(monotonicMs()); looks++) {
       const lane = origin.next()
       if (!lane) return undefined
       const most = ended.waiting.length > 0 ? ended.inFlight.size : limits.laneSlots - 1
@@ -138,7 +141,7 @@ export const make = Effect.fnUntraced(function*(
 
   /** The first of the next lane that waits for a slot and has nothing under way. */
   const forSlot = (): Next | undefined => {
-    for (let lane = line.next(); lane; lane = line.next()) {
+    for (let lane = line.shift(); lane; lane = line.shift()) {
       const next = lane.inFlight.size > 0 ? undefined : inTurn(lane)
       if (next) return next
     }
@@ -164,28 +167,28 @@ export const make = Effect.fnUntraced(function*(
     if (lane.circuit.openUntilMs !== undefined || Lane.isSlow(lane, monotonic, limits)) return false
     if (lane.waitsAt && isSameVersion && isHeld(lane, lane.waitsAt, monotonic)) return true
     lane.waitsAt = undefined
-    const [ready] = lane.waiting
-    const subscription = ready && bindable(ready)
-    return subscription !== undefined && !isWeighed(subscription) && isHeld(lane, originOf(subscription), monotonic)
+    const ready = lane.waiting.first
+    const subscription = ready && bindable(ready, lane)
+    return subscription !== undefined && !isWeighed(subscription) && isHeld(lane, originOf(lane), monotonic)
   }
 
   /** The next of a lane, begun in the place of one that has ended; none where a pass has to weigh what may begin. */
   const follower = (lane: Lane.Lane): Next | undefined => {
-    const ready = lane.waiting[0]
+    const ready = lane.waiting.first
     if (!ready || state.lanes.get(lane.subscriptionId) !== lane) return undefined
     const monotonic = monotonicMs()
     if (monotonic >= state.leaseEndMs || lane.circuit.openUntilMs !== undefined) return undefined
-    const subscription = bindable(ready)
+    const subscription = bindable(ready, lane)
     if (!subscription || isWeighed(subscription)) return undefined
     if (Lane.isSlow(lane, monotonic, limits)) return undefined
-    const origin = originOf(subscription)
+    const origin = originOf(lane)
     if (isHeld(lane, origin, monotonic)) return undefined
     lane.waiting.shift()
-    return taken({ lane, ready, subscription, origin }, monotonic)
+    return taken(lane, ready, subscription, origin, monotonic)
   }
 
-  const originOf = (subscription: Subscription): Origin | undefined => {
-    const name = subscribed.binding(subscription)?.origin
+  const originOf = (lane: Lane.Lane): Origin | undefined => {
+    const name = served(lane)?.binding.origin
     return name === undefined ? undefined : origins.of(name)
   }
 
@@ -205,14 +208,20 @@ export const make = Effect.fnUntraced(function*(
   }
 
   /** Notes that an attempt begins. */
-  const taken = (next: Next, monotonic: number): Next => {
-    const { lane, origin, ready: { claimed: { deliveryId }, group } } = next
-    lane.inFlight.set(deliveryId, monotonic)
-    origin?.begin(deliveryId, monotonic)
-    shareOf(tenantOf(lane)).inFlight++
+  const taken = (
+    lane: Lane.Lane,
+    ready: Lane.Ready,
+    subscription: Subscription,
+    origin: Origin | undefined,
+    monotonic: number
+  ): Next => {
+    const { claimed: { deliveryId }, group } = ready
+    const begun = lane.inFlight.add({ deliveryId, group, atMs: monotonic, fiber: undefined })
+    const share = shareOf(tenantOf(lane))
+    share.inFlight++
     state.inFlight++
     group.activeAtMs = monotonic
-    return next
+    return { lane, ready, subscription, origin, place: origin?.begin(monotonic), share, begun }
   }
 
   /** Counts an attempt against a rate limit where it lets one begin; else notes when it will. */
@@ -238,7 +247,7 @@ export const make = Effect.fnUntraced(function*(
    */
   const begin = Effect.fnUntraced(function*(lane: Lane.Lane, laneSlots: number, slowLeft: number, monotonic: number) {
     const slow = Lane.isSlow(lane, monotonic, limits)
-    const ready = lane.waiting[0]
+    const ready = lane.waiting.first
     if (!ready) return 0
     if (lane.inFlight.size >= laneSlots || (slow && slowLeft <= 0)) return 0
     if (lane.circuit.openUntilMs !== undefined) {
@@ -246,7 +255,7 @@ export const make = Effect.fnUntraced(function*(
       if (free === 0) spare(lane)
       if (lane.inFlight.size >= free) return 0
     }
-    const subscription = bindable(ready)
+    const subscription = bindable(ready, lane)
     if (!subscription) {
       lane.waiting.shift()
       giveBack(ready)
@@ -257,18 +266,15 @@ export const make = Effect.fnUntraced(function*(
     lane.waiting.shift()
     // Where slots are short, those that had none go first.
     State.moveLast(state, lane)
-    const { deliveryId } = ready.claimed
-    const next = taken({ lane, ready, subscription, origin: originOf(subscription) }, monotonic)
-    const fiber = yield* FiberSet.run(fibers, attemptOn(next))
-    // It may have ended already.
-    if (lane.inFlight.has(deliveryId)) attempts.set(deliveryId, fiber)
+    const next = taken(lane, ready, subscription, originOf(lane), monotonic)
+    next.begun.value.fiber = yield* FiberSet.run(fibers, attemptOn(next))
     return slow ? 2 : 1
   })
 
   /** Whether a waiting delivery was claimed under another version than the copy's: the copy is behind, or the claim. */
   const behind = () => {
     for (const lane of state.lanes.values()) {
-      const ready = lane.waiting[0]
+      const ready = lane.waiting.first
       if (ready && ready.claimed.subscriptionVersion > subscribed.version()) return true
     }
     return false
@@ -278,25 +284,28 @@ export const make = Effect.fnUntraced(function*(
     if (behind()) yield* subscribed.reload
     isSameVersion = version === subscribed.version()
     version = subscribed.version()
-    line = new Line([])
+    line = new Queue()
     origins.clear()
     aheadMs = (yield* storage.now) - clock.currentTimeMillisUnsafe()
     nextMs = Number.POSITIVE_INFINITY
     const monotonic = yield* Monotonic.nowMs
     const waiting = Shares.inTurn([...state.lanes.values()].filter((lane) => lane.waiting.length > 0), tenantOf)
-    shares = new Map()
+    for (const [tenant, share] of shares) {
+      share.lanes = 0
+      share.wanted = 0
+      if (share.inFlight === 0) shares.delete(tenant)
+    }
     let slowInFlight = 0
     for (const lane of state.lanes.values()) {
       if (Lane.unfinished(lane) > 0) {
         const share = shareOf(tenantOf(lane))
         share.lanes++
         share.wanted += Lane.unfinished(lane)
-        share.inFlight += lane.inFlight.size
       }
       if (Lane.isSlow(lane, monotonic, limits)) slowInFlight += lane.inFlight.size
-      for (const [id, startedAt] of lane.inFlight) {
-        if (monotonic - startedAt <= limits.attemptTimeoutMs) break
-        end(id, Answer.tookTooLong(limits.attemptTimeoutMs))
+      for (const begun of lane.inFlight) {
+        if (monotonic - begun.atMs <= limits.attemptTimeoutMs) break
+        end(begun, Answer.tookTooLong(limits.attemptTimeoutMs))
       }
     }
     slotsOf = Shares.divide(limits.slots, new Map(Array.from(shares, ([tenant, { wanted }]) => [tenant, wanted])))
@@ -319,7 +328,7 @@ export const make = Effect.fnUntraced(function*(
       for (const lane of turn) {
         // Where all is taken, no lane of many need be asked: they wait in line.
         if (isAllTaken()) {
-          line = new Line(turn.slice(turn.indexOf(lane)))
+          for (const left of turn.slice(turn.indexOf(lane))) line.push(left)
           return nextMs
         }
         if (waitsForOrigin(lane, monotonic)) continue
@@ -350,8 +359,8 @@ export const make = Effect.fnUntraced(function*(
   })
 
   const abort = (group: State.Group): void => {
-    for (const ready of state.deliveries.values()) {
-      if (ready.group === group) end(ready.claimed.deliveryId, { _tag: "Interrupted" })
+    for (const { inFlight } of state.lanes.values()) {
+      for (const begun of inFlight) if (begun.group === group) end(begun, { _tag: "Interrupted" })
     }
   }
 
@@ -367,6 +376,9 @@ interface Next {
   readonly subscription: Subscription
   /** Where its endpoint is, as far as that is known before. */
   readonly origin: Origin | undefined
+  readonly place: Place | undefined
+  readonly share: Share
+  readonly begun: Link<Lane.Begun>
 }
 
 /** How many lanes are looked at in line for each attempt that ends. */

@@ -3,6 +3,7 @@
  * latches on which the pump's loops wait. Changed synchronously, by one loop at a time.
  */
 import { Effect, Latch } from "effect"
+import type { Link } from "../Chain.ts"
 import type { DeliveryId, SubscriptionId } from "../Id.ts"
 import { Limits } from "../Limits.ts"
 import { type Message, workerGroup } from "../Message.ts"
@@ -160,8 +161,8 @@ export const admit = (self: State, ready: Lane.Ready): boolean => {
 }
 
 /** Says that an attempt of a lane has ended: there may be room for what waits to be routed. */
-export const ended = (self: State, lane: Lane.Lane, id: DeliveryId): void => {
-  lane.inFlight.delete(id)
+export const ended = (self: State, lane: Lane.Lane, begun: Link<Lane.Begun>): void => {
+  lane.inFlight.remove(begun)
   self.inFlight--
   if (Lane.unfinished(lane) === self.limits.laneWindow - self.limits.routeMessages) self.route.openUnsafe()
   forget(self, lane)
@@ -306,6 +307,7 @@ export const told = (self: State, { eventId }: Pick<Message, "eventId">): void =
 /** Lanes without anything are forgotten, so that memory is bounded by what is going on and what fails. */
 export const forget = (self: State, lane: Lane.Lane): void => {
   const { circuit: { failingSinceMs }, minVersion, timedOut } = lane
+  if (lane.inFlight.size > 0) return
   if (lane.held === 0 && lane.backlog.size === 0 && minVersion === 0 && !timedOut && failingSinceMs === undefined) {
     self.lanes.delete(lane.subscriptionId)
   }

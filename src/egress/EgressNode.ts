@@ -175,6 +175,7 @@ const makeOrigins = Effect.fnUntraced(function*(
   connector: (tls: EgressTls | undefined) => buildConnector.connector
 ) {
   const origins = new Map<string, Origin>()
+  let last: { readonly key: string; readonly origin: Origin } | undefined
   yield* Effect.addFinalizer(() =>
     Effect.promise(() => Promise.all([...origins.values()].map(({ connections }) => connections.close())))
   )
@@ -202,7 +203,10 @@ const makeOrigins = Effect.fnUntraced(function*(
   return {
     of: (origin, tls) => {
       const key = keyOf(origin, tls)
+      // It stands last already.
+      if (last?.key === key) return last.origin
       const found = origins.get(key) ?? make(origin, tls)
+      last = { key, origin: found }
       origins.delete(key)
       origins.set(key, found)
       if (origins.size > limits.origins) {
@@ -295,26 +299,29 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#door = door
     this.#note = note
     this.#resume = resume
-    this.#timed = note === undefined ? undefined : door.timing.request()
   }
 
   /** What is called later has no hold of the request but by this object. */
   begin(request: EgressRequest): void {
     this.#request = request
-    const { deadlines, limits, origins, targets } = this.#door
+    const { deadlines, limits, origins, targets, timing } = this.#door
     const { timeoutMs = limits.requestTimeoutMs, tls, url } = request
     const { origin, path, refusal } = targets(url)
+    const nowMs = timing.now
+    if (this.#note) this.#timed = timing.request(nowMs)
     if (refusal) return this.#end(Effect.fail(new ForbiddenTarget({ message: refusal })))
     this.#inTime = deadlines.add(timeoutMs, () => {
       this.#end(Effect.fail(new EgressTimeout({ message: `No whole answer within ${timeoutMs} ms` })))
-    })
-    this.#trying(() => {
+    }, nowMs)
+    try {
       const { connections, gate } = origins.of(origin, tls)
       this.#connections = connections
-      this.#leave = gate.enter(() => this.#trying(() => this.#dispatch(connections, path)))
+      this.#leave = gate.enter(() => this.#dispatch(connections, path), nowMs)
       // It may have ended before it was known how it leaves.
       if (this.#resume === undefined) this.#leave()
-    })
+    } catch (error) {
+      this.#end(Effect.fail(mapError(error)))
+    }
   }
 
   /** Nobody waits for its answer any more. */
@@ -366,13 +373,9 @@ class Exchange implements Dispatcher.DispatchHandler {
   #dispatch(connections: Connections, path: string): void {
     if (this.#request === undefined) return
     const { body, headers, method } = this.#request
-    this.#client = connections.take()
-    this.#client.dispatch({ path, method, headers: [...headers], body }, this)
-  }
-
-  #trying(act: () => void): void {
     try {
-      act()
+      this.#client = connections.take()
+      this.#client.dispatch({ path, method, headers: [...headers], body }, this)
     } catch (error) {
       this.#end(Effect.fail(mapError(error)))
     }
@@ -410,8 +413,15 @@ class Exchange implements Dispatcher.DispatchHandler {
 
 const none: Readonly<Record<string, string>> = {}
 
+/** Whether each of some headers has one value, as most do. */
+const isSingle = (received: IncomingHttpHeaders): received is Record<string, string> => {
+  for (const name in received) if (typeof received[name] !== "string") return false
+  return true
+}
+
 /** Headers of which each has one value, by names in lower case, as undici gives them. */
 const single = (received: IncomingHttpHeaders): Readonly<Record<string, string>> => {
+  if (isSingle(received)) return received
   const headers: Record<string, string> = {}
   for (const name in received) {
     const value = received[name]

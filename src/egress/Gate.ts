@@ -2,11 +2,13 @@
  * The gate before one origin: it lets so many requests through at once, beside those that take long. So connections are used
  * again and again where an origin answers, and what hangs at one of its paths holds up no request to another.
  */
-import { UnderWay } from "../UnderWay.ts"
+import { type Place, UnderWay } from "../UnderWay.ts"
 
 interface Waiting {
   begin: () => void
   gone: boolean
+  /** Once it is under way. */
+  place: Place | undefined
 }
 
 /**
@@ -28,7 +30,7 @@ export interface Time {
  */
 export class Gate {
   readonly #time: Time
-  readonly #underWay: UnderWay<Waiting>
+  readonly #underWay: UnderWay
   #waiting: Array<Waiting> = []
   #watch: (() => void) | undefined
 
@@ -48,11 +50,10 @@ export class Gate {
   }
 
   /** Calls `begin` once there is room, perhaps at once; what it returns is to be called when the request has ended, or is given up. */
-  enter(begin: () => void): () => void {
-    const one: Waiting = { begin, gone: false }
-    const nowMs = this.#time.now()
+  enter(begin: () => void, nowMs = this.#time.now()): () => void {
+    const one: Waiting = { begin, gone: false, place: undefined }
     if (this.#underWay.hasRoom(nowMs)) {
-      this.#underWay.begin(one, nowMs)
+      one.place = this.#underWay.begin(nowMs)
       begin()
     } else {
       this.#waiting.push(one)
@@ -61,9 +62,9 @@ export class Gate {
     return () => {
       if (one.gone) return
       one.gone = true
-      // As in `Deadlines.ts`: what is left of a request in the map's former tables is to be little.
+      // It may stand in line for a while yet: what is left of its request is to be little.
       one.begin = nothing
-      if (this.#underWay.end(one)) this.#next()
+      if (one.place && this.#underWay.end(one.place)) this.#next()
     }
   }
 
@@ -72,7 +73,7 @@ export class Gate {
     while (this.#waiting.length > 0 && this.#underWay.hasRoom(this.#time.now())) {
       const one = this.#waiting.shift()
       if (!one || one.gone) continue
-      this.#underWay.begin(one, this.#time.now())
+      one.place = this.#underWay.begin(this.#time.now())
       one.begin()
     }
     this.#look()

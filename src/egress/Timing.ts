@@ -74,9 +74,9 @@ export class Timing {
     }
   }
 
-  /** Times one request, from now on. */
-  request(): RequestTiming {
-    return new RequestTiming(this)
+  /** Times one request that begins now. */
+  request(nowMs: number): RequestTiming {
+    return new RequestTiming(this, nowMs)
   }
 
   /** The connection that undici is being told of. */
@@ -98,9 +98,9 @@ export class RequestTiming {
   #sentAt: number | undefined
   #answeredAt: number | undefined
 
-  constructor(timing: Timing) {
+  constructor(timing: Timing, beganAt: number) {
     this.#timing = timing
-    this.#beganAt = timing.now
+    this.#beganAt = beganAt
   }
 
   /** The request goes out, on the connection that was made for it or on one that was open. */

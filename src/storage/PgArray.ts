@@ -43,9 +43,8 @@ interface Types {
  * @since 0.1.0
  */
 export const uuids = <A>(rows: ReadonlyArray<A>, uuidOf: (row: A) => string): string => {
-  let text = ""
-  for (const row of rows) text += text === "" ? uuidOf(row) : `,${uuidOf(row)}`
-  return `{${text}}`
+  // Joined at once: a text that grows is made anew for each of them.
+  return `{${rows.map(uuidOf).join(",")}}`
 }
 
 /**

@@ -48,7 +48,11 @@ const phaseNames = ["lookupMs", "connectMs", "tlsMs", "firstByteMs", "totalMs"] 
 
 /** Phases as they are stored: numbers in a fixed order, because every attempt has them. */
 export const phasesText = (phases: AttemptRecord["phases"]): string | null =>
-  phases === undefined ? null : phaseNames.map((name) => phases[name] ?? "").join("/")
+  phases === undefined
+    ? null
+    : `${phases.lookupMs ?? ""}/${phases.connectMs ?? ""}/${phases.tlsMs ?? ""}/${phases.firstByteMs ?? ""}/${
+      phases.totalMs ?? ""
+    }`
 
 const phasesOf = (text: string) => {
   const values = text.split("/")
@@ -66,42 +70,42 @@ export const requestText = (request: AttemptRecord["request"]): string | null =>
   const { body, headers, method, url } = request
   const head = new Head(`${method} ${url}`)
   for (const { name, value } of headers) head.add(name, value)
-  return !head.isPlain || /\s|^\[/u.test(method) || !isPlain(body ?? "")
+  const text = head.end(body)
+  return text === undefined || /\s|^\[/u.test(method)
     ? JSON.stringify([method, url, body ?? null, ...headers.flatMap(({ name, value }) => [name, value])])
-    : body === undefined
-    ? head.text
-    : `${head.text}\n\n${body}`
+    : text
 }
 
 /** An answer as it is stored, in the same form without a first line. */
 export const responseText = (response: AttemptRecord["response"]): string | null => {
   if (response === undefined) return null
   const head = new Head("")
-  for (const name of Object.keys(response.headers)) head.add(name, response.headers[name] ?? "")
-  return head.isPlain && isPlain(response.body) ? `${head.text}\n\n${response.body}` : JSON.stringify(response)
+  for (const name in response.headers) head.add(name, response.headers[name] ?? "")
+  return head.end(response.body) ?? JSON.stringify(response)
 }
 
-/** The first line and the headers. */
+/** The first line and the headers. In parts that are joined at once: a text that grows is made anew for each of them. */
 class Head {
-  text: string
-  #headers = 0
+  readonly #parts: Array<string>
   #isNamed = true
 
   constructor(first: string) {
-    this.text = first
+    this.#parts = [first]
   }
 
   add(name: string, value: string): void {
-    this.text += `\n${name}: ${value}`
-    this.#headers++
+    this.#parts.push("\n", name, ": ", value)
     if (name.includes(":")) this.#isNamed = false
   }
 
-  /** Whether they can be told apart in it. */
-  get isPlain(): boolean {
+  /** The whole text; undefined where its parts could not be told apart in it. */
+  end(body: string | undefined): string | undefined {
+    const text = this.#parts.join("")
     let lines = 0
-    for (let at = this.text.indexOf("\n"); at >= 0; at = this.text.indexOf("\n", at + 1)) lines++
-    return this.#isNamed && lines === this.#headers && isPlain(this.text)
+    for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines++
+    if (!this.#isNamed || lines !== (this.#parts.length - 1) / 4 || !isPlain(text)) return undefined
+    if (body === undefined) return text
+    return isPlain(body) ? `${text}\n\n${body}` : undefined
   }
 }
 

@@ -4,6 +4,7 @@
 import { Effect, type Redacted } from "effect"
 import { Egress, type EgressResponse, type EgressTls } from "../../Egress.ts"
 import { Limits } from "../../Limits.ts"
+import * as Note from "../../Note.ts"
 import * as Provider from "../../Provider.ts"
 import * as Signature from "../../Signature.ts"
 import * as WebhookAnswer from "./WebhookAnswer.ts"
@@ -148,27 +149,28 @@ class BoundWebhook implements Provider.Bound<Egress> {
     const { deliveryId, message, nowMs, traceparent, webhookId = message.id } = attempt
     const { contentType, headers, text } = bodyOf(attempt, rendered.body)
     const timestampSeconds = Math.floor(nowMs / 1000)
+    const all = [
+      "content-type",
+      contentType,
+      "webhook-id",
+      webhookId,
+      "webhook-timestamp",
+      String(timestampSeconds),
+      "webhook-signature",
+      Signature.sign(keys, { id: webhookId, timestampSeconds, body: text }),
+      "x-delivery-id",
+      deliveryId,
+      "x-event-type",
+      message.eventId,
+      "user-agent",
+      userAgent
+    ]
+    if (!isNamed) all.length -= 2
+    if (traceparent !== undefined && isTraced) all.push("traceparent", traceparent)
     return {
       method: this.#config.method ?? "POST",
       url: rendered.url,
-      headers: [
-        "content-type",
-        contentType,
-        ...(isNamed ? userAgentHeader : none),
-        ...headers,
-        ...rendered.headers,
-        "webhook-id",
-        webhookId,
-        "webhook-timestamp",
-        String(timestampSeconds),
-        "webhook-signature",
-        Signature.sign(keys, { id: webhookId, timestampSeconds, body: text }),
-        "x-delivery-id",
-        deliveryId,
-        "x-event-type",
-        message.eventId,
-        ...(traceparent === undefined || !isTraced ? none : ["traceparent", traceparent])
-      ],
+      headers: headers.length === 0 && rendered.headers.length === 0 ? all : [...all, ...headers, ...rendered.headers],
       body: text
     }
   }
@@ -180,8 +182,8 @@ class BoundWebhook implements Provider.Bound<Egress> {
   ): Effect.Effect<Provider.Delivered, Provider.ProviderError, Egress> {
     const { limits, tls } = this.#compiled
     const { timeoutMs = limits.requestTimeoutMs } = this.#config
-    return Effect.flatMap(
-      Provider.noteRequest({ method, url, headers: pairs(shown), body }),
+    return Note.request(
+      { method, url, headers: pairs(shown), body },
       () =>
         Effect.matchEffect(egress.send({ method, url, timeoutMs, headers, body, tls }), {
           onSuccess: (answer) => then(WebhookAnswer.without(answer, secrets)),
@@ -196,8 +198,6 @@ const checkUrl = (field: keyof WebhookConfig, url: string) =>
 
 /** The package's version, held to it by a test: importing package.json would tie the provider to where it is installed. */
 const userAgent = "Hookline/0.1.0"
-
-const userAgentHeader: ReadonlyArray<string> = ["user-agent", userAgent]
 
 /** The names of the headers that authorize and of the configuration's own: of two with one name an endpoint may take either. */
 const namesOf = Effect.fnUntraced(function*(config: WebhookConfig, authorizing: ReadonlyArray<string>) {
@@ -214,8 +214,6 @@ const namesOf = Effect.fnUntraced(function*(config: WebhookConfig, authorizing: 
   }
   return names
 })
-
-const none: ReadonlyArray<string> = []
 
 const needsHttps = "Expected an https URL, as there are certificates for it"
 
@@ -240,6 +238,14 @@ const keysOf = (secrets: ReadonlyArray<Redacted.Redacted<string>>) => {
 
 const pairs = (headers: ReadonlyArray<string>) => {
   const found: Array<{ readonly name: string; readonly value: string }> = []
-  for (let i = 0; i < headers.length; i += 2) found.push({ name: headers[i] ?? "", value: headers[i + 1] ?? "" })
+  for (let i = 0; i < headers.length; i += 2) {
+    // As in `Delivery.step`.
+    const pair = { ...blank }
+    pair.name = headers[i] ?? ""
+    pair.value = headers[i + 1] ?? ""
+    found.push(pair)
+  }
   return found
 }
+
+const blank = { name: "", value: "" }

@@ -1,7 +1,7 @@
 /**
  * What an endpoint's answer means for the delivery, and what is kept of it.
  */
-import { Effect, Schema } from "effect"
+import { Effect, Schema, type Types } from "effect"
 import type { EgressError, EgressResponse } from "../../Egress.ts"
 import type { Limits } from "../../Limits.ts"
 import * as Provider from "../../Provider.ts"
@@ -27,7 +27,7 @@ export const judge = (
   const response = excerpt(answer, limits)
   if (statusCode >= 200 && statusCode < 300) {
     const externalId = externalIdOf(answer)
-    return Effect.succeed({ statusCode, response, ...(externalId === undefined ? {} : { externalId }) })
+    return Effect.succeed(externalId === undefined ? { statusCode, response } : { statusCode, response, externalId })
   }
   const failure = {
     code: "HttpStatus",
@@ -97,15 +97,20 @@ const untrusted = new Set([
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE"
 ])
 
-const excerpt = (answer: EgressResponse, limits: Limits): Provider.ResponseExcerpt => ({
-  headers: headersOf(answer, limits),
-  body: clean(
+const blank: Provider.ResponseExcerpt = { headers: {}, body: "" }
+
+const excerpt = (answer: EgressResponse, limits: Limits): Provider.ResponseExcerpt => {
+  // As in `Delivery.step`.
+  const found: Types.Mutable<Provider.ResponseExcerpt> = { ...blank }
+  found.headers = headersOf(answer, limits)
+  found.body = clean(
     // A character takes at most three bytes: most answers need no second look.
     answer.body.length * 3 <= limits.responseExcerptBytes
       ? answer.body
       : Buffer.from(answer.body).subarray(0, limits.responseExcerptBytes).toString("utf8")
   )
-})
+  return found
+}
 
 const headersOf = ({ headers }: EgressResponse, limits: Limits): Record<string, string> => {
   const kept: Record<string, string> = {}

@@ -64,8 +64,21 @@ const iso = (() => {
   }
 })()
 
+/** The beginning of a body; the last one is kept, as many messages in a row are of one event. */
+const beginning = (() => {
+  let keptId = ""
+  let kept = ""
+  return (eventId: string): string => {
+    if (eventId !== keptId) {
+      kept = `{"type":${JSON.stringify(eventId)},"timestamp":"`
+      keptId = eventId
+    }
+    return kept
+  }
+})()
+
 const standard = ({ message }: Attempt) =>
-  `{"type":${JSON.stringify(message.eventId)},"timestamp":"${iso(message.timestampMs)}","data":${message.payloadJson}}`
+  `${beginning(message.eventId)}${iso(message.timestampMs)}","data":${message.payloadJson}}`
 
 const seed = ({ deliveryId, message, subscription }: Attempt) =>
   `{"id":"${deliveryId}","eventType":${JSON.stringify(message.eventId)},"timestamp":"${iso(message.timestampMs)}",` +
