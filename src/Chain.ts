@@ -4,8 +4,7 @@
  */
 
 /**
- * A place in a chain. What has left is no part of any, and refers to no other: V8 may have made it in old memory, where it would
- * keep alive what came after it.
+ * A link of a chain. One that has left refers to no other: it may be in old memory, where it would keep alive what came after it.
  *
  * @category models
  * @since 0.1.0
@@ -46,7 +45,7 @@ export class Chain<A> {
     return this.append(new Link(value))
   }
 
-  /** Puts a place last that is in no chain. */
+  /** Puts a link last that is in no chain. */
   append(link: Link<A>): Link<A> {
     link.chain = this
     link.before = this.#last

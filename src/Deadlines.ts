@@ -6,10 +6,7 @@ import { Clock, Effect, Latch, type Scope } from "effect"
 import { Chain } from "./Chain.ts"
 import * as Monotonic from "./Monotonic.ts"
 
-/**
- * A class, as there may be very many: where literals have once lived long V8 makes all later ones in old memory at once, and each keeps
- * alive what it refers to until that is collected. Of a class it does so of none.
- */
+/** A class, for V8: see "What memory holds" in `docs/architecture.md`. */
 class Entry {
   /** On the monotonic clock, in milliseconds. */
   readonly atMs: number
@@ -76,6 +73,7 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
       const link = entries.add(entry)
       if (entry.atMs < looksAtMs) sooner.openUnsafe()
       return () => {
+        // It may be in old memory: what is left of a request or an emit is to be little.
         entry.expire = nothing
         entries.remove(link)
       }

@@ -212,7 +212,7 @@ export const step = (self: State, outcome: Outcome, context: {
   readonly phases?: AttemptRecord["phases"] | undefined
 }): Step => {
   const { nowMs, phases, request, startedAtMs } = context
-  // A copy, as V8 makes no copies in old memory at once, where they would keep alive what they refer to: many may wait to be recorded.
+  // A copy, for V8: see "What memory holds" in `docs/architecture.md`.
   const made: Types.Mutable<AttemptRecord> = { ...blank }
   made.number = self.attemptCount + 1
   made.startedAtMs = startedAtMs

@@ -10,8 +10,7 @@ import type { Message } from "./Message.ts"
 import * as Metrics from "./Metrics.ts"
 import { type AppendError, OutcomeUnknown, type Placed, Storage, StorageUnavailable } from "./Storage.ts"
 
-/** An emit that waits for its commit. */
-/** A class for the reason that those of `Deadlines.ts` are one. */
+/** An emit that waits for its commit. A class, for V8: see "What memory holds" in `docs/architecture.md`. */
 class Pending {
   readonly message: Message
   readonly offer: Effect.Effect<void>

@@ -92,7 +92,7 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
       const traceparent = options.traceparent === undefined
         ? yield* TraceContext.current
         : TraceContext.sampled(options.traceparent)
-      // A copy, as V8 makes no copies in old memory at once, see `Deadlines.ts`.
+      // A copy, for V8: see "What memory holds" in `docs/architecture.md`.
       const message: Types.Mutable<Message> = { ...blank }
       message.id = yield* Id.messageId(now)
       message.eventId = eventId
@@ -101,8 +101,8 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
       message.payloadJson = payloadJson
       if (deliverAt !== undefined) message.deliverAtMs = DateTime.toEpochMillis(deliverAt)
       if (expiresAt !== undefined) message.expiresAtMs = DateTime.toEpochMillis(expiresAt)
-      if (traceparent !== undefined) message.traceparent = traceparent
       if (traceparent !== undefined) {
+        message.traceparent = traceparent
         yield* Effect.annotateCurrentSpan({ "hookline.message.id": message.id, "hookline.event.id": eventId })
       }
       const offer = channels.publish(eventId, hook, payload)
@@ -260,7 +260,7 @@ const refuseKey = (key: string, limit: number): string | undefined =>
     ? "Expected a text without NUL characters and lone surrogates"
     : undefined
 
-/** A class for the reason that those of `Deadlines.ts` are one. */
+/** An emit that is ready to be stored. A class, for V8, as `blank` is there to be copied. */
 class Prepared {
   readonly message: Message
   readonly offer: Effect.Effect<void>

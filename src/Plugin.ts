@@ -7,7 +7,7 @@ import { type Handler, PluginScope } from "./Handler.ts"
 import type { AnyHook } from "./Hook.ts"
 import type { IntegrationEvent } from "./IntegrationEvent.ts"
 import { Note } from "./Note.ts"
-import type { Attempt, Bound, ConnectionKind, Provided as ProvidedBound, Provider } from "./Provider.ts"
+import type { Attempt, Bound, ConnectionKind, Provided, Provider } from "./Provider.ts"
 import { type PluginError, Registry } from "./Registry.ts"
 
 /**
@@ -65,7 +65,7 @@ const merging = <R>(own: Context.Context<R>) => {
   }
 }
 
-type Add = NonNullable<Parameters<ProvidedBound["deliver"]>[1]>
+type Add = NonNullable<Parameters<Provided["deliver"]>[1]>
 
 /** Gives an attempt its plugin's services, what is its own, and the span that it is made in. */
 const provided = <A, E, R>(act: Effect.Effect<A, E, R>, { merged }: Services<R>, add: Add): Effect.Effect<A, E> =>
@@ -76,7 +76,7 @@ const provided = <A, E, R>(act: Effect.Effect<A, E, R>, { merged }: Services<R>,
   })
 
 /** What is bound, with the plugin's services. There may be very many, so each holds nothing but what differs. */
-class Provided<R> implements ProvidedBound {
+class PluginBound<R> implements Provided {
   readonly #bound: Bound<R>
   readonly #services: Services<R>
 
@@ -130,7 +130,7 @@ const provide = <R>(provider: Provider<R>, context: Context.Context<R>) => {
     retry: provider.retry,
     bind: (config: unknown, options?: { readonly closed?: boolean; readonly connection?: unknown }) =>
       Effect.contextWith((around: Context.Context<never>) =>
-        Effect.map(provider.bind(config, options), (bound) => new Provided(bound, services(around)))
+        Effect.map(provider.bind(config, options), (bound) => new PluginBound(bound, services(around)))
       )
   }
 }

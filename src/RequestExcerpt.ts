@@ -62,7 +62,7 @@ export const of = (
     readonly headersKept: number
   }
 ): RequestExcerpt => {
-  // As in `Delivery.step`.
+  // A copy, for V8: see "What memory holds" in `docs/architecture.md`.
   const found: Types.Mutable<RequestExcerpt> = { ...blank }
   found.method = method
   found.url = url.slice(0, length).toWellFormed()

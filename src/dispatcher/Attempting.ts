@@ -6,7 +6,7 @@ import type { Binding } from "../Bindings.ts"
 import * as Circuit from "../Circuit.ts"
 import * as Core from "../Core.ts"
 import * as Delivery from "../Delivery.ts"
-import type { DeliveryId, SubscriptionId } from "../Id.ts"
+import type { DeliveryId } from "../Id.ts"
 import * as Monotonic from "../Monotonic.ts"
 import * as Note from "../Note.ts"
 import { type Delivered, type ProviderError, RetryableError } from "../Provider.ts"
@@ -23,7 +23,7 @@ import * as State from "./State.ts"
 import type { Subscribed } from "./Subscribed.ts"
 import * as Tracing from "./Tracing.ts"
 
-/** An outcome on its way to the recorder. A class for the reason that `Lane.Ready` is one, and its outcome too. */
+/** An outcome on its way to the recorder. A class, for V8, as `Lane.Ready` is, and its outcome too. */
 export class Finished {
   readonly ready: Lane.Ready
   readonly outcome: Outcome
@@ -226,26 +226,20 @@ export const make = Effect.fnUntraced(function*(
    * again has the version of that time, and may be of a group that the subscription has left meanwhile: it goes back to be moved.
    */
   const bindable = ({ claimed, group }: Lane.Ready, lane: Lane.Lane): Subscription | undefined => {
-    const subscription = served(lane)?.subscription ?? servable(claimed.subscriptionId)
+    const subscription = served(lane)?.subscription
     return group.phase === "open" && claimed.subscriptionVersion >= lane.minVersion &&
         subscription?.version === claimed.subscriptionVersion && isAtHome(subscription, group)
       ? subscription
       : undefined
   }
 
-  /** A subscription that may be served by this runner. */
-  const servable = (id: SubscriptionId): Subscription | undefined => {
-    const subscription = subscribed.get(id)
-    return subscription?.enabled === true && subscribed.hasProvider(subscription) ? subscription : undefined
-  }
-
-  /** What serves a lane's attempts, where its subscription is bound already. */
+  /** What serves a lane's attempts, where its subscription is enabled and this runner has its provider. */
   const served = (lane: Lane.Lane): Lane.Served | undefined => {
     const version = subscribed.version()
-    if (lane.served?.version === version) return lane.served
-    const subscription = servable(lane.subscriptionId)
-    const binding = subscription && subscribed.binding(subscription)
-    return lane.served = binding && { version, subscription, binding }
+    if (lane.served?.version === version && lane.served.binding) return lane.served
+    const subscription = subscribed.get(lane.subscriptionId)
+    const isServed = subscription?.enabled === true && subscribed.hasProvider(subscription)
+    return lane.served = isServed ? { version, subscription, binding: subscribed.binding(subscription) } : undefined
   }
 
   /** Whether an attempt may still begin: binding may have taken its time. */
@@ -264,19 +258,25 @@ export const make = Effect.fnUntraced(function*(
       )
 
   /** Makes one attempt; tells whether its fiber may make another. */
-  const attempt = (ready: Lane.Ready, subscription: Subscription, restore: Restore): Effect.Effect<boolean> => {
-    const known = served(State.laneOf(state, subscription.id))
-    return known?.subscription.version === subscription.version
-      ? attemptWith(ready, subscription, restore, Exit.succeed(known.binding))
+  const attempt = (
+    ready: Lane.Ready,
+    lane: Lane.Lane,
+    subscription: Subscription,
+    restore: Restore
+  ): Effect.Effect<boolean> => {
+    const known = served(lane)
+    return known?.binding && known.subscription.version === subscription.version
+      ? attemptWith(ready, lane, subscription, restore, Exit.succeed(known.binding))
       : restore(Effect.suspend(() => subscribed.bind(subscription))).pipe(
         Effect.catchDefect((defect) => Effect.fail({ message: Answer.thrownMessage(defect) })),
         Effect.exit,
-        Effect.flatMap((bound) => attemptWith(ready, subscription, restore, bound))
+        Effect.flatMap((bound) => attemptWith(ready, lane, subscription, restore, bound))
       )
   }
 
   const attemptWith = (
     ready: Lane.Ready,
+    lane: Lane.Lane,
     subscription: Subscription,
     restore: Restore,
     bound: Exit.Exit<Binding, { readonly message: string }>
@@ -288,7 +288,7 @@ export const make = Effect.fnUntraced(function*(
       return Effect.as(conclude(ready, subscription, undefined, startedAtMs, Exit.interrupt()), false)
     }
     const isLate = startedAtMs >= (claimed.expiresAtMs ?? Number.POSITIVE_INFINITY)
-    if (isLate || !mayBegin(ready, State.laneOf(state, subscription.id))) {
+    if (isLate || !mayBegin(ready, lane)) {
       giveBack(ready)
       return Effect.succeed(false)
     }

@@ -19,11 +19,7 @@ import type { Origin } from "./Origins.ts"
 import { Queue } from "./Queue.ts"
 import type { Group } from "./State.ts"
 
-/**
- * A claimed delivery with all that its attempts need. A class, as all of which a window may be full: where literals have once lived long, as
- * they do behind an endpoint that hangs, V8 makes all later ones in old memory at once, and each keeps alive what it refers to until that is
- * collected. Of a class it does so of none.
- */
+/** A claimed delivery with all that its attempts need. A class, for V8: see "What memory holds" in `docs/architecture.md`. */
 export class Ready {
   readonly group: Group
   readonly claimed: Claimed
@@ -63,7 +59,8 @@ export interface Begun {
 export interface Served {
   readonly version: number
   readonly subscription: Subscription
-  readonly binding: Binding
+  /** Undefined until the subscription is bound. */
+  readonly binding: Binding | undefined
 }
 
 /** One subscription's lane on this runner. */

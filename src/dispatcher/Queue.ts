@@ -1,5 +1,6 @@
 /**
- * A queue: what is taken from its beginning leaves its place empty until many have been. An array moves all of its elements for each.
+ * A queue whose first can be looked at, which `effect`'s lists don't let: what is taken from its beginning leaves its place empty until
+ * many have been. An array moves all of its elements for each.
  */
 
 /** How many places are empty at least before the others are moved. */

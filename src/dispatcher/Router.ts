@@ -21,7 +21,7 @@ import * as State from "./State.ts"
 import type { Matching, Subscribed } from "./Subscribed.ts"
 import * as Tracing from "./Tracing.ts"
 
-/** A message that was read, after its event's transform. A class for the reason that `Lane.Ready` is one. */
+/** A message that was read, after its event's transform. A class, for V8, as `Lane.Ready` is. */
 class Transformed {
   readonly message: Unrouted
   readonly group: State.Group
@@ -478,50 +478,38 @@ const warn = ({ eventId, id }: Unrouted, error: string) =>
 const readyOf = (
   item: Transformed,
   deliveryId: DeliveryId,
-  subscription: Subscription,
+  { id, version }: Subscription,
   claims: number,
   express: Express.Express | undefined
 ): Lane.Ready => {
   const message: Message = item.transformed
     ? { ...item.message, payloadJson: item.payloadJson, emittedJson: item.message.payloadJson }
     : item.message
-  return new Lane.Ready(item.group, new Claim(item, deliveryId, subscription, claims), message, {
-    history: none,
-    suspect: false,
-    express
-  })
+  const claimed: Types.Mutable<Claimed> = { ...blank }
+  claimed.workerGroup = item.group.workerGroup
+  claimed.deliveryId = deliveryId
+  claimed.messageId = message.id
+  claimed.subscriptionId = id
+  claimed.subscriptionVersion = version
+  claimed.seq = item.message.seq
+  claimed.claims = claims
+  claimed.size = item.payloadJson.length
+  if (item.message.expiresAtMs !== undefined) claimed.expiresAtMs = item.message.expiresAtMs
+  return new Lane.Ready(item.group, claimed, message, { history: none, suspect: false, express })
 }
 
-/** A claim that is made with the routing, or ahead of it. */
-class Claim implements Claimed {
-  readonly workerGroup: string
-  readonly deliveryId: DeliveryId
-  readonly messageId: MessageId
-  readonly subscriptionId: SubscriptionId
-  readonly subscriptionVersion: number
-  readonly seq: number
-  readonly attemptCount = 0
-  readonly retryBase = 0
-  readonly claims: number
-  readonly size: number
-  declare readonly expiresAtMs?: number
-
-  constructor(
-    { group, message, payloadJson }: Transformed,
-    deliveryId: DeliveryId,
-    { id, version }: Subscription,
-    claims: number
-  ) {
-    this.workerGroup = group.workerGroup
-    this.deliveryId = deliveryId
-    this.messageId = message.id
-    this.subscriptionId = id
-    this.subscriptionVersion = version
-    this.seq = message.seq
-    this.claims = claims
-    this.size = payloadJson.length
-    if (message.expiresAtMs !== undefined) this.expiresAtMs = message.expiresAtMs
-  }
+/** A claim of a delivery that nothing was attempted of; to be copied, for V8. */
+const blank: Claimed = {
+  workerGroup: "",
+  deliveryId: Id.trusted.delivery(""),
+  messageId: Id.trusted.message(""),
+  subscriptionId: Id.trusted.subscription(""),
+  subscriptionVersion: 0,
+  seq: 0,
+  attemptCount: 0,
+  retryBase: 0,
+  claims: 0,
+  size: 0
 }
 
 const none: Lane.Ready["history"] = []

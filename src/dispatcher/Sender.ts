@@ -88,7 +88,7 @@ export const make = Effect.fnUntraced(function*(
         return Effect.ensuring(
           Effect.whileLoop({
             while: () => ready !== undefined,
-            body: () => ready ? attempt(ready, of, restore) : Effect.succeed(false),
+            body: () => ready ? attempt(ready, lane, of, restore) : Effect.succeed(false),
             step: (mayGoOn: boolean) => {
               leave()
               const next = mayGoOn ? firstInLine(lane, origin) ?? nextOf(lane) : undefined
@@ -188,7 +188,7 @@ export const make = Effect.fnUntraced(function*(
   }
 
   const originOf = (lane: Lane.Lane): Origin | undefined => {
-    const name = served(lane)?.binding.origin
+    const name = served(lane)?.binding?.origin
     return name === undefined ? undefined : origins.of(name)
   }
 

@@ -81,7 +81,7 @@ export const make = (
           const workerGroup = owners[row.owner - 1]?.workerGroup
           const eventId = events[row.owner - 1]
           if (workerGroup === undefined || eventId === undefined) continue
-          // A copy, as V8 makes no copies in old memory at once, see `Lane.Ready`.
+          // A copy, for V8: see "What memory holds" in `docs/architecture.md`.
           const message: Types.Mutable<Unrouted> = { ...blank }
           message.id = PgRows.messageId(row.id)
           message.seq = row.seq

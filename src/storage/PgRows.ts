@@ -47,12 +47,12 @@ export interface AttemptRow {
 const phaseNames = ["lookupMs", "connectMs", "tlsMs", "firstByteMs", "totalMs"] as const
 
 /** Phases as they are stored: numbers in a fixed order, because every attempt has them. */
-export const phasesText = (phases: AttemptRecord["phases"]): string | null =>
-  phases === undefined
-    ? null
-    : `${phases.lookupMs ?? ""}/${phases.connectMs ?? ""}/${phases.tlsMs ?? ""}/${phases.firstByteMs ?? ""}/${
-      phases.totalMs ?? ""
-    }`
+export const phasesText = (phases: AttemptRecord["phases"]): string | null => {
+  if (phases === undefined) return null
+  let text = ""
+  for (const name of phaseNames) text += `${phases[name] ?? ""}/`
+  return text.slice(0, -1)
+}
 
 const phasesOf = (text: string) => {
   const values = text.split("/")
@@ -87,6 +87,7 @@ export const responseText = (response: AttemptRecord["response"]): string | null
 /** The first line and the headers. In parts that are joined at once: a text that grows is made anew for each of them. */
 class Head {
   readonly #parts: Array<string>
+  #headers = 0
   #isNamed = true
 
   constructor(first: string) {
@@ -95,6 +96,7 @@ class Head {
 
   add(name: string, value: string): void {
     this.#parts.push("\n", name, ": ", value)
+    this.#headers++
     if (name.includes(":")) this.#isNamed = false
   }
 
@@ -103,7 +105,7 @@ class Head {
     const text = this.#parts.join("")
     let lines = 0
     for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines++
-    if (!this.#isNamed || lines !== (this.#parts.length - 1) / 4 || !isPlain(text)) return undefined
+    if (!this.#isNamed || lines !== this.#headers || !isPlain(text)) return undefined
     if (body === undefined) return text
     return isPlain(body) ? `${text}\n\n${body}` : undefined
   }

@@ -239,7 +239,7 @@ const keysOf = (secrets: ReadonlyArray<Redacted.Redacted<string>>) => {
 const pairs = (headers: ReadonlyArray<string>) => {
   const found: Array<{ readonly name: string; readonly value: string }> = []
   for (let i = 0; i < headers.length; i += 2) {
-    // As in `Delivery.step`.
+    // A copy, for V8: see "What memory holds" in `docs/architecture.md`.
     const pair = { ...blank }
     pair.name = headers[i] ?? ""
     pair.value = headers[i + 1] ?? ""

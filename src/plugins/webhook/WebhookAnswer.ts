@@ -100,7 +100,7 @@ const untrusted = new Set([
 const blank: Provider.ResponseExcerpt = { headers: {}, body: "" }
 
 const excerpt = (answer: EgressResponse, limits: Limits): Provider.ResponseExcerpt => {
-  // As in `Delivery.step`.
+  // A copy, for V8: see "What memory holds" in `docs/architecture.md`.
   const found: Types.Mutable<Provider.ResponseExcerpt> = { ...blank }
   found.headers = headersOf(answer, limits)
   found.body = clean(
