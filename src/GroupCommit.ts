@@ -5,6 +5,7 @@ import { Cause, Effect, Exit, Latch, type Scope } from "effect"
 import * as Deadlines from "./Deadlines.ts"
 import type { Dispatchers } from "./Dispatchers.ts"
 import type { MessageId } from "./Id.ts"
+import { letGo } from "./LetGo.ts"
 import { Limits } from "./Limits.ts"
 import type { Message } from "./Message.ts"
 import * as Metrics from "./Metrics.ts"
@@ -62,7 +63,7 @@ export const make = Effect.fnUntraced(
       exit: Exit.Exit<ReadonlyArray<Placed>, AppendError>
     ) {
       if (exit._tag === "Success") {
-        for (const { message, offer } of batch) yield* told(offer, message.id)
+        for (const { message, offer } of batch) yield* letGo(told(offer, message.id))
         for (const group of new Set(exit.value.map(({ workerGroup }) => workerGroup))) yield* told(wake(group))
       }
       const done = Exit.asVoid(exit)
@@ -70,11 +71,13 @@ export const make = Effect.fnUntraced(
     })
 
     const commit = Effect.fnUntraced(function*(batch: ReadonlyArray<Pending>) {
-      const exit = yield* Effect.exit(storage.append(batch.map((pending) => pending.message)))
+      const exit = yield* letGo(Effect.exit(storage.append(batch.map((pending) => pending.message))))
       const refused = exit._tag === "Failure" &&
         exit.cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error._tag === "RowRefused")
-      if (!refused || batch.length === 1) return yield* settle(batch, exit)
-      for (const pending of batch) yield* settle([pending], yield* Effect.exit(storage.append([pending.message])))
+      if (!refused || batch.length === 1) return yield* letGo(settle(batch, exit))
+      for (const pending of batch) {
+        yield* letGo(settle([pending], yield* letGo(Effect.exit(storage.append([pending.message])))))
+      }
     })
 
     const next = Effect.suspend(() => {

@@ -21,6 +21,7 @@ import {
   PayloadRefused
 } from "./Hook.ts"
 import * as Id from "./Id.ts"
+import { letGo } from "./LetGo.ts"
 import { Limits } from "./Limits.ts"
 import { allTenants, defaultTenant, type Message, oneTenantExpected, workerGroup } from "./Message.ts"
 import * as Metrics from "./Metrics.ts"
@@ -67,9 +68,9 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
     /** A message that may be stored, and what is done when it is. */
     const prepared = Effect.fnUntraced(function*<A>(eventId: string, hook: Hook<A>, payload: A, options: EmitOptions) {
       if (Core.isOwn(eventId)) return yield* own(eventId)
-      const payloadJson = yield* encode(eventId, hook, payload, limits.payloadBytes)
+      const payloadJson = yield* letGo(encode(eventId, hook, payload, limits.payloadBytes))
       const orderingKey = options.orderingKey ??
-        (hook.orderingKey === undefined ? undefined : yield* keyOf(eventId, hook, payload))
+        (hook.orderingKey === undefined ? undefined : yield* letGo(keyOf(eventId, hook, payload)))
       const tenantId = options.tenantId ?? defaultTenant
       if (tenantId === allTenants) {
         return yield* new PayloadRefused({
@@ -129,22 +130,22 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
     })
 
     const emitAs = Effect.fnUntraced(function*<A>(eventId: string, hook: Hook<A>, payload: A, options: EmitOptions) {
-      const one = yield* prepared(eventId, hook, payload, options)
+      const one = yield* letGo(prepared(eventId, hook, payload, options))
       const { message, offer, once } = one
       if (one.over !== undefined) {
         const late = yield* Effect.mapError(tooLate([one]), emitError(eventId))
         if (late) return yield* late.reason
       }
       if (once !== undefined) {
-        const answer = yield* storage.appendOnce(message, once).pipe(Effect.mapError(emitError(eventId)))
+        const answer = yield* letGo(storage.appendOnce(message, once).pipe(Effect.mapError(emitError(eventId))))
         if (answer._tag === "Conflict") return yield* conflict(once.key, answer.messageId)
         if (answer._tag === "Repeated") return answer.messageId
         yield* storage.afterCommit(Effect.andThen(offer, dispatchers.wake(answer.workerGroup)))
       } else if (yield* storage.inTransaction) {
-        const [placed] = yield* Effect.mapError(storage.append([message]), emitError(eventId))
+        const [placed] = yield* letGo(Effect.mapError(storage.append([message]), emitError(eventId)))
         yield* storage.afterCommit(Effect.andThen(offer, dispatchers.wake(placed?.workerGroup ?? workerGroup(eventId))))
       } else {
-        yield* Effect.mapError(commit(message, offer), emitError(eventId))
+        yield* letGo(Effect.mapError(commit(message, offer), emitError(eventId)))
       }
       return message.id
     })
@@ -152,35 +153,41 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
     return Hooks.of({
       emit: Effect.fnUntraced(function*(hook, payload, options) {
         const { eventId } = yield* registered(hook)
-        return yield* emitAs(eventId, hook, payload, options ?? {})
+        return yield* letGo(emitAs(eventId, hook, payload, options ?? {}))
       }, TraceContext.withSpan("Hook.emit", producing)),
       emitJson: Effect.fnUntraced(function*(eventId, payload, options) {
         if (Core.isOwn(eventId)) return yield* own(eventId)
         const found = yield* known(eventId)
-        return yield* found.hook.use((hook) =>
-          Effect.flatMap(decode(eventId, hook, payload), (decoded) => emitAs(eventId, hook, decoded, options ?? {}))
+        return yield* letGo(
+          found.hook.use((hook) =>
+            Effect.flatMap(decode(eventId, hook, payload), (decoded) => emitAs(eventId, hook, decoded, options ?? {}))
+          )
         )
       }, TraceContext.withSpan("Hook.emitJson", producing)),
       emitBatch: Effect.fnUntraced(function*(emissions) {
-        const batch = yield* Effect.forEach(
+        const batch = yield* letGo(Effect.forEach(
           emissions,
           ({ eventId, options = {}, payload }, index) =>
             Effect.gen(function*() {
               if (Core.isOwn(eventId)) return yield* own(eventId)
               const found = yield* known(eventId)
-              return yield* found.hook.use((hook) =>
+              return yield* letGo(found.hook.use((hook) =>
                 Effect.flatMap(decode(eventId, hook, payload), (decoded) => prepared(eventId, hook, decoded, options))
-              )
-            }).pipe(Effect.mapError((reason) => new BatchRefused({ index, reason })))
-        )
+              ))
+            }).pipe(Effect.mapError((reason) =>
+              new BatchRefused({ index, reason })
+            ))
+        ))
         if (batch.length === 0) return []
         const failed = batchError(batch.map(({ message }) => message))
         const late = yield* Effect.mapError(tooLate(batch), failed)
         if (late) return yield* new BatchRefused(late)
-        const answer = yield* storage.appendBatch(batch.map(({ message, once }): BatchItem => ({
-          message,
-          ...(once === undefined ? {} : { once })
-        }))).pipe(Effect.mapError(failed))
+        const answer = yield* letGo(
+          storage.appendBatch(batch.map(({ message, once }): BatchItem => ({
+            message,
+            ...(once === undefined ? {} : { once })
+          }))).pipe(Effect.mapError(failed))
+        )
         if (answer._tag === "Conflict") {
           const { index, messageId } = answer
           const reason = conflict(batch[index]?.once?.key ?? "", messageId)

@@ -17,7 +17,7 @@ const sources = filesIn("src").map((file) => ({ file, text: Fs.readFileSync(Path
 
 /** The modules that stand alone, by level; folders have one level each. */
 const modules = [
-  `Id Key AuditEntry Member Message Subscription Connection Limits Monotonic Chain Deadlines UnderWay Version SchemaErrors StorageError PayloadExample PayloadProperties PayloadSchema Nearest Storable
+  `Id Key AuditEntry Member Message Subscription Connection Limits Monotonic Chain LetGo Deadlines UnderWay Version SchemaErrors StorageError PayloadExample PayloadProperties PayloadSchema Nearest Storable
     TraceContext Sampling Redaction SchemaPlaces SecretFields Destinations Told Metrics Tally Phases Note RequestExcerpt Retention NoPlace`,
   `Access Core Hook Handler IntegrationEvent RetrySchedule RateLimit Circuit Delivery Filter Template TemplateEngine TemplateHost Replay Provider Signature SignatureKey`,
   `Storage StorageMemory\\w* Registry Plugin GroupCommit Hooks Handlers Secrets Egress Live Dispatcher Dispatchers Bindings SubscriptionChecks Subscriptions

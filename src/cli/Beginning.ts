@@ -3,13 +3,17 @@
  */
 
 /**
- * What has to be said when a process starts whose memory is kept small: how many MB new objects may take, in each of two halves; and
- * to glibc, which otherwise keeps memory apart for each of many threads, for how many.
+ * What has to be said when a process starts whose memory is kept small: how many MB new objects may take, in each of two halves; that
+ * none is made in old memory at once, see "What memory holds" in `docs/architecture.md`; and to glibc, which otherwise keeps memory apart
+ * for each of many threads, for how many.
  *
  * @category constants
  * @since 0.1.0
  */
-export const small = { execArgv: ["--max-semi-space-size=16"], env: { MALLOC_ARENA_MAX: "2" } } as const
+export const small = {
+  execArgv: ["--max-semi-space-size=16", "--no-allocation-site-pretenuring"],
+  env: { MALLOC_ARENA_MAX: "2" }
+} as const
 
 /**
  * Begins this process anew so, under the same id, unless whoever started it said something of the heap. Where that can't be, on

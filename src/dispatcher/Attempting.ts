@@ -7,6 +7,7 @@ import * as Circuit from "../Circuit.ts"
 import * as Core from "../Core.ts"
 import * as Delivery from "../Delivery.ts"
 import type { DeliveryId } from "../Id.ts"
+import { letGo } from "../LetGo.ts"
 import * as Monotonic from "../Monotonic.ts"
 import * as Note from "../Note.ts"
 import { type Delivered, type ProviderError, RetryableError } from "../Provider.ts"
@@ -210,14 +211,14 @@ export const make = Effect.fnUntraced(function*(
     }
     return Effect.gen(function*() {
       const nextDelayMs = outcome._tag === "Failed" && outcome.error._tag === "Retryable"
-        ? yield* RetrySchedule.next(yield* scheduleOf(subscription, ready.message.eventId, binding), {
+        ? yield* letGo(RetrySchedule.next(yield* scheduleOf(subscription, ready.message.eventId, binding), {
           history: [...Lane.failures(ready), { atMs: nowMs, error: outcome.error }],
           seed: claimed.deliveryId,
           maxAgeMs: retryMaxAgeMs
-        })
+        }))
         : Option.none<number>()
       const step = stepOf(Option.getOrUndefined(nextDelayMs))
-      finished(step, isTold ? yield* tellingOf(ready, subscription, step, { before, sign, nowMs }) : undefined)
+      finished(step, isTold ? yield* letGo(tellingOf(ready, subscription, step, { before, sign, nowMs })) : undefined)
     })
   }
 

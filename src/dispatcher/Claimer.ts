@@ -5,6 +5,7 @@
 import { Effect } from "effect"
 import * as Circuit from "../Circuit.ts"
 import type { DeliveryId } from "../Id.ts"
+import { letGo } from "../LetGo.ts"
 import * as Monotonic from "../Monotonic.ts"
 import { type Claimed, type Claims, type Health, type LaneRoom, Storage } from "../Storage.ts"
 import * as Lane from "./Lane.ts"
@@ -27,7 +28,7 @@ export const make = Effect.fnUntraced(function*(
   const take = Effect.fnUntraced(function*(claimed: ReadonlyArray<Claimed>, groups: ReadonlyArray<State.Group>) {
     if (claimed.length === 0) return
     const byName = new Map(groups.map((group) => [group.workerGroup, group]))
-    const loaded = yield* storage.load(claimed)
+    const loaded = yield* letGo(storage.load(claimed))
     const messages = new Map(loaded.messages.map((message) => [message.id, message]))
     const attempts = Map.groupBy(loaded.attempts, (entry) => entry.deliveryId)
     for (const claim of claimed) {
@@ -52,7 +53,7 @@ export const make = Effect.fnUntraced(function*(
     const fits = claimed.map((claim) =>
       count-- > 0 && (bytes -= claim.size) >= 0 && (!isSuspect(claim) || suspects-- > 0)
     )
-    yield* take(claimed.filter((_, i) => fits[i]), groups)
+    yield* letGo(take(claimed.filter((_, i) => fits[i]), groups))
     for (const group of groups) {
       const surplus = claimed.filter((claim, i) => !fits[i] && claim.workerGroup === group.workerGroup)
       if (surplus.length > 0) yield* storage.release(group.owner, surplus.map((claim) => claim.deliveryId))
@@ -162,10 +163,10 @@ export const make = Effect.fnUntraced(function*(
       yield* heed(asked, answer.health)
       // What is behind a backlog may have waited for its end.
       state.route.openUnsafe()
-      yield* Effect.onError(take(answer.claimed, groups), () =>
+      yield* letGo(Effect.onError(take(answer.claimed, groups), () =>
         Effect.sync(() => {
           state.answerLost = true
-        }))
+        })))
     }
     const nowMs = yield* storage.now
     const waitMs = nextDue(state, subscribed, nowMs, yield* Monotonic.nowMs) - nowMs

@@ -5,6 +5,7 @@
 import { type Context, Effect, Latch, type Types } from "effect"
 import { outline } from "../Delivery.ts"
 import { type DeliveryId, type SubscriptionId, timeOf } from "../Id.ts"
+import { letGo } from "../LetGo.ts"
 import { Live, type Recorded } from "../Live.ts"
 import * as Metrics from "../Metrics.ts"
 import { type Completed, type Outcome, Storage } from "../Storage.ts"
@@ -49,13 +50,13 @@ export const make = Effect.fnUntraced(function*(
 
   const write = Effect.fnUntraced(function*(batch: ReadonlyArray<Finished>) {
     // Repeating is safe: an outcome is recorded once. Until it is, the delivery stays in memory and cannot be claimed.
-    const recorded = yield* patient(
+    const recorded = yield* letGo(patient(
       "Recording",
       Effect.suspend(() => {
         const live = batch.filter((finished) => finished.ready.group.phase !== "lost")
         return live.length === 0 ? Effect.succeed([]) : record(live.map((finished) => finished.outcome))
       })
-    )
+    ))
     const ids = new Set(recorded)
     for (const finished of batch) {
       const { outcome, ready } = finished
@@ -79,19 +80,19 @@ export const make = Effect.fnUntraced(function*(
       // Also where it was recorded and the answer to that was lost: what the endpoint said of its subscription holds.
       if (finished.ready.group.phase === "lost") continue
       for (const { message } of finished.outcome.telling ?? []) State.told(state, message)
-      if (finished.disable !== undefined || finished.warnOfMs !== undefined) yield* act(finished)
+      if (finished.disable !== undefined || finished.warnOfMs !== undefined) yield* letGo(act(finished))
     }
   })
 
   /** Writes the routing of express messages with their outcomes; where the database refuses it, one goes before the other. */
   const complete = Effect.fnUntraced(function*(batch: ReadonlyArray<Express.Express>) {
-    const completed = yield* patient(
+    const completed = yield* letGo(patient(
       "Completing",
       Effect.suspend(() => {
         const live = batch.flatMap(({ held }) => held && held.group.phase !== "lost" ? [completedOf(held)] : [])
         return live.length === 0 ? Effect.succeed([]) : storage.complete(live)
       }).pipe(Effect.catchTag("RowRefused", () => Effect.undefined))
-    )
+    ))
     if (completed === undefined) {
       for (const express of batch) Express.refuse(state, express)
       return

@@ -6,6 +6,7 @@ import { Effect, Result, type Types } from "effect"
 import type * as Filter from "../Filter.ts"
 import * as Id from "../Id.ts"
 import type { DeliveryId, MessageId, SubscriptionId } from "../Id.ts"
+import { letGo } from "../LetGo.ts"
 import { defaults } from "../Limits.ts"
 import { baseGroup, type Message } from "../Message.ts"
 import * as Metrics from "../Metrics.ts"
@@ -86,7 +87,7 @@ export const make = Effect.fnUntraced(function*(
       const item = new Transformed(message, group, event !== undefined)
       batch.push(item)
       if (event?.transform === undefined) continue
-      const made = yield* Effect.result(event.transform(payloadJson))
+      const made = yield* letGo(Effect.result(event.transform(payloadJson)))
       if (Result.isSuccess(made)) {
         item.payloadJson = made.success
         item.transformed = true
@@ -112,7 +113,7 @@ export const make = Effect.fnUntraced(function*(
       const { group, message } = item
       const all = item.error === undefined ? subscribed.matching(message) : []
       const wanting = item.exposed ? all : all.filter(({ subscription }) => isInternal(subscription))
-      const matching = wanting.some(({ holds }) => holds) ? yield* passing(item, wanting) : wanting
+      const matching = wanting.some(({ holds }) => holds) ? yield* letGo(passing(item, wanting)) : wanting
       // A fan-out too large for one statement with others goes alone.
       if (deliveries.length > 0 && deliveries.length + matching.length > limits.routeDeliveries) break
       const isDoubtful = message.seq <= group.doubtfulSeq
@@ -198,19 +199,19 @@ export const make = Effect.fnUntraced(function*(
       const sinceNanos = tracing.now()
       const left = batch.filter(({ message }) => !found.ahead.has(message.id))
       const gone = batch.length - left.length
-      const { bound, expresses, freed, now, routing } = yield* match(left, found.listened)
+      const { bound, expresses, freed, now, routing } = yield* letGo(match(left, found.listened))
       feed(bound, expresses)
       for (const express of expresses) begin(express, found, sinceNanos)
       if (routing.messages.length === 0) return gone + expresses.length
       state.routing = routing.deliveries.reduce((sum, { claimed }) => claimed ? sum + 1 : sum, 0)
-      const answer = yield* Effect.onExit(storage.route(routing), (exit) =>
+      const answer = yield* letGo(Effect.onExit(storage.route(routing), (exit) =>
         Effect.sync(() => {
           state.routing = 0
           if (exit._tag === "Failure") state.answerLost = true
-        }))
+        })))
       if (answer._tag === "Stale") {
         yield* subscribed.reload
-        return yield* writeWhole(batch, found)
+        return yield* letGo(writeWhole(batch, found))
       }
       const routed = new Set<MessageId>(answer.messageIds)
       const made = new Map(routing.messages.map((message) => [message.messageId, message]))
@@ -260,7 +261,7 @@ export const make = Effect.fnUntraced(function*(
     const live = batch.flatMap(({ held }) => held && held.group.phase !== "lost" ? [held] : [])
     const routed = new Set<MessageId>()
     for (const [version, ofVersion] of Map.groupBy(live, (held) => held.version)) {
-      const answer = yield* Effect.onError(
+      const answer = yield* letGo(Effect.onError(
         storage.route({
           version,
           isBegun: true,
@@ -286,7 +287,7 @@ export const make = Effect.fnUntraced(function*(
           Effect.sync(() => {
             state.answerLost = true
           })
-      )
+      ))
       for (const id of answer._tag === "Routed" ? answer.messageIds : []) routed.add(id)
     }
     // Where another owner has it by now, nothing of it is recorded either.
@@ -383,10 +384,10 @@ export const make = Effect.fnUntraced(function*(
     return yield* Effect.gen(function*() {
       const { left, listened, messages, version } = yield* read(groups)
       if (subscribed.version() < version) yield* subscribed.reload
-      const batch = yield* transform(messages, groups)
+      const batch = yield* letGo(transform(messages, groups))
       const monotonic = yield* Monotonic.nowMs
       for (const item of batch) item.group.activeAtMs = monotonic
-      const written = batch.length === 0 ? 0 : yield* write(batch, { listened, ahead: new Set() })
+      const written = batch.length === 0 ? 0 : yield* letGo(write(batch, { listened, ahead: new Set() }))
       again(written < batch.length ? groups : left)
       return left.length > 0 || written < batch.length || groups.length === limits.routeMessages
     }).pipe(Effect.onError(() => Effect.sync(() => again(groups))))

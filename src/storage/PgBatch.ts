@@ -6,6 +6,7 @@ import type { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import { SqlError } from "effect/sql"
 import * as Id from "../Id.ts"
+import { letGo } from "../LetGo.ts"
 import type { Message } from "../Message.ts"
 import type { AppendBatch, BatchItem, Placed } from "../Storage.ts"
 import { array } from "./PgArray.ts"
@@ -18,10 +19,10 @@ export const make = (
 ) =>
 (items: ReadonlyArray<BatchItem>) =>
   sql.withTransaction(Effect.gen(function*() {
-    const { conflict, repeated } = yield* keys(sql, items)
+    const { conflict, repeated } = yield* letGo(keys(sql, items))
     if (conflict) return yield* Effect.fail(conflict)
     const added = items.flatMap(({ message }, index) => repeated.has(index) ? [] : [message])
-    const stored = added.length === 0 ? [] : yield* append(added)
+    const stored = added.length === 0 ? [] : yield* letGo(append(added))
     const groups = new Map(added.map(({ id }, n) => [id, stored[n]?.workerGroup]))
     return {
       _tag: "Appended",
