@@ -722,7 +722,8 @@ describe("the command line against a runner", () => {
         assert.include(forced.stdout, "\u001b[32menabled\u001b[0m")
         assert.notInclude(forced.stdout, "\u001b[31m")
         const plain = yield* run(list, { ...env, FORCE_COLOR: "1", NO_COLOR: "1" })
-        assert.strictEqual(plain.stdout, piped)
+        // A circuit of another test may have become half-open meanwhile.
+        assert.include([piped, (yield* succeeds(list)).stdout], plain.stdout)
       }), 60_000)
 
     it.effect(

@@ -59,7 +59,7 @@ describe.concurrent("hookline start and listen", () => {
         const dataDir = Path.join(yield* folder, "data")
         const [port, receiverPort] = [yield* freePort, yield* freePort]
         const runner = yield* hookline(startArgs({ port, dataDir }))
-        yield* until("the runner serves", ready(port)).pipe(Effect.timeout("20 seconds"))
+        yield* until("the runner serves", ready(port))
         yield* until("it says what to try", Effect.sync(() => runner.output.text.includes("3. Emit:")))
         const key = Fs.readFileSync(Path.join(dataDir, "admin-key"), "utf8").trim()
         assert.include(runner.output.text, key)
