@@ -75,9 +75,7 @@ export const make = Effect.fnUntraced(
       const refused = exit._tag === "Failure" &&
         exit.cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error._tag === "RowRefused")
       if (!refused || batch.length === 1) return yield* letGo(settle(batch, exit))
-      for (const pending of batch) {
-        yield* letGo(settle([pending], yield* letGo(Effect.exit(storage.append([pending.message])))))
-      }
+      for (const pending of batch) yield* settle([pending], yield* Effect.exit(storage.append([pending.message])))
     })
 
     const next = Effect.suspend(() => {

@@ -53,7 +53,7 @@ export const make = Effect.fnUntraced(function*(
     const fits = claimed.map((claim) =>
       count-- > 0 && (bytes -= claim.size) >= 0 && (!isSuspect(claim) || suspects-- > 0)
     )
-    yield* letGo(take(claimed.filter((_, i) => fits[i]), groups))
+    yield* take(claimed.filter((_, i) => fits[i]), groups)
     for (const group of groups) {
       const surplus = claimed.filter((claim, i) => !fits[i] && claim.workerGroup === group.workerGroup)
       if (surplus.length > 0) yield* storage.release(group.owner, surplus.map((claim) => claim.deliveryId))

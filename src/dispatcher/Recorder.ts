@@ -80,7 +80,7 @@ export const make = Effect.fnUntraced(function*(
       // Also where it was recorded and the answer to that was lost: what the endpoint said of its subscription holds.
       if (finished.ready.group.phase === "lost") continue
       for (const { message } of finished.outcome.telling ?? []) State.told(state, message)
-      if (finished.disable !== undefined || finished.warnOfMs !== undefined) yield* letGo(act(finished))
+      if (finished.disable !== undefined || finished.warnOfMs !== undefined) yield* act(finished)
     }
   })
 

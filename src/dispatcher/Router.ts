@@ -211,7 +211,7 @@ export const make = Effect.fnUntraced(function*(
         })))
       if (answer._tag === "Stale") {
         yield* subscribed.reload
-        return yield* letGo(writeWhole(batch, found))
+        return yield* writeWhole(batch, found)
       }
       const routed = new Set<MessageId>(answer.messageIds)
       const made = new Map(routing.messages.map((message) => [message.messageId, message]))
