@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted, Schema } from "effect"
-import { createHmac, webcrypto } from "node:crypto"
+import { createHmac, createSecretKey, webcrypto } from "node:crypto"
 import { Webhook as StandardWebhook } from "standardwebhooks"
 import { Webhook } from "svix"
 import * as Limits from "../src/Limits.ts"
@@ -37,6 +37,26 @@ describe("a signature", () => {
         Signature.sign([key], { id: "msg_1", timestampSeconds: 1_700_000_000, body: "{\"ä\":1}" }),
         `v1,${expected}`
       )
+    }))
+
+  it.effect.prop("is Node's HMAC, with a key of any length and a body of any length and language", [
+    Schema.Uint8Array,
+    Schema.String,
+    Schema.Literals(["", "a", "ä", "\u20ac", "\ud83d\udca5", "\udca5"]),
+    // Up to beyond what is hashed in one piece.
+    Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 30_000 }))
+  ], ([bytes, id, text, count]) =>
+    Effect.sync(() => {
+      const body = `{${text.repeat(count)}}`
+      const longer = Buffer.concat(
+        Array.from({ length: 1 + count % 3 }, () => Buffer.concat([bytes, Buffer.alloc(24)]))
+      )
+      for (const key of [longer, longer.subarray(0, 64), Buffer.alloc(65, longer)]) {
+        assert.strictEqual(
+          Signature.sign([Redacted.make(createSecretKey(key))], { id, timestampSeconds: 1, body }),
+          `v1,${createHmac("sha256", key).update(`${id}.1.${body}`).digest("base64")}`
+        )
+      }
     }))
 
   it.effect.prop("of any body is verified, and no bit of body, id, timestamp or signature can be changed", [
