@@ -3,6 +3,7 @@
  * plugins are in.
  */
 import { Context, Effect, identity, Layer, Tracer } from "effect"
+import { Egress } from "./Egress.ts"
 import { type Handler, PluginScope } from "./Handler.ts"
 import type { AnyHook } from "./Hook.ts"
 import type { IntegrationEvent } from "./IntegrationEvent.ts"
@@ -49,6 +50,8 @@ export const make = <R = never, E = never, RH = never>(pluginId: string, options
 interface Services<R> {
   readonly own: Context.Context<R>
   readonly merged: Context.Context<R>
+  /** That of the plugin's door, where it has one. */
+  readonly begin: Provided["begin"]
 }
 
 /**
@@ -57,9 +60,10 @@ interface Services<R> {
  */
 const merging = <R>(own: Context.Context<R>) => {
   const known = new WeakMap<Context.Context<never>, Services<R>>()
+  const begin = Context.getOrUndefined(own, Egress)?.begin
   return (around: Context.Context<never>): Services<R> => {
     const services = known.get(around) ??
-      { own, merged: Context.merge(Context.omit(Tracer.ParentSpan, Note)(around), own) }
+      { own, merged: Context.merge(Context.omit(Tracer.ParentSpan, Note)(around), own), begin }
     known.set(around, services)
     return services
   }
@@ -87,6 +91,14 @@ class PluginBound<R> implements Provided {
 
   get origin() {
     return this.#bound.origin
+  }
+
+  get begin() {
+    return this.#services.begin
+  }
+
+  exchange(attempt: Attempt) {
+    return this.#services.begin && this.#bound.exchange?.(attempt)
   }
 
   get check() {

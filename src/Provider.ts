@@ -2,7 +2,8 @@
  * The provider contract: how to deliver to one kind of system. A provider decodes its configuration with its own schema,
  * makes one attempt, and says in a typed error whose fault a failure is and whether trying again can help.
  */
-import { type Context, Effect, type Redacted, Schema } from "effect"
+import { type Context, Effect, type Redacted, type Result, Schema } from "effect"
+import type { Egress, EgressError, EgressRequest, EgressResponse } from "./Egress.ts"
 import type { DeliveryId, MessageId, SubscriptionId } from "./Id.ts"
 import * as Note from "./Note.ts"
 import { RequestExcerpt, RequestHeader } from "./RequestExcerpt.ts"
@@ -149,6 +150,20 @@ export type RequestPreview = typeof RequestPreview.Type
 export const noteRequest = (request: RequestPreview): Effect.Effect<void> => Note.request(request, () => Effect.void)
 
 /**
+ * An attempt that is one request, with nothing before it and nothing after it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Exchange {
+  readonly request: EgressRequest
+  /** The request for the delivery log, as `noteRequest` has it. */
+  readonly shown: RequestPreview
+  /** What the answer means, or that there is none. */
+  readonly judge: (result: Result.Result<EgressResponse, EgressError>) => Result.Result<Delivered, ProviderError>
+}
+
+/**
  * A provider bound to one subscription's configuration: decoded and compiled once, used for every attempt.
  *
  * @category models
@@ -156,6 +171,11 @@ export const noteRequest = (request: RequestPreview): Effect.Effect<void> => Not
  */
 export interface Bound<R> {
   readonly deliver: (attempt: Attempt) => Effect.Effect<Delivered, ProviderError, R>
+  /**
+   * What `deliver` would send and make of the answer, where that is all it does: such attempts follow one another without a fiber's
+   * steps. Undefined for those that take other steps.
+   */
+  readonly exchange?: ((attempt: Attempt) => Exchange | undefined) | undefined
   /**
    * Where `deliver` sends its requests, such as `https://example.com`, if that is one place for all messages. No more attempts begin
    * than `Limits.connectionsPerOrigin` for all subscriptions of an origin, beside those that take long; the others wait before they
@@ -180,6 +200,8 @@ export interface Provided extends Bound<never> {
     attempt: Attempt,
     add?: <R>(services: Context.Context<R>) => Context.Context<R>
   ) => Effect.Effect<Delivered, ProviderError>
+  /** Sends the request of an exchange; there is none where this is undefined. */
+  readonly begin?: Egress["Service"]["begin"]
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * Attempting: one attempt, from the subscription that is bound to what came of it, an outcome for the recorder.
  */
-import { type Cause, Clock, Context, DateTime, Effect, Exit, Option, References } from "effect"
+import { type Cause, Clock, Context, DateTime, Effect, Exit, Option, References, Result } from "effect"
 import type { Binding } from "../Bindings.ts"
 import * as Circuit from "../Circuit.ts"
 import * as Core from "../Core.ts"
@@ -10,7 +10,7 @@ import type { DeliveryId } from "../Id.ts"
 import { letGo } from "../LetGo.ts"
 import * as Monotonic from "../Monotonic.ts"
 import * as Note from "../Note.ts"
-import { type Delivered, type ProviderError, RetryableError } from "../Provider.ts"
+import { type Delivered, type Exchange, type Provided, type ProviderError, RetryableError } from "../Provider.ts"
 import { Registry } from "../Registry.ts"
 import * as RequestExcerpt from "../RequestExcerpt.ts"
 import * as Retention from "../Retention.ts"
@@ -45,6 +45,62 @@ export class Finished {
     this.subscription = subscription
     this.disable = disable
     this.warnOfMs = warnOfMs
+  }
+}
+
+/** An attempt that a slot is to make. */
+export interface Turn {
+  readonly ready: Lane.Ready
+  readonly lane: Lane.Lane
+  readonly subscription: Subscription
+}
+
+/** The place of one attempt at a time, and of the fiber that makes one after the other. */
+export interface Slot {
+  /** The attempt that is to be made or is under way; undefined where there is no other. */
+  readonly turn: Turn | undefined
+  /** Ends that attempt, and has the next one take its turn where there may be one. */
+  readonly advance: (mayGoOn: boolean) => void
+}
+
+/** An attempt that is being made. A class, for V8, as `Finished` is. */
+class Made {
+  readonly ready: Lane.Ready
+  readonly subscription: Subscription
+  readonly startedAtMs: number
+  /** What it is made with; undefined where it was not found. */
+  readonly binding: Binding | undefined
+  readonly note = Note.make()
+
+  constructor({ ready, subscription }: Turn, startedAtMs: number, binding: Binding | undefined) {
+    this.ready = ready
+    this.subscription = subscription
+    this.startedAtMs = startedAtMs
+    this.binding = binding
+  }
+}
+
+/** One that is a request and nothing else. */
+class Exchanging extends Made {
+  readonly exchange: Exchange
+  readonly #begin: NonNullable<Provided["begin"]>
+
+  constructor(
+    turn: Turn,
+    startedAtMs: number,
+    binding: Binding,
+    exchange: Exchange,
+    begin: NonNullable<Provided["begin"]>
+  ) {
+    super(turn, startedAtMs, binding)
+    this.exchange = exchange
+    this.#begin = begin
+  }
+
+  begin(told: Parameters<NonNullable<Provided["begin"]>>[2]): () => void {
+    const { request, shown } = this.exchange
+    this.note.request = shown
+    return this.#begin(request, this.note, told)
   }
 }
 
@@ -145,15 +201,14 @@ export const make = Effect.fnUntraced(function*(
   const excerptOf = ({ request }: Note.Note, withBody: boolean): RequestExcerpt.RequestExcerpt | undefined =>
     RequestExcerpt.isWhole(request) ? RequestExcerpt.of(request, withBody ? excerpts.whole : excerpts.short) : undefined
 
-  /** What an attempt has come to; the schedule is asked only where it failed, and people are told of few. */
+  /**
+   * What an attempt has come to; the schedule is asked only where it failed, and people are told of few: what that leaves to do is
+   * returned, and nothing else.
+   */
   const conclude = (
-    ready: Lane.Ready,
-    subscription: Subscription,
-    binding: Binding | undefined,
-    startedAtMs: number,
-    exit: Exit.Exit<Delivered, ProviderError>,
-    note: Note.Note = Note.make()
-  ): Effect.Effect<void> => {
+    { binding, note, ready, startedAtMs, subscription }: Made,
+    exit: Exit.Exit<Delivered, ProviderError>
+  ): Effect.Effect<void> | undefined => {
     const { claimed } = ready
     const nowMs = now()
     const outcome = Answer.outcomeOf(exit, endedAs(claimed.deliveryId))
@@ -207,7 +262,7 @@ export const make = Effect.fnUntraced(function*(
 
     if (outcome._tag === "Delivered" && !before.warned) {
       finished(stepOf(undefined), undefined)
-      return Effect.void
+      return undefined
     }
     return Effect.gen(function*() {
       const nextDelayMs = outcome._tag === "Failed" && outcome.error._tag === "Retryable"
@@ -258,58 +313,108 @@ export const make = Effect.fnUntraced(function*(
         { ...logAnnotations, messageId, deliveryId, subscriptionId }
       )
 
-  /** Makes one attempt; tells whether its fiber may make another. */
-  const attempt = (
-    ready: Lane.Ready,
-    lane: Lane.Lane,
-    subscription: Subscription,
-    restore: Restore
-  ): Effect.Effect<boolean> => {
+  /**
+   * Makes the attempt of a slot, and of those that come after it as many as are one request each; tells whether its fiber may make
+   * another, or nothing where it has taken its turn.
+   */
+  const attempt = (slot: Slot, turn: Turn, restore: Restore): Effect.Effect<boolean | undefined> => {
+    const exchanging = exchangingOf(turn)
+    if (exchanging) return exchanges(slot, exchanging, restore)
+    const { lane, subscription } = turn
     const known = served(lane)
     return known?.binding && known.subscription.version === subscription.version
-      ? attemptWith(ready, lane, subscription, restore, Exit.succeed(known.binding))
+      ? attemptWith(turn, restore, Exit.succeed(known.binding))
       : restore(Effect.suspend(() => subscribed.bind(subscription))).pipe(
         Effect.catchDefect((defect) => Effect.fail({ message: Answer.thrownMessage(defect) })),
         Effect.exit,
-        Effect.flatMap((bound) => attemptWith(ready, lane, subscription, restore, bound))
+        Effect.flatMap((bound) => attemptWith(turn, restore, bound))
       )
   }
 
+  /** The attempt of a turn where it is one request, and may begin. */
+  const exchangingOf = (turn: Turn): Exchanging | undefined => {
+    const { lane, ready, subscription } = turn
+    const { claimed, message } = ready
+    const known = served(lane)
+    const binding = known?.subscription.version === subscription.version ? known.binding : undefined
+    if (!binding?.bound.begin || !binding.bound.exchange || tracing.isSpanned(message)) return undefined
+    const startedAtMs = now()
+    if (startedAtMs >= (claimed.expiresAtMs ?? Number.POSITIVE_INFINITY) || !mayBegin(ready, lane)) return undefined
+    try {
+      const exchange = binding.bound.exchange(given(ready, subscription, binding, startedAtMs, message.traceparent))
+      return exchange && new Exchanging(turn, startedAtMs, binding, exchange, binding.bound.begin)
+    } catch {
+      // It is made the other way, where what a provider throws is told as its answer.
+      return undefined
+    }
+  }
+
+  /** Makes attempts that are one request each: each begins as the one before it is answered, without a step of the fiber's. */
+  const exchanges = (slot: Slot, first: Exchanging, restore: Restore): Effect.Effect<boolean | undefined> => {
+    let present = first
+    const ended = (exit: Exit.Exit<Delivered, ProviderError>): Effect.Effect<boolean> | undefined => {
+      const left = conclude(present, exit)
+      return left && Effect.as(left, Exit.isSuccess(exit))
+    }
+    const requests = Effect.callback<Effect.Effect<boolean | undefined>>((resume) => {
+      let giveUp = () => {}
+      const begin = () => {
+        try {
+          giveUp = present.begin(told)
+        } catch (defect) {
+          resume(Effect.die(defect))
+        }
+      }
+      const told: Parameters<typeof present.begin>[0] = (result) => {
+        try {
+          const left = ended(judged(present, result))
+          if (left) return resume(Effect.succeed(left))
+          slot.advance(true)
+          const next = slot.turn && exchangingOf(slot.turn)
+          if (!next) return resume(Effect.succeed(Effect.undefined))
+          present = next
+        } catch (defect) {
+          return resume(Effect.succeed(Effect.die(defect)))
+        }
+        begin()
+      }
+      begin()
+      return Effect.sync(() => giveUp())
+    })
+    return Effect.matchCauseEffect(restore(requests), {
+      onSuccess: (left) => left,
+      onFailure: (cause) => ended(Exit.failCause(cause)) ?? Effect.succeed(false)
+    })
+  }
+
   const attemptWith = (
-    ready: Lane.Ready,
-    lane: Lane.Lane,
-    subscription: Subscription,
+    turn: Turn,
     restore: Restore,
     bound: Exit.Exit<Binding, { readonly message: string }>
   ): Effect.Effect<boolean> => {
+    const { lane, ready, subscription } = turn
     const { claimed } = ready
-    const startedAtMs = now()
+    const made = new Made(turn, now(), Exit.isSuccess(bound) ? bound.value : undefined)
+    const { binding, startedAtMs } = made
+    const ended = (exit: Exit.Exit<Delivered, ProviderError>) =>
+      Effect.mapEager(conclude(made, exit) ?? Effect.void, () => Exit.isSuccess(exit))
     // Binding took as long as an attempt may take.
-    if (endedAs(claimed.deliveryId)?._tag === "Failed") {
-      return Effect.as(conclude(ready, subscription, undefined, startedAtMs, Exit.interrupt()), false)
-    }
+    if (endedAs(claimed.deliveryId)?._tag === "Failed") return ended(Exit.interrupt())
     const isLate = startedAtMs >= (claimed.expiresAtMs ?? Number.POSITIVE_INFINITY)
     if (isLate || !mayBegin(ready, lane)) {
       giveBack(ready)
       return Effect.succeed(false)
     }
-    if (Exit.isFailure(bound)) {
-      const failure = new RetryableError({
-        code: "Misconfigured",
-        message: `The subscription can't be used: ${Answer.unbound(bound)}`
-      })
-      return Effect.as(conclude(ready, subscription, undefined, startedAtMs, Exit.fail(failure)), false)
+    if (binding === undefined) {
+      const message = `The subscription can't be used: ${Answer.unbound(bound)}`
+      return ended(Exit.fail(new RetryableError({ code: "Misconfigured", message })))
     }
-    const binding = bound.value
-    const note = Note.make()
     const delivering = tracing.attempt(
       ready,
       subscription,
       (traceparent) =>
-        binding.bound.deliver(given(ready, subscription, binding, startedAtMs, traceparent), ownOf(ready, note))
+        binding.bound.deliver(given(ready, subscription, binding, startedAtMs, traceparent), ownOf(ready, made.note))
     )
-    const ended = (exit: Exit.Exit<Delivered, ProviderError>) =>
-      Effect.mapEager(conclude(ready, subscription, binding, startedAtMs, exit, note), () => Exit.isSuccess(exit))
     return Effect.matchCauseEffect(restore(delivering), {
       onSuccess: (delivered) => ended(Exit.succeed(delivered)),
       onFailure: (cause) => ended(Exit.failCause(cause))
@@ -317,18 +422,30 @@ export const make = Effect.fnUntraced(function*(
   }
 
   /** Ends an attempt that died of what is no provider's answer, as a failed one: its delivery must not stay in memory for good. */
-  const broken = (ready: Lane.Ready, subscription: Subscription, cause: Cause.Cause<never>): Effect.Effect<void> =>
+  const broken = (turn: Turn, cause: Cause.Cause<never>): Effect.Effect<void> =>
     Effect.andThen(
       Effect.logError("An attempt broke off", cause).pipe(
-        Effect.annotateLogs({ deliveryId: ready.claimed.deliveryId, subscriptionId: subscription.id })
+        Effect.annotateLogs({ deliveryId: turn.ready.claimed.deliveryId, subscriptionId: turn.subscription.id })
       ),
-      conclude(ready, subscription, undefined, now(), Exit.failCause(cause))
+      Effect.suspend(() => conclude(new Made(turn, now(), undefined), Exit.failCause(cause)) ?? Effect.void)
     )
 
   return { attempt, bindable, broken, served, spare }
 })
 
 // --- internal ---
+
+/** What comes of an exchange; a provider that throws is at fault. */
+const judged = (
+  { exchange }: Exchanging,
+  result: Parameters<Exchange["judge"]>[0]
+): Exit.Exit<Delivered, ProviderError> => {
+  try {
+    return Result.match(exchange.judge(result), { onFailure: Exit.fail, onSuccess: Exit.succeed })
+  } catch (defect) {
+    return Exit.die(defect)
+  }
+}
 
 /** Whether a subscription's deliveries are a group's: of its own, where it has one, else of their events'. */
 const isAtHome = (subscription: Subscription, { subscriptionId, workerGroup }: State.Group): boolean => {

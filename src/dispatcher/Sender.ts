@@ -74,35 +74,37 @@ export const make = Effect.fnUntraced(function*(
   const attemptOn = (first: Next) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
-        let { begun, lane, origin, place, share, subscription: of } = first
-        let ready: Lane.Ready | undefined = first.ready
+        let next: Next | undefined = first
         const leave = () => {
-          if (!ready) return
+          if (!next) return
+          const { begun, lane, origin, place, ready, share } = next
+          next = undefined
           // Hardly ever is there one, and every attempt asks.
           if (ending.size > 0) ending.delete(ready.claimed.deliveryId)
-          ready = undefined
           share.inFlight--
           if (place) origin?.end(place)
           State.ended(state, lane, begun)
         }
+        const slot: Attempting.Slot = {
+          get turn() {
+            return next
+          },
+          advance: (mayGoOn) => {
+            const ended = next
+            leave()
+            if (!mayGoOn || !ended) return
+            next = firstInLine(ended.lane, ended.origin) ?? nextOf(ended.lane)
+            if (next) next.begun.value.fiber = fiber
+          }
+        }
         return Effect.ensuring(
           Effect.whileLoop({
-            while: () => ready !== undefined,
-            body: () => ready ? attempt(ready, lane, of, restore) : Effect.succeed(false),
-            step: (mayGoOn: boolean) => {
-              leave()
-              const next = mayGoOn ? firstInLine(lane, origin) ?? nextOf(lane) : undefined
-              if (!next) return
-              ready = next.ready
-              begun = next.begun
-              lane = next.lane
-              origin = next.origin
-              place = next.place
-              share = next.share
-              of = next.subscription
-              begun.value.fiber = fiber
+            while: () => next !== undefined,
+            body: () => next ? attempt(slot, next, restore) : Effect.undefined,
+            step: (mayGoOn) => {
+              if (mayGoOn !== undefined) slot.advance(mayGoOn)
             }
-          }).pipe(Effect.catchCause((cause) => ready ? broken(ready, of, cause) : Effect.void)),
+          }).pipe(Effect.catchCause((cause) => next ? broken(next, cause) : Effect.void)),
           Effect.sync(() => {
             leave()
             state.send.openUnsafe()

@@ -3,6 +3,7 @@
  * there is no tracer, what came with a message goes on to its receivers as it is. Of other messages nothing is made.
  */
 import { Cause, Clock, Context, Effect, Exit, Option, type Tracer } from "effect"
+import type { Message } from "../Message.ts"
 import type { Delivered, ProviderError } from "../Provider.ts"
 import type { Routing, Unrouted } from "../Storage.ts"
 import type { Subscription } from "../Subscription.ts"
@@ -19,6 +20,8 @@ export interface Tracing {
     made: Pick<Routing["messages"][number], "matched" | "filtered" | "error">,
     sinceNanos: bigint
   ) => void
+  /** Whether the attempts of a message are made in spans. */
+  readonly isSpanned: (message: Message) => boolean
   /** Makes an attempt, in a span of its message's trace where there is one; `deliver` gets the context to send along. */
   readonly attempt: (
     ready: Ready,
@@ -35,6 +38,7 @@ export const make: Effect.Effect<Tracing> = Effect.withFiberSucceed((fiber) => {
   const now = () => clock.currentTimeNanosUnsafe()
   return {
     now,
+    isSpanned: ({ traceparent }) => traceparent !== undefined,
     routed: ({ eventId, id, traceparent = "" }, { error, filtered, matched }, sinceNanos) => {
       const span = tracer.span({
         name: "Hookline.route",
@@ -81,6 +85,7 @@ export const make: Effect.Effect<Tracing> = Effect.withFiberSucceed((fiber) => {
 
 const silent: Tracing = {
   now: () => 0n,
+  isSpanned: () => false,
   routed: () => {},
   attempt: ({ message }, _, deliver) => Effect.suspend(() => deliver(message.traceparent))
 }

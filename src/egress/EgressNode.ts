@@ -2,7 +2,7 @@
  * Egress on Node: connections of undici's to a bounded set of origins, whose connector judges every address before it connects to it, and
  * connects to no other.
  */
-import { Clock, Effect, type Fiber, Layer, Redacted, Schema } from "effect"
+import { Clock, Effect, type Fiber, Layer, Redacted, Result, Schema } from "effect"
 import { createHash } from "node:crypto"
 import type { LookupAddress } from "node:dns"
 import type { IncomingHttpHeaders } from "node:http"
@@ -80,6 +80,7 @@ export const layer = (options?: {
       const door: Door = { origins, targets: makeTargets(allowed, limits.targets), limits, timing, deadlines }
       return Egress.of({
         send: (request) => send(door, request),
+        begin: (request, note, told) => begin(door, request, note, told),
         check: (url) => check(allowed, resolve, limits, url)
       })
     })
@@ -260,12 +261,19 @@ interface Door {
   readonly deadlines: Deadlines.Deadlines
 }
 
+type Told = (result: Result.Result<EgressResponse, EgressError>) => void
+
+const begin = (door: Door, request: EgressRequest, note: Note.Note | undefined, told: Told): () => void => {
+  const exchange = new Exchange(door, note, told)
+  exchange.begin(request)
+  return () => exchange.giveUp()
+}
+
 const send = (door: Door, request: EgressRequest): Effect.Effect<EgressResponse, EgressError> =>
   Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) =>
     Effect.callback<EgressResponse, EgressError>((resume) => {
-      const exchange = new Exchange(door, fiber.getRef(Note.Note), resume)
-      exchange.begin(request)
-      return Effect.sync(() => exchange.giveUp())
+      const giveUp = begin(door, request, fiber.getRef(Note.Note), (result) => resume(Effect.fromResult(result)))
+      return Effect.sync(giveUp)
     })
   )
 
@@ -279,7 +287,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #request: EgressRequest | undefined
   #note: Note.Note | undefined
   /** Undefined once it is settled. */
-  #resume: ((result: Effect.Effect<EgressResponse, EgressError>) => void) | undefined
+  #told: Told | undefined
   #timed: RequestTiming | undefined
   #chunks: Array<Buffer> = []
   #size = 0
@@ -291,14 +299,10 @@ class Exchange implements Dispatcher.DispatchHandler {
   /** What it is sent on. */
   #client: Client | undefined
 
-  constructor(
-    door: Door,
-    note: Note.Note | undefined,
-    resume: (result: Effect.Effect<EgressResponse, EgressError>) => void
-  ) {
+  constructor(door: Door, note: Note.Note | undefined, told: Told) {
     this.#door = door
     this.#note = note
-    this.#resume = resume
+    this.#told = told
   }
 
   /** What is called later has no hold of the request but by this object. */
@@ -309,18 +313,18 @@ class Exchange implements Dispatcher.DispatchHandler {
     const { origin, path, refusal } = targets(url)
     const nowMs = timing.now
     if (this.#note) this.#timed = timing.request(nowMs)
-    if (refusal) return this.#end(Effect.fail(new ForbiddenTarget({ message: refusal })))
+    if (refusal) return this.#end(Result.fail(new ForbiddenTarget({ message: refusal })))
     this.#inTime = deadlines.add(timeoutMs, () => {
-      this.#end(Effect.fail(new EgressTimeout({ message: `No whole answer within ${timeoutMs} ms` })))
+      this.#end(Result.fail(new EgressTimeout({ message: `No whole answer within ${timeoutMs} ms` })))
     }, nowMs)
     try {
       const { connections, gate } = origins.of(origin, tls)
       this.#connections = connections
       this.#leave = gate.enter(() => this.#dispatch(connections, path), nowMs)
       // It may have ended before it was known how it leaves.
-      if (this.#resume === undefined) this.#leave()
+      if (this.#told === undefined) this.#leave()
     } catch (error) {
-      this.#end(Effect.fail(mapError(error)))
+      this.#end(Result.fail(mapError(error)))
     }
   }
 
@@ -356,7 +360,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     const [first] = this.#chunks
     const body = first && this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks)
     this.#end(
-      Effect.succeed({
+      Result.succeed({
         statusCode: this.#statusCode,
         headers: this.#headers,
         body: body.toString("utf8", 0, this.#door.limits.responseBytes)
@@ -367,7 +371,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     this.#timed?.failed()
-    this.#end(Effect.fail(mapError(error)))
+    this.#end(Result.fail(mapError(error)))
   }
 
   #dispatch(connections: Connections, path: string): void {
@@ -377,15 +381,15 @@ class Exchange implements Dispatcher.DispatchHandler {
       this.#client = connections.take()
       this.#client.dispatch({ path, method, headers: [...headers], body }, this)
     } catch (error) {
-      this.#end(Effect.fail(mapError(error)))
+      this.#end(Result.fail(mapError(error)))
     }
   }
 
-  #end(result: Effect.Effect<EgressResponse, EgressError>, isWhole = false): void {
-    const resume = this.#resume
-    if (resume === undefined) return
+  #end(result: Result.Result<EgressResponse, EgressError>, isWhole = false): void {
+    const told = this.#told
+    if (told === undefined) return
     this.#settle(isWhole)
-    resume(result)
+    told(result)
   }
 
   #settle(isWhole: boolean): void {
@@ -400,7 +404,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#leave?.()
     if (this.#note && this.#timed) this.#note.phases = this.#timed.phases
     this.#request = undefined
-    this.#resume = undefined
+    this.#told = undefined
     this.#inTime = undefined
     this.#leave = undefined
     this.#note = undefined

@@ -2,11 +2,12 @@
  * The door to the outside, for tests: nothing leaves the process. Requests are recorded, scripted endpoints answer them, and
  * faults strike them where a layer of faults is provided.
  */
-import { Cause, Clock, Context, Effect, Exit, Layer, Option } from "effect"
+import { Cause, Clock, Context, Effect, Exit, FiberSet, Layer, Option, Result } from "effect"
 import {
   ConnectionFailed,
   Egress,
   type EgressError,
+  type EgressRequest,
   type EgressResponse,
   EgressTimeout,
   ForbiddenTarget
@@ -43,39 +44,55 @@ export const layer: Layer.Layer<Egress | Endpoints.Endpoints | Requests.Requests
         : answer
     })
 
+    const send = Effect.fnUntraced(function*(asked: EgressRequest) {
+      const refusal = endpoints.refusal(asked.url)
+      if (refusal !== undefined) return yield* new ForbiddenTarget({ message: refusal })
+      const malformed = asked.headers.find((text, i) => !(i % 2 === 0 ? headerName : headerValue).test(text))
+      if (malformed !== undefined) {
+        const message = `${JSON.stringify(malformed)} can't be in a header`
+        return yield* new ConnectionFailed({ code: "UND_ERR_INVALID_ARG", message })
+      }
+      const timeoutMs = asked.timeoutMs ?? limits.requestTimeoutMs
+      const request = Requests.make(asked, yield* Clock.currentTimeMillis)
+      const place = requests.push(request) - 1
+      let answer: Endpoints.Answer | undefined
+      return yield* answerTo(request).pipe(
+        Effect.tap((found) =>
+          Effect.sync(() => {
+            answer = found
+          })
+        ),
+        Effect.flatMap((found) => act(found, limits)),
+        Effect.timeoutOrElse({
+          duration: timeoutMs,
+          orElse: () => Effect.fail(new EgressTimeout({ message: `No whole answer within ${timeoutMs} ms` }))
+        }),
+        Effect.onExit((exit) =>
+          Effect.sync(() => {
+            requests[place] = { ...request, result: resultOf(exit, answer) }
+          })
+        )
+      )
+    })
+    const run = yield* FiberSet.makeRuntime<never, EgressResponse, EgressError>()
+
     return Context.make(
       Egress,
       Egress.of({
-        send: Effect.fnUntraced(function*(asked) {
-          const refusal = endpoints.refusal(asked.url)
-          if (refusal !== undefined) return yield* new ForbiddenTarget({ message: refusal })
-          const malformed = asked.headers.find((text, i) => !(i % 2 === 0 ? headerName : headerValue).test(text))
-          if (malformed !== undefined) {
-            const message = `${JSON.stringify(malformed)} can't be in a header`
-            return yield* new ConnectionFailed({ code: "UND_ERR_INVALID_ARG", message })
+        send,
+        begin: (request, _note, told) => {
+          let isOver = false
+          const fiber = run(send(request))
+          fiber.addObserver((exit) => {
+            if (isOver || Exit.hasInterrupts(exit)) return
+            isOver = true
+            told(Exit.isSuccess(exit) ? Result.succeed(exit.value) : Result.fail(failureOf(exit.cause)))
+          })
+          return () => {
+            isOver = true
+            fiber.interruptUnsafe()
           }
-          const timeoutMs = asked.timeoutMs ?? limits.requestTimeoutMs
-          const request = Requests.make(asked, yield* Clock.currentTimeMillis)
-          const place = requests.push(request) - 1
-          let answer: Endpoints.Answer | undefined
-          return yield* answerTo(request).pipe(
-            Effect.tap((found) =>
-              Effect.sync(() => {
-                answer = found
-              })
-            ),
-            Effect.flatMap((found) => act(found, limits)),
-            Effect.timeoutOrElse({
-              duration: timeoutMs,
-              orElse: () => Effect.fail(new EgressTimeout({ message: `No whole answer within ${timeoutMs} ms` }))
-            }),
-            Effect.onExit((exit) =>
-              Effect.sync(() => {
-                requests[place] = { ...request, result: resultOf(exit, answer) }
-              })
-            )
-          )
-        }),
+        },
         check: (url) => {
           const refusal = endpoints.refusal(url)
           return refusal === undefined ? Effect.void : Effect.fail(new ForbiddenTarget({ message: refusal }))
@@ -122,6 +139,13 @@ const act = (answer: Endpoints.Answer, limits: Limits): Effect.Effect<EgressResp
     }
   }
 }
+
+/** A script that throws is a connection that fails. */
+const failureOf = (cause: Cause.Cause<EgressError>): EgressError =>
+  Option.getOrElse(
+    Cause.findErrorOption(cause),
+    () => new ConnectionFailed({ code: "UNKNOWN", message: Cause.pretty(cause) })
+  )
 
 const resultOf = (
   exit: Exit.Exit<EgressResponse, EgressError>,

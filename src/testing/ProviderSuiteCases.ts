@@ -4,7 +4,7 @@
 import { assert } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Layer, Option, Redacted, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import type { Egress } from "../Egress.ts"
+import { Egress } from "../Egress.ts"
 import * as Id from "../Id.ts"
 import { Limits } from "../Limits.ts"
 import * as Provider from "../Provider.ts"
@@ -57,13 +57,13 @@ const signingSecret = `whsec_${Buffer.from("a signing secret of 32 bytes ok.").t
 
 const payloadOf = <R>({ payload }: Bench<R>): Schema.Json => payload ?? { id: "1", title: "A thing happened" }
 
-/** Binds the valid configuration and makes one attempt, which the endpoints answer by a script. */
-const attempt = <R>(bench: Bench<R>, script: Endpoints.Script, payloadJson = JSON.stringify(payloadOf(bench))) =>
+/** Binds the valid configuration, to an attempt that the endpoints answer by a script. */
+const prepared = <R>(bench: Bench<R>, script: Endpoints.Script, payloadJson = JSON.stringify(payloadOf(bench))) =>
   Effect.gen(function*() {
     const { provider, validConfig, validConnection } = bench
     yield* Endpoints.otherwise(script)
     const bound = yield* provider.bind(validConfig, { connection: validConnection })
-    const made: Provider.Attempt = {
+    const attempt: Provider.Attempt = {
       deliveryId: yield* Id.deliveryId(nowMs),
       number: 1,
       nowMs,
@@ -77,8 +77,12 @@ const attempt = <R>(bench: Bench<R>, script: Endpoints.Script, payloadJson = JSO
       subscription: { id: yield* Id.subscriptionId(nowMs), name: "the suite's" },
       signingSecrets: [Redacted.make(signingSecret)]
     }
-    return yield* bound.deliver(made)
+    return { bound, attempt }
   })
+
+/** Makes that attempt. */
+const attempt = <R>(bench: Bench<R>, script: Endpoints.Script, payloadJson?: string) =>
+  Effect.flatMap(prepared(bench, script, payloadJson), ({ attempt, bound }) => bound.deliver(attempt))
 
 /** The error of an attempt that fails. */
 const failure = <R>(bench: Bench<R>, script: Endpoints.Script) =>
@@ -120,6 +124,24 @@ const delivering = <R>(bench: Bench<R>): Proofs<R> => ({
     assert.strictEqual(outcomeOf(yield* Effect.exit(attempt(bench, bench.answers.success))), "Delivered")
     assert.isNotEmpty(yield* Requests.all)
   }),
+  "what is told of an attempt as an exchange is what it sends, and what it makes of the answer": Effect.gen(
+    function*() {
+      const { gone, permanent, retryable, success } = bench.answers
+      for (const script of [success, retryable, permanent, ...(gone === false ? [] : [gone]), [Endpoints.refuses()]]) {
+        const { attempt, bound } = yield* prepared(bench, script)
+        yield* Effect.exit(bound.deliver(attempt))
+        const exchange = bound.exchange?.(attempt)
+        if (!exchange) return
+        const delivered = yield* Effect.result(bound.deliver(attempt))
+        const [sent] = (yield* Requests.all).slice(-1)
+        yield* Endpoints.otherwise(script)
+        const judged = exchange.judge(yield* Effect.result(Egress.use((egress) => egress.send(exchange.request))))
+        const [again] = (yield* Requests.all).slice(-1)
+        assert.deepStrictEqual(again, sent)
+        assert.strictEqual(JSON.stringify(judged), JSON.stringify(delivered))
+      }
+    }
+  ),
   "whatever a payload holds, it is delivered or refused for good: trying again would not help": Effect.gen(function*() {
     for (const payloadJson of oddPayloads) {
       const exit = yield* Effect.exit(attempt(bench, bench.answers.success, payloadJson))

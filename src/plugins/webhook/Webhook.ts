@@ -1,7 +1,7 @@
 /**
  * The webhook provider: a signed HTTP request for each attempt (Standard Webhooks), and what each answer means.
  */
-import { Effect, type Redacted } from "effect"
+import { Effect, type Redacted, Result } from "effect"
 import { Egress, type EgressResponse, type EgressTls } from "../../Egress.ts"
 import { Limits } from "../../Limits.ts"
 import * as Note from "../../Note.ts"
@@ -111,20 +111,33 @@ class BoundWebhook implements Provider.Bound<Egress> {
   }
 
   deliver(attempt: Provider.Attempt): Effect.Effect<Provider.Delivered, Provider.ProviderError, Egress> {
-    const { auth, limits } = this.#compiled
     return Egress.use((egress) =>
       Effect.flatMapEager(
-        this.#draftOf(attempt),
-        (draft) =>
-          Effect.flatMapEager(auth.authorize(draft, attempt.nowMs), (request) => {
-            const judged = (answer: EgressResponse) =>
-              WebhookAnswer.judge(answer, { limits, nowMs: attempt.nowMs, retryOnStatus: this.#config.retryOnStatus })
-            return this.#send(egress, request, (answer) =>
-              answer.statusCode === 401 && request.renewed !== undefined
-                ? Effect.flatMap(request.renewed, (again) => this.#send(egress, again, judged))
-                : judged(answer))
-          })
+        this.#authorized(attempt),
+        (authorized) =>
+          this.#send(egress, this.#exchangeOf(authorized, attempt), ({ statusCode }) =>
+            statusCode === 401 && authorized.renewed !== undefined
+              ? Effect.flatMap(authorized.renewed, (again) =>
+                this.#send(egress, this.#exchangeOf(again, attempt)))
+              : undefined)
       )
+    )
+  }
+
+  exchange(attempt: Provider.Attempt): Provider.Exchange | undefined {
+    if (!this.#compiled.auth.isKnown) return undefined
+    let authorized: WebhookAuth.Authorized | undefined
+    // Run at once where there are no steps before it, else never.
+    Effect.mapEager(this.#authorized(attempt), (known) => {
+      authorized = known
+    })
+    return authorized && this.#exchangeOf(authorized, attempt)
+  }
+
+  #authorized(attempt: Provider.Attempt): Effect.Effect<WebhookAuth.Authorized, Provider.ProviderError, Egress> {
+    return Effect.flatMapEager(
+      this.#draftOf(attempt),
+      (draft) => this.#compiled.auth.authorize(draft, attempt.nowMs)
     )
   }
 
@@ -175,21 +188,33 @@ class BoundWebhook implements Provider.Bound<Egress> {
     }
   }
 
+  #exchangeOf(
+    { body, headers, method, secrets, shown, url }: WebhookAuth.Authorized,
+    { nowMs }: Provider.Attempt
+  ): Provider.Exchange {
+    const { limits, tls } = this.#compiled
+    const { retryOnStatus, timeoutMs = limits.requestTimeoutMs } = this.#config
+    return {
+      request: { method, url, timeoutMs, headers, body, tls },
+      shown: { method, url, headers: pairs(shown), body },
+      judge: (result) =>
+        Result.isSuccess(result)
+          ? WebhookAnswer.judge(WebhookAnswer.without(result.success, secrets), { limits, nowMs, retryOnStatus })
+          : Result.fail(WebhookAnswer.failure(result.failure))
+    }
+  }
+
+  /** Sends a request; `instead` is done where an answer asks for something else. */
   #send(
     egress: Egress["Service"],
-    { body, headers, method, secrets, shown, url }: WebhookAuth.Authorized,
-    then: (answer: EgressResponse) => Effect.Effect<Provider.Delivered, Provider.ProviderError, Egress>
-  ): Effect.Effect<Provider.Delivered, Provider.ProviderError, Egress> {
-    const { limits, tls } = this.#compiled
-    const { timeoutMs = limits.requestTimeoutMs } = this.#config
-    return Note.request(
-      { method, url, headers: pairs(shown), body },
-      () =>
-        Effect.matchEffect(egress.send({ method, url, timeoutMs, headers, body, tls }), {
-          onSuccess: (answer) => then(WebhookAnswer.without(answer, secrets)),
-          onFailure: (error) => Effect.fail(WebhookAnswer.failure(error))
-        })
-    )
+    { judge, request, shown }: Provider.Exchange,
+    instead: (answer: EgressResponse) => ReturnType<BoundWebhook["deliver"]> | undefined = () => undefined
+  ): ReturnType<BoundWebhook["deliver"]> {
+    return Note.request(shown, () =>
+      Effect.flatMap(
+        Effect.result(egress.send(request)),
+        (result) => (Result.isSuccess(result) ? instead(result.success) : undefined) ?? Effect.fromResult(judge(result))
+      ))
   }
 }
 

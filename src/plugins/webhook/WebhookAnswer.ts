@@ -1,7 +1,7 @@
 /**
  * What an endpoint's answer means for the delivery, and what is kept of it.
  */
-import { Effect, Schema, type Types } from "effect"
+import { Result, Schema, type Types } from "effect"
 import type { EgressError, EgressResponse } from "../../Egress.ts"
 import type { Limits } from "../../Limits.ts"
 import * as Provider from "../../Provider.ts"
@@ -22,12 +22,12 @@ export const judge = (
     readonly nowMs: number
     readonly retryOnStatus: WebhookConfig["retryOnStatus"]
   }
-): Effect.Effect<Provider.Delivered, Provider.ProviderError> => {
+): Result.Result<Provider.Delivered, Provider.ProviderError> => {
   const { statusCode } = answer
   const response = excerpt(answer, limits)
   if (statusCode >= 200 && statusCode < 300) {
     const externalId = externalIdOf(answer)
-    return Effect.succeed(externalId === undefined ? { statusCode, response } : { statusCode, response, externalId })
+    return Result.succeed(externalId === undefined ? { statusCode, response } : { statusCode, response, externalId })
   }
   const failure = {
     code: "HttpStatus",
@@ -40,11 +40,11 @@ export const judge = (
     const retryAfterMs = statusCode === 429 || statusCode === 503
       ? RetryAfter.parse(answer.headers["retry-after"], nowMs)
       : undefined
-    return Effect.fail(
+    return Result.fail(
       new Provider.RetryableError({ ...failure, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) })
     )
   }
-  return Effect.fail(
+  return Result.fail(
     statusCode === 410 ? new Provider.GoneError(failure) : new Provider.PermanentError(failure)
   )
 }

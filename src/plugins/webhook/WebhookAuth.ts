@@ -41,6 +41,8 @@ export interface Authorized extends Draft {
 export interface WebhookAuth {
   /** The headers that it adds, in lower case. */
   readonly names: ReadonlyArray<string>
+  /** Whether `authorize` takes no steps, and an answer of 401 changes nothing. */
+  readonly isKnown: boolean
   readonly authorize: (draft: Draft, nowMs: number) => Effect.Effect<Authorized, Provider.ProviderError, Egress>
   /** The request as `authorize` makes it, for people to look at: its secrets are covered, and nobody is asked for any. */
   readonly shown: (draft: Draft, nowMs: number) => Effect.Effect<Draft, Provider.ProviderError>
@@ -106,6 +108,7 @@ const none: ReadonlyArray<string> = []
 
 const unauthorized: WebhookAuth = {
   names: [],
+  isKnown: true,
   // Written out, as every attempt has it: to spread an object costs several times as much.
   authorize: ({ body, headers, method, url }) =>
     Effect.succeed({ method, url, headers, body, shown: headers, secrets: none, renewed: undefined }),
@@ -119,6 +122,7 @@ const plus = (draft: Draft, ...headers: ReadonlyArray<string>): Draft => ({
 
 const withHeader = (name: string, value: string, shown: string, secrets: ReadonlyArray<string>): WebhookAuth => ({
   names: [name.toLowerCase()],
+  isKnown: true,
   authorize: (draft) =>
     Effect.succeed({
       ...plus(draft, name, value),
@@ -141,6 +145,7 @@ const withToken = ({ forget, get }: OAuth2.Tokens): WebhookAuth => {
   }
   return {
     names: ["authorization"],
+    isKnown: false,
     authorize: (draft) => Effect.map(get, (token) => authorized(draft, token)),
     shown: (draft) => Effect.succeed(plus(draft, "authorization", `Bearer ${covered}`))
   }
@@ -160,6 +165,7 @@ const withAwsSignature = (credentials: AwsSignature.AwsCredentials): WebhookAuth
   const shown = (text: string) => text === sessionToken ? covered : text.replace(/(?<=Signature=).*$/u, covered)
   return {
     names: AwsSignature.names,
+    isKnown: false,
     authorize: (draft, nowMs) =>
       Effect.map(signed(draft, nowMs), ({ headers, url }) => ({
         ...plus(draft, ...headers),
