@@ -14,7 +14,7 @@ import * as Provider from "../src/Provider.ts"
 import { Storage } from "../src/Storage.ts"
 import * as StorageMemory from "../src/StorageMemory.ts"
 import { Subscriptions } from "../src/Subscriptions.ts"
-import { Created, IncidentPlugin, SecretsTest, until } from "./support/world.ts"
+import { Created, IncidentPlugin, SecretsTest, until, within } from "./support/world.ts"
 
 type Told = (result: Result.Result<EgressResponse, EgressError>) => void
 
@@ -118,7 +118,7 @@ const attemptsOf = (id: DeliveryId) =>
 
 const world = (test: (door: Door) => Effect.Effect<void, unknown, Layer.Success<ReturnType<Door["layer"]>>>) => () => {
   const door = new Door()
-  return test(door).pipe(Effect.provide(door.layer({ begin: true })))
+  return within(door.layer({ begin: true }), test(door))
 }
 
 describe("an attempt that is one request", () => {
@@ -229,6 +229,26 @@ describe("an attempt that is one request", () => {
       assert.strictEqual(door.givenUp, 1)
       door.begun[1]?.told(ok)
       yield* ended("success", 1)
+      yield* ended("failed", 1)
+    }))
+  )
+
+  it.effect(
+    "ends once, though its door tells of it twice, or after it was given up",
+    world(Effect.fnUntraced(function*(door) {
+      yield* subscribe(door, { maxConcurrency: 1, retry: { type: "delays", delaysMs: [] } })
+      yield* emit(3)
+      yield* until("one is sent", () => door.begun.length === 1)
+      door.begun[0]?.told(ok)
+      door.begun[0]?.told(Result.fail(new ConnectionFailed({ code: "ECONNRESET", message: "too late" })))
+      yield* until("the next one is given up", () => door.givenUp === 1, 2 * defaults.attemptTimeoutMs)
+      door.begun[1]?.told(ok)
+      yield* until("the last one is sent", () => door.begun.length === 3)
+      door.begun[0]?.told(ok)
+      door.begun[1]?.told(ok)
+      assert.deepStrictEqual((yield* others).map((one) => one.status).sort(), ["failed", "pending", "success"])
+      door.begun[2]?.told(ok)
+      yield* ended("success", 2)
       yield* ended("failed", 1)
     }))
   )

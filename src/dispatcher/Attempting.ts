@@ -318,7 +318,7 @@ export const make = Effect.fnUntraced(function*(
    * another, or nothing where it has taken its turn.
    */
   const attempt = (slot: Slot, turn: Turn, restore: Restore): Effect.Effect<boolean | undefined> => {
-    const exchanging = exchangingOf(turn)
+    const exchanging = mayBegin(turn.ready, turn.lane) ? exchangingOf(turn) : undefined
     if (exchanging) return exchanges(slot, exchanging, restore)
     const { lane, subscription } = turn
     const known = served(lane)
@@ -331,7 +331,7 @@ export const make = Effect.fnUntraced(function*(
       )
   }
 
-  /** The attempt of a turn where it is one request, and may begin. */
+  /** The attempt of a turn where it is one request; whether it may begin was seen in the same step. */
   const exchangingOf = (turn: Turn): Exchanging | undefined => {
     const { lane, ready, subscription } = turn
     const { claimed, message } = ready
@@ -339,7 +339,7 @@ export const make = Effect.fnUntraced(function*(
     const binding = known?.subscription.version === subscription.version ? known.binding : undefined
     if (!binding?.bound.begin || !binding.bound.exchange || tracing.isSpanned(message)) return undefined
     const startedAtMs = now()
-    if (startedAtMs >= (claimed.expiresAtMs ?? Number.POSITIVE_INFINITY) || !mayBegin(ready, lane)) return undefined
+    if (startedAtMs >= (claimed.expiresAtMs ?? Number.POSITIVE_INFINITY)) return undefined
     try {
       const exchange = binding.bound.exchange(given(ready, subscription, binding, startedAtMs, message.traceparent))
       return exchange && new Exchanging(turn, startedAtMs, binding, exchange, binding.bound.begin)
@@ -352,34 +352,45 @@ export const make = Effect.fnUntraced(function*(
   /** Makes attempts that are one request each: each begins as the one before it is answered, without a step of the fiber's. */
   const exchanges = (slot: Slot, first: Exchanging, restore: Restore): Effect.Effect<boolean | undefined> => {
     let present = first
+    /** The one whose answer is waited for: a door that answers twice is heard once. */
+    let awaited: Exchanging | undefined
     const ended = (exit: Exit.Exit<Delivered, ProviderError>): Effect.Effect<boolean> | undefined => {
       const left = conclude(present, exit)
       return left && Effect.as(left, Exit.isSuccess(exit))
     }
     const requests = Effect.callback<Effect.Effect<boolean | undefined>>((resume) => {
       let giveUp = () => {}
-      const begin = () => {
+      const begin = (one: Exchanging) => {
+        present = one
+        awaited = one
         try {
-          giveUp = present.begin(told)
+          giveUp = one.begin((result) => {
+            if (awaited === one) told(judged(one, result))
+          })
         } catch (defect) {
+          awaited = undefined
           resume(Effect.die(defect))
         }
       }
-      const told: Parameters<typeof present.begin>[0] = (result) => {
+      const told = (exit: Exit.Exit<Delivered, ProviderError>) => {
+        awaited = undefined
+        let next: Exchanging | undefined
         try {
-          const left = ended(judged(present, result))
+          const left = ended(exit)
           if (left) return resume(Effect.succeed(left))
           slot.advance(true)
-          const next = slot.turn && exchangingOf(slot.turn)
-          if (!next) return resume(Effect.succeed(Effect.undefined))
-          present = next
+          next = slot.turn && exchangingOf(slot.turn)
         } catch (defect) {
           return resume(Effect.succeed(Effect.die(defect)))
         }
-        begin()
+        if (next) begin(next)
+        else resume(Effect.succeed(Effect.undefined))
       }
-      begin()
-      return Effect.sync(() => giveUp())
+      begin(first)
+      return Effect.sync(() => {
+        awaited = undefined
+        giveUp()
+      })
     })
     return Effect.matchCauseEffect(restore(requests), {
       onSuccess: (left) => left,

@@ -2,15 +2,15 @@
  * The receivers and the way to them: they accept, refuse, take their time or never answer, and an answer may be lost on its
  * way back although the message was accepted. The backend's own handlers behave as such receivers do.
  */
-import { Clock, Effect, Exit } from "effect"
+import { Cause, Clock, Effect, Exit, Option, Result } from "effect"
+import type { Egress, EgressRequest } from "../../src/Egress.ts"
 import type * as Handler from "../../src/Handler.ts"
 import type { DeliveryId } from "../../src/Id.ts"
 import * as Provider from "../../src/Provider.ts"
 import type { Subscription } from "../../src/Subscription.ts"
 import type { Dice } from "./Dice.ts"
 import type { History, Of } from "./History.ts"
-import type { Machine } from "./Machine.ts"
-import { Running } from "./Machine.ts"
+import { type Machine, type Process, Running } from "./Machine.ts"
 
 /** How a receiver behaves, as shares of its answers. */
 export interface Manners {
@@ -40,6 +40,14 @@ interface Beginning extends Omit<Of<"Begun">, "_tag" | "attempt"> {
   readonly n: number
 }
 
+type Config = Pick<Beginning, "endpoint" | "revision">
+
+/** An exchange, and what has come of it. */
+interface Asked {
+  readonly beginning: Beginning
+  answer: Exit.Exit<Provider.Delivered, Provider.ProviderError> | undefined
+}
+
 export type Answer = Effect.Effect<Provider.Delivered, Provider.ProviderError>
 
 export class Receivers {
@@ -54,6 +62,7 @@ export class Receivers {
   /** The subscriptions of work queues, by their provider; and what was claimed of which message. */
   readonly #queues = new Map<string, Subscription["id"]>()
   readonly #claimed = new Map<string, DeliveryId>()
+  readonly #asked = new WeakMap<EgressRequest, Asked>()
   #attempts = 0
 
   constructor(
@@ -76,21 +85,40 @@ export class Receivers {
     })
   }
 
-  deliver(
-    runner: string,
-    config: { readonly endpoint: string; readonly revision: number },
-    { deliveryId, message, nowMs: startedAtMs, number, subscription }: Provider.Attempt
-  ): Answer {
-    return this.#receive({
-      ...config,
-      runner,
-      startedAtMs,
-      deliveryId,
-      messageId: message.id,
-      subscriptionId: subscription.id,
-      number,
-      n: numberOf(message.payloadJson)
-    })
+  deliver(runner: string, config: Config, attempt: Provider.Attempt): Answer {
+    return this.#receive(beginningOf(runner, config, attempt))
+  }
+
+  /** The same as an exchange, where the configuration's revision is an even one: so both ways are gone. */
+  exchange(runner: string, config: Config, attempt: Provider.Attempt): Provider.Exchange | undefined {
+    if (config.revision % 2 !== 0) return undefined
+    const request = { method: "POST", url: config.endpoint, headers: [], body: attempt.message.payloadJson }
+    const asked: Asked = { beginning: beginningOf(runner, config, attempt), answer: undefined }
+    this.#asked.set(request, asked)
+    const unanswered = () =>
+      Result.fail(new Provider.PermanentError({ code: "Unanswered", message: "it has no answer" }))
+    return {
+      request,
+      shown: { ...request, headers: [] },
+      judge: () =>
+        asked.answer ? Exit.match(asked.answer, { onSuccess: Result.succeed, onFailure: failureOf }) : unanswered()
+    }
+  }
+
+  /** A process' door, for those exchanges alone. */
+  door(process: Process): Egress["Service"] {
+    return {
+      check: () => Effect.void,
+      send: () => Effect.die(new Error("a receiver is sent to by exchanges")),
+      begin: (request, _, told) => {
+        const asked = this.#asked.get(request)
+        if (!asked) throw new Error("this request is of no exchange")
+        return this.#begin(process, asked.beginning, (exit) => {
+          asked.answer = exit
+          told(Result.succeed({ statusCode: 200, headers: {}, body: "" }))
+        })
+      }
+    }
   }
 
   /** An attempt as the handler of a work queue sees it, which may end in a defect. */
@@ -119,43 +147,47 @@ export class Receivers {
     })
   }
 
-  #receive({ endpoint, n, ...beginning }: Beginning): Answer {
-    const { runner } = beginning
+  #receive(beginning: Beginning): Answer {
     return Effect.flatMap(
       Running,
       (process) =>
         Effect.callback<Provider.Delivered, Provider.ProviderError>((resume) => {
-          if (!process || process.state === "gone") return
-          const attempt = ++this.#attempts
-          this.#history.add({ _tag: "Begun", attempt, ...beginning })
-          if (this.lethal.has(n)) {
-            this.#kill(runner)
-            return
-          }
-          const answer = this.#draw(this.isGood ? good : this.#mannersOf(endpoint))
-          let over = false
-          this.#machine.after(answer.takesMs / 2, () => {
-            // A connection that was closed before the receiver read from it brings nothing.
-            if (over && this.#dice.chance(0.5)) return
-            this.#history.add({ _tag: "Received", attempt, accepted: answer.accepted })
-          })
-          if (answer.hangs) {
-            return Effect.sync(() => {
-              over = true
-              this.#history.add({ _tag: "Ended", runner, attempt, how: "aborted" })
-            })
-          }
-          const cancel = process.after(answer.takesMs, () => {
-            this.#history.add({ _tag: "Ended", runner, attempt, how: answer.how })
-            resume(answer.exit)
-          })
-          return Effect.sync(() => {
-            over = true
-            cancel()
-            this.#history.add({ _tag: "Ended", runner, attempt, how: "aborted" })
-          })
+          const giveUp = this.#begin(process, beginning, resume)
+          return Effect.sync(giveUp)
         })
     )
+  }
+
+  /** Begins an attempt, and tells what has come of it; what it returns cuts it off. */
+  #begin(
+    process: Process | undefined,
+    { endpoint, n, ...beginning }: Beginning,
+    told: (exit: Exit.Exit<Provider.Delivered, Provider.ProviderError>) => void
+  ): () => void {
+    const { runner } = beginning
+    if (!process || process.state === "gone") return () => {}
+    const attempt = ++this.#attempts
+    this.#history.add({ _tag: "Begun", attempt, ...beginning })
+    if (this.lethal.has(n)) {
+      this.#kill(runner)
+      return () => {}
+    }
+    const answer = this.#draw(this.isGood ? good : this.#mannersOf(endpoint))
+    let over = false
+    this.#machine.after(answer.takesMs / 2, () => {
+      // A connection that was closed before the receiver read from it brings nothing.
+      if (over && this.#dice.chance(0.5)) return
+      this.#history.add({ _tag: "Received", attempt, accepted: answer.accepted })
+    })
+    const cancel = answer.hangs ? undefined : process.after(answer.takesMs, () => {
+      this.#history.add({ _tag: "Ended", runner, attempt, how: answer.how })
+      told(answer.exit)
+    })
+    return () => {
+      over = true
+      cancel?.()
+      this.#history.add({ _tag: "Ended", runner, attempt, how: "aborted" })
+    }
   }
 
   /** Not all are ill-mannered. */
@@ -199,6 +231,24 @@ export class Receivers {
     return { ...base, accepted: true, how: "success", exit: Exit.succeed({ statusCode: 200 }) }
   }
 }
+
+const beginningOf = (
+  runner: string,
+  config: Config,
+  { deliveryId, message, nowMs: startedAtMs, number, subscription }: Provider.Attempt
+): Beginning => ({
+  ...config,
+  runner,
+  startedAtMs,
+  deliveryId,
+  messageId: message.id,
+  subscriptionId: subscription.id,
+  number,
+  n: numberOf(message.payloadJson)
+})
+
+const failureOf = (cause: Cause.Cause<Provider.ProviderError>) =>
+  Result.fail(Option.getOrThrow(Cause.findErrorOption(cause)))
 
 /** What a broadcast's handler fails with: its failures are logged as errors, and are none of the engine. */
 export const deafness = "it did not listen"

@@ -5,6 +5,7 @@
 import { Cause, Context, Effect, Exit, Layer, Logger, Random, Redacted, References, Scope } from "effect"
 import * as Bindings from "../../src/Bindings.ts"
 import * as Dispatcher from "../../src/Dispatcher.ts"
+import { Egress } from "../../src/Egress.ts"
 import * as Handlers from "../../src/Handlers.ts"
 import type { Hooks } from "../../src/Hook.ts"
 import * as HooksLive from "../../src/Hooks.ts"
@@ -72,7 +73,7 @@ export const start = (surroundings: Surroundings, name: string): Runner => {
     ),
     Layer.provide(Bindings.layer),
     Layer.provide(Live.layer),
-    Layer.provide(plugins(receivers, name)),
+    Layer.provide(plugins(receivers, process, name)),
     Layer.provideMerge(Layer.succeed(Storage, mutant.wire(storage, surroundings.limits))),
     Layer.provide(Layer.succeed(Secrets, unsealed))
   )
@@ -99,9 +100,9 @@ export const start = (surroundings: Surroundings, name: string): Runner => {
 
 // --- internal ---
 
-const plugins = (receivers: Receivers, runner: string) =>
+const plugins = (receivers: Receivers, process: Process, runner: string) =>
   Layer.effectDiscard(Effect.flatMap(Registry.Registry, (registry) => registry.seal)).pipe(
-    Layer.provideMerge(Shop.plugin(receivers, runner)),
+    Layer.provideMerge(Layer.provide(Shop.plugin(receivers, runner), Layer.succeed(Egress, receivers.door(process)))),
     Layer.provideMerge(Registry.layer),
     Layer.orDie
   )

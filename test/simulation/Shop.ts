@@ -4,6 +4,7 @@
  */
 import { Effect, Option, Schema } from "effect"
 import * as Core from "../../src/Core.ts"
+import type { Egress } from "../../src/Egress.ts"
 import * as Handler from "../../src/Handler.ts"
 import * as Hook from "../../src/Hook.ts"
 import * as IntegrationEvent from "../../src/IntegrationEvent.ts"
@@ -89,9 +90,10 @@ export const plugin = (receivers: Receivers, runner: string) =>
       id: "receiver",
       displayName: "Receiver",
       config: Config,
-      bind: (config): Provider.Bound<never> => ({
+      bind: (config): Provider.Bound<Egress> => ({
         check: Effect.void,
-        deliver: (attempt) => receivers.deliver(runner, config, attempt)
+        deliver: (attempt) => receivers.deliver(runner, config, attempt),
+        exchange: (attempt) => receivers.exchange(runner, config, attempt)
       })
     })]
   })
