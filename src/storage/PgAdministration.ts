@@ -185,9 +185,10 @@ export const make = (
           select * from (${unfinished(sql)}) d where d.key = ${uuid}::uuid union all
           select * from (${finished(sql)}) d where d.key = ${uuid}::uuid`
         if (!row) return Option.none()
-        const attempts = yield* sql<PgRows.AttemptRow>`select ${sql.literal(PgRows.attemptColumns)}
+        const attempts = yield* sql<PgRows.OutlineRow & PgRows.TextsRow>`select ${sql.literal(PgRows.attemptColumns)}
           from hookline.attempts where delivery_id = ${uuid}::uuid order by number`
-        return Option.some({ delivery: PgRows.delivery(row), attempts: attempts.map(PgRows.attempt) })
+        const delivery = PgRows.delivery(row)
+        return Option.some({ delivery, attempts: attempts.map((attempt) => PgRows.attempt(attempt, delivery)) })
       })),
     ...PgIntervening.make(sql, engine),
     partitions: engine(Effect.map(

@@ -68,8 +68,8 @@ export const make = (sql: PgClient.PgClient, engine: PgErrors.Engine): Pick<Disp
         join hookline.messages m on m.id between u.id and u.id
         left join hookline.routings r on r.message_id between u.id and u.id`
       const tried = claims.flatMap(({ attemptCount = 0, deliveryId }) => attemptCount > 0 ? deliveryId ?? [] : [])
-      const attempts = tried.length === 0 ? [] : yield* sql<PgRows.AttemptRow & { readonly delivery_id: string }>`
-        select a.delivery_id::text, ${sql.literal(PgRows.outlineColumns)}, null::text as response, null::text as request
+      const attempts = tried.length === 0 ? [] : yield* sql<PgRows.OutlineRow & { readonly delivery_id: string }>`
+        select a.delivery_id::text, ${sql.literal(PgRows.outlineColumns)}
         from unnest(${uuids(tried, Id.toUuid)}::uuid[]) as u(id)
         join hookline.attempts a on a.delivery_id between u.id and u.id order by a.delivery_id, a.number`
       return {

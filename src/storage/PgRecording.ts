@@ -9,6 +9,7 @@ import type { Outcome } from "../Storage.ts"
 import { column, picked, type Places, storable, uuids } from "./PgArray.ts"
 import * as PgCircuits from "./PgCircuits.ts"
 import * as PgCounting from "./PgCounting.ts"
+import * as PgHttpText from "./PgHttpText.ts"
 import * as PgOrdering from "./PgOrdering.ts"
 import { fence, ownersOf } from "./PgOwnership.ts"
 import * as PgRows from "./PgRows.ts"
@@ -45,6 +46,8 @@ const told =
   g.external_id, g.last_error, g.duration_ms, g.outcome, g.status_code, g.error_tag, g.error_message, g.retry_after_ms,
   g.phases, g.response, g.request`
 
+const around = ({ attempt: { startedAtMs }, deliveryId }: Outcome): PgHttpText.Around => ({ deliveryId, startedAtMs })
+
 const statement = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => {
   const final = (outcome: Outcome) => outcome.transition._tag === "Final" ? outcome.transition : undefined
   // What ends is deleted at once, by the same look at its row that judges it; what is kept is locked until it is changed.
@@ -69,9 +72,11 @@ const statement = (sql: PgClient.PgClient, outcomes: ReadonlyArray<Outcome>) => 
       ${
     column("float8", outcomes, (outcome) => PgRows.atMost(outcome.attempt.retryAfterMs, Number.MAX_SAFE_INTEGER))
   }::float8[],
-      ${column("text", outcomes, (outcome) => PgRows.responseText(outcome.attempt.response))}::text[],
+      ${
+    column("text", outcomes, (outcome) => PgHttpText.ofResponse(outcome.attempt.response, around(outcome)))
+  }::text[],
       ${column("text", outcomes, (outcome) => PgRows.phasesText(outcome.attempt.phases))}::text[],
-      ${column("text", outcomes, (outcome) => PgRows.requestText(outcome.attempt.request))}::text[],
+      ${column("text", outcomes, (outcome) => PgHttpText.ofRequest(outcome.attempt.request, around(outcome)))}::text[],
       ${column("float8", outcomes, (outcome) => outcome.filledAtMs)}::float8[],
       ${column("text", outcomes, (outcome) => outcome.sign)}::text[],
       ${column("float8", outcomes, (outcome) => outcome.openUntilMs)}::float8[]

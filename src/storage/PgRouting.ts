@@ -3,7 +3,7 @@
  * all of them have succeeded already, together with how they ended.
  */
 import type { PgClient } from "@effect/sql-pg"
-import { Effect, type Types } from "effect"
+import { Effect, identity, type Types } from "effect"
 import * as Id from "../Id.ts"
 import { baseGroup, eventOfGroup } from "../Message.ts"
 import type { Completed, Dispatching, Owner, Unrouted } from "../Storage.ts"
@@ -11,6 +11,7 @@ import { array, column, picked, type Places, storable, uuids } from "./PgArray.t
 import * as PgCircuits from "./PgCircuits.ts"
 import * as PgCounting from "./PgCounting.ts"
 import * as PgErrors from "./PgErrors.ts"
+import * as PgHttpText from "./PgHttpText.ts"
 import { fence, isOneOf, ownersOf } from "./PgOwnership.ts"
 import * as PgRows from "./PgRows.ts"
 
@@ -289,12 +290,18 @@ const placesOf = <Id>(ids: Iterable<Id>): ReadonlyMap<Id, number> => new Map(Arr
 const completing = (sql: PgClient.PgClient, messages: ReadonlyArray<Completed>) => {
   const deliveries: Array<Completed["deliveries"][number]> = []
   const places: Array<number> = []
+  const responses: Array<string | null> = []
+  const requests: Array<string | null> = []
   const subscriptions = new Map<Id.SubscriptionId, number>()
   for (const [n, message] of messages.entries()) {
+    const { messageId } = message
     for (const delivery of message.deliveries) {
-      const { subscriptionId } = delivery
+      const { attempt: { request, response, startedAtMs }, id: deliveryId, subscriptionId } = delivery
+      const around = { deliveryId, messageId, startedAtMs }
       deliveries.push(delivery)
       places.push(n + 1)
+      responses.push(PgHttpText.ofResponse(response, around))
+      requests.push(PgHttpText.ofRequest(request, around))
       if (!subscriptions.has(subscriptionId)) subscriptions.set(subscriptionId, subscriptions.size + 1)
     }
   }
@@ -330,9 +337,9 @@ const completing = (sql: PgClient.PgClient, messages: ReadonlyArray<Completed>) 
       ${column("float8", deliveries, ({ attempt }) => attempt.startedAtMs)}::float8[],
       ${column("int4", deliveries, ({ attempt }) => PgRows.int4(attempt.durationMs))}::int[],
       ${column("int4", deliveries, ({ attempt }) => PgRows.int4(attempt.statusCode))}::int[],
-      ${column("text", deliveries, ({ attempt }) => PgRows.responseText(attempt.response))}::text[],
+      ${column("text", responses, identity)}::text[],
       ${column("text", deliveries, ({ attempt }) => PgRows.phasesText(attempt.phases))}::text[],
-      ${column("text", deliveries, ({ attempt }) => PgRows.requestText(attempt.request))}::text[]
+      ${column("text", requests, identity)}::text[]
     ) as d(id, message, subscription, external_id, started_at, duration_ms, status_code, response, phases, request)
     join routed r on r.place = d.message
   ), history as (

@@ -7,6 +7,7 @@ import * as Id from "../Id.ts"
 import { emptied } from "../Message.ts"
 import type { Health, StoredMessage } from "../Storage.ts"
 import type { Subscription } from "../Subscription.ts"
+import * as PgHttpText from "./PgHttpText.ts"
 
 /** Milliseconds since 1970 of a timestamp column, as SQL. */
 export const ms = (column: string): string => `(extract(epoch from ${column}) * 1000)::float8`
@@ -29,8 +30,8 @@ export const outlineColumns = `number::int as number, ${ms("started_at")} as sta
 /** All of them. */
 export const attemptColumns = `${outlineColumns}, response, request`
 
-/** An attempt as it is stored. */
-export interface AttemptRow {
+/** An attempt as it is stored, in outline. */
+export interface OutlineRow {
   readonly number: number
   readonly started_at: number
   readonly duration_ms: number
@@ -39,8 +40,12 @@ export interface AttemptRow {
   readonly error_tag: string | null
   readonly error_message: string | null
   readonly retry_after_ms: number | null
-  readonly response: string | null
   readonly phases: string | null
+}
+
+/** What is kept of its answer and its request. */
+export interface TextsRow {
+  readonly response: string | null
   readonly request: string | null
 }
 
@@ -61,97 +66,13 @@ const phasesOf = (text: string) => {
   )
 }
 
-/**
- * A request as it is stored: in HTTP's own form, because every attempt has one and JSON would be longer and cost more. What
- * that form can't tell apart, as a provider's own text with line ends, is JSON.
- */
-export const requestText = (request: AttemptRecord["request"]): string | null => {
-  if (request === undefined) return null
-  const { body, headers, method, url } = request
-  const head = new Head(`${method} ${url}`)
-  for (const { name, value } of headers) head.add(name, value)
-  const text = head.end(body)
-  return text === undefined || /\s|^\[/u.test(method)
-    ? JSON.stringify([method, url, body ?? null, ...headers.flatMap(({ name, value }) => [name, value])])
-    : text
-}
-
-/** An answer as it is stored, in the same form without a first line. */
-export const responseText = (response: AttemptRecord["response"]): string | null => {
-  if (response === undefined) return null
-  const head = new Head("")
-  for (const name in response.headers) head.add(name, response.headers[name] ?? "")
-  return head.end(response.body) ?? JSON.stringify(response)
-}
-
-/** The first line and the headers. In parts that are joined at once: a text that grows is made anew for each of them. */
-class Head {
-  readonly #parts: Array<string>
-  #headers = 0
-  #isNamed = true
-
-  constructor(first: string) {
-    this.#parts = [first]
-  }
-
-  add(name: string, value: string): void {
-    this.#parts.push("\n", name, ": ", value)
-    this.#headers++
-    if (name.includes(":")) this.#isNamed = false
-  }
-
-  /** The whole text; undefined where its parts could not be told apart in it. */
-  end(body: string | undefined): string | undefined {
-    const text = this.#parts.join("")
-    let lines = 0
-    for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines++
-    if (!this.#isNamed || lines !== this.#headers || !isPlain(text)) return undefined
-    if (body === undefined) return text
-    return isPlain(body) ? `${text}\n\n${body}` : undefined
-  }
-}
-
-/** PostgreSQL keeps neither NUL characters nor half a surrogate pair; JSON writes both as escapes. */
-const isPlain = (text: string): boolean => !text.includes("\0") && text.isWellFormed()
-
-const partsOf = (text: string) => {
-  const end = text.indexOf("\n\n")
-  const [first = "", ...lines] = (end < 0 ? text : text.slice(0, end)).split("\n")
-  const headers = lines.map((line) => {
-    const at = line.indexOf(": ")
-    return { name: line.slice(0, at), value: line.slice(at + 2) }
-  })
-  return { first, headers, body: end < 0 ? undefined : text.slice(end + 2) }
-}
-
-const decodeRequest = Schema.decodeUnknownSync(
-  Schema.fromJsonString(Schema.TupleWithRest(
-    Schema.Tuple([Schema.String, Schema.String, Schema.NullOr(Schema.String)]),
-    [Schema.String]
-  ))
-)
-
-const requestOf = (text: string): AttemptRecord["request"] => {
-  if (!text.startsWith("[")) {
-    const { body, first, headers } = partsOf(text)
-    const at = first.indexOf(" ")
-    return { method: first.slice(0, at), url: first.slice(at + 1), headers, ...(body === undefined ? {} : { body }) }
-  }
-  const [method, url, body, ...texts] = decodeRequest(text)
-  const headers = texts.flatMap((name, i) => i % 2 === 0 ? [{ name, value: texts[i + 1] ?? "" }] : [])
-  return { method, url, headers, ...(body === null ? {} : { body }) }
-}
-
-const responseOf = (text: string): unknown => {
-  if (text.startsWith("{")) return JSON.parse(text)
-  const { body, headers } = partsOf(text)
-  return { headers: Object.fromEntries(headers.map(({ name, value }) => [name, value])), body }
-}
-
 const decodeAttempt = Schema.decodeUnknownSync(AttemptRecordSchema)
 
-/** Reads an attempt. */
-export const attempt = (row: AttemptRow): AttemptRecord =>
+/** Reads an attempt of a delivery; without that, in outline. */
+export const attempt = (
+  row: OutlineRow & Partial<TextsRow>,
+  delivery?: Pick<Delivery, "id" | "messageId">
+): AttemptRecord =>
   decodeAttempt({
     number: row.number,
     startedAtMs: row.started_at,
@@ -160,10 +81,20 @@ export const attempt = (row: AttemptRow): AttemptRecord =>
     ...(row.status_code === null ? {} : { statusCode: row.status_code }),
     ...(row.error_tag === null ? {} : { error: { tag: row.error_tag, message: row.error_message ?? "" } }),
     ...(row.retry_after_ms === null ? {} : { retryAfterMs: row.retry_after_ms }),
-    ...(row.response === null ? {} : { response: responseOf(row.response) }),
     ...(row.phases === null ? {} : { phases: phasesOf(row.phases) }),
-    ...(row.request === null ? {} : { request: requestOf(row.request) })
+    ...(delivery === undefined ? {} : textsOf(row, delivery))
   })
+
+const textsOf = (
+  { request, response, started_at: startedAtMs }: Pick<OutlineRow, "started_at"> & Partial<TextsRow>,
+  { id: deliveryId, messageId }: Pick<Delivery, "id" | "messageId">
+) => {
+  const around = { deliveryId, messageId, startedAtMs }
+  return {
+    ...(typeof response === "string" ? { response: PgHttpText.response(response, around) } : {}),
+    ...(typeof request === "string" ? { request: PgHttpText.request(request, around) } : {})
+  }
+}
 
 /** A delivery as it is stored, finished or not. */
 export interface DeliveryRow {
