@@ -46,7 +46,7 @@ export const defaults = {
 
   // -- dispatching, per runner
   /** Messages routed by one statement. */
-  routeMessages: 256,
+  routeMessages: 512,
   /** How long messages wait to be routed at most because the lanes that their event feeds are full, or all that is in memory. */
   routeHoldMs: 1000,
   routeHoldFullMs: 10_000,
