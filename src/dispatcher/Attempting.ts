@@ -1,7 +1,7 @@
 /**
  * Attempting: one attempt, from the subscription that is bound to what came of it, an outcome for the recorder.
  */
-import { type Cause, Clock, Context, DateTime, Effect, Exit, Option, References, Result } from "effect"
+import { type Cause, Clock, Context, DateTime, Effect, Exit, Option, References } from "effect"
 import type { Binding } from "../Bindings.ts"
 import * as Circuit from "../Circuit.ts"
 import * as Core from "../Core.ts"
@@ -10,7 +10,7 @@ import type { DeliveryId } from "../Id.ts"
 import { letGo } from "../LetGo.ts"
 import * as Monotonic from "../Monotonic.ts"
 import * as Note from "../Note.ts"
-import { type Delivered, type Exchange, type Provided, type ProviderError, RetryableError } from "../Provider.ts"
+import { type Delivered, type ProviderError, RetryableError } from "../Provider.ts"
 import { Registry } from "../Registry.ts"
 import * as RequestExcerpt from "../RequestExcerpt.ts"
 import * as Retention from "../Retention.ts"
@@ -20,6 +20,7 @@ import { isInternal, ownGroup, type Subscription } from "../Subscription.ts"
 import * as Answer from "./Answer.ts"
 import { given } from "./Given.ts"
 import * as Lane from "./Lane.ts"
+import { Exchanging, Made, type Turn } from "./Made.ts"
 import * as State from "./State.ts"
 import type { Subscribed } from "./Subscribed.ts"
 import * as Tracing from "./Tracing.ts"
@@ -48,60 +49,12 @@ export class Finished {
   }
 }
 
-/** An attempt that a slot is to make. */
-export interface Turn {
-  readonly ready: Lane.Ready
-  readonly lane: Lane.Lane
-  readonly subscription: Subscription
-}
-
 /** The place of one attempt at a time, and of the fiber that makes one after the other. */
 export interface Slot {
   /** The attempt that is to be made or is under way; undefined where there is no other. */
   readonly turn: Turn | undefined
   /** Ends that attempt, and has the next one take its turn where there may be one. */
   readonly advance: (mayGoOn: boolean) => void
-}
-
-/** An attempt that is being made. A class, for V8, as `Finished` is. */
-class Made {
-  readonly ready: Lane.Ready
-  readonly subscription: Subscription
-  readonly startedAtMs: number
-  /** What it is made with; undefined where it was not found. */
-  readonly binding: Binding | undefined
-  readonly note = Note.make()
-
-  constructor({ ready, subscription }: Turn, startedAtMs: number, binding: Binding | undefined) {
-    this.ready = ready
-    this.subscription = subscription
-    this.startedAtMs = startedAtMs
-    this.binding = binding
-  }
-}
-
-/** One that is a request and nothing else. */
-class Exchanging extends Made {
-  readonly exchange: Exchange
-  readonly #begin: NonNullable<Provided["begin"]>
-
-  constructor(
-    turn: Turn,
-    startedAtMs: number,
-    binding: Binding,
-    exchange: Exchange,
-    begin: NonNullable<Provided["begin"]>
-  ) {
-    super(turn, startedAtMs, binding)
-    this.exchange = exchange
-    this.#begin = begin
-  }
-
-  begin(told: Parameters<NonNullable<Provided["begin"]>>[2]): () => void {
-    const { request, shown } = this.exchange
-    this.note.request = shown
-    return this.#begin(request, this.note, told)
-  }
 }
 
 class Concluded implements Outcome {
@@ -342,7 +295,7 @@ export const make = Effect.fnUntraced(function*(
     if (startedAtMs >= (claimed.expiresAtMs ?? Number.POSITIVE_INFINITY)) return undefined
     try {
       const exchange = binding.bound.exchange(given(ready, subscription, binding, startedAtMs, message.traceparent))
-      return exchange && new Exchanging(turn, startedAtMs, binding, exchange, binding.bound.begin)
+      return exchange && new Exchanging(turn, startedAtMs, { binding, exchange, begin: binding.bound.begin })
     } catch {
       // It is made the other way, where what a provider throws is told as its answer.
       return undefined
@@ -365,7 +318,7 @@ export const make = Effect.fnUntraced(function*(
         awaited = one
         try {
           giveUp = one.begin((result) => {
-            if (awaited === one) told(judged(one, result))
+            if (awaited === one) told(one.judge(result))
           })
         } catch (defect) {
           awaited = undefined
@@ -445,18 +398,6 @@ export const make = Effect.fnUntraced(function*(
 })
 
 // --- internal ---
-
-/** What comes of an exchange; a provider that throws is at fault. */
-const judged = (
-  { exchange }: Exchanging,
-  result: Parameters<Exchange["judge"]>[0]
-): Exit.Exit<Delivered, ProviderError> => {
-  try {
-    return Result.match(exchange.judge(result), { onFailure: Exit.fail, onSuccess: Exit.succeed })
-  } catch (defect) {
-    return Exit.die(defect)
-  }
-}
 
 /** Whether a subscription's deliveries are a group's: of its own, where it has one, else of their events'. */
 const isAtHome = (subscription: Subscription, { subscriptionId, workerGroup }: State.Group): boolean => {
