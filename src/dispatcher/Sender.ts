@@ -36,7 +36,7 @@ export const make = Effect.fnUntraced(function*(
   /** By how much the engine's time is ahead of this machine's, as each pass learns anew. */
   let aheadMs = 0
   const now = () => clock.currentTimeMillisUnsafe() + aheadMs
-  const fibers: FiberSet.FiberSet = yield* FiberSet.make()
+  const run = yield* FiberSet.makeRuntime()
   /** How long until a rate limit or an origin lets an attempt begin, as the present pass has found, in milliseconds. */
   let nextMs = Number.POSITIVE_INFINITY
   const origins = new Origins(limits)
@@ -244,10 +244,9 @@ export const make = Effect.fnUntraced(function*(
   }
 
   /**
-   * Begins the first of a lane, if it may; tells what has become of it. Until it is taken out of the lane nothing is waited for:
-   * others take out what waits there too.
+   * Begins the first of a lane, if it may; tells whether it has, or has let it go, by 1, and by 2 where the lane is slow.
    */
-  const begin = Effect.fnUntraced(function*(lane: Lane.Lane, laneSlots: number, slowLeft: number, monotonic: number) {
+  const begin = (lane: Lane.Lane, laneSlots: number, slowLeft: number, monotonic: number): 0 | 1 | 2 => {
     const slow = Lane.isSlow(lane, monotonic, limits)
     const ready = lane.waiting.first
     if (!ready) return 0
@@ -269,9 +268,9 @@ export const make = Effect.fnUntraced(function*(
     // Where slots are short, those that had none go first.
     State.moveLast(state, lane)
     const next = taken(lane, ready, subscription, originOf(lane), monotonic)
-    next.begun.value.fiber = yield* FiberSet.run(fibers, attemptOn(next))
+    next.begun.value.fiber = run(attemptOn(next))
     return slow ? 2 : 1
-  })
+  }
 
   /** Whether a waiting delivery was claimed under another version than the copy's: the copy is behind, or the claim. */
   const behind = () => {
@@ -348,7 +347,7 @@ export const make = Effect.fnUntraced(function*(
           satisfied.push(lane)
           continue
         }
-        const begun = yield* begin(lane, laneSlots, slowSlots - slowInFlight, monotonic)
+        const begun = begin(lane, laneSlots, slowSlots - slowInFlight, monotonic)
         if (begun === 2) slowInFlight++
         if (begun > 0 && lane.waiting.length > 0) next.push(lane)
       }
