@@ -48,7 +48,8 @@ export const make = Effect.fnUntraced(function*(
   let isSameVersion = false
   /** What each tenant has, as of the last pass; what is under way, also as of what has begun and ended since. */
   const shares = new Map<string, Share>()
-  const tenantOf = ({ subscriptionId }: Lane.Lane) => subscribed.tenantOf(subscriptionId)
+  const tenantOf = ({ served, subscriptionId }: Lane.Lane) =>
+    served?.version === subscribed.version() ? served.subscription.tenantId : subscribed.tenantOf(subscriptionId)
   /** The attempts that were ended from here, and why: an attempt may also interrupt itself, which is its provider's fault. */
   const ending = new Map<DeliveryId, Delivery.Outcome>()
 
