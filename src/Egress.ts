@@ -94,7 +94,7 @@ export class Egress extends Context.Service<Egress, {
   /** Sends one request. An interrupt aborts it and closes its socket. */
   readonly send: (request: EgressRequest) => Effect.Effect<EgressResponse, EgressError>
   /**
-   * The same without a fiber, which costs about a third of what the request does: sends it at once, notes what becomes known of it
+   * The same without a fiber, whose steps cost about a third of what the request does: sends it at once, notes what becomes known of it
    * meanwhile, and calls `told` with what has come of it, perhaps before it returns. What it returns gives the request up, after which
    * nothing is told. Where a door has it not, every attempt is made by `deliver`.
    */

@@ -23,19 +23,20 @@ const ok = Result.succeed({ statusCode: 200, headers: {}, body: "" })
 /** A door whose requests are answered by hand, or at once where it says how. */
 class Door {
   readonly begun: Array<{ readonly request: EgressRequest; readonly told: Told }> = []
-  givenUp = 0
+  readonly givenUp = new Set<EgressRequest>()
   /** How often `deliver` was called. */
   delivered = 0
-  answer: ((request: EgressRequest) => Result.Result<EgressResponse, EgressError>) | undefined
+  answer: ((request: EgressRequest) => Result.Result<EgressResponse, EgressError> | undefined) | undefined
   exchange: (attempt: Provider.Attempt, usual: Provider.Exchange) => Provider.Exchange | undefined = (_, usual) => usual
 
   layer(has: { readonly begin: boolean }) {
     const begin: Egress["Service"]["begin"] = (request, note, told) => {
       note.phases = { totalMs: 7 }
       this.begun.push({ request, told })
-      if (this.answer) told(this.answer(request))
+      const answer = this.answer?.(request)
+      if (answer) told(answer)
       return () => {
-        this.givenUp++
+        this.givenUp.add(request)
       }
     }
     const egress = {
@@ -226,10 +227,24 @@ describe("an attempt that is one request", () => {
       yield* emit(2)
       yield* until("one is sent", () => door.begun.length === 1)
       yield* until("the other is sent", () => door.begun.length === 2, 2 * defaults.attemptTimeoutMs)
-      assert.strictEqual(door.givenUp, 1)
+      assert.strictEqual(door.givenUp.size, 1)
       door.begun[1]?.told(ok)
       yield* ended("success", 1)
       yield* ended("failed", 1)
+    }))
+  )
+
+  it.effect(
+    "is made by a door that answers before it has returned, however many wait, and given up alone",
+    world(Effect.fnUntraced(function*(door) {
+      let left = 1500
+      door.answer = () => left-- > 0 ? ok : undefined
+      yield* subscribe(door, { retry: { type: "delays", delaysMs: [] } })
+      yield* emit(1501)
+      yield* until("all but one are answered", () => door.begun.length === 1501)
+      assert.strictEqual(door.givenUp.size, 0)
+      yield* until("the last one is given up", () => door.givenUp.size > 0, 2 * defaults.attemptTimeoutMs)
+      assert.deepStrictEqual([...door.givenUp], [door.begun.at(-1)?.request])
     }))
   )
 
@@ -241,7 +256,7 @@ describe("an attempt that is one request", () => {
       yield* until("one is sent", () => door.begun.length === 1)
       door.begun[0]?.told(ok)
       door.begun[0]?.told(Result.fail(new ConnectionFailed({ code: "ECONNRESET", message: "too late" })))
-      yield* until("the next one is given up", () => door.givenUp === 1, 2 * defaults.attemptTimeoutMs)
+      yield* until("the next one is given up", () => door.givenUp.size === 1, 2 * defaults.attemptTimeoutMs)
       door.begun[1]?.told(ok)
       yield* until("the last one is sent", () => door.begun.length === 3)
       door.begun[0]?.told(ok)

@@ -1,5 +1,6 @@
 /**
- * Attempting: one attempt, from the subscription that is bound to what came of it, an outcome for the recorder.
+ * Attempting: the attempts of a slot, one after the other, each from the subscription that is bound to what came of it, an outcome
+ * for the recorder.
  */
 import { type Cause, Clock, Context, DateTime, Effect, Exit, Option, References } from "effect"
 import type { Binding } from "../Bindings.ts"
@@ -20,7 +21,7 @@ import { isInternal, ownGroup, type Subscription } from "../Subscription.ts"
 import * as Answer from "./Answer.ts"
 import { given } from "./Given.ts"
 import * as Lane from "./Lane.ts"
-import { Exchanging, Made, type Turn } from "./Made.ts"
+import { Exchanging, Making, type Turn } from "./Making.ts"
 import * as State from "./State.ts"
 import type { Subscribed } from "./Subscribed.ts"
 import * as Tracing from "./Tracing.ts"
@@ -159,7 +160,7 @@ export const make = Effect.fnUntraced(function*(
    * returned, and nothing else.
    */
   const conclude = (
-    { binding, note, ready, startedAtMs, subscription }: Made,
+    { binding, note, ready, startedAtMs, subscription }: Making,
     exit: Exit.Exit<Delivered, ProviderError>
   ): Effect.Effect<void> | undefined => {
     const { claimed } = ready
@@ -273,23 +274,26 @@ export const make = Effect.fnUntraced(function*(
   const attempt = (slot: Slot, turn: Turn, restore: Restore): Effect.Effect<boolean | undefined> => {
     const exchanging = mayBegin(turn.ready, turn.lane) ? exchangingOf(turn) : undefined
     if (exchanging) return exchanges(slot, exchanging, restore)
-    const { lane, subscription } = turn
-    const known = served(lane)
-    return known?.binding && known.subscription.version === subscription.version
-      ? attemptWith(turn, restore, Exit.succeed(known.binding))
-      : restore(Effect.suspend(() => subscribed.bind(subscription))).pipe(
+    const binding = bindingOf(turn)
+    return binding
+      ? attemptWith(turn, restore, Exit.succeed(binding))
+      : restore(Effect.suspend(() => subscribed.bind(turn.subscription))).pipe(
         Effect.catchDefect((defect) => Effect.fail({ message: Answer.thrownMessage(defect) })),
         Effect.exit,
         Effect.flatMap((bound) => attemptWith(turn, restore, bound))
       )
   }
 
+  const bindingOf = ({ lane, subscription }: Turn): Binding | undefined => {
+    const known = served(lane)
+    return known?.subscription.version === subscription.version ? known.binding : undefined
+  }
+
   /** The attempt of a turn where it is one request; whether it may begin was seen in the same step. */
   const exchangingOf = (turn: Turn): Exchanging | undefined => {
-    const { lane, ready, subscription } = turn
+    const { ready, subscription } = turn
     const { claimed, message } = ready
-    const known = served(lane)
-    const binding = known?.subscription.version === subscription.version ? known.binding : undefined
+    const binding = bindingOf(turn)
     if (!binding?.bound.begin || !binding.bound.exchange || tracing.isSpanned(message)) return undefined
     const startedAtMs = now()
     if (startedAtMs >= (claimed.expiresAtMs ?? Number.POSITIVE_INFINITY)) return undefined
@@ -313,31 +317,42 @@ export const make = Effect.fnUntraced(function*(
     }
     const requests = Effect.callback<Effect.Effect<boolean | undefined>>((resume) => {
       let giveUp = () => {}
-      const begin = (one: Exchanging) => {
-        present = one
-        awaited = one
-        try {
-          giveUp = one.begin((result) => {
-            if (awaited === one) told(one.judge(result))
-          })
-        } catch (defect) {
-          awaited = undefined
-          resume(Effect.die(defect))
-        }
-      }
-      const told = (exit: Exit.Exit<Delivered, ProviderError>) => {
+      /** Concludes the present one; the next one where it is one request too, else the fiber goes on. */
+      const followed = (exit: Exit.Exit<Delivered, ProviderError>): Exchanging | undefined => {
         awaited = undefined
-        let next: Exchanging | undefined
         try {
           const left = ended(exit)
-          if (left) return resume(Effect.succeed(left))
+          if (left) return void resume(Effect.succeed(left))
           slot.advance(true)
-          next = slot.turn && exchangingOf(slot.turn)
+          const next = slot.turn && exchangingOf(slot.turn)
+          if (!next) resume(Effect.succeed(Effect.undefined))
+          return next
         } catch (defect) {
-          return resume(Effect.succeed(Effect.die(defect)))
+          return void resume(Effect.succeed(Effect.die(defect)))
         }
-        if (next) begin(next)
-        else resume(Effect.succeed(Effect.undefined))
+      }
+      const begin = (first: Exchanging | undefined) => {
+        // One after the other, not one within the other: a door may answer before it has returned, as one for tests.
+        for (let next = first; next;) {
+          const one = next
+          let early: Exit.Exit<Delivered, ProviderError> | undefined
+          let hasBegun = false
+          present = one
+          awaited = one
+          try {
+            giveUp = one.begin((result) => {
+              if (awaited !== one || early) return
+              const exit = one.judge(result)
+              if (hasBegun) begin(followed(exit))
+              else early = exit
+            })
+          } catch (defect) {
+            awaited = undefined
+            return resume(Effect.die(defect))
+          }
+          hasBegun = true
+          next = early && followed(early)
+        }
       }
       begin(first)
       return Effect.sync(() => {
@@ -358,7 +373,7 @@ export const make = Effect.fnUntraced(function*(
   ): Effect.Effect<boolean> => {
     const { lane, ready, subscription } = turn
     const { claimed } = ready
-    const made = new Made(turn, now(), Exit.isSuccess(bound) ? bound.value : undefined)
+    const made = new Making(turn, now(), Exit.isSuccess(bound) ? bound.value : undefined)
     const { binding, startedAtMs } = made
     const ended = (exit: Exit.Exit<Delivered, ProviderError>) =>
       Effect.mapEager(conclude(made, exit) ?? Effect.void, () => Exit.isSuccess(exit))
@@ -391,7 +406,7 @@ export const make = Effect.fnUntraced(function*(
       Effect.logError("An attempt broke off", cause).pipe(
         Effect.annotateLogs({ deliveryId: turn.ready.claimed.deliveryId, subscriptionId: turn.subscription.id })
       ),
-      Effect.suspend(() => conclude(new Made(turn, now(), undefined), Exit.failCause(cause)) ?? Effect.void)
+      Effect.suspend(() => conclude(new Making(turn, now(), undefined), Exit.failCause(cause)) ?? Effect.void)
     )
 
   return { attempt, bindable, broken, served, spare }

@@ -87,10 +87,14 @@ const values = ["application/json", "keep-alive", "close", "chunked", "***"]
 
 const [ofDelivery = "", ofMessage = "", ofSecond = "", ...ofValues] = codes
 
-const codeOf = new Map(names.map((name, n) => [name, codes[n] ?? ""]))
-const nameOf = new Map(names.map((name, n) => [codes[n] ?? "", name]))
-const valueCodeOf = new Map(values.map((value, n) => [value, ofValues[n] ?? ""]))
-const valueOf = new Map(values.map((value, n) => [ofValues[n] ?? "", value]))
+/** Both ways; what there are no codes left for has none. */
+const coded = (texts: ReadonlyArray<string>, codes: ReadonlyArray<string>) => {
+  const pairs = texts.slice(0, codes.length).map((text, n) => [text, codes[n] ?? ""] as const)
+  return { codes: new Map(pairs), texts: new Map(pairs.map(([text, code]) => [code, text])) }
+}
+
+const { codes: codeOf, texts: nameOf } = coded(names, codes)
+const { codes: valueCodeOf, texts: valueOf } = coded(values, ofValues)
 const longestValue = Math.max(...values.map((value) => value.length))
 
 /** As the database tells it, whose times have microseconds. */

@@ -17,7 +17,7 @@ export interface Turn {
 }
 
 /** One that is being made. A class, for V8, as `Lane.Ready` is. */
-export class Made {
+export class Making {
   readonly ready: Lane.Ready
   readonly subscription: Subscription
   readonly startedAtMs: number
@@ -36,7 +36,7 @@ export class Made {
 type Answered = Result.Result<EgressResponse, EgressError>
 
 /** One that is a request and nothing else. */
-export class Exchanging extends Made {
+export class Exchanging extends Making {
   readonly #exchange: Exchange
   readonly #begin: NonNullable<Provided["begin"]>
 
