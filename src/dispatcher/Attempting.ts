@@ -1,8 +1,7 @@
 /**
- * Attempting: the attempts of a slot, one after the other, each from the subscription that is bound to what came of it, an outcome
- * for the recorder.
+ * Attempting: an attempt from the subscription that is bound to what came of it, an outcome for the recorder.
  */
-import { type Cause, Clock, Context, DateTime, Effect, Exit, Option, References } from "effect"
+import { type Cause, Clock, Context, DateTime, Effect, Exit, type Fiber, FiberSet, Option, References } from "effect"
 import type { Binding } from "../Bindings.ts"
 import * as Circuit from "../Circuit.ts"
 import * as Core from "../Core.ts"
@@ -50,14 +49,6 @@ export class Finished {
   }
 }
 
-/** The place of one attempt at a time, and of the fiber that makes one after the other. */
-export interface Slot {
-  /** The attempt that is to be made or is under way; undefined where there is no other. */
-  readonly turn: Turn | undefined
-  /** Ends that attempt, and has the next one take its turn where there may be one. */
-  readonly advance: (mayGoOn: boolean) => void
-}
-
 class Concluded implements Outcome {
   readonly owner: Outcome["owner"]
   readonly deliveryId: DeliveryId
@@ -94,6 +85,7 @@ export const make = Effect.fnUntraced(function*(
   const { limits } = state
   const { retryMaxAgeMs } = Retention.within(limits)
   const tracing = yield* Tracing.make
+  const run = yield* FiberSet.makeRuntime()
   const clock = yield* Clock.Clock
   const logAnnotations = yield* References.CurrentLogAnnotations
 
@@ -160,7 +152,7 @@ export const make = Effect.fnUntraced(function*(
    * returned, and nothing else.
    */
   const conclude = (
-    { binding, note, ready, startedAtMs, subscription }: Making,
+    { binding, note, startedAtMs, turn: { ready, subscription } }: Making,
     exit: Exit.Exit<Delivered, ProviderError>
   ): Effect.Effect<void> | undefined => {
     const { claimed } = ready
@@ -268,20 +260,12 @@ export const make = Effect.fnUntraced(function*(
       )
 
   /**
-   * Makes the attempt of a slot, and of those that come after it as many as are one request each; tells whether its fiber may make
-   * another, or nothing where it has taken its turn.
+   * Begins the attempt of a turn. When it is concluded, which may be before this returns, `over` hears whether it has succeeded.
    */
-  const attempt = (slot: Slot, turn: Turn, restore: Restore): Effect.Effect<boolean | undefined> => {
-    const exchanging = mayBegin(turn.ready, turn.lane) ? exchangingOf(turn) : undefined
-    if (exchanging) return exchanges(slot, exchanging, restore)
-    const binding = bindingOf(turn)
-    return binding
-      ? attemptWith(turn, restore, Exit.succeed(binding))
-      : restore(Effect.suspend(() => subscribed.bind(turn.subscription))).pipe(
-        Effect.catchDefect((defect) => Effect.fail({ message: Answer.thrownMessage(defect) })),
-        Effect.exit,
-        Effect.flatMap((bound) => attemptWith(turn, restore, bound))
-      )
+  const begin = (turn: Turn, over: (hasSucceeded: boolean) => void): void => {
+    const exchanging = mayBegin(turn.ready, turn.lane) ? exchangingOf(turn, over) : undefined
+    turn.begun.value.making = exchanging ?? attemptInFiber(turn, over)
+    exchanging?.begin()
   }
 
   const bindingOf = ({ lane, subscription }: Turn): Binding | undefined => {
@@ -290,7 +274,7 @@ export const make = Effect.fnUntraced(function*(
   }
 
   /** The attempt of a turn where it is one request; whether it may begin was seen in the same step. */
-  const exchangingOf = (turn: Turn): Exchanging | undefined => {
+  const exchangingOf = (turn: Turn, over: (hasSucceeded: boolean) => void): Exchanging | undefined => {
     const { ready, subscription } = turn
     const { claimed, message } = ready
     const binding = bindingOf(turn)
@@ -299,71 +283,56 @@ export const make = Effect.fnUntraced(function*(
     if (startedAtMs >= (claimed.expiresAtMs ?? Number.POSITIVE_INFINITY)) return undefined
     try {
       const exchange = binding.bound.exchange(given(ready, subscription, binding, startedAtMs, message.traceparent))
-      return exchange && new Exchanging(turn, startedAtMs, { binding, exchange, begin: binding.bound.begin })
+      return exchange && new Exchanging(turn, startedAtMs, {
+        binding,
+        exchange,
+        begin: binding.bound.begin,
+        conclude: exchanged,
+        over
+      })
     } catch {
       // It is made the other way, where what a provider throws is told as its answer.
       return undefined
     }
   }
 
-  /** Makes attempts that are one request each: each begins as the one before it is answered, without a step of the fiber's. */
-  const exchanges = (slot: Slot, first: Exchanging, restore: Restore): Effect.Effect<boolean | undefined> => {
-    let present = first
-    /** The one whose answer is waited for: a door that answers twice is heard once. */
-    let awaited: Exchanging | undefined
-    const ended = (exit: Exit.Exit<Delivered, ProviderError>): Effect.Effect<boolean> | undefined => {
-      const left = conclude(present, exit)
-      return left && Effect.as(left, Exit.isSuccess(exit))
+  /** Concludes an exchange, in a fiber only where there is more to do than that. */
+  const exchanged = (made: Exchanging, exit: Exit.Exit<Delivered, ProviderError>): void => {
+    let left
+    try {
+      left = conclude(made, exit)
+    } catch (defect) {
+      left = Effect.die(defect)
     }
-    const requests = Effect.callback<Effect.Effect<boolean | undefined>>((resume) => {
-      let giveUp = () => {}
-      /** Concludes the present one; the next one where it is one request too, else the fiber goes on. */
-      const followed = (exit: Exit.Exit<Delivered, ProviderError>): Exchanging | undefined => {
-        awaited = undefined
-        try {
-          const left = ended(exit)
-          if (left) return void resume(Effect.succeed(left))
-          slot.advance(true)
-          const next = slot.turn && exchangingOf(slot.turn)
-          if (!next) resume(Effect.succeed(Effect.undefined))
-          return next
-        } catch (defect) {
-          return void resume(Effect.succeed(Effect.die(defect)))
-        }
-      }
-      const begin = (first: Exchanging | undefined) => {
-        // One after the other, not one within the other: a door may answer before it has returned, as one for tests.
-        for (let next = first; next;) {
-          const one = next
-          let early: Exit.Exit<Delivered, ProviderError> | undefined
-          let hasBegun = false
-          present = one
-          awaited = one
-          try {
-            giveUp = one.begin((result) => {
-              if (awaited !== one || early) return
-              const exit = one.judge(result)
-              if (hasBegun) begin(followed(exit))
-              else early = exit
-            })
-          } catch (defect) {
-            awaited = undefined
-            return resume(Effect.die(defect))
-          }
-          hasBegun = true
-          next = early && followed(early)
-        }
-      }
-      begin(first)
-      return Effect.sync(() => {
-        awaited = undefined
-        giveUp()
-      })
-    })
-    return Effect.matchCauseEffect(restore(requests), {
-      onSuccess: (left) => left,
-      onFailure: (cause) => ended(Exit.failCause(cause)) ?? Effect.succeed(false)
-    })
+    if (left) inFiber(made.turn, () => Effect.as(left, Exit.isSuccess(exit)), made.over)
+    else made.over(Exit.isSuccess(exit))
+  }
+
+  /** Does in a fiber what is to be done for an attempt. */
+  const inFiber = (
+    turn: Turn,
+    todo: (restore: Restore) => Effect.Effect<boolean>,
+    over: (hasSucceeded: boolean) => void
+  ): Fiber.Fiber<unknown, unknown> =>
+    run(Effect.uninterruptibleMask((restore) =>
+      todo(restore).pipe(
+        Effect.catchCause((cause) => Effect.as(broken(turn, cause), false)),
+        Effect.onExit((exit) => Effect.sync(() => over(Exit.isSuccess(exit) && exit.value)))
+      )
+    ))
+
+  const attemptInFiber = (turn: Turn, over: (hasSucceeded: boolean) => void): Lane.Making => {
+    const fiber = inFiber(turn, (restore) => {
+      const binding = bindingOf(turn)
+      return binding
+        ? attemptWith(turn, restore, Exit.succeed(binding))
+        : restore(Effect.suspend(() => subscribed.bind(turn.subscription))).pipe(
+          Effect.catchDefect((defect) => Effect.fail({ message: Answer.thrownMessage(defect) })),
+          Effect.exit,
+          Effect.flatMap((bound) => attemptWith(turn, restore, bound))
+        )
+    }, over)
+    return { end: () => fiber.interruptUnsafe() }
   }
 
   const attemptWith = (
@@ -409,7 +378,7 @@ export const make = Effect.fnUntraced(function*(
       Effect.suspend(() => conclude(new Making(turn, now(), undefined), Exit.failCause(cause)) ?? Effect.void)
     )
 
-  return { attempt, bindable, broken, served, spare }
+  return { begin, bindable, served, spare }
 })
 
 // --- internal ---

@@ -2,7 +2,7 @@
  * Lanes: what a runner holds in memory for one subscription, and the rules of how much that may be. A backlog of one lane
  * never fills the window, and lanes whose endpoint hangs share a part of the slots.
  */
-import { type Fiber, Option } from "effect"
+import { Option } from "effect"
 import type { Binding } from "../Bindings.ts"
 import { Chain } from "../Chain.ts"
 import * as Circuit from "../Circuit.ts"
@@ -51,8 +51,14 @@ export interface Begun {
   readonly group: Group
   /** When it began, on the monotonic clock in milliseconds. */
   readonly atMs: number
-  /** That of its attempts; undefined until it runs. */
-  fiber: Fiber.Fiber<unknown, unknown> | undefined
+  /** Undefined until it is being made. */
+  making: Making | undefined
+}
+
+/** What makes an attempt. */
+export interface Making {
+  /** Has it end, as soon as it may: it is concluded as one that was interrupted. */
+  readonly end: () => void
 }
 
 /** What serves a subscription's attempts, as long as the subscriptions are of that version. */

@@ -3,66 +3,97 @@
  */
 import { Exit, Result } from "effect"
 import type { Binding } from "../Bindings.ts"
+import type { Link } from "../Chain.ts"
 import type { EgressError, EgressResponse } from "../Egress.ts"
 import * as Note from "../Note.ts"
 import type { Delivered, Exchange, Provided, ProviderError } from "../Provider.ts"
 import type { Subscription } from "../Subscription.ts"
 import type * as Lane from "./Lane.ts"
 
-/** An attempt that a slot is to make. */
+/** An attempt that is to be made: it has a slot. */
 export interface Turn {
   readonly ready: Lane.Ready
   readonly lane: Lane.Lane
   readonly subscription: Subscription
+  readonly begun: Link<Lane.Begun>
 }
 
 /** One that is being made. A class, for V8, as `Lane.Ready` is. */
 export class Making {
-  readonly ready: Lane.Ready
-  readonly subscription: Subscription
+  readonly turn: Turn
   readonly startedAtMs: number
   /** What it is made with; undefined where it was not found. */
   readonly binding: Binding | undefined
   readonly note = Note.make()
 
-  constructor({ ready, subscription }: Turn, startedAtMs: number, binding: Binding | undefined) {
-    this.ready = ready
-    this.subscription = subscription
+  constructor(turn: Turn, startedAtMs: number, binding: Binding | undefined) {
+    this.turn = turn
     this.startedAtMs = startedAtMs
     this.binding = binding
   }
 }
 
-type Answered = Result.Result<EgressResponse, EgressError>
-
-/** One that is a request and nothing else. */
+/** One that is a request and nothing else: it needs no fiber. What has come of it is told once, whatever its door tells. */
 export class Exchanging extends Making {
   readonly #exchange: Exchange
   readonly #begin: NonNullable<Provided["begin"]>
+  readonly #conclude: (self: Exchanging, exit: Ended) => void
+  /** Hears whether it has succeeded. */
+  readonly over: (hasSucceeded: boolean) => void
+  #giveUp: (() => void) | undefined
+  #isOver = false
 
-  constructor(turn: Turn, startedAtMs: number, { begin, binding, exchange }: {
+  constructor(turn: Turn, startedAtMs: number, { begin, binding, conclude, exchange, over }: {
     readonly binding: Binding
     readonly exchange: Exchange
     readonly begin: NonNullable<Provided["begin"]>
+    readonly conclude: (self: Exchanging, exit: Ended) => void
+    readonly over: (hasSucceeded: boolean) => void
   }) {
     super(turn, startedAtMs, binding)
     this.#exchange = exchange
     this.#begin = begin
+    this.#conclude = conclude
+    this.over = over
   }
 
-  /** Sends the request; what it returns gives it up. */
-  begin(told: (result: Answered) => void): () => void {
+  /** Sends the request. */
+  begin(): void {
     const { request, shown } = this.#exchange
     this.note.request = shown
-    return this.#begin(request, this.note, told)
-  }
-
-  /** What has come of it; a provider that throws is at fault. */
-  judge(result: Answered): Exit.Exit<Delivered, ProviderError> {
     try {
-      return Result.match(this.#exchange.judge(result), { onFailure: Exit.fail, onSuccess: Exit.succeed })
+      this.#giveUp = this.#begin(request, this.note, (result) => this.#end(() => this.#judged(result)))
     } catch (defect) {
-      return Exit.die(defect)
+      this.#end(() => Exit.die(defect))
     }
   }
+
+  /** Gives it up, where nothing has come of it yet. */
+  end(): void {
+    this.#end(() => {
+      this.#giveUp?.()
+      return Exit.interrupt()
+    })
+  }
+
+  #end(come: () => Ended): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    let exit
+    try {
+      exit = come()
+    } catch (defect) {
+      exit = Exit.die(defect)
+    }
+    this.#conclude(this, exit)
+  }
+
+  #judged(result: Answered): Ended {
+    return Result.match(this.#exchange.judge(result), { onFailure: Exit.fail, onSuccess: Exit.succeed })
+  }
 }
+
+// --- internal ---
+
+type Answered = Result.Result<EgressResponse, EgressError>
+type Ended = Exit.Exit<Delivered, ProviderError>

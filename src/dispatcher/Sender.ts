@@ -1,7 +1,7 @@
 /**
  * Sending: attempts begin lane by lane in turn, as far as slots, the lanes' origins, lease and the subscription's version allow.
  */
-import { Clock, Effect, type Fiber, FiberSet } from "effect"
+import { Clock, Effect } from "effect"
 import type { Link } from "../Chain.ts"
 import type * as Delivery from "../Delivery.ts"
 import type { DeliveryId } from "../Id.ts"
@@ -36,7 +36,6 @@ export const make = Effect.fnUntraced(function*(
   /** By how much the engine's time is ahead of this machine's, as each pass learns anew. */
   let aheadMs = 0
   const now = () => clock.currentTimeMillisUnsafe() + aheadMs
-  const run = yield* FiberSet.makeRuntime()
   /** How long until a rate limit or an origin lets an attempt begin, as the present pass has found, in milliseconds. */
   let nextMs = Number.POSITIVE_INFINITY
   const origins = new Origins(limits)
@@ -54,65 +53,61 @@ export const make = Effect.fnUntraced(function*(
   const ending = new Map<DeliveryId, Delivery.Outcome>()
 
   /** Not awaited: what a provider does may not be interruptible. */
-  const end = ({ deliveryId, fiber }: Lane.Begun, outcome: Delivery.Outcome) => {
-    if (!fiber) return
+  const end = ({ deliveryId, making }: Lane.Begun, outcome: Delivery.Outcome) => {
+    if (!making) return
     ending.set(deliveryId, outcome)
-    fiber.interruptUnsafe()
+    making.end()
   }
 
-  const { attempt, bindable, broken, served, spare } = yield* Attempting.make(state, subscribed, {
+  const { begin, bindable, served, spare } = yield* Attempting.make(state, subscribed, {
     ending,
     finish,
     giveBack,
     now
   })
 
+  // Requests that are under way would outlive what made them.
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      for (const { inFlight } of state.lanes.values()) for (const begun of inFlight) end(begun, { _tag: "Interrupted" })
+    })
+  )
+
   /**
    * Makes an attempt, and when it has succeeded the first of the next lane that waits for a place, or the next of its own lane
    * where no other waits: so a request goes out as soon as one is answered, where a pass would send many at once
    * and let the endpoints wait in between.
    */
-  const attemptOn = (first: Next) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
-        let next: Next | undefined = first
-        const leave = () => {
-          if (!next) return
-          const { begun, lane, origin, place, ready, share } = next
-          next = undefined
-          // Hardly ever is there one, and every attempt asks.
-          if (ending.size > 0) ending.delete(ready.claimed.deliveryId)
-          share.inFlight--
-          if (place) origin?.end(place)
-          State.ended(state, lane, begun)
+  const follow = (first: Next): void => {
+    // One after the other, not one within the other: an attempt may be over at once, as with a door for tests.
+    for (let next: Next | undefined = first; next;) {
+      const one: Next = next
+      let early: boolean | undefined
+      let hasBegun = false
+      begin(one, (hasSucceeded) => {
+        if (!hasBegun) {
+          early = hasSucceeded
+          return
         }
-        const slot: Attempting.Slot = {
-          get turn() {
-            return next
-          },
-          advance: (mayGoOn) => {
-            const ended = next
-            leave()
-            if (!mayGoOn || !ended) return
-            next = firstInLine(ended.lane, ended.origin) ?? nextOf(ended.lane)
-            if (next) next.begun.value.fiber = fiber
-          }
-        }
-        return Effect.ensuring(
-          Effect.whileLoop({
-            while: () => next !== undefined,
-            body: () => next ? attempt(slot, next, restore) : Effect.undefined,
-            step: (mayGoOn) => {
-              if (mayGoOn !== undefined) slot.advance(mayGoOn)
-            }
-          }).pipe(Effect.catchCause((cause) => next ? broken(next, cause) : Effect.void)),
-          Effect.sync(() => {
-            leave()
-            state.send.openUnsafe()
-          })
-        )
+        const following = ended(one, hasSucceeded)
+        if (following) follow(following)
       })
-    )
+      hasBegun = true
+      next = early === undefined ? undefined : ended(one, early)
+    }
+  }
+
+  /** Gives up the place of an attempt; the next one, where it takes that. */
+  const ended = ({ begun, lane, origin, place, ready, share }: Next, hasSucceeded: boolean): Next | undefined => {
+    // Hardly ever is there one, and every attempt asks.
+    if (ending.size > 0) ending.delete(ready.claimed.deliveryId)
+    share.inFlight--
+    if (place) origin?.end(place)
+    State.ended(state, lane, begun)
+    const next = hasSucceeded ? firstInLine(lane, origin) ?? nextOf(lane) : undefined
+    if (!next) state.send.openUnsafe()
+    return next
+  }
 
   /** The next of a lane, where no other may wait for the place. */
   const nextOf = (lane: Lane.Lane) => state.inFlight + 1 < limits.slots ? follower(lane) : undefined
@@ -219,7 +214,7 @@ export const make = Effect.fnUntraced(function*(
     monotonic: number
   ): Next => {
     const { claimed: { deliveryId }, group } = ready
-    const begun = lane.inFlight.add({ deliveryId, group, atMs: monotonic, fiber: undefined })
+    const begun = lane.inFlight.add({ deliveryId, group, atMs: monotonic, making: undefined })
     const share = shareOf(tenantOf(lane))
     share.inFlight++
     state.inFlight++
@@ -247,7 +242,7 @@ export const make = Effect.fnUntraced(function*(
   /**
    * Begins the first of a lane, if it may; tells whether it has, or has let it go, by 1, and by 2 where the lane is slow.
    */
-  const begin = (lane: Lane.Lane, laneSlots: number, slowLeft: number, monotonic: number): 0 | 1 | 2 => {
+  const beginOf = (lane: Lane.Lane, laneSlots: number, slowLeft: number, monotonic: number): 0 | 1 | 2 => {
     const slow = Lane.isSlow(lane, monotonic, limits)
     const ready = lane.waiting.first
     if (!ready) return 0
@@ -268,8 +263,7 @@ export const make = Effect.fnUntraced(function*(
     lane.waiting.shift()
     // Where slots are short, those that had none go first.
     State.moveLast(state, lane)
-    const next = taken(lane, ready, subscription, originOf(lane), monotonic)
-    next.begun.value.fiber = run(attemptOn(next))
+    follow(taken(lane, ready, subscription, originOf(lane), monotonic))
     return slow ? 2 : 1
   }
 
@@ -348,7 +342,7 @@ export const make = Effect.fnUntraced(function*(
           satisfied.push(lane)
           continue
         }
-        const begun = begin(lane, laneSlots, slowSlots - slowInFlight, monotonic)
+        const begun = beginOf(lane, laneSlots, slowSlots - slowInFlight, monotonic)
         if (begun === 2) slowInFlight++
         if (begun > 0 && lane.waiting.length > 0) next.push(lane)
       }
