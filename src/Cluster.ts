@@ -111,9 +111,9 @@ const makeDispatchers = Effect.fnUntraced(function*(
     )
 
   return Dispatchers.of({
-    wake: (workerGroup) =>
+    wake: (workerGroup, stored) =>
       Effect.suspend(() => {
-        if (local.poke(workerGroup) || waking.has(workerGroup)) return Effect.void
+        if (local.poke(workerGroup, stored) || waking.has(workerGroup)) return Effect.void
         waking.add(workerGroup)
         return Effect.asVoid(FiberSet.run(fibers, wakeRemote(workerGroup)))
       }),

@@ -11,6 +11,7 @@ import * as Claimer from "./dispatcher/Claimer.ts"
 import * as Express from "./dispatcher/Express.ts"
 import * as Gathering from "./dispatcher/Gathering.ts"
 import * as Gauges from "./dispatcher/Gauges.ts"
+import * as HandedOver from "./dispatcher/HandedOver.ts"
 import type * as Lane from "./dispatcher/Lane.ts"
 import * as Measured from "./dispatcher/Measured.ts"
 import { patient } from "./dispatcher/Patience.ts"
@@ -19,6 +20,7 @@ import * as Router from "./dispatcher/Router.ts"
 import * as Sender from "./dispatcher/Sender.ts"
 import * as State from "./dispatcher/State.ts"
 import * as Subscribed from "./dispatcher/Subscribed.ts"
+import type { Stored } from "./Dispatchers.ts"
 import * as Id from "./Id.ts"
 import type { RunnerId, SubscriptionId } from "./Id.ts"
 import type { Live } from "./Live.ts"
@@ -43,8 +45,8 @@ export class Dispatcher extends Context.Service<Dispatcher, {
    * is given back, and so is the ownership.
    */
   readonly attach: (workerGroup: string) => Effect.Effect<void, StorageUnavailable, Scope.Scope>
-  /** Says that an attached group may have work; false where the group is not attached (any more). */
-  readonly poke: (workerGroup: string) => boolean
+  /** Says that an attached group may have work, and what it need not read; false where the group is not attached (any more). */
+  readonly poke: (workerGroup: string, stored?: Stored) => boolean
   /** Whether the group is attached and may begin attempts. */
   readonly isOpen: (workerGroup: string) => boolean
   /** Waits for deliveries routed here to groups that are not attached, and tells which. */
@@ -311,6 +313,7 @@ const make = Effect.gen(function*() {
   const lose = (group: State.Group) => {
     group.phase = "lost"
     state.unrouted.delete(group)
+    State.forgetHanded(state, group)
     if (state.groups.get(group.workerGroup) === group) state.groups.delete(group.workerGroup)
     for (const express of Express.ofGroup(state, group)) {
       Express.end(state, express, ({ ready }) => State.dismiss(state, ready), (ready) => State.dismiss(state, ready))
@@ -464,6 +467,7 @@ const make = Effect.gen(function*() {
 
   const close = Effect.fnUntraced(function*(group: State.Group) {
     group.phase = "closing"
+    State.forgetHanded(state, group)
     for (const again of [...state.again.values()].filter((ready) => ready.group === group)) {
       State.forgetAgain(state, again)
       // Where it is the claim that an attempt under way will record by, it stays.
@@ -502,7 +506,7 @@ const make = Effect.gen(function*() {
     const taking = Effect.acquireRelease(
       Effect.flatMap(
         storage.takeOver(runnerId, { workerGroup, partition: 0 }, limits.takeOverPatienceMs),
-        ({ claimableAtMs, doubtfulSeq, owner }) =>
+        ({ claimableAtMs, doubtfulSeq, lastSeq, owner }) =>
           Effect.map(Monotonic.nowMs, (now) => {
             const group: State.Group = {
               workerGroup,
@@ -511,6 +515,7 @@ const make = Effect.gen(function*() {
               filledAtMs: undefined,
               phase: "open",
               doubtfulSeq,
+              readSeq: lastSeq,
               claimableAtMs,
               fed: new Set(),
               heldBackAtMs: undefined,
@@ -544,9 +549,10 @@ const make = Effect.gen(function*() {
   return Dispatcher.of({
     runnerId,
     attach,
-    poke: (workerGroup) => {
+    poke: (workerGroup, stored) => {
       const group = state.groups.get(workerGroup)
       if (!group || group.phase !== "open") return false
+      if (stored && isOurs(workerGroup) && HandedOver.add(state, group, stored)) return true
       if (group.subscriptionId !== undefined) State.backlog(state, group, group.subscriptionId, 0)
       if (isOurs(workerGroup)) State.unrouted(state, group)
       return true

@@ -4,6 +4,19 @@
  */
 import { Context, Effect, Layer } from "effect"
 import type { SubscriptionId } from "./Id.ts"
+import type { Unrouted } from "./Storage.ts"
+
+/**
+ * Messages of one worker group that were stored just now, with what held then: see `Placed`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Stored {
+  readonly messages: ReadonlyArray<Unrouted>
+  readonly version: number
+  readonly isListened: boolean
+}
 
 /**
  * The dispatchers.
@@ -13,10 +26,11 @@ import type { SubscriptionId } from "./Id.ts"
  */
 export class Dispatchers extends Context.Service<Dispatchers, {
   /**
-   * Says that a worker group may have work. Returns at once: coalesced, forked, timed out. A hint: the sweep finds what a
-   * lost one would have told.
+   * Says that a worker group may have work; `stored` are messages of it that were committed by themselves, which its owner need not
+   * read where that is this process. Returns at once: coalesced, forked, timed out. A hint: the sweep finds what a lost one would
+   * have told.
    */
-  readonly wake: (workerGroup: string) => Effect.Effect<void>
+  readonly wake: (workerGroup: string, stored?: Stored) => Effect.Effect<void>
   /**
    * Returns when no attempt can begin any more under a version of the subscription older than `version`: each owner that may
    * have some of it in memory has dropped the un-begun ones, or its lease has run out.

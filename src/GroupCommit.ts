@@ -1,15 +1,16 @@
 /**
  * Group commit: emits that come while others are being committed share the next commit.
  */
-import { Cause, Effect, Exit, Latch, type Scope } from "effect"
+import { Cause, Effect, Exit, Latch, type Scope, type Types } from "effect"
 import * as Deadlines from "./Deadlines.ts"
-import type { Dispatchers } from "./Dispatchers.ts"
+import type { Dispatchers, Stored } from "./Dispatchers.ts"
+import * as Id from "./Id.ts"
 import type { MessageId } from "./Id.ts"
 import { letGo } from "./LetGo.ts"
 import { Limits } from "./Limits.ts"
 import type { Message } from "./Message.ts"
 import * as Metrics from "./Metrics.ts"
-import { type AppendError, OutcomeUnknown, type Placed, Storage, StorageUnavailable } from "./Storage.ts"
+import { type AppendError, OutcomeUnknown, type Placed, Storage, StorageUnavailable, type Unrouted } from "./Storage.ts"
 
 /** An emit that waits for its commit. A class, for V8: see "What memory holds" in `docs/architecture.md`. */
 class Pending {
@@ -64,7 +65,7 @@ export const make = Effect.fnUntraced(
     ) {
       if (exit._tag === "Success") {
         for (const { message, offer } of batch) yield* letGo(told(offer, message.id))
-        for (const group of new Set(exit.value.map(({ workerGroup }) => workerGroup))) yield* told(wake(group))
+        for (const [group, stored] of byGroup(batch, exit.value)) yield* told(wake(group, stored))
       }
       const done = Exit.asVoid(exit)
       for (const pending of batch) pending.done(done)
@@ -114,6 +115,36 @@ export const make = Effect.fnUntraced(
 )
 
 // --- internal ---
+
+/** What was stored, by the groups that are to route it. */
+const byGroup = (
+  batch: ReadonlyArray<Pending>,
+  placed: ReadonlyArray<Placed>
+): ReadonlyMap<string, Stored> => {
+  const groups = new Map<string, Stored & { readonly messages: Array<Unrouted> }>()
+  for (const [n, { isListened, seq, version, workerGroup }] of placed.entries()) {
+    const message = batch[n]?.message
+    if (!message) continue
+    const unrouted = Object.assign({ ...blank }, message)
+    unrouted.seq = seq
+    unrouted.workerGroup = workerGroup
+    const known = groups.get(workerGroup)
+    if (known) known.messages.push(unrouted)
+    else groups.set(workerGroup, { messages: [unrouted], version, isListened })
+  }
+  return groups
+}
+
+/** To be copied, for V8. */
+const blank: Types.Mutable<Unrouted> = {
+  id: Id.trusted.message(""),
+  eventId: "",
+  tenantId: "",
+  orderingKey: undefined,
+  payloadJson: "",
+  seq: 0,
+  workerGroup: ""
+}
 
 const logged = (messageId: MessageId | undefined) => (cause: Cause.Cause<unknown>) =>
   Effect.logError("A stored message could not be told to listeners", cause).pipe(

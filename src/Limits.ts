@@ -54,6 +54,12 @@ export const defaults = {
   routeHoldLanes: 64,
   /** Bytes of payload read by one routing batch, beyond its first message. */
   routeBytes: 8 * 1024 * 1024,
+  /**
+   * Messages that a process has stored and routes itself without reading them, and the length of their payloads together: what is more
+   * is read.
+   */
+  handedMessages: 2048,
+  handedLength: 4 * 1024 * 1024,
   /** Deliveries inserted by one routing statement; a message with more subscriptions is routed alone. */
   routeDeliveries: 20_000,
   /** Deliveries claimed by one statement. */

@@ -3,7 +3,7 @@
  */
 import { Clock, Effect, Latch } from "effect"
 import type { MessageId } from "./Id.ts"
-import type { Message } from "./Message.ts"
+import { baseGroup, type Message } from "./Message.ts"
 import {
   type AppendBatch,
   type Appending,
@@ -79,7 +79,11 @@ const add = (
   } else {
     for (const one of stored) tables.insert(one)
   }
-  return Effect.succeed(stored.map(({ workerGroup }) => ({ workerGroup })))
+  const { version } = tables
+  return Effect.succeed(stored.map(({ seq, workerGroup }) => {
+    const isListened = tables.listened.has(baseGroup(workerGroup))
+    return { workerGroup, seq, version, isListened }
+  }))
 }
 
 /** Takes a key for a message, to be stored in the same step; or finds the message that has it. */

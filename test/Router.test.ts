@@ -32,6 +32,7 @@ const group = (): State.Group => ({
   phase: "open",
   fed: new Set(),
   doubtfulSeq: 0,
+  readSeq: 0,
   claimableAtMs: 0,
   heldBackAtMs: undefined,
   held: 0,

@@ -13,6 +13,7 @@ const group = (fed: ReadonlyArray<Id.SubscriptionId>): State.Group => ({
   phase: "open",
   fed: new Set(fed),
   doubtfulSeq: 0,
+  readSeq: 0,
   claimableAtMs: 0,
   heldBackAtMs: undefined,
   held: 0,

@@ -17,6 +17,7 @@ import type { RowRefused, StorageUnavailable } from "../StorageError.ts"
 import { isInternal, ownGroup, type Subscription } from "../Subscription.ts"
 import type { Finished } from "./Attempting.ts"
 import * as Express from "./Express.ts"
+import * as HandedOver from "./HandedOver.ts"
 import * as Lane from "./Lane.ts"
 import * as State from "./State.ts"
 import type { Matching, Subscribed } from "./Subscribed.ts"
@@ -325,17 +326,28 @@ export const make = Effect.fnUntraced(function*(
     // Those that this reading leaves out, and that have ended when it is answered.
     const ended = new Map<State.Group, Array<string>>()
     state.expresses.endedTenants = ended
-    const reading = storage.unrouted(groups.map((group) => group.owner), {
-      messages: limits.routeMessages,
-      bytes: limits.routeBytes,
-      tenants: limits.routeTenants,
-      ...(from.size === 0 ? {} : { afterTenants: from }),
-      except: [...state.expresses.bySeq.keys()]
-    })
+    state.reading = new Set(groups)
+    const reading = Effect.tap(
+      storage.unrouted(groups.map((group) => group.owner), {
+        messages: limits.routeMessages,
+        bytes: limits.routeBytes,
+        tenants: limits.routeTenants,
+        ...(from.size === 0 ? {} : { afterTenants: from }),
+        except: [...state.expresses.bySeq.keys()]
+      }),
+      ({ messages }) =>
+        Effect.sync(() => {
+          for (const { seq, workerGroup } of messages) {
+            const group = state.groups.get(workerGroup)
+            if (group && seq > group.readSeq) group.readSeq = seq
+          }
+        })
+    )
     const found = yield* Effect.ensuring(
       reading,
       Effect.sync(() => {
         state.expresses.endedTenants = undefined
+        state.reading = new Set()
       })
     )
     const { listened, messages, version } = found
@@ -375,28 +387,51 @@ export const make = Effect.fnUntraced(function*(
     yield* Effect.onError(writeLate(batch), () => Effect.sync(() => void state.expresses.late.unshift(...batch)))
   })
 
+  const again = (groups: ReadonlyArray<State.Group>) => {
+    for (const group of groups) State.unrouted(state, group)
+  }
+
+  /** Routes messages of groups, as many as one batch may have; tells whether that were all. */
+  const routed = Effect.fnUntraced(function*(
+    groups: ReadonlyArray<State.Group>,
+    { listened, messages, version }: Pick<HandedOver.Batch, "messages" | "version" | "listened">
+  ) {
+    if (subscribed.version() < version) yield* subscribed.reload
+    const batch = yield* letGo(transform(messages, groups))
+    if (batch.length === 0) return true
+    const monotonic = yield* Monotonic.nowMs
+    for (const item of batch) item.group.activeAtMs = monotonic
+    return (yield* letGo(write(batch, { listened, ahead: new Set() }))) >= batch.length
+  })
+
   const next = Effect.gen(function*() {
     const groups = State.toRoute(state, { nowMs: yield* storage.now, monotonicMs: yield* Monotonic.nowMs })
     if (groups.length === 0) return false
-    const again = (some: ReadonlyArray<State.Group>) => {
-      for (const group of some) State.unrouted(state, group)
-    }
     return yield* Effect.gen(function*() {
-      const { left, listened, messages, version } = yield* read(groups)
-      if (subscribed.version() < version) yield* subscribed.reload
-      const batch = yield* letGo(transform(messages, groups))
-      const monotonic = yield* Monotonic.nowMs
-      for (const item of batch) item.group.activeAtMs = monotonic
-      const written = batch.length === 0 ? 0 : yield* letGo(write(batch, { listened, ahead: new Set() }))
-      again(written < batch.length ? groups : left)
-      return left.length > 0 || written < batch.length || groups.length === limits.routeMessages
+      const { left, ...found } = yield* read(groups)
+      const isWhole = yield* letGo(routed(groups, found))
+      again(isWhole ? left : groups)
+      return left.length > 0 || !isWhole || groups.length === limits.routeMessages
     }).pipe(Effect.onError(() => Effect.sync(() => again(groups))))
+  })
+
+  /** Routes what was handed over; what could not be is read. */
+  const handed = Effect.gen(function*() {
+    const { groups, isLeft, ...found } = HandedOver.take(state, {
+      nowMs: yield* storage.now,
+      monotonicMs: yield* Monotonic.nowMs
+    })
+    if (found.messages.length === 0) return false
+    const isWhole = yield* Effect.onError(letGo(routed(groups, found)), () => Effect.sync(() => again(groups)))
+    if (!isWhole) again(groups)
+    return isLeft
   })
 
   return Effect.gen(function*() {
     yield* late
+    const isHanded = yield* handed
     const isLeft = yield* next
-    return isLeft || state.expresses.late.length > 0
+    return isHanded || isLeft || state.expresses.late.length > 0
   })
 })
 

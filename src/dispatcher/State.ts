@@ -7,7 +7,7 @@ import type { Link } from "../Chain.ts"
 import type { DeliveryId, SubscriptionId } from "../Id.ts"
 import { Limits } from "../Limits.ts"
 import { type Message, workerGroup } from "../Message.ts"
-import type { Owner } from "../Storage.ts"
+import type { Owner, Unrouted } from "../Storage.ts"
 import { Deliveries } from "./Deliveries.ts"
 import type { Express } from "./Express.ts"
 import * as Lane from "./Lane.ts"
@@ -27,6 +27,8 @@ export interface Group {
    * lease has run out, in the engine's milliseconds.
    */
   readonly doubtfulSeq: number
+  /** The highest number of its messages that was read, or had been given away when it was taken over. */
+  readSeq: number
   readonly claimableAtMs: number
   /** The lanes that its last messages went to, where they were few. */
   fed: ReadonlySet<SubscriptionId>
@@ -48,6 +50,18 @@ export interface State {
   readonly groups: Map<string, Group>
   /** Those that may have messages to route; first those that were asked for them the longest ago. */
   readonly unrouted: Set<Group>
+  /** Those whose messages are being read. */
+  reading: ReadonlySet<Group>
+  /** What this process has stored and need not read: see `HandedOver`. */
+  readonly handed: {
+    readonly byGroup: Map<Group, Array<Unrouted>>
+    /** How many there are, and the length of their payloads together. */
+    count: number
+    length: number
+    /** The highest version of the subscriptions that one was stored under, and the groups that somebody listens to. */
+    version: number
+    readonly listened: Set<string>
+  }
   readonly lanes: Map<SubscriptionId, Lane.Lane>
   /** Every delivery in memory, whatever its stage. */
   readonly deliveries: Deliveries
@@ -94,6 +108,8 @@ export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
   limits,
   groups: new Map(),
   unrouted: new Set(),
+  reading: new Set(),
+  handed: { byGroup: new Map(), count: 0, length: 0, version: -1, listened: new Set() },
   lanes: new Map(),
   deliveries: new Deliveries(),
   again: new Map(),
@@ -288,9 +304,20 @@ export const toRoute = (self: State, times: Times): ReadonlyArray<Group> => {
   return found
 }
 
+/** Forgets what was handed over of a group: whoever owns it finds it in the inbox. */
+export const forgetHanded = ({ handed }: State, group: Group): void => {
+  const waiting = handed.byGroup.get(group)
+  if (!waiting) return
+  handed.byGroup.delete(group)
+  handed.count -= waiting.length
+  for (const { payloadJson } of waiting) handed.length -= payloadJson.length
+}
+
 /** Says that there may be messages to route in a group. */
 export const unrouted = (self: State, group: Group): void => {
   if (group.phase !== "open") return
+  // It is read with the others.
+  forgetHanded(self, group)
   self.unrouted.add(group)
   self.route.openUnsafe()
 }

@@ -22,13 +22,19 @@ export type AppendOnce =
   | { readonly _tag: "Conflict"; readonly messageId: MessageId }
 
 /**
- * Where a stored message is: the worker group that is to route it.
+ * Where a stored message is, and what held when it was stored.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Placed {
+  /** The one that is to route it. */
   readonly workerGroup: string
+  readonly seq: number
+  /** The version of the subscriptions: what was changed before it was emitted is in it. */
+  readonly version: number
+  /** Whether somebody listens to its event's messages. */
+  readonly isListened: boolean
 }
 
 /**

@@ -69,9 +69,18 @@ export const make = (
 
   const append = (messages: ReadonlyArray<Message>) =>
     Effect.map(
-      sql<{ readonly worker_group: string }>`with m as (${rows(sql, messages)}), ${inserts(sql, "m")}
-        select worker_group from m order by n`,
-      (found) => found.map((row): Placed => ({ workerGroup: row.worker_group }))
+      sql<PlacedRow>`with m as (${rows(sql, messages)}), ${inserts(sql, "m")}
+        select m.worker_group, m.seq::float8 as seq, (select v.version from hookline.subscription_version v)::float8 as version,
+          (select exists (select 1 from hookline.listened))
+            and exists (select 1 from hookline.listened l where l.worker_group = split_part(m.worker_group, '#', 1)) as listened
+        from m order by m.n`,
+      (found) =>
+        found.map(({ listened, seq, version, worker_group }): Placed => ({
+          workerGroup: worker_group,
+          seq,
+          version,
+          isListened: listened
+        }))
     )
 
   const once = (
@@ -130,4 +139,13 @@ export const make = (
     appendBatch: (items) => failing(PgBatch.make(sql, append)(items)),
     afterCommit: (effect) => sql.afterCommit(effect)
   }
+}
+
+// --- internal ---
+
+interface PlacedRow {
+  readonly worker_group: string
+  readonly seq: number
+  readonly version: number
+  readonly listened: boolean
 }

@@ -92,6 +92,18 @@ const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
       ({ claimableAtMs, doubtfulSeq, owner: { epoch, workerGroup: group } }) =>
         Effect.sync(() => history.add({ _tag: "TookOver", runner, group, epoch, claimableAtMs, doubtfulSeq }))
     ),
+  append: (messages) =>
+    Effect.tap(storage.append(messages), (placed) =>
+      Effect.map(storage.inTransaction, (isJoined) => {
+        // What is not committed yet, nobody may route.
+        if (isJoined) return
+        for (const [n, { seq, workerGroup: group }] of placed.entries()) {
+          const messageId = messages[n]?.id
+          const taken = takenLast(history, group)
+          if (messageId === undefined || taken?.runner !== runner) continue
+          history.add({ _tag: "Read", runner, group, epoch: taken.epoch, messageId, seq })
+        }
+      })),
   unrouted: (owners, options) =>
     Effect.tap(storage.unrouted(owners, options), ({ messages }) =>
       Effect.sync(() => {
@@ -228,6 +240,12 @@ const claimOf = (runner: string, owners: ReadonlyArray<Owner>, claim: Claimed): 
     claimed: { deliveryId, messageId, subscriptionId, claims, attemptCount },
     version: claim.subscriptionVersion
   }
+}
+
+/** The owner of record, who need not read what it stores. */
+const takenLast = ({ entries }: History, group: string): Of<"TookOver"> | undefined => {
+  const found = entries.findLast((entry) => entry._tag === "TookOver" && entry.group === group)
+  return found?._tag === "TookOver" ? found : undefined
 }
 
 const epochOf = (owners: ReadonlyArray<Owner>, group: string): number =>

@@ -54,7 +54,7 @@ export type Event =
     readonly claimableAtMs: number
     readonly doubtfulSeq: number
   }
-  /** Read to be routed: what comes of it may go ahead of that. */
+  /** Read to be routed, or stored by its owner, which need not read it: what comes of it may go ahead of that. */
   | {
     readonly _tag: "Read"
     readonly runner: string
