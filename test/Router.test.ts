@@ -8,10 +8,10 @@ import * as Id from "../src/Id.ts"
 import { layer as limits } from "../src/Limits.ts"
 import * as Registry from "../src/Registry.ts"
 import type { Storage, Unrouted } from "../src/Storage.ts"
+import { groupOf } from "./support/group.ts"
 import { IncidentPlugin, interfered } from "./support/world.ts"
 
 const workerGroup = "integration.incident.incident.created"
-const owner = { workerGroup, partition: 0, epoch: 1 }
 
 const message = (seq: number, tenantId = "default") =>
   Effect.map(Id.messageId(0), (id): Unrouted => ({
@@ -23,23 +23,6 @@ const message = (seq: number, tenantId = "default") =>
     seq,
     workerGroup
   }))
-
-const group = (): State.Group => ({
-  workerGroup,
-  owner,
-  subscriptionId: undefined,
-  filledAtMs: undefined,
-  phase: "open",
-  fed: new Set(),
-  doubtfulSeq: 0,
-  readSeq: 0,
-  claimableAtMs: 0,
-  heldBackAtMs: undefined,
-  held: 0,
-  ahead: 0,
-  takenAtMs: 0,
-  activeAtMs: 0
-})
 
 const nobody: Subscribed = {
   version: () => 1,
@@ -59,7 +42,7 @@ const nothing = () => {}
 /** A state that owns a group with something to route. */
 const owning = Effect.gen(function*() {
   const state = yield* State.make
-  const owned = group()
+  const owned = groupOf(workerGroup)
   state.groups.set(workerGroup, owned)
   State.unrouted(state, owned)
   return { state, owned }

@@ -4,23 +4,9 @@ import type { Lane } from "../src/dispatcher/Lane.ts"
 import * as State from "../src/dispatcher/State.ts"
 import * as Id from "../src/Id.ts"
 import { Limits } from "../src/Limits.ts"
+import { groupOf } from "./support/group.ts"
 
-const group = (fed: ReadonlyArray<Id.SubscriptionId>): State.Group => ({
-  workerGroup: "integration.a.b",
-  owner: { workerGroup: "integration.a.b", partition: 0, epoch: 1 },
-  subscriptionId: undefined,
-  filledAtMs: undefined,
-  phase: "open",
-  fed: new Set(fed),
-  doubtfulSeq: 0,
-  readSeq: 0,
-  claimableAtMs: 0,
-  heldBackAtMs: undefined,
-  held: 0,
-  ahead: 0,
-  takenAtMs: 0,
-  activeAtMs: 0
-})
+const group = (fed: ReadonlyArray<Id.SubscriptionId>) => groupOf("integration.a.b", { fed })
 
 const at = (monotonicMs: number): State.Times => ({ nowMs: monotonicMs, monotonicMs })
 

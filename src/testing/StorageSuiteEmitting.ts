@@ -3,6 +3,7 @@
  */
 import { assert } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Option } from "effect"
+import { workerGroup } from "../Message.ts"
 import { appended, type Cases, make, only } from "./StorageSuiteWorld.ts"
 
 const once = { contentHash: "a", ttlMs: 60_000 }
@@ -28,6 +29,36 @@ export const emitting: Cases = {
       assert.strictEqual(found[2]?.workerGroup, placed?.workerGroup)
       const seqs = found.map((unrouted) => unrouted.seq)
       assert.deepStrictEqual(seqs, [...new Set(seqs)].sort((a, b) => a - b))
+    }
+  ),
+  "an append tells of its messages what their owner would read: their numbers, and the version of the subscriptions":
+    Effect.gen(
+      function*() {
+        const { message, own, storage, subscription } = yield* make
+        const messages = [yield* message(), yield* message()]
+        const version = yield* storage.createSubscription(yield* subscription())
+        const placed = yield* storage.append(messages)
+        const { owner } = yield* own()
+        const found = yield* storage.unrouted([owner], { messages: 10, bytes: 1000 })
+        assert.deepStrictEqual(placed.map(({ seq }) => seq), found.messages.map(({ seq }) => seq))
+        for (const one of placed) {
+          assert.isAtLeast(one.version, version)
+          assert.isAtMost(one.version, found.version)
+        }
+      }
+    ),
+  "an append tells whether somebody listens to an event, whichever dispatcher partition its messages go to": Effect.gen(
+    function*() {
+      const { eventId, message, storage } = yield* make
+      const isListened = Effect.flatMap(
+        message({ orderingKey: "k" }),
+        (one) => Effect.map(storage.append([one]), ([placed]) => placed?.isListened)
+      )
+      assert.isFalse(yield* isListened)
+      yield* storage.listen([workerGroup(eventId)])
+      assert.isTrue(yield* isListened)
+      yield* storage.setPartitions(eventId, 4)
+      assert.isTrue(yield* isListened)
     }
   ),
   "an append stores all of its messages or none": Effect.gen(function*() {

@@ -12,6 +12,7 @@ import { greedy } from "./greedy.ts"
 import { hasty } from "./hasty.ts"
 import { hurried } from "./hurried.ts"
 import { impatient } from "./impatient.ts"
+import { offhand } from "./offhand.ts"
 import { overstayed } from "./overstayed.ts"
 import { rash } from "./rash.ts"
 import { silent } from "./silent.ts"
@@ -45,5 +46,6 @@ export const mutants: ReadonlyArray<Mutant> = [
   unpunctual,
   deaf,
   exclusive,
-  uninformed
+  uninformed,
+  offhand
 ]

@@ -1,0 +1,206 @@
+/**
+ * Messages that a process stores itself, and whose group it owns: they need not be read to be routed.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import * as HandedOver from "../src/dispatcher/HandedOver.ts"
+import * as State from "../src/dispatcher/State.ts"
+import type { Stored } from "../src/Dispatchers.ts"
+import * as Hook from "../src/Hook.ts"
+import type { MessageId } from "../src/Id.ts"
+import * as Id from "../src/Id.ts"
+import { Limits } from "../src/Limits.ts"
+import { Storage, type Unrouted } from "../src/Storage.ts"
+import * as StorageMemory from "../src/StorageMemory.ts"
+import { groupOf } from "./support/group.ts"
+import { Created, Endpoints, layerOn, subscribe, until } from "./support/world.ts"
+
+const times = { nowMs: 0, monotonicMs: 0 }
+
+const make = Effect.gen(function*() {
+  const limits = yield* Limits
+  const state = yield* Effect.provideService(State.make, Limits, {
+    ...limits,
+    routeMessages: 4,
+    handedMessages: 6,
+    handedLength: 100
+  })
+  const group = groupOf("integration.a.b", { readSeq: 10 })
+  const stored = (seqs: ReadonlyArray<number>, extra: Partial<Stored> = {}, payloadJson = "{}") =>
+    Effect.map(
+      Effect.forEach(seqs, (seq) =>
+        Effect.map(Id.messageId(seq), (id): Unrouted => ({
+          id,
+          eventId: "a.b",
+          tenantId: "t",
+          orderingKey: undefined,
+          payloadJson,
+          seq,
+          workerGroup: group.workerGroup
+        }))),
+      (messages): Stored => ({ messages, version: 1, isListened: false, ...extra })
+    )
+  const add = (...of: Parameters<typeof stored>) =>
+    Effect.map(stored(...of), (one) => HandedOver.add(state, group, one))
+  const take = () => HandedOver.take(state, times)
+  const taken = () => take().messages.map(({ seq }) => seq)
+  return { state, group, stored, add, take, taken }
+})
+
+describe("a message that is handed over", () => {
+  it.effect("is taken by the next batch, with what held when it was stored, and once", () =>
+    Effect.gen(function*() {
+      const { add, group, take } = yield* make
+      assert.isTrue(yield* add([11, 12], { version: 7 }))
+      assert.isTrue(yield* add([13], { version: 5, isListened: true }))
+      const batch = take()
+      assert.deepStrictEqual(batch.messages.map(({ seq }) => seq), [11, 12, 13])
+      assert.deepStrictEqual(batch.groups, [group])
+      assert.strictEqual(batch.version, 7)
+      assert.deepStrictEqual(batch.listened, new Set([group.workerGroup]))
+      assert.deepStrictEqual(take().messages, [])
+    }))
+
+  it.effect("waits for the next batch where one has as many as it may have", () =>
+    Effect.gen(function*() {
+      const { add, take, taken } = yield* make
+      yield* add([11, 12, 13, 14, 15, 16])
+      const batch = take()
+      assert.deepStrictEqual(batch.messages.map(({ seq }) => seq), [11, 12, 13, 14])
+      assert.isTrue(batch.isLeft)
+      assert.deepStrictEqual(taken(), [15, 16])
+    }))
+
+  it.effect("is read with the others where others of its group wait to be read, or are being read", () =>
+    Effect.gen(function*() {
+      const { add, group, state } = yield* make
+      state.reading = new Set([group])
+      assert.isFalse(yield* add([11]))
+      state.reading = new Set()
+      State.unrouted(state, group)
+      assert.isFalse(yield* add([11]))
+    }))
+
+  it.effect("is forgotten when its group is to be read: that finds it", () =>
+    Effect.gen(function*() {
+      const { add, group, state, taken } = yield* make
+      yield* add([11, 12])
+      State.unrouted(state, group)
+      assert.deepStrictEqual(taken(), [])
+      assert.deepStrictEqual([state.handed.count, state.handed.length], [0, 0])
+    }))
+
+  it.effect("is read where it may have been read before, as the answer to its commit came late", () =>
+    Effect.gen(function*() {
+      const { add } = yield* make
+      assert.isFalse(yield* add([10]))
+      assert.isFalse(yield* add([11, 9]))
+      assert.isTrue(yield* add([11]))
+    }))
+
+  it.effect("is read where more are there, or longer ones, than memory is kept for", () =>
+    Effect.gen(function*() {
+      const { add, taken } = yield* make
+      assert.isTrue(yield* add([11, 12, 13, 14]))
+      assert.isFalse(yield* add([15, 16, 17]))
+      assert.deepStrictEqual(taken(), [11, 12, 13, 14])
+      assert.isTrue(yield* add([15, 16, 17]))
+      assert.isFalse(yield* add([18], {}, JSON.stringify("x".repeat(100))))
+      assert.deepStrictEqual(taken(), [15, 16, 17])
+      assert.isFalse(yield* add([18], {}, JSON.stringify("x".repeat(100))))
+    }))
+
+  it.effect("is its next owner's where its group is given up", () =>
+    Effect.gen(function*() {
+      const { add, group, state, taken } = yield* make
+      yield* add([11])
+      group.phase = "closing"
+      assert.deepStrictEqual(taken(), [])
+      assert.strictEqual(state.handed.count, 0)
+    }))
+
+  it.effect("waits while its lanes are full, and holds no other group back", () =>
+    Effect.gen(function*() {
+      const { add, state, stored, taken } = yield* make
+      const id = yield* Id.subscriptionId(1)
+      const full = groupOf("integration.a.full", { fed: [id] })
+      const lane = State.laneOf(state, id)
+      for (let n = 0; n < state.limits.laneWindow; n++) {
+        lane.inFlight.add({ deliveryId: yield* Id.deliveryId(n), group: full, atMs: 0, making: undefined })
+      }
+      HandedOver.add(state, full, yield* stored([11]))
+      yield* add([12])
+      assert.deepStrictEqual(taken(), [12])
+      lane.inFlight.shift()
+      while (lane.inFlight.size > 0) lane.inFlight.shift()
+      assert.deepStrictEqual(taken(), [11])
+    }))
+})
+
+describe("a process that stores messages of a group that it owns", () => {
+  /** What the storage has read. */
+  const reading = (read: Array<MessageId>) =>
+    Layer.effect(
+      Storage,
+      Effect.map(Storage, (storage) => ({
+        ...storage,
+        unrouted: (owners, options) =>
+          Effect.tap(
+            storage.unrouted(owners, options),
+            ({ messages }) => Effect.sync(() => read.push(...messages.map(({ id }) => id)))
+          )
+      }))
+    ).pipe(Layer.provide(StorageMemory.layer))
+
+  const emit = (n: number, options?: Parameters<typeof Hook.emit>[2]) =>
+    Hook.emit(Created, { incidentId: String(n), systemIds: [] }, options)
+
+  it.effect("delivers them without reading them, each once", () => {
+    const endpoints = new Endpoints()
+    const read: Array<MessageId> = []
+    return Effect.gen(function*() {
+      yield* subscribe("a")
+      // The group is taken over for the first.
+      yield* emit(0)
+      yield* until("the first is delivered", () => endpoints.seen.length === 1)
+      read.length = 0
+      const ids = yield* Effect.forEach([1, 2, 3], (n) => emit(n))
+      yield* until("all are delivered", () => endpoints.seen.length === 4)
+      assert.deepStrictEqual(read, [])
+      assert.deepStrictEqual(endpoints.seen.slice(1).map(({ attempt }) => attempt.message.id), ids)
+      yield* until("they are recorded", () =>
+        Effect.gen(function*() {
+          const storage = yield* Storage
+          const items = yield* Effect.orDie(storage.listDeliveries({}, { cursor: undefined, limit: 10 }))
+          return items.length === 4 && items.every(({ status }) => status === "success")
+        }))
+      assert.strictEqual(endpoints.seen.length, 4)
+    }).pipe(Effect.provide(layerOn(endpoints, reading(read))))
+  })
+
+  it.effect("delivers them to subscriptions that were made just before", () => {
+    const endpoints = new Endpoints()
+    return Effect.gen(function*() {
+      yield* subscribe("a")
+      yield* emit(0)
+      yield* until("the first is delivered", () => endpoints.seen.length === 1)
+      yield* subscribe("b")
+      yield* emit(1)
+      yield* until("both have it", () => endpoints.of("a").length === 2 && endpoints.of("b").length === 1)
+    }).pipe(Effect.provide(layerOn(endpoints, StorageMemory.layer)))
+  })
+
+  it.effect("reads those that are stored with an idempotency key", () => {
+    const endpoints = new Endpoints()
+    const read: Array<MessageId> = []
+    return Effect.gen(function*() {
+      yield* subscribe("a")
+      yield* emit(0)
+      yield* until("the first is delivered", () => endpoints.seen.length === 1)
+      const id = yield* emit(1, { idempotencyKey: "k" })
+      yield* emit(1, { idempotencyKey: "k" })
+      yield* until("it is delivered", () => endpoints.seen.length === 2)
+      assert.include(read, id)
+    }).pipe(Effect.provide(layerOn(endpoints, reading(read))))
+  })
+})
