@@ -218,7 +218,7 @@ export const sweep: Layer.Layer<Pulse, never, Dispatcher | Storage | Sharding.Sh
       const now = yield* Monotonic.nowMs
       kept = new Map([...kept].filter(([, atMs]) => now - atMs < limits.groupIdleMs / 2))
       for (const workerGroup of groups) {
-        if (!isOurs(workerGroup) || (kept.has(workerGroup) && dispatcher.holds(workerGroup))) continue
+        if ((kept.has(workerGroup) && dispatcher.holds(workerGroup)) || !isOurs(workerGroup)) continue
         kept.set(workerGroup, now)
         yield* Effect.timeout(client(workerGroup).Keep(undefined, { discard: true }), limits.confirmTimeoutMs).pipe(
           Effect.catch(() => Effect.sync(() => kept.delete(workerGroup)))
@@ -233,7 +233,7 @@ export const sweep: Layer.Layer<Pulse, never, Dispatcher | Storage | Sharding.Sh
       sweptAtMs = now
       const groups = found.map((due) => due.workerGroup)
       waiting = new Map(
-        groups.filter((group) => isOurs(group) && !dispatcher.holds(group))
+        groups.filter((group) => !dispatcher.holds(group) && isOurs(group))
           .map((group) => [group, waiting.get(group) ?? now])
       )
       yield* keep(groups)

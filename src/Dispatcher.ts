@@ -73,8 +73,6 @@ const make = Effect.gen(function*() {
   const subscribed = yield* Subscribed.make
   const runnerId = yield* Id.runnerId
   const hooks = new Set((yield* registry.hooks).map((hook) => workerGroup(hook.eventId)))
-  /** Whether this runner has the hook whose messages a group owns. */
-  const isOurs = (group: string) => hooks.has(baseGroup(group))
   const released: Array<Lane.Ready> = []
 
   const drop = (id: SubscriptionId, version: number) =>
@@ -419,7 +417,7 @@ const make = Effect.gen(function*() {
       if (orphaned) {
         orphans.add(group)
       }
-      if (unrouted && isOurs(workerGroup)) State.unrouted(state, group)
+      if (unrouted && group.isOurs) State.unrouted(state, group)
       for (const lane of lanes) State.backlog(state, group, lane.subscriptionId, lane.dueAtMs)
     }
   }
@@ -512,6 +510,7 @@ const make = Effect.gen(function*() {
               workerGroup,
               owner,
               subscriptionId: ofGroup(workerGroup),
+              isOurs: hooks.has(baseGroup(workerGroup)),
               filledAtMs: undefined,
               phase: "open",
               doubtfulSeq,
@@ -530,7 +529,7 @@ const make = Effect.gen(function*() {
             else {
               if (other) lose(other)
               state.groups.set(workerGroup, group)
-              if (isOurs(workerGroup)) State.unrouted(state, group)
+              if (group.isOurs) State.unrouted(state, group)
             }
             return { group, claimableAtMs }
           })
@@ -552,9 +551,9 @@ const make = Effect.gen(function*() {
     poke: (workerGroup, stored) => {
       const group = state.groups.get(workerGroup)
       if (!group || group.phase !== "open") return false
-      if (stored && isOurs(workerGroup) && HandedOver.add(state, group, stored)) return true
+      if (stored && group.isOurs && HandedOver.add(state, group, stored)) return true
       if (group.subscriptionId !== undefined) State.backlog(state, group, group.subscriptionId, 0)
-      if (isOurs(workerGroup)) State.unrouted(state, group)
+      if (group.isOurs) State.unrouted(state, group)
       return true
     },
     isOpen: (workerGroup) => state.groups.get(workerGroup)?.phase === "open",

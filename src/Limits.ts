@@ -67,11 +67,12 @@ export const defaults = {
   /** Lanes asked for by one claim. */
   claimLanes: 1000,
   /**
-   * How long a message's deliveries may be under way before its routing is written, how many messages of a runner may be so at once, as
-   * what is read passes them, and to how many a message may go whose routing is not written at once, while the first are sent. It does
-   * where the endpoint of each has accepted something so short a time before.
+   * How long a message's deliveries may be under way before its routing is written, how long they may wait for that together with it, how
+   * many messages of a runner may be so at once, as what is read passes them, and to how many a message may go whose routing is not written
+   * at once, while the first are sent. It does where the endpoint of each has accepted something so short a time before.
    */
   expressMs: 500,
+  expressWaitMs: 2000,
   expressMessages: 4096,
   expressDeliveries: 100,
   expressAcceptedMs: 10_000,
@@ -115,7 +116,7 @@ export const defaults = {
   /** Worker groups one runner holds at once. */
   residentGroups: 100_000,
   /** How long a group stays with nothing due before its dispatcher passivates. */
-  groupIdleMs: 5_000,
+  groupIdleMs: 30_000,
   /** The sweep's interval, and how far ahead of now it looks for work. */
   sweepIntervalMs: 1000,
   sweepAheadMs: 2000,

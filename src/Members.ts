@@ -95,7 +95,7 @@ export const layer: Layer.Layer<Members, never, Dispatcher | Pulse | Registry | 
       said = JSON.stringify(words)
     })
     yield* Effect.forkScoped(Effect.repeat(Effect.ignore(announce), Schedule.spaced(limits.sweepIntervalMs)))
-    if (address === undefined) yield* Effect.forkScoped(alone(storage, dispatcher.runnerId, limits.groupIdleMs))
+    if (address === undefined) yield* Effect.forkScoped(alone(storage, dispatcher.runnerId, 2 * limits.leaseMs))
 
     return Members.of({
       overview: Effect.gen(function*() {

@@ -806,7 +806,9 @@ describe("worker groups", () => {
       yield* answer.open
       yield* until("it is recorded", () => Effect.map(count({ status: "success" }), (n) => n === 1))
       assert.strictEqual(takeOvers, 1)
-    }).pipe(Effect.provide(clustered(endpoints, storage, cluster)))
+    }).pipe(Effect.provide(
+      clustered(endpoints, storage, cluster).pipe(Layer.provide(Limits.layer({ groupIdleMs: 5000 })))
+    ))
   })
 
   it.effect("whose mailbox is full lose hints, and no message", () => {

@@ -34,6 +34,8 @@ export class Held {
   readonly filtered: number
   /** When it was matched, on the monotonic clock in milliseconds. */
   readonly sinceMs: number
+  /** When the first of its attempts began, on the same clock; undefined before. */
+  begunAtMs: number | undefined
   deliveries: Array<Lane.Ready> | undefined
   /** Those whose attempt has ended. */
   finished: Array<Finished> | undefined
@@ -58,6 +60,7 @@ export class Held {
     this.version = matched.version
     this.filtered = matched.filtered
     this.sinceMs = matched.sinceMs
+    this.begunAtMs = undefined
   }
 }
 
@@ -106,11 +109,19 @@ export const delay = (state: State.State, express: Express): void => {
   state.route.openUnsafe()
 }
 
-/** Has the routing of those written that have been under way for long. */
+/**
+ * Has the routing of those written that have been under way for long. What only waits for its turn may do so for longer, unless its
+ * endpoint hangs: to write it twice would make all that waits wait even longer.
+ */
 export const delayOverdue = (state: State.State, monotonicMs: number): void => {
+  const { limits } = state
   for (const express of state.expresses.bySeq.values()) {
-    if (express.held && monotonicMs - express.held.sinceMs < state.limits.expressMs) break
-    delay(state, express)
+    const { held } = express
+    if (!held) continue
+    const waitedMs = monotonicMs - held.sinceMs
+    if (waitedMs < limits.expressMs) break
+    const isLong = held.begunAtMs !== undefined && monotonicMs - held.begunAtMs >= limits.expressMs
+    if (isLong || waitedMs >= limits.expressWaitMs || hangs(state, held, monotonicMs)) delay(state, express)
   }
 }
 
@@ -158,6 +169,13 @@ export const isLaneWell = (state: State.State, id: SubscriptionId, { monotonicMs
 }
 
 // --- internal ---
+
+/** Whether an endpoint that a message goes to hangs. */
+const hangs = (state: State.State, { deliveries = [] }: Held, monotonicMs: number): boolean =>
+  deliveries.some(({ claimed }) => {
+    const lane = state.lanes.get(claimed.subscriptionId)
+    return lane !== undefined && Lane.isSlow(lane, monotonicMs, state.limits)
+  })
 
 /** Whether an outcome is a success that has nothing else to be written with it or done after it. */
 const isPlain = ({ disable, outcome, warnOfMs }: Finished): boolean =>

@@ -467,11 +467,14 @@ const roomOf = (state: State.State, subscribed: Subscribed, now: number, monoton
   const { limits } = state
   const left = new Map<SubscriptionId, number>()
   let window = limits.window - state.deliveries.size
-  let slowRoom = State.slowRoom(state, monotonicMs)
+  /** Looked for where a lane is slow: all lanes are looked at. */
+  let slowRoom: number | undefined
   let bytes = limits.windowBytes - state.windowBytes
   return (id: SubscriptionId, size: number): boolean => {
     if (window <= 0 || bytes <= 0) return false
     const lane = state.lanes.get(id)
+    const isSlow = lane !== undefined && Lane.isSlow(lane, monotonicMs, limits)
+    const slowLeft = isSlow ? slowRoom ??= State.slowRoom(state, monotonicMs) : 0
     let free = left.get(id)
     if (free === undefined) {
       const behind = lane !== undefined && Lane.isBehind(lane, now)
@@ -483,12 +486,15 @@ const roomOf = (state: State.State, subscribed: Subscribed, now: number, monoton
       free = behind || !isSound
         ? 0
         : lane
-        ? Lane.room(lane, { monotonicMs, nowMs: now, slowRoom }, limits)
+        ? Lane.room(lane, { monotonicMs, nowMs: now, slowRoom: slowLeft }, limits)
         : limits.laneWindow
     }
     left.set(id, free - 1)
     if (free <= 0) return false
-    if (lane && Lane.isSlow(lane, monotonicMs, limits) && slowRoom-- <= 0) return false
+    if (isSlow) {
+      if (slowLeft <= 0) return false
+      slowRoom = slowLeft - 1
+    }
     window--
     bytes -= size
     return true

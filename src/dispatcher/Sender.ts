@@ -219,6 +219,8 @@ export const make = Effect.fnUntraced(function*(
     share.inFlight++
     state.inFlight++
     group.activeAtMs = monotonic
+    const held = ready.express?.held
+    if (held) held.begunAtMs ??= monotonic
     return { lane, ready, subscription, origin, place: origin?.begin(monotonic), share, begun }
   }
 
@@ -267,17 +269,12 @@ export const make = Effect.fnUntraced(function*(
     return slow ? 2 : 1
   }
 
-  /** Whether a waiting delivery was claimed under another version than the copy's: the copy is behind, or the claim. */
-  const behind = () => {
-    for (const lane of state.lanes.values()) {
-      const ready = lane.waiting.first
-      if (ready && ready.claimed.subscriptionVersion > subscribed.version()) return true
-    }
-    return false
-  }
-
   const pass = Effect.gen(function*() {
-    if (behind()) yield* subscribed.reload
+    if (state.claimedVersion > subscribed.version()) {
+      // The copy is behind, or the claim.
+      state.claimedVersion = 0
+      yield* subscribed.reload
+    }
     isSameVersion = version === subscribed.version()
     version = subscribed.version()
     line = new Queue()

@@ -18,6 +18,8 @@ export interface Group {
   readonly owner: Owner
   /** The subscription whose own group it is. */
   readonly subscriptionId: SubscriptionId | undefined
+  /** Whether this runner has the hook whose messages it owns. */
+  readonly isOurs: boolean
   /** When that subscription's rate limit is filled up again, in the engine's milliseconds; undefined until it is read. */
   filledAtMs: number | undefined
   /** `closing` begins nothing more; `lost` was superseded: nothing of it will be recorded. */
@@ -63,6 +65,8 @@ export interface State {
     readonly listened: Set<string>
   }
   readonly lanes: Map<SubscriptionId, Lane.Lane>
+  /** The highest version of a subscription that something here was claimed under. */
+  claimedVersion: number
   /** Every delivery in memory, whatever its stage. */
   readonly deliveries: Deliveries
   /** Claimed again while an earlier claim of them is still in memory: they are taken in when that one has left. */
@@ -111,6 +115,7 @@ export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
   reading: new Set(),
   handed: { byGroup: new Map(), count: 0, length: 0, version: -1, listened: new Set() },
   lanes: new Map(),
+  claimedVersion: 0,
   deliveries: new Deliveries(),
   again: new Map(),
   left: undefined,
@@ -169,6 +174,7 @@ export const admit = (self: State, ready: Lane.Ready): boolean => {
   self.deliveries.set(deliveryId, ready)
   self.windowBytes += ready.message.payloadJson.length
   if (ready.suspect) self.suspects++
+  self.claimedVersion = Math.max(self.claimedVersion, ready.claimed.subscriptionVersion)
   ready.group.held++
   lane.held++
   lane.waiting.push(ready)

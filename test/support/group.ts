@@ -11,6 +11,7 @@ export const groupOf = (
   workerGroup,
   owner: { workerGroup, partition: 0, epoch: 1 },
   subscriptionId: undefined,
+  isOurs: true,
   filledAtMs: undefined,
   phase: "open",
   fed: new Set(fed),
