@@ -2,7 +2,17 @@
  * Hookline as a backend composes it: storage, engine and webhooks in its own process, all settings as they are by default.
  */
 import { PgClient } from "@effect/sql-pg"
-import { ConfigProvider, Effect, Layer, ManagedRuntime, Redacted, References, Schedule, Schema } from "effect"
+import {
+  Array as Arr,
+  ConfigProvider,
+  Effect,
+  Layer,
+  ManagedRuntime,
+  Redacted,
+  References,
+  Schedule,
+  Schema
+} from "effect"
 import { SqlClient } from "effect/sql"
 import * as Heap from "../../src/cli/Heap.ts"
 import * as Telemetry from "../../src/cli/Telemetry.ts"
@@ -14,6 +24,7 @@ import * as Hookline from "../../src/Hookline.ts"
 import * as Exposition from "../../src/http/Exposition.ts"
 import * as Id from "../../src/Id.ts"
 import * as IntegrationEvent from "../../src/IntegrationEvent.ts"
+import { defaults } from "../../src/Limits.ts"
 import { defaultTenant } from "../../src/Message.ts"
 import * as Plugin from "../../src/Plugin.ts"
 import * as Webhook from "../../src/plugins/webhook/index.ts"
@@ -30,6 +41,8 @@ const PayloadSchema = Schema.Struct({
   severity: Schema.String,
   text: Schema.String
 })
+
+const eventIdOf = (n: number) => `bench.happened.${n}`
 
 const hookOf = (n: number) => Hook.make(`happened.${n}`, { payload: PayloadSchema })
 
@@ -121,7 +134,7 @@ const prepare = async (setting: Setting) => {
       ({ event, n, url }) =>
         subscriptions.create({
           name: `Event ${event} to ${n}`,
-          events: [`bench.happened.${event}`],
+          events: [eventIdOf(event)],
           providerId: "webhook.webhook",
           config: { url, timeoutMs: 15_000 }
         }),
@@ -157,7 +170,7 @@ const open = async (setting: Setting): Promise<Running> => {
     const id = yield* Id.messageId(yield* storage.now)
     const placed = yield* storage.append([{
       id,
-      eventId: `bench.happened.${event}`,
+      eventId: eventIdOf(event),
       tenantId: defaultTenant,
       orderingKey: undefined,
       payloadJson
@@ -171,12 +184,16 @@ const open = async (setting: Setting): Promise<Running> => {
     options.includes("one-commit-each") ? oneCommit(event, payload) : Hook.emit(hookAt(event), payload)
   return {
     emit: (event: number, payload: Payload) => runtime.runPromise(Hook.emit(hookAt(event), payload)),
-    fill: (event: number, payloads: ReadonlyArray<Payload>) => {
-      const hook = hookAt(event)
-      return runtime.runPromise(
-        Effect.forEach(payloads, (payload) => Hook.emit(hook, payload), { concurrency: 1000, discard: true })
-      )
-    },
+    // In batches, which are read as what another process has stored: what is drained comes out of the database.
+    fill: (event: number, payloads: ReadonlyArray<Payload>) =>
+      runtime.runPromise(
+        Effect.forEach(
+          Arr.chunksOf(payloads, defaults.batchMessages),
+          (some) =>
+            Hook.Hooks.use((all) => all.emitBatch(some.map((payload) => ({ eventId: eventIdOf(event), payload })))),
+          { discard: true }
+        )
+      ),
     emitAll: (next, emitters) => {
       const emitting = Effect.suspend(() => {
         let emission = next()

@@ -12,6 +12,7 @@ import * as PgCircuits from "./PgCircuits.ts"
 import * as PgCounting from "./PgCounting.ts"
 import * as PgErrors from "./PgErrors.ts"
 import * as PgHttpText from "./PgHttpText.ts"
+import * as PgMultirange from "./PgMultirange.ts"
 import { fence, isOneOf, ownersOf } from "./PgOwnership.ts"
 import * as PgRows from "./PgRows.ts"
 
@@ -32,7 +33,7 @@ export const make = (
           join hookline.owners o
             on o.worker_group = f.worker_group and ${isOneOf(sql, "f")}
         ), excepted as materialized (
-          select unnest(${column("float8", except, (seq) => seq)}::float8[])::bigint as seq
+          select ${PgMultirange.of(except)}::int8multirange as seqs
         ), waiting(worker_group, owner, tenant_id, n) as (
           select f.worker_group, f.owner, t.tenant_id, 1 from owned f cross join lateral (
             select i.tenant_id from hookline.inbox i where i.worker_group = f.worker_group and i.set_aside_at is null
@@ -48,7 +49,7 @@ export const make = (
           from waiting w cross join lateral (
             select i.seq, i.message_id, i.size from hookline.inbox i
             where i.worker_group = w.worker_group and i.tenant_id = w.tenant_id and i.set_aside_at is null
-              and i.seq not in (select e.seq from excepted e)
+              and not i.seq <@ (select e.seqs from excepted e)
             -- A number of the text: of one that is not known the planner thinks it is a tenth of all that waits, and sorts that.
             order by i.seq limit ${sql.literal(String(Math.trunc(messages)))}
           ) i
