@@ -20,7 +20,7 @@ import { Rpc } from "effect/rpc"
 import { Dispatcher } from "./Dispatcher.ts"
 import { patient } from "./dispatcher/Patience.ts"
 import { Dispatchers } from "./Dispatchers.ts"
-import { SubscriptionId } from "./Id.ts"
+import { type RunnerId, SubscriptionId } from "./Id.ts"
 import { Limits } from "./Limits.ts"
 import * as Monotonic from "./Monotonic.ts"
 import { Storage } from "./Storage.ts"
@@ -95,7 +95,7 @@ export const entity: Layer.Layer<never, never, Dispatcher | Sharding.Sharding> =
 
 /** Dispatchers over the cluster, and those of this process where it is a runner. */
 const makeDispatchers = Effect.fnUntraced(function*(
-  local: Pick<Dispatcher["Service"], "drop" | "owns" | "poke">
+  local: Pick<Dispatcher["Service"], "drop" | "owns" | "poke"> & { readonly runnerId: RunnerId | undefined }
 ) {
   const storage = yield* Storage
   const limits = yield* Limits
@@ -111,6 +111,7 @@ const makeDispatchers = Effect.fnUntraced(function*(
     )
 
   return Dispatchers.of({
+    runnerId: local.runnerId,
     wake: (workerGroup, stored) =>
       Effect.suspend(() => {
         if (local.poke(workerGroup, stored) || waking.has(workerGroup)) return Effect.void
@@ -161,7 +162,7 @@ export const dispatchers: Layer.Layer<Dispatchers, never, Dispatcher | Storage |
  */
 export const hints: Layer.Layer<Dispatchers, never, Storage | Sharding.Sharding> = Layer.effect(
   Dispatchers,
-  makeDispatchers({ drop: () => Effect.void, owns: () => false, poke: () => false })
+  makeDispatchers({ runnerId: undefined, drop: () => Effect.void, owns: () => false, poke: () => false })
 )
 
 /**

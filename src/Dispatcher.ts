@@ -504,7 +504,7 @@ const make = Effect.gen(function*() {
     const taking = Effect.acquireRelease(
       Effect.flatMap(
         storage.takeOver(runnerId, { workerGroup, partition: 0 }, limits.takeOverPatienceMs),
-        ({ claimableAtMs, doubtfulSeq, lastSeq, owner }) =>
+        ({ claimableAtMs, doubtfulSeq, owner }) =>
           Effect.map(Monotonic.nowMs, (now) => {
             const group: State.Group = {
               workerGroup,
@@ -514,7 +514,7 @@ const make = Effect.gen(function*() {
               filledAtMs: undefined,
               phase: "open",
               doubtfulSeq,
-              readSeq: lastSeq,
+              readSeq: 0,
               claimableAtMs,
               fed: new Set(),
               heldBackAtMs: undefined,

@@ -3,7 +3,7 @@
  * confirmation that a change of a subscription binds. `Cluster.ts` provides it.
  */
 import { Context, Effect, Layer } from "effect"
-import type { SubscriptionId } from "./Id.ts"
+import type { RunnerId, SubscriptionId } from "./Id.ts"
 import type { Unrouted } from "./Storage.ts"
 
 /**
@@ -16,6 +16,7 @@ export interface Stored {
   readonly messages: ReadonlyArray<Unrouted>
   readonly version: number
   readonly isListened: boolean
+  readonly epoch: number | undefined
 }
 
 /**
@@ -25,6 +26,8 @@ export interface Stored {
  * @since 0.1.0
  */
 export class Dispatchers extends Context.Service<Dispatchers, {
+  /** This process, where it is a runner. */
+  readonly runnerId: RunnerId | undefined
   /**
    * Says that a worker group may have work; `stored` are messages of it that were committed by themselves, which its owner need not
    * read where that is this process. Returns at once: coalesced, forked, timed out. A hint: the sweep finds what a lost one would
@@ -45,6 +48,7 @@ export class Dispatchers extends Context.Service<Dispatchers, {
  * @since 0.1.0
  */
 export const layerNoop: Layer.Layer<Dispatchers> = Layer.succeed(Dispatchers, {
+  runnerId: undefined,
   wake: () => Effect.void,
   confirm: () => Effect.void
 })

@@ -46,7 +46,7 @@ export type GroupCommit = (message: Message, offer: Effect.Effect<void>) => Effe
  */
 export const make = Effect.fnUntraced(
   function*(
-    wake: Dispatchers["Service"]["wake"]
+    { runnerId, wake }: Pick<Dispatchers["Service"], "runnerId" | "wake">
   ): Effect.fn.Return<GroupCommit, never, Storage | Scope.Scope> {
     const storage = yield* Storage
     const limits = yield* Limits
@@ -72,11 +72,13 @@ export const make = Effect.fnUntraced(
     })
 
     const commit = Effect.fnUntraced(function*(batch: ReadonlyArray<Pending>) {
-      const exit = yield* letGo(Effect.exit(storage.append(batch.map((pending) => pending.message))))
+      const exit = yield* letGo(Effect.exit(storage.append(batch.map((pending) => pending.message), runnerId)))
       const refused = exit._tag === "Failure" &&
         exit.cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error._tag === "RowRefused")
       if (!refused || batch.length === 1) return yield* letGo(settle(batch, exit))
-      for (const pending of batch) yield* settle([pending], yield* Effect.exit(storage.append([pending.message])))
+      for (const pending of batch) {
+        yield* settle([pending], yield* Effect.exit(storage.append([pending.message], runnerId)))
+      }
     })
 
     const next = Effect.suspend(() => {
@@ -122,7 +124,7 @@ const byGroup = (
   placed: ReadonlyArray<Placed>
 ): ReadonlyMap<string, Stored> => {
   const groups = new Map<string, Stored & { readonly messages: Array<Unrouted> }>()
-  for (const [n, { isListened, seq, version, workerGroup }] of placed.entries()) {
+  for (const [n, { epoch, isListened, seq, version, workerGroup }] of placed.entries()) {
     const message = batch[n]?.message
     if (!message) continue
     const unrouted = Object.assign({ ...blank }, message)
@@ -130,7 +132,7 @@ const byGroup = (
     unrouted.workerGroup = workerGroup
     const known = groups.get(workerGroup)
     if (known) known.messages.push(unrouted)
-    else groups.set(workerGroup, { messages: [unrouted], version, isListened })
+    else groups.set(workerGroup, { messages: [unrouted], version, isListened, epoch })
   }
   return groups
 }

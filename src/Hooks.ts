@@ -46,7 +46,7 @@ export const layer: Layer.Layer<Hooks, never, Registry | Storage | Dispatchers> 
     const limits = yield* Limits
     const ahead = { expireAheadMs: limits.expireAheadMs, deliverAheadMs: Retention.within(limits).deliverAheadMs }
     const channels = yield* makeChannels
-    const commit = yield* GroupCommit.make(dispatchers.wake)
+    const commit = yield* GroupCommit.make(dispatchers)
 
     const registered = Effect.fnUntraced(function*(hook: AnyHook) {
       const found = yield* registry.hookOf(hook)

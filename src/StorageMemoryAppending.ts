@@ -2,7 +2,7 @@
  * Appending in memory, inside the fiber's transaction where there is one.
  */
 import { Clock, Effect, Latch } from "effect"
-import type { MessageId } from "./Id.ts"
+import type { MessageId, RunnerId } from "./Id.ts"
 import { baseGroup, type Message } from "./Message.ts"
 import {
   type AppendBatch,
@@ -25,7 +25,8 @@ import * as Transaction from "./StorageMemoryTransaction.ts"
 export const make = (tables: Tables): Appending => ({
   now: Clock.currentTimeMillis,
   inTransaction: Effect.map(Transaction.Current, (transaction) => transaction !== undefined),
-  append: (messages) => Effect.flatMap(joined, (transaction) => add(tables, messages, transaction)),
+  append: (messages, runnerId) =>
+    Effect.flatMap(joined, (transaction) => add(tables, messages, transaction, transaction ? undefined : runnerId)),
   appendOnce: (message, options) => appendOnce(tables, message, options),
   appendBatch: (items) => appendBatch(tables, items),
   usedKeys: (keys) =>
@@ -66,7 +67,8 @@ const isThere = Effect.fail(new RowRefused({ message: "A message with this id is
 const add = (
   tables: Tables,
   messages: ReadonlyArray<Message>,
-  transaction: Transaction.Transaction | undefined
+  transaction: Transaction.Transaction | undefined,
+  runnerId?: RunnerId
 ): Effect.Effect<ReadonlyArray<Placed>, RowRefused> => {
   const ids = new Set(messages.map((message) => message.id))
   if (ids.size < messages.length || messages.some(({ id }) => tables.messages.has(id) || tables.pending.has(id))) {
@@ -82,7 +84,9 @@ const add = (
   const { version } = tables
   return Effect.succeed(stored.map(({ seq, workerGroup }) => {
     const isListened = tables.listened.has(baseGroup(workerGroup))
-    return { workerGroup, seq, version, isListened }
+    const owned = tables.owned({ workerGroup, partition: 0 })
+    const epoch = runnerId !== undefined && owned.runnerId === runnerId ? owned.epoch : undefined
+    return { workerGroup, seq, version, isListened, epoch }
   }))
 }
 

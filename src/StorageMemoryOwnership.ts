@@ -39,7 +39,7 @@ export const make = (tables: Tables): Pick<Dispatching, Verbs> => ({
       tables.own(owned, runnerId)
       if (before !== undefined) owned.doubtfulSeq = tables.lastSeq
       const { claimableAtMs, doubtfulSeq, epoch, partition, workerGroup } = owned
-      return { owner: { workerGroup, partition, epoch }, claimableAtMs, doubtfulSeq, lastSeq: tables.lastSeq }
+      return { owner: { workerGroup, partition, epoch }, claimableAtMs, doubtfulSeq }
     }),
   // A lease of an earlier owner that has yet to run out goes on guarding that one's claims.
   giveBack: (owners) =>

@@ -113,6 +113,7 @@ describe("an emit", () => {
   it.effect("tells the dispatcher where something was committed", () => {
     const told: Array<string> = []
     const dispatchers = Layer.succeed(Dispatchers.Dispatchers, {
+      runnerId: undefined,
       wake: (group) => Effect.sync(() => void told.push(group)),
       confirm: () => Effect.void
     })

@@ -57,6 +57,7 @@ const world = <A, E>(
   const bound: Array<unknown> = []
   const confirmed: Array<{ readonly id: string; readonly version: number }> = []
   const dispatchers = Layer.succeed(Dispatchers, {
+    runnerId: undefined,
     wake: () => Effect.void,
     confirm: (subscription) => Effect.andThen(confirm, Effect.sync(() => void confirmed.push(subscription)))
   })

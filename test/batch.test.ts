@@ -16,6 +16,7 @@ const on = <R>(storage: Layer.Layer<Storage | R>, wakes: Array<string> = []) =>
     Layer.provide(Plugin.make("test", { hooks: [Counted] })),
     Layer.provideMerge(Registry.layer),
     Layer.provide(Layer.succeed(Dispatchers.Dispatchers, {
+      runnerId: undefined,
       wake: (group) => Effect.sync(() => void wakes.push(group)),
       confirm: () => Effect.void
     })),

@@ -38,7 +38,7 @@ const make = Effect.gen(function*() {
           seq,
           workerGroup: group.workerGroup
         }))),
-      (messages): Stored => ({ messages, version: 1, isListened: false, ...extra })
+      (messages): Stored => ({ messages, version: 1, isListened: false, epoch: group.owner.epoch, ...extra })
     )
   const add = (...of: Parameters<typeof stored>) =>
     Effect.map(stored(...of), (one) => HandedOver.add(state, group, one))
@@ -79,6 +79,14 @@ describe("a message that is handed over", () => {
       state.reading = new Set()
       State.unrouted(state, group)
       assert.isFalse(yield* add([11]))
+    }))
+
+  it.effect("is read where its group had another owner when it was committed, or an epoch before", () =>
+    Effect.gen(function*() {
+      const { add } = yield* make
+      assert.isFalse(yield* add([11], { epoch: undefined }))
+      assert.isFalse(yield* add([11], { epoch: 2 }))
+      assert.isTrue(yield* add([11]))
     }))
 
   it.effect("is forgotten when its group is to be read: that finds it", () =>

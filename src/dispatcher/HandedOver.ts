@@ -18,12 +18,12 @@ export interface Batch {
 }
 
 /**
- * Takes in messages of a group; false where they have to be read: others of the group wait to be read, one of them may have been read
- * already, as an answer may be late, or there are too many.
+ * Takes in messages of a group; false where they have to be read: it was not owned under the same epoch when they were committed, others
+ * of it wait to be read, one of them may have been read already, as an answer may be late, or there are too many.
  */
 export const add = (state: State.State, group: State.Group, stored: Stored): boolean => {
   const { handed, limits } = state
-  if (state.unrouted.has(group) || state.reading.has(group)) return false
+  if (stored.epoch !== group.owner.epoch || state.unrouted.has(group) || state.reading.has(group)) return false
   let length = 0
   for (const { payloadJson, seq } of stored.messages) {
     if (seq <= group.readSeq) return false

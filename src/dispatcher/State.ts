@@ -29,7 +29,7 @@ export interface Group {
    * lease has run out, in the engine's milliseconds.
    */
   readonly doubtfulSeq: number
-  /** The highest number of its messages that was read, or had been given away when it was taken over. */
+  /** The highest number of its messages that was read. */
   readSeq: number
   readonly claimableAtMs: number
   /** The lanes that its last messages went to, where they were few. */

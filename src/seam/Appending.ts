@@ -2,7 +2,7 @@
  * Accepting messages: what an emit asks of the storage. A part of `Storage`.
  */
 import type { Effect } from "effect"
-import type { MessageId } from "../Id.ts"
+import type { MessageId, RunnerId } from "../Id.ts"
 import type { Message } from "../Message.ts"
 import type { OutcomeUnknown, RowRefused, StorageUnavailable } from "../StorageError.ts"
 
@@ -35,6 +35,8 @@ export interface Placed {
   readonly version: number
   /** Whether somebody listens to its event's messages. */
   readonly isListened: boolean
+  /** Of the runner that asked, where it owned the group until the commit: no other owner has read the message. */
+  readonly epoch: number | undefined
 }
 
 /**
@@ -74,9 +76,13 @@ export interface Appending {
   /** Whether the calling fiber is inside a transaction of the caller's client. */
   readonly inTransaction: Effect.Effect<boolean>
   /**
-   * Stores messages, all or none, inside the caller's transaction where there is one; tells for each where it was put.
+   * Stores messages, all or none, inside the caller's transaction where there is one; tells for each where it was put. Where there is
+   * none, a runner that names itself is told of its epochs; a take-over waits for the commit.
    */
-  readonly append: (messages: ReadonlyArray<Message>) => Effect.Effect<ReadonlyArray<Placed>, AppendError>
+  readonly append: (
+    messages: ReadonlyArray<Message>,
+    runnerId?: RunnerId
+  ) => Effect.Effect<ReadonlyArray<Placed>, AppendError>
   /** Stores a message unless its key was used within `ttlMs`; `contentHash` tells a repetition from a conflict. */
   readonly appendOnce: (
     message: Message,

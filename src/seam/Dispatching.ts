@@ -32,8 +32,6 @@ export interface TakeOver {
    * since; 0 where there was none such. Nothing else in the database tells of attempts that it made ahead of a routing.
    */
   readonly doubtfulSeq: number
-  /** The last number that a message had got by then: what comes after it no owner before has read. */
-  readonly lastSeq: number
 }
 
 /**

@@ -67,19 +67,33 @@ export const make = (
         }))
     })
 
-  const append = (messages: ReadonlyArray<Message>) =>
+  const append = (messages: ReadonlyArray<Message>, runnerId?: Id.RunnerId) =>
     Effect.map(
-      sql<PlacedRow>`with m as (${rows(sql, messages)}), ${inserts(sql, "m")}
-        select m.worker_group, m.seq::float8 as seq, (select v.version from hookline.subscription_version v)::float8 as version,
+      sql<PlacedRow>`with m as (${rows(sql, messages)}), ${inserts(sql, "m")}, owned as materialized (${
+        runnerId === undefined
+          ? sql.literal("select null::text as worker_group, null::bigint as epoch where false")
+          // Locked until the commit, so that nobody owns the group meanwhile who reads it then. A take-over under way is not waited for.
+          : sql`select o.worker_group, o.epoch from hookline.owners o
+              where o.worker_group in (select worker_group from m) and o.partition = 0 and o.runner_id = ${
+            Id.toUuid(runnerId)
+          }::uuid
+                -- Of a snapshot that lasts longer a row that has changed since would be an error.
+                and current_setting('transaction_isolation') = 'read committed'
+              for share skip locked`
+      })
+        select m.worker_group, m.seq::float8 as seq,
+          (select v.version from hookline.subscription_version v)::float8 as version,
           (select exists (select 1 from hookline.listened))
-            and exists (select 1 from hookline.listened l where l.worker_group = split_part(m.worker_group, '#', 1)) as listened
-        from m order by m.n`,
+            and exists (select 1 from hookline.listened l where l.worker_group = split_part(m.worker_group, '#', 1)) as listened,
+          o.epoch::float8 as epoch
+        from m left join owned o on o.worker_group = m.worker_group order by m.n`,
       (found) =>
-        found.map(({ listened, seq, version, worker_group }): Placed => ({
+        found.map(({ epoch, listened, seq, version, worker_group }): Placed => ({
           workerGroup: worker_group,
           seq,
           version,
-          isListened: listened
+          isListened: listened,
+          epoch: epoch ?? undefined
         }))
     )
 
@@ -133,7 +147,9 @@ export const make = (
   return {
     now,
     inTransaction,
-    append: (messages) => failing(append(messages)),
+    append: (messages, runnerId) =>
+      // A transaction of the caller's may last, and take-overs must not wait for it.
+      failing(Effect.flatMap(inTransaction, (joined) => append(messages, joined ? undefined : runnerId))),
     appendOnce,
     usedKeys,
     appendBatch: (items) => failing(PgBatch.make(sql, append)(items)),
@@ -148,4 +164,5 @@ interface PlacedRow {
   readonly seq: number
   readonly version: number
   readonly listened: boolean
+  readonly epoch: number | null
 }

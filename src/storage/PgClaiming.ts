@@ -112,22 +112,28 @@ const asked = (sql: PgClient.PgClient, { lanes }: Options) =>
     select c.* from hookline.circuits c
     where c.subscription_id = any(${array(lanes.map((lane) => Id.toUuid(lane.subscriptionId)))}::uuid[])
   ), asked as materialized (
-    select f.worker_group, f.epoch, s.id as subscription_id, s.version, s.ordered, s.events,
-      case when exists (select 1 from circuit c where c.subscription_id = s.id and c.open_until is not null)
+    select l.worker_group, l.epoch, l.subscription_id, s.version, s.ordered, s.events,
+      case when exists (select 1 from circuit c where c.subscription_id = l.subscription_id and c.open_until is not null)
         then least(l.free, 1) else l.free end as free
-    from unnest(
-      ${array(lanes.map((lane) => lane.workerGroup))}::text[],
-      ${array(lanes.map((lane) => Id.toUuid(lane.subscriptionId)))}::uuid[],
-      ${array(lanes.map((lane) => lane.free))}::int[]
-    ) as l(worker_group, subscription_id, free)
-    join fence f on f.worker_group = l.worker_group
-    join hookline.subscriptions s on s.id = l.subscription_id and s.enabled and s.deleted_at is null and not s.moving
-      and coalesce(s.worker_group, l.worker_group) = l.worker_group
-      and (s.awaited is null or not exists (
-        select 1 from hookline.work w where w.id = any(s.awaited) and w.epoch is not null
-          and w.worker_group <> l.worker_group))
-      and not exists (select 1 from circuit c where c.subscription_id = s.id and c.open_until > clock_timestamp())
-    order by s.id for share of s
+    from (
+      select f.worker_group, f.epoch, l.subscription_id, l.free from unnest(
+        ${array(lanes.map((lane) => lane.workerGroup))}::text[],
+        ${array(lanes.map((lane) => Id.toUuid(lane.subscriptionId)))}::uuid[],
+        ${array(lanes.map((lane) => lane.free))}::int[]
+      ) as l(worker_group, subscription_id, free)
+      join fence f on f.worker_group = l.worker_group order by l.subscription_id
+    ) l
+    -- What it locks by itself is looked for by each lane, in their order: of subscriptions there may be very many.
+    cross join lateral (
+      select s.version, s.ordered, s.events from hookline.subscriptions s
+      where s.id between l.subscription_id and l.subscription_id and s.enabled and s.deleted_at is null and not s.moving
+        and coalesce(s.worker_group, l.worker_group) = l.worker_group
+        and (s.awaited is null or not exists (
+          select 1 from hookline.work w where w.id = any(s.awaited) and w.epoch is not null
+            and w.worker_group <> l.worker_group))
+        and not exists (select 1 from circuit c where c.subscription_id = s.id and c.open_until > clock_timestamp())
+      for share
+    ) s
   )`
 
 /** Whether a delivery `w` may still be attempted. */
@@ -213,17 +219,22 @@ const suspect = (sql: PgClient.PgClient, { limit, suspectClaims, suspectProvider
   sql`suspect as materialized (
     select w.id, f.epoch, w.version from fence f cross join lateral (
       select w.id, w.due_at, s.version from hookline.work w
-      join hookline.subscriptions s on s.id between w.subscription_id and w.subscription_id and s.enabled
-        and s.deleted_at is null and s.provider_id = any(${array(suspectProviders)}::text[])
+      -- What it locks by itself is looked for by each suspect, and not the other way round, of which there may be very many.
+      cross join lateral (
+        select s.version from hookline.subscriptions s
+        where s.id between w.subscription_id and w.subscription_id and s.enabled and s.deleted_at is null
+          and s.provider_id = any(${array(suspectProviders)}::text[])
+          and not s.moving and coalesce(s.worker_group, w.worker_group) = w.worker_group
+          and (s.awaited is null or not exists (
+            select 1 from hookline.work e where e.id = any(s.awaited) and e.epoch is not null
+              and e.worker_group <> w.worker_group))
+          and not exists (select 1 from hookline.circuits c where c.subscription_id = s.id and c.open_until > clock_timestamp())
+          and not (s.ordered and w.ordering_key is not null and ${PgOrdering.isBehind(sql)})
+        for share skip locked
+      ) s
       where w.worker_group between f.worker_group and f.worker_group and w.epoch is null and w.claims >= 1
         and w.claims >= ${suspectClaims}::int and w.due_at <= statement_timestamp()
         and ${sql.literal(isInTime)}
-        and not s.moving and coalesce(s.worker_group, w.worker_group) = w.worker_group
-        and (s.awaited is null or not exists (
-          select 1 from hookline.work e where e.id = any(s.awaited) and e.epoch is not null
-            and e.worker_group <> w.worker_group))
-        and not exists (select 1 from hookline.circuits c where c.subscription_id = s.id and c.open_until > clock_timestamp())
-        and not (s.ordered and w.ordering_key is not null and ${PgOrdering.isBehind(sql)})
-      order by w.worker_group, w.due_at limit 1 for update of w skip locked for share of s skip locked
+      order by w.worker_group, w.due_at limit 1 for update of w skip locked
     ) w order by w.due_at limit least(1, ${limit}::int)
   )`

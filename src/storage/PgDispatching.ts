@@ -208,7 +208,10 @@ const due = (
   select l.worker_group, 'lane', l.subscription_id::text, ${
     sql.literal(PgRows.ms("case when first.due_at < 'infinity' then first.due_at else clock_timestamp() end"))
   } from lanes l
-  join hookline.subscriptions s on s.id = l.subscription_id and s.enabled and s.deleted_at is null and not s.moving
+  cross join lateral (
+    select from hookline.subscriptions s
+    where s.id between l.subscription_id and l.subscription_id and s.enabled and s.deleted_at is null and not s.moving limit 1
+  ) s
   cross join lateral (
     select min(w.due_at) as due_at from (values (false), (true)) v(again) cross join lateral (
       select w.due_at from hookline.work w where w.epoch is null and w.worker_group = l.worker_group

@@ -67,8 +67,13 @@ export const claimed = (sql: PgClient.PgClient, uuid: string) =>
  */
 export const homes = (sql: PgClient.PgClient, rows: string) =>
   sql`homes as materialized (
-    select s.id, s.worker_group from (select distinct subscription_id from ${sql.literal(rows)}) r
-    join hookline.subscriptions s on s.id between r.subscription_id and r.subscription_id order by s.id for share of s
+    select s.id, s.worker_group from (select distinct subscription_id from ${
+    sql.literal(rows)
+  } order by subscription_id) r
+    cross join lateral (
+      select s.id, s.worker_group from hookline.subscriptions s
+      where s.id between r.subscription_id and r.subscription_id for share
+    ) s
   )`
 
 /** Whether a worker group is one of an event's, by an index of groups: these come one after the other. */

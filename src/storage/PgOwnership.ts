@@ -97,13 +97,13 @@ export const make = (
             select lease_until from hookline.runners where id = ${before.runner_id}::uuid for share`
           : []
         const [taken] = yield* sql<
-          OwnerRow & { readonly claimable_at: number; readonly doubtful: number; readonly last: number }
+          OwnerRow & { readonly claimable_at: number; readonly doubtful: number }
         >`update hookline.owners set
             epoch = nextval('hookline.epoch_seq'), runner_id = ${Id.toUuid(runnerId)}::uuid,
             claimable_at = greatest(clock_timestamp(), claimable_at, ${lease[0]?.lease_until ?? null}::timestamptz)
           where worker_group = ${group.workerGroup} and partition = ${group.partition}
           returning worker_group, partition, epoch::float8 as epoch, ${sql.literal(ms("claimable_at"))} as claimable_at,
-            doubtful_seq::float8 as doubtful, (select last_value from hookline.message_seq)::float8 as last`
+            doubtful_seq::float8 as doubtful`
         return { taken, gaveBack: !before?.runner_id }
       })),
       ({ gaveBack, taken }) => taken === undefined || gaveBack ? Effect.succeed(taken) : doubt(taken, patienceMs)
@@ -114,17 +114,14 @@ export const make = (
    * read: until then that owner reads as before, and what is emitted meanwhile too. Where this fails, whoever takes over next
    * finds an owner that gave nothing back.
    */
-  const doubt = <Taken extends OwnerRow & { readonly doubtful: number; readonly last: number }>(
-    taken: Taken,
-    patienceMs: number
-  ) =>
+  const doubt = <Taken extends OwnerRow & { readonly doubtful: number }>(taken: Taken, patienceMs: number) =>
     sql.withTransaction(Effect.gen(function*() {
       yield* sql`select ${patient(patienceMs)}`
-      const [row] = yield* sql<{ readonly doubtful: number; readonly last: number }>`update hookline.owners o
+      const [row] = yield* sql<{ readonly doubtful: number }>`update hookline.owners o
         set doubtful_seq = (select last_value from hookline.message_seq)
         where o.worker_group = ${taken.worker_group} and o.partition = ${taken.partition}
           and o.epoch = ${taken.epoch}::float8::bigint
-        returning doubtful_seq::float8 as doubtful, doubtful_seq::float8 as last`
+        returning doubtful_seq::float8 as doubtful`
       // None where it was taken over again: nothing is read by this owner.
       return { ...taken, ...row }
     }))
@@ -227,8 +224,7 @@ export const make = (
               ? Effect.succeed({
                 owner: toOwner(taken),
                 claimableAtMs: taken.claimable_at,
-                doubtfulSeq: taken.doubtful,
-                lastSeq: taken.last
+                doubtfulSeq: taken.doubtful
               })
               : Effect.die(new Error("the owner's row vanished under its lock"))
           )

@@ -33,7 +33,7 @@ export const through = (
   real: Storage["Service"],
   { append, engine }: Way
 ): Pick<Storage["Service"], Verb> => ({
-  append: (messages) => append("append", real.append(messages)),
+  append: (messages, runnerId) => append("append", real.append(messages, runnerId)),
   appendOnce: (message, options) => append("appendOnce", real.appendOnce(message, options)),
   appendBatch: (items) => append("appendBatch", real.appendBatch(items)),
   usedKeys: (keys) => append("usedKeys", real.usedKeys(keys)),

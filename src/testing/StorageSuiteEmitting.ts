@@ -3,6 +3,7 @@
  */
 import { assert } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Option } from "effect"
+import type { RunnerId } from "../Id.ts"
 import { workerGroup } from "../Message.ts"
 import { appended, type Cases, make, only } from "./StorageSuiteWorld.ts"
 
@@ -61,6 +62,20 @@ export const emitting: Cases = {
       assert.isTrue(yield* isListened)
     }
   ),
+  "an append tells a runner of its epoch where it owns the group, and no other": Effect.gen(function*() {
+    const { backend, message, own, storage } = yield* make
+    const epochFor = (runnerId?: RunnerId) =>
+      Effect.flatMap(message(), (one) => Effect.map(storage.append([one], runnerId), ([placed]) => placed?.epoch))
+    const first = yield* own()
+    assert.strictEqual(yield* epochFor(first.runnerId), first.owner.epoch)
+    assert.isUndefined(yield* epochFor())
+    assert.isUndefined(yield* backend.transact(epochFor(first.runnerId)))
+    const second = yield* own()
+    assert.isUndefined(yield* epochFor(first.runnerId))
+    assert.strictEqual(yield* epochFor(second.runnerId), second.owner.epoch)
+    yield* storage.giveBack([second.owner])
+    assert.isUndefined(yield* epochFor(second.runnerId))
+  }),
   "an append stores all of its messages or none": Effect.gen(function*() {
     const { append1, message, storage } = yield* make
     const stored = yield* append1()

@@ -72,25 +72,6 @@ export const ownership: Cases = {
         assert.strictEqual((yield* own()).doubtfulSeq, second.doubtfulSeq)
       }
     ),
-  "a take-over tells the last number that a message had got, whatever became of the owner before": Effect.gen(
-    function*() {
-      const { message, own, storage } = yield* make
-      const append = Effect.flatMap(
-        message(),
-        (one) => Effect.map(storage.append([one]), ([placed]) => placed?.seq ?? Number.NaN)
-      )
-      const before = yield* append
-      const first = yield* own()
-      assert.isAtLeast(first.lastSeq, before)
-      const later = yield* append
-      assert.isAbove(later, first.lastSeq)
-      const second = yield* own()
-      assert.isAtLeast(second.lastSeq, later)
-      const last = yield* append
-      yield* storage.giveBack([second.owner])
-      assert.isAtLeast((yield* own()).lastSeq, last)
-    }
-  ),
   "an owner that gives back does not end the guard of its predecessor's lease": Effect.gen(function*() {
     const { backend, own, storage } = yield* make
     yield* own({ leaseMs: hourMs })

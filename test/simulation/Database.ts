@@ -92,16 +92,13 @@ const observed = (storage: Verbs, history: History, runner: string): Verbs => ({
       ({ claimableAtMs, doubtfulSeq, owner: { epoch, workerGroup: group } }) =>
         Effect.sync(() => history.add({ _tag: "TookOver", runner, group, epoch, claimableAtMs, doubtfulSeq }))
     ),
-  append: (messages) =>
-    Effect.tap(storage.append(messages), (placed) =>
-      Effect.map(storage.inTransaction, (isJoined) => {
-        // What is not committed yet, nobody may route.
-        if (isJoined) return
-        for (const [n, { seq, workerGroup: group }] of placed.entries()) {
+  append: (messages, runnerId) =>
+    Effect.tap(storage.append(messages, runnerId), (placed) =>
+      Effect.sync(() => {
+        for (const [n, { epoch, seq, workerGroup: group }] of placed.entries()) {
           const messageId = messages[n]?.id
-          const taken = takenLast(history, group)
-          if (messageId === undefined || taken?.runner !== runner) continue
-          history.add({ _tag: "Read", runner, group, epoch: taken.epoch, messageId, seq })
+          if (messageId === undefined || epoch === undefined) continue
+          history.add({ _tag: "Read", runner, group, epoch, messageId, seq })
         }
       })),
   unrouted: (owners, options) =>
@@ -240,12 +237,6 @@ const claimOf = (runner: string, owners: ReadonlyArray<Owner>, claim: Claimed): 
     claimed: { deliveryId, messageId, subscriptionId, claims, attemptCount },
     version: claim.subscriptionVersion
   }
-}
-
-/** The owner of record, who need not read what it stores. */
-const takenLast = ({ entries }: History, group: string): Of<"TookOver"> | undefined => {
-  const found = entries.findLast((entry) => entry._tag === "TookOver" && entry.group === group)
-  return found?._tag === "TookOver" ? found : undefined
 }
 
 const epochOf = (owners: ReadonlyArray<Owner>, group: string): number =>

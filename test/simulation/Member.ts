@@ -178,6 +178,7 @@ export const layer = (
       )
 
       return Dispatchers.of({
+        runnerId: dispatcher.runnerId,
         wake: tell,
         confirm: Effect.fnUntraced(function*(subscription) {
           yield* dispatcher.drop(subscription.id, subscription.version)
