@@ -11,7 +11,8 @@ export const committed: Mutant = {
   breaks: "durable",
   storage: (storage) => ({
     ...storage,
-    append: (messages) => Effect.provideService(storage.append(messages), Transaction.Current, undefined),
+    append: (messages, runnerId) =>
+      Effect.provideService(storage.append(messages, runnerId), Transaction.Current, undefined),
     appendOnce: (message, options) =>
       Effect.provideService(storage.appendOnce(message, options), Transaction.Current, undefined)
   })

@@ -10,7 +10,7 @@ export const offhand: Mutant = {
   breaks: "routing",
   storage: (storage) => ({
     ...storage,
-    append: (messages) =>
-      Effect.map(storage.append(messages), (placed) => placed.map((one) => ({ ...one, version: 0 })))
+    append: (messages, runnerId) =>
+      Effect.map(storage.append(messages, runnerId), (placed) => placed.map((one) => ({ ...one, version: 0 })))
   })
 }
