@@ -112,9 +112,9 @@ const makeDispatchers = Effect.fnUntraced(function*(
 
   return Dispatchers.of({
     runnerId: local.runnerId,
-    wake: (workerGroup, stored) =>
+    wake: (workerGroup, committed) =>
       Effect.suspend(() => {
-        if (local.poke(workerGroup, stored) || waking.has(workerGroup)) return Effect.void
+        if (local.poke(workerGroup, committed) || waking.has(workerGroup)) return Effect.void
         waking.add(workerGroup)
         return Effect.asVoid(FiberSet.run(fibers, wakeRemote(workerGroup)))
       }),

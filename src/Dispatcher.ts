@@ -20,7 +20,7 @@ import * as Router from "./dispatcher/Router.ts"
 import * as Sender from "./dispatcher/Sender.ts"
 import * as State from "./dispatcher/State.ts"
 import * as Subscribed from "./dispatcher/Subscribed.ts"
-import type { Stored } from "./Dispatchers.ts"
+import type { Committed } from "./Dispatchers.ts"
 import * as Id from "./Id.ts"
 import type { RunnerId, SubscriptionId } from "./Id.ts"
 import type { Live } from "./Live.ts"
@@ -46,7 +46,7 @@ export class Dispatcher extends Context.Service<Dispatcher, {
    */
   readonly attach: (workerGroup: string) => Effect.Effect<void, StorageUnavailable, Scope.Scope>
   /** Says that an attached group may have work, and what it need not read; false where the group is not attached (any more). */
-  readonly poke: (workerGroup: string, stored?: Stored) => boolean
+  readonly poke: (workerGroup: string, committed?: Committed) => boolean
   /** Whether the group is attached and may begin attempts. */
   readonly isOpen: (workerGroup: string) => boolean
   /** Waits for deliveries routed here to groups that are not attached, and tells which. */
@@ -548,10 +548,10 @@ const make = Effect.gen(function*() {
   return Dispatcher.of({
     runnerId,
     attach,
-    poke: (workerGroup, stored) => {
+    poke: (workerGroup, committed) => {
       const group = state.groups.get(workerGroup)
       if (!group || group.phase !== "open") return false
-      if (stored && group.isOurs && HandedOver.add(state, group, stored)) return true
+      if (committed && group.isOurs && HandedOver.add(state, group, committed)) return true
       if (group.subscriptionId !== undefined) State.backlog(state, group, group.subscriptionId, 0)
       if (group.isOurs) State.unrouted(state, group)
       return true

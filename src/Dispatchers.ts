@@ -7,16 +7,16 @@ import type { RunnerId, SubscriptionId } from "./Id.ts"
 import type { Unrouted } from "./Storage.ts"
 
 /**
- * Messages of one worker group that were stored just now, with what held then: see `Placed`.
+ * Messages of one worker group, which this process owns, that were committed just now, with what held then: see `Placed`.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Stored {
+export interface Committed {
   readonly messages: ReadonlyArray<Unrouted>
   readonly version: number
   readonly isListened: boolean
-  readonly epoch: number | undefined
+  readonly epoch: number
 }
 
 /**
@@ -29,11 +29,10 @@ export class Dispatchers extends Context.Service<Dispatchers, {
   /** This process, where it is a runner. */
   readonly runnerId: RunnerId | undefined
   /**
-   * Says that a worker group may have work; `stored` are messages of it that were committed by themselves, which its owner need not
-   * read where that is this process. Returns at once: coalesced, forked, timed out. A hint: the sweep finds what a lost one would
-   * have told.
+   * Says that a worker group may have work; `committed` are messages of it that need not be read where this process owns it still.
+   * Returns at once: coalesced, forked, timed out. A hint: the sweep finds what a lost one would have told.
    */
-  readonly wake: (workerGroup: string, stored?: Stored) => Effect.Effect<void>
+  readonly wake: (workerGroup: string, committed?: Committed) => Effect.Effect<void>
   /**
    * Returns when no attempt can begin any more under a version of the subscription older than `version`: each owner that may
    * have some of it in memory has dropped the un-begun ones, or its lease has run out.

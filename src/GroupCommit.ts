@@ -3,7 +3,7 @@
  */
 import { Cause, Effect, Exit, Latch, type Scope, type Types } from "effect"
 import * as Deadlines from "./Deadlines.ts"
-import type { Dispatchers, Stored } from "./Dispatchers.ts"
+import type { Committed, Dispatchers } from "./Dispatchers.ts"
 import * as Id from "./Id.ts"
 import type { MessageId } from "./Id.ts"
 import { letGo } from "./LetGo.ts"
@@ -65,7 +65,7 @@ export const make = Effect.fnUntraced(
     ) {
       if (exit._tag === "Success") {
         for (const { message, offer } of batch) yield* letGo(told(offer, message.id))
-        for (const [group, stored] of byGroup(batch, exit.value)) yield* told(wake(group, stored))
+        for (const [group, committed] of byGroup(batch, exit.value)) yield* told(wake(group, committed))
       }
       const done = Exit.asVoid(exit)
       for (const pending of batch) pending.done(done)
@@ -118,15 +118,18 @@ export const make = Effect.fnUntraced(
 
 // --- internal ---
 
-/** What was stored, by the groups that are to route it. */
+/** The groups that are to route what was stored, and of those that this process owns what that is. */
 const byGroup = (
   batch: ReadonlyArray<Pending>,
   placed: ReadonlyArray<Placed>
-): ReadonlyMap<string, Stored> => {
-  const groups = new Map<string, Stored & { readonly messages: Array<Unrouted> }>()
+): ReadonlyMap<string, Committed | undefined> => {
+  const groups = new Map<string, Committed & { readonly messages: Array<Unrouted> } | undefined>()
   for (const [n, { epoch, isListened, seq, version, workerGroup }] of placed.entries()) {
     const message = batch[n]?.message
-    if (!message) continue
+    if (!message || epoch === undefined) {
+      groups.set(workerGroup, undefined)
+      continue
+    }
     const unrouted = Object.assign({ ...blank }, message)
     unrouted.seq = seq
     unrouted.workerGroup = workerGroup

@@ -1,13 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as Express from "../src/dispatcher/Express.ts"
+import * as HandedOver from "../src/dispatcher/HandedOver.ts"
 import * as Router from "../src/dispatcher/Router.ts"
 import * as State from "../src/dispatcher/State.ts"
 import type { Subscribed } from "../src/dispatcher/Subscribed.ts"
 import * as Id from "../src/Id.ts"
 import { layer as limits } from "../src/Limits.ts"
 import * as Registry from "../src/Registry.ts"
-import type { Storage, Unrouted } from "../src/Storage.ts"
+import { type Storage, StorageUnavailable, type Unrouted } from "../src/Storage.ts"
 import { groupOf } from "./support/group.ts"
 import { IncidentPlugin, interfered } from "./support/world.ts"
 
@@ -105,6 +106,46 @@ describe("what waits to be routed", () => {
       owned.phase = "closing"
       yield* routeOnce
       assert.deepStrictEqual(routed, [])
+    }))
+})
+
+describe("what was handed over", () => {
+  it.effect("is read where it could not be routed", () =>
+    Effect.gen(function*() {
+      const state = yield* State.make
+      const owned = groupOf(workerGroup)
+      state.groups.set(workerGroup, owned)
+      const [first, second] = [yield* message(1), yield* message(2)]
+      const asked: Array<number> = []
+      const routed: Array<number> = []
+      let isAway = true
+      const routeOnce = yield* Router.make(state, nobody, nothing, nothing).pipe(on({
+        unrouted: () =>
+          Effect.sync(() => {
+            asked.push(1)
+            return { messages: [first, second], version: 1, listened: [] }
+          }),
+        route: ({ messages }) =>
+          Effect.suspend(() => {
+            if (isAway) return Effect.fail(new StorageUnavailable({ message: "away" }))
+            routed.push(...messages.map(({ seq }) => seq))
+            return Effect.succeed(
+              {
+                _tag: "Routed",
+                messageIds: messages.map(({ messageId }) => messageId),
+                failing: []
+              } as const
+            )
+          })
+      }))
+      HandedOver.add(state, owned, { messages: [first], version: 1, isListened: false, epoch: owned.owner.epoch })
+      assert.strictEqual((yield* Effect.flip(routeOnce))._tag, "StorageUnavailable")
+      assert.deepStrictEqual([asked.length, state.handed.count], [0, 0])
+      assert.isTrue(state.unrouted.has(owned))
+      isAway = false
+      yield* routeOnce
+      assert.deepStrictEqual(asked.length, 1)
+      assert.deepStrictEqual(routed, [1, 2])
     }))
 })
 

@@ -138,6 +138,30 @@ describe("a message to endpoints that are well", () => {
     }).pipe(Effect.provide(layerOn(endpoints, counting(written))))
   })
 
+  it.effect("that waits for its turn is routed after two seconds, or when its endpoint hangs", () => {
+    const endpoints = new Endpoints()
+    const written = new Written()
+    return Effect.gen(function*() {
+      yield* well(["a"])
+      endpoints.behaviours.set("a", () => Effect.delay(Effect.succeed({}), 400))
+      yield* Effect.forEach([1, 2, 3, 4, 5, 6, 7, 8], (n) => emit(n))
+      yield* until("the fourth is under way", () => endpoints.seen.length === 5, 2000)
+      assert.strictEqual(written.late, 0)
+      yield* until("all are delivered", () => all("success", 9), 5000)
+      // The sixth begins after two seconds.
+      assert.isAtLeast(written.late, 2)
+      assert.isAtMost(written.late, 4)
+      assert.strictEqual(written.completed, 8 - written.late)
+      endpoints.behaviours.set("a", () => Effect.delay(Effect.succeed({}), 5000))
+      written.late = 0
+      yield* Effect.forEach([1, 2, 3], (n) => emit(n))
+      yield* until("the first is routed", () => written.late > 0, 1000)
+      assert.strictEqual(written.late, 1)
+      yield* until("so are the others", () => written.late === 3, 1000)
+      yield* until("all are delivered", () => all("success", 12), 20_000)
+    }).pipe(Effect.provide(layerOn(endpoints, counting(written))), Effect.provide(Limits.layer({ laneSlots: 1 })))
+  })
+
   it.effect("goes to all that were subscribed when it was emitted, whatever this runner knows of them", () => {
     const endpoints = new Endpoints()
     const written = new Written()

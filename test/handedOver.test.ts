@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as HandedOver from "../src/dispatcher/HandedOver.ts"
 import * as State from "../src/dispatcher/State.ts"
-import type { Stored } from "../src/Dispatchers.ts"
+import type { Committed } from "../src/Dispatchers.ts"
 import * as Hook from "../src/Hook.ts"
 import type { MessageId } from "../src/Id.ts"
 import * as Id from "../src/Id.ts"
@@ -22,29 +22,36 @@ const make = Effect.gen(function*() {
   const state = yield* Effect.provideService(State.make, Limits, {
     ...limits,
     routeMessages: 4,
+    routeTenants: 3,
     handedMessages: 6,
     handedLength: 100
   })
   const group = groupOf("integration.a.b", { readSeq: 10 })
-  const stored = (seqs: ReadonlyArray<number>, extra: Partial<Stored> = {}, payloadJson = "{}") =>
+  state.groups.set(group.workerGroup, group)
+  const committed = (
+    seqs: ReadonlyArray<number>,
+    extra: Partial<Committed> = {},
+    payloadJson = "{}",
+    tenantId = "t"
+  ) =>
     Effect.map(
       Effect.forEach(seqs, (seq) =>
         Effect.map(Id.messageId(seq), (id): Unrouted => ({
           id,
           eventId: "a.b",
-          tenantId: "t",
+          tenantId,
           orderingKey: undefined,
           payloadJson,
           seq,
           workerGroup: group.workerGroup
         }))),
-      (messages): Stored => ({ messages, version: 1, isListened: false, epoch: group.owner.epoch, ...extra })
+      (messages): Committed => ({ messages, version: 1, isListened: false, epoch: group.owner.epoch, ...extra })
     )
-  const add = (...of: Parameters<typeof stored>) =>
-    Effect.map(stored(...of), (one) => HandedOver.add(state, group, one))
+  const add = (...of: Parameters<typeof committed>) =>
+    Effect.map(committed(...of), (one) => HandedOver.add(state, group, one))
   const take = () => HandedOver.take(state, times)
   const taken = () => take().messages.map(({ seq }) => seq)
-  return { state, group, stored, add, take, taken }
+  return { state, group, committed, add, take, taken }
 })
 
 describe("a message that is handed over", () => {
@@ -71,20 +78,28 @@ describe("a message that is handed over", () => {
       assert.deepStrictEqual(taken(), [15, 16])
     }))
 
-  it.effect("is read with the others where others of its group wait to be read, or are being read", () =>
+  it.effect("is read with the others where others of its group wait to be read", () =>
     Effect.gen(function*() {
       const { add, group, state } = yield* make
-      state.reading = new Set([group])
-      assert.isFalse(yield* add([11]))
-      state.reading = new Set()
       State.unrouted(state, group)
       assert.isFalse(yield* add([11]))
     }))
 
-  it.effect("is read where its group had another owner when it was committed, or an epoch before", () =>
+  it.effect("is not routed again where it was read meanwhile", () =>
+    Effect.gen(function*() {
+      const { add, committed, state, taken } = yield* make
+      yield* add([11, 12, 14])
+      // The last was numbered before, and committed after the reading.
+      HandedOver.read(state, (yield* committed([9, 11, 12])).messages)
+      assert.deepStrictEqual([state.handed.count, state.handed.length], [1, 2])
+      assert.isFalse(yield* add([12]))
+      assert.deepStrictEqual(taken(), [14])
+      assert.deepStrictEqual([state.handed.count, state.handed.length], [0, 0])
+    }))
+
+  it.effect("is read where its group had another epoch when it was committed", () =>
     Effect.gen(function*() {
       const { add } = yield* make
-      assert.isFalse(yield* add([11], { epoch: undefined }))
       assert.isFalse(yield* add([11], { epoch: 2 }))
       assert.isTrue(yield* add([11]))
     }))
@@ -118,28 +133,37 @@ describe("a message that is handed over", () => {
       assert.isFalse(yield* add([18], {}, JSON.stringify("x".repeat(100))))
     }))
 
-  it.effect("is its next owner's where its group is given up", () =>
+  it.effect("is read where many wait, of more than one tenant: they have to take turns", () =>
     Effect.gen(function*() {
-      const { add, group, state, taken } = yield* make
-      yield* add([11])
-      group.phase = "closing"
-      assert.deepStrictEqual(taken(), [])
-      assert.strictEqual(state.handed.count, 0)
+      const { add, taken } = yield* make
+      assert.isTrue(yield* add([11, 12]))
+      assert.isTrue(yield* add([13], {}, "{}", "other"))
+      assert.isFalse(yield* add([14], {}, "{}", "third"))
+      assert.isTrue(yield* add([14]))
+      assert.deepStrictEqual(taken(), [11, 12, 13, 14])
+    }))
+
+  it.effect("of a group that has more than fits has its turn after those of others", () =>
+    Effect.gen(function*() {
+      const { add, committed, state, taken } = yield* make
+      yield* add([11, 12, 13, 14, 15])
+      HandedOver.add(state, groupOf("integration.a.other"), yield* committed([20]))
+      assert.deepStrictEqual(taken(), [11, 12, 13, 14])
+      assert.deepStrictEqual(taken(), [20, 15])
     }))
 
   it.effect("waits while its lanes are full, and holds no other group back", () =>
     Effect.gen(function*() {
-      const { add, state, stored, taken } = yield* make
+      const { add, committed, state, taken } = yield* make
       const id = yield* Id.subscriptionId(1)
       const full = groupOf("integration.a.full", { fed: [id] })
       const lane = State.laneOf(state, id)
       for (let n = 0; n < state.limits.laneWindow; n++) {
-        lane.inFlight.add({ deliveryId: yield* Id.deliveryId(n), group: full, atMs: 0, making: undefined })
+        lane.inFlight.add({ deliveryId: yield* Id.deliveryId(n), group: full, atMs: 0, maker: undefined })
       }
-      HandedOver.add(state, full, yield* stored([11]))
+      HandedOver.add(state, full, yield* committed([11]))
       yield* add([12])
       assert.deepStrictEqual(taken(), [12])
-      lane.inFlight.shift()
       while (lane.inFlight.size > 0) lane.inFlight.shift()
       assert.deepStrictEqual(taken(), [11])
     }))

@@ -27,7 +27,7 @@ const make = Effect.gen(function*() {
       const lane = State.laneOf(state, of)
       while (lane.inFlight.size > 0) lane.inFlight.shift()
       for (let n = 0; n < count; n++) {
-        lane.inFlight.add({ deliveryId: yield* Id.deliveryId(n), group: group([of]), atMs, making: undefined })
+        lane.inFlight.add({ deliveryId: yield* Id.deliveryId(n), group: group([of]), atMs, maker: undefined })
       }
       return lane
     })

@@ -264,7 +264,7 @@ export const make = Effect.fnUntraced(function*(
    */
   const begin = (turn: Turn, over: (hasSucceeded: boolean) => void): void => {
     const exchanging = mayBegin(turn.ready, turn.lane) ? exchangingOf(turn, over) : undefined
-    turn.begun.value.making = exchanging ?? attemptInFiber(turn, over)
+    turn.begun.value.maker = exchanging ?? attemptInFiber(turn, over)
     exchanging?.begin()
   }
 
@@ -321,7 +321,7 @@ export const make = Effect.fnUntraced(function*(
       )
     ))
 
-  const attemptInFiber = (turn: Turn, over: (hasSucceeded: boolean) => void): Lane.Making => {
+  const attemptInFiber = (turn: Turn, over: (hasSucceeded: boolean) => void): Lane.Maker => {
     const fiber = inFiber(turn, (restore) => {
       const binding = bindingOf(turn)
       return binding

@@ -117,7 +117,7 @@ export const delayOverdue = (state: State.State, monotonicMs: number): void => {
   const { limits } = state
   for (const express of state.expresses.bySeq.values()) {
     const { held } = express
-    if (!held) continue
+    if (held?.phase !== "ahead") continue
     const waitedMs = monotonicMs - held.sinceMs
     if (waitedMs < limits.expressMs) break
     const isLong = held.begunAtMs !== undefined && monotonicMs - held.begunAtMs >= limits.expressMs

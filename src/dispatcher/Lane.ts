@@ -52,11 +52,11 @@ export interface Begun {
   /** When it began, on the monotonic clock in milliseconds. */
   readonly atMs: number
   /** Undefined until it is being made. */
-  making: Making | undefined
+  maker: Maker | undefined
 }
 
 /** What makes an attempt. */
-export interface Making {
+export interface Maker {
   /** Has it end, as soon as it may: it is concluded as one that was interrupted. */
   readonly end: () => void
 }

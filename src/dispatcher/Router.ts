@@ -23,7 +23,7 @@ import * as State from "./State.ts"
 import type { Matching, Subscribed } from "./Subscribed.ts"
 import * as Tracing from "./Tracing.ts"
 
-/** A message that was read, after its event's transform. A class, for V8, as `Lane.Ready` is. */
+/** A message that was read or handed over, after its event's transform. A class, for V8, as `Lane.Ready` is. */
 class Transformed {
   readonly message: Unrouted
   readonly group: State.Group
@@ -50,7 +50,7 @@ interface Bound {
   readonly claims: number
 }
 
-/** What is known of a batch that was read. */
+/** What is known of a batch. */
 interface Found {
   /** The groups that somebody listens to. */
   readonly listened: ReadonlySet<string>
@@ -58,7 +58,7 @@ interface Found {
   readonly ahead: Set<MessageId>
 }
 
-/** Makes the effect that routes one batch; true when there may be more. */
+/** Makes the effect that routes a batch of what was handed over, and one of what it reads; true when there may be more. */
 export const make = Effect.fnUntraced(function*(
   state: State.State,
   subscribed: Subscribed,
@@ -326,28 +326,17 @@ export const make = Effect.fnUntraced(function*(
     // Those that this reading leaves out, and that have ended when it is answered.
     const ended = new Map<State.Group, Array<string>>()
     state.expresses.endedTenants = ended
-    state.reading = new Set(groups)
-    const reading = Effect.tap(
-      storage.unrouted(groups.map((group) => group.owner), {
-        messages: limits.routeMessages,
-        bytes: limits.routeBytes,
-        tenants: limits.routeTenants,
-        ...(from.size === 0 ? {} : { afterTenants: from }),
-        except: [...state.expresses.bySeq.keys()]
-      }),
-      ({ messages }) =>
-        Effect.sync(() => {
-          for (const { seq, workerGroup } of messages) {
-            const group = state.groups.get(workerGroup)
-            if (group && seq > group.readSeq) group.readSeq = seq
-          }
-        })
-    )
+    const reading = storage.unrouted(groups.map((group) => group.owner), {
+      messages: limits.routeMessages,
+      bytes: limits.routeBytes,
+      tenants: limits.routeTenants,
+      ...(from.size === 0 ? {} : { afterTenants: from }),
+      except: [...state.expresses.bySeq.keys()]
+    })
     const found = yield* Effect.ensuring(
-      reading,
+      Effect.tap(reading, ({ messages }) => Effect.sync(() => HandedOver.read(state, messages))),
       Effect.sync(() => {
         state.expresses.endedTenants = undefined
-        state.reading = new Set()
       })
     )
     const { listened, messages, version } = found
@@ -387,12 +376,12 @@ export const make = Effect.fnUntraced(function*(
     yield* Effect.onError(writeLate(batch), () => Effect.sync(() => void state.expresses.late.unshift(...batch)))
   })
 
-  const again = (groups: ReadonlyArray<State.Group>) => {
+  const readAgain = (groups: ReadonlyArray<State.Group>) => {
     for (const group of groups) State.unrouted(state, group)
   }
 
   /** Routes messages of groups, as many as one batch may have; tells whether that were all. */
-  const routed = Effect.fnUntraced(function*(
+  const routeAll = Effect.fnUntraced(function*(
     groups: ReadonlyArray<State.Group>,
     { listened, messages, version }: Pick<HandedOver.Batch, "messages" | "version" | "listened">
   ) {
@@ -409,10 +398,10 @@ export const make = Effect.fnUntraced(function*(
     if (groups.length === 0) return false
     return yield* Effect.gen(function*() {
       const { left, ...found } = yield* read(groups)
-      const isWhole = yield* letGo(routed(groups, found))
-      again(isWhole ? left : groups)
+      const isWhole = yield* letGo(routeAll(groups, found))
+      readAgain(isWhole ? left : groups)
       return left.length > 0 || !isWhole || groups.length === limits.routeMessages
-    }).pipe(Effect.onError(() => Effect.sync(() => again(groups))))
+    }).pipe(Effect.onError(() => Effect.sync(() => readAgain(groups))))
   })
 
   /** Routes what was handed over; what could not be is read. */
@@ -422,8 +411,8 @@ export const make = Effect.fnUntraced(function*(
       monotonicMs: yield* Monotonic.nowMs
     })
     if (found.messages.length === 0) return false
-    const isWhole = yield* Effect.onError(letGo(routed(groups, found)), () => Effect.sync(() => again(groups)))
-    if (!isWhole) again(groups)
+    const isWhole = yield* Effect.onError(letGo(routeAll(groups, found)), () => Effect.sync(() => readAgain(groups)))
+    if (!isWhole) readAgain(groups)
     return isLeft
   })
 

@@ -53,10 +53,10 @@ export const make = Effect.fnUntraced(function*(
   const ending = new Map<DeliveryId, Delivery.Outcome>()
 
   /** Not awaited: what a provider does may not be interruptible. */
-  const end = ({ deliveryId, making }: Lane.Begun, outcome: Delivery.Outcome) => {
-    if (!making) return
+  const end = ({ deliveryId, maker }: Lane.Begun, outcome: Delivery.Outcome) => {
+    if (!maker) return
     ending.set(deliveryId, outcome)
-    making.end()
+    maker.end()
   }
 
   const { begin, bindable, served, spare } = yield* Attempting.make(state, subscribed, {
@@ -214,7 +214,7 @@ export const make = Effect.fnUntraced(function*(
     monotonic: number
   ): Next => {
     const { claimed: { deliveryId }, group } = ready
-    const begun = lane.inFlight.add({ deliveryId, group, atMs: monotonic, making: undefined })
+    const begun = lane.inFlight.add({ deliveryId, group, atMs: monotonic, maker: undefined })
     const share = shareOf(tenantOf(lane))
     share.inFlight++
     state.inFlight++
@@ -272,8 +272,12 @@ export const make = Effect.fnUntraced(function*(
   const pass = Effect.gen(function*() {
     if (state.claimedVersion > subscribed.version()) {
       // The copy is behind, or the claim.
+      const claimedVersion = state.claimedVersion
       state.claimedVersion = 0
-      yield* subscribed.reload
+      yield* Effect.onError(subscribed.reload, () =>
+        Effect.sync(() => {
+          state.claimedVersion = Math.max(state.claimedVersion, claimedVersion)
+        }))
     }
     isSameVersion = version === subscribed.version()
     version = subscribed.version()

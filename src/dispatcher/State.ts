@@ -50,10 +50,8 @@ export interface Group {
 export interface State {
   readonly limits: Limits
   readonly groups: Map<string, Group>
-  /** Those that may have messages to route; first those that were asked for them the longest ago. */
+  /** Those that may have messages to read; first those that were asked for them the longest ago. */
   readonly unrouted: Set<Group>
-  /** Those whose messages are being read. */
-  reading: ReadonlySet<Group>
   /** What this process has stored and need not read: see `HandedOver`. */
   readonly handed: {
     readonly byGroup: Map<Group, Array<Unrouted>>
@@ -112,7 +110,6 @@ export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
   limits,
   groups: new Map(),
   unrouted: new Set(),
-  reading: new Set(),
   handed: { byGroup: new Map(), count: 0, length: 0, version: -1, listened: new Set() },
   lanes: new Map(),
   claimedVersion: 0,
@@ -319,7 +316,7 @@ export const forgetHanded = ({ handed }: State, group: Group): void => {
   for (const { payloadJson } of waiting) handed.length -= payloadJson.length
 }
 
-/** Says that there may be messages to route in a group. */
+/** Says that there may be messages to read in a group. */
 export const unrouted = (self: State, group: Group): void => {
   if (group.phase !== "open") return
   // It is read with the others.

@@ -77,7 +77,7 @@ export interface Appending {
   readonly inTransaction: Effect.Effect<boolean>
   /**
    * Stores messages, all or none, inside the caller's transaction where there is one; tells for each where it was put. Where there is
-   * none, a runner that names itself is told of its epochs; a take-over waits for the commit.
+   * none, a runner that names itself is told of its epochs, and a take-over waits for the commit, as long as it has patience.
    */
   readonly append: (
     messages: ReadonlyArray<Message>,

@@ -169,9 +169,9 @@ export const layer = (
           Effect.catch(() => Effect.succeed(false))
         )
 
-      const tell: Dispatchers["Service"]["wake"] = (group, stored) =>
+      const tell: Dispatchers["Service"]["wake"] = (group, committed) =>
         Effect.sync(() => {
-          if (!dispatcher.poke(group, stored)) hint(group)
+          if (!dispatcher.poke(group, committed)) hint(group)
         })
       yield* Effect.forkScoped(
         Effect.forever(Effect.flatMap(dispatcher.stirred, Effect.forEach((group) => tell(group), { discard: true })))

@@ -1,8 +1,11 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Redacted } from "effect"
+import * as Deadlines from "../../src/Deadlines.ts"
 import * as Id from "../../src/Id.ts"
 import { Storage, StorageUnavailable } from "../../src/Storage.ts"
+import * as PgAppend from "../../src/storage/PgAppend.ts"
+import * as PgPool from "../../src/storage/PgPool.ts"
 import * as PgStorage from "../../src/storage/PgStorage.ts"
 import { outcome, retryAt } from "../../src/testing/StorageSuiteWorld.ts"
 import * as Postgres from "../support/postgres.ts"
@@ -359,6 +362,78 @@ describe("ownership on PostgreSQL", () => {
       // And it stays so for whom this one gives the group back to.
       yield* storage.giveBack([owner])
       assert.strictEqual((yield* storage.takeOver(yield* Id.runnerId, group, 1000)).doubtfulSeq, doubtfulSeq)
+    }).pipe(Effect.scoped, Effect.provide(layer)))
+
+  it.live("a take-over comes after what its owner is storing, of which it tells the epoch", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      const runnerId = yield* Id.runnerId
+      const { owner } = yield* storage.takeOver(runnerId, group, 1000)
+      // The commit of an append waits for whoever has the lock.
+      yield* sql`create function hold() returns trigger language plpgsql as
+        'begin perform pg_advisory_xact_lock(7); return null; end'`
+      yield* sql`create constraint trigger held after insert on hookline.inbox deferrable initially deferred
+        for each row execute function hold()`
+      const [held, release] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const holding = yield* sql.withTransaction(Effect.gen(function*() {
+        yield* sql`select pg_advisory_xact_lock(7)`
+        yield* Deferred.succeed(held, undefined)
+        yield* Deferred.await(release)
+      })).pipe(Effect.forkScoped)
+      yield* Deferred.await(held)
+      const one = yield* message()
+      const appending = yield* Effect.forkScoped(storage.append([one], runnerId))
+      const isCommitting = Effect.map(
+        sql`select 1 from pg_locks where locktype = 'advisory' and not granted`,
+        (waiting) => waiting.length > 0
+      )
+      yield* eventually("the append's commit waits", isCommitting)
+      const taking = yield* Effect.forkScoped(storage.takeOver(yield* Id.runnerId, group, 60_000))
+      yield* eventually("the take-over waits", waits("hookline.owners"))
+      yield* Deferred.succeed(release, undefined)
+      yield* Fiber.join(holding)
+      const [placed] = yield* Fiber.join(appending)
+      assert.strictEqual(placed?.epoch, owner.epoch)
+      const { doubtfulSeq } = yield* Fiber.join(taking)
+      assert.isAtLeast(doubtfulSeq, placed?.seq ?? Number.NaN)
+    }).pipe(Effect.scoped, Effect.provide(layer)))
+
+  it.live("what is stored does not wait for a take-over, and is told of no epoch meanwhile", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      const runnerId = yield* Id.runnerId
+      yield* storage.takeOver(runnerId, group, 1000)
+      const [held, release] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const holding = yield* sql.withTransaction(Effect.gen(function*() {
+        yield* sql`select 1 from hookline.owners for update`
+        yield* Deferred.succeed(held, undefined)
+        yield* Deferred.await(release)
+      })).pipe(Effect.forkScoped)
+      yield* Deferred.await(held)
+      const [placed] = yield* storage.append([yield* message()], runnerId)
+      assert.isDefined(placed)
+      assert.isUndefined(placed?.epoch)
+      yield* Deferred.succeed(release, undefined)
+      yield* Fiber.join(holding)
+    }).pipe(Effect.scoped, Effect.provide(layer)))
+
+  it.live("a session whose snapshots last is told of no epoch, and locks nothing", () =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient.PgClient
+      const storage = yield* Storage
+      const runnerId = yield* Id.runnerId
+      yield* storage.takeOver(runnerId, group, 1000)
+      const lasting = yield* PgPool.make(sql, {
+        maxConnections: 1,
+        multiplex: false,
+        startupParameters: { default_transaction_isolation: "repeatable read" }
+      })
+      const appending = PgAppend.make(lasting, storage.now, yield* Deadlines.make, 10_000)
+      const [placed] = yield* appending.append([yield* message()], runnerId)
+      assert.isDefined(placed)
+      assert.isUndefined(placed?.epoch)
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
   it.live("giving back does not shorten the lease of an earlier owner", () =>
