@@ -8,7 +8,7 @@ import { ConnectionFailed, Egress, type EgressError, type EgressRequest, type Eg
 import * as Hook from "../src/Hook.ts"
 import * as Hookline from "../src/Hookline.ts"
 import type { DeliveryId } from "../src/Id.ts"
-import { defaults } from "../src/Limits.ts"
+import * as Limits from "../src/Limits.ts"
 import * as Plugin from "../src/Plugin.ts"
 import * as Provider from "../src/Provider.ts"
 import { Storage } from "../src/Storage.ts"
@@ -117,9 +117,13 @@ const attemptsOf = (id: DeliveryId) =>
     (storage) => Effect.map(Effect.orDie(storage.getDelivery(id)), (found) => Option.getOrThrow(found).attempts)
   )
 
-const world = (test: (door: Door) => Effect.Effect<void, unknown, Layer.Success<ReturnType<Door["layer"]>>>) => () => {
+const world = (
+  test: (door: Door) => Effect.Effect<void, unknown, Layer.Success<ReturnType<Door["layer"]>>>,
+  limits: Partial<Limits.Limits> = {}
+) =>
+() => {
   const door = new Door()
-  return within(door.layer({ begin: true }), test(door))
+  return within(door.layer({ begin: true }).pipe(Layer.provide(Limits.layer(limits))), test(door))
 }
 
 describe("an attempt that is one request", () => {
@@ -226,7 +230,7 @@ describe("an attempt that is one request", () => {
       yield* subscribe(door, { maxConcurrency: 1, retry: { type: "delays", delaysMs: [] } })
       yield* emit(2)
       yield* until("one is sent", () => door.begun.length === 1)
-      yield* until("the other is sent", () => door.begun.length === 2, 2 * defaults.attemptTimeoutMs)
+      yield* until("the other is sent", () => door.begun.length === 2, 2 * Limits.defaults.attemptTimeoutMs)
       assert.strictEqual(door.givenUp.size, 1)
       door.begun[1]?.told(ok)
       yield* ended("success", 1)
@@ -243,9 +247,31 @@ describe("an attempt that is one request", () => {
       yield* emit(1501)
       yield* until("all but one are answered", () => door.begun.length === 1501)
       assert.strictEqual(door.givenUp.size, 0)
-      yield* until("the last one is given up", () => door.givenUp.size > 0, 2 * defaults.attemptTimeoutMs)
+      yield* until("the last one is given up", () => door.givenUp.size > 0, 2 * Limits.defaults.attemptTimeoutMs)
       assert.deepStrictEqual([...door.givenUp], [door.begun.at(-1)?.request])
     }))
+  )
+
+  it.effect(
+    "leaves others their turn, though its door answers before it has returned",
+    world(
+      Effect.fnUntraced(function*(door) {
+        let turns = 0
+        const atTurn: Array<number> = []
+        door.answer = () => {
+          atTurn.push(turns)
+          return ok
+        }
+        yield* subscribe(door)
+        atTurn.length = 0
+        yield* Effect.forkChild(Effect.forever(Effect.andThen(Effect.yieldNow, Effect.sync(() => turns++))))
+        yield* emit(400)
+        yield* ended("success", 400)
+        const inTurn = Map.groupBy(atTurn, (turn) => turn)
+        assert.isAtMost(Math.max(...Array.from(inTurn.values(), ({ length }) => length)), 64)
+      }),
+      { laneSlots: 1 }
+    )
   )
 
   it.effect(
@@ -256,7 +282,7 @@ describe("an attempt that is one request", () => {
       yield* until("one is sent", () => door.begun.length === 1)
       door.begun[0]?.told(ok)
       door.begun[0]?.told(Result.fail(new ConnectionFailed({ code: "ECONNRESET", message: "too late" })))
-      yield* until("the next one is given up", () => door.givenUp.size === 1, 2 * defaults.attemptTimeoutMs)
+      yield* until("the next one is given up", () => door.givenUp.size === 1, 2 * Limits.defaults.attemptTimeoutMs)
       door.begun[1]?.told(ok)
       yield* until("the last one is sent", () => door.begun.length === 3)
       door.begun[0]?.told(ok)

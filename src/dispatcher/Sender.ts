@@ -1,7 +1,7 @@
 /**
  * Sending: attempts begin lane by lane in turn, as far as slots, the lanes' origins, lease and the subscription's version allow.
  */
-import { Clock, Effect } from "effect"
+import { Clock, Effect, FiberSet } from "effect"
 import type { Link } from "../Chain.ts"
 import type * as Delivery from "../Delivery.ts"
 import type { DeliveryId } from "../Id.ts"
@@ -59,6 +59,7 @@ export const make = Effect.fnUntraced(function*(
     maker.end()
   }
 
+  const run = yield* FiberSet.makeRuntime()
   const { begin, bindable, served, spare } = yield* Attempting.make(state, subscribed, {
     ending,
     finish,
@@ -79,9 +80,14 @@ export const make = Effect.fnUntraced(function*(
    * and let the endpoints wait in between.
    */
   const follow = (first: Next): void => {
-    // One after the other, not one within the other: an attempt may be over at once, as with a door for tests.
+    // One after the other, not one within the other: an attempt may be over at once, as with a handler that waits for nothing.
+    let atOnce = 0
     for (let next: Next | undefined = first; next;) {
       const one: Next = next
+      if (++atOnce > inOneGo) {
+        run(Effect.andThen(Effect.yieldNow, Effect.sync(() => follow(one))))
+        return
+      }
       let early: boolean | undefined
       let hasBegun = false
       begin(one, (hasSucceeded) => {
@@ -380,6 +386,9 @@ interface Next {
 
 /** How many lanes are looked at in line for each attempt that ends. */
 const looksInLine = 4
+
+/** How many attempts that are over at once follow one another before others get their turn. */
+const inOneGo = 32
 
 /** Whether its limits say when an attempt may begin. */
 const isWeighed = ({ maxConcurrency, rateLimit }: Subscription): boolean =>
