@@ -106,6 +106,11 @@ export const messagesExpress = gauge(
   "Messages whose deliveries are attempted before their routing is written"
 )
 /** @category metrics @since 0.1.0 */
+export const messagesHanded = gauge(
+  "hookline_messages_handed_over",
+  "Messages that this process has stored and not routed yet, and need not read"
+)
+/** @category metrics @since 0.1.0 */
 export const inFlight = gauge("hookline_attempts_in_flight", "Attempts under way")
 /** @category metrics @since 0.1.0 */
 export const outcomesQueued = gauge("hookline_outcomes_queued", "Outcomes that wait to be recorded")

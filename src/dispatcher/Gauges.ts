@@ -36,6 +36,7 @@ export const watch = Effect.fnUntraced(function*(
   }
   yield* Metrics.watch(Metrics.inMemory, () => state.deliveries.size)
   yield* Metrics.watch(Metrics.messagesExpress, () => state.expresses.bySeq.size)
+  yield* Metrics.watch(Metrics.messagesHanded, () => state.handed.count)
   yield* Metrics.watch(Metrics.windowBytes, () => state.windowBytes)
   yield* Metrics.watch(Metrics.waitingInLanes, waiting)
   yield* Metrics.watch(Metrics.inFlight, () => state.inFlight)
