@@ -15,7 +15,6 @@ import type { Unrouted } from "./Storage.ts"
 export interface Committed {
   readonly messages: ReadonlyArray<Unrouted>
   readonly version: number
-  readonly isListened: boolean
   readonly epoch: number
 }
 

@@ -126,7 +126,8 @@ const byGroup = (
   const groups = new Map<string, Committed & { readonly messages: Array<Unrouted> } | undefined>()
   for (const [n, { epoch, isListened, seq, version, workerGroup }] of placed.entries()) {
     const message = batch[n]?.message
-    if (!message || epoch === undefined) {
+    // What is heard in several processes is read in the order that all of them have stored it in.
+    if (!message || epoch === undefined || isListened) {
       groups.set(workerGroup, undefined)
       continue
     }
@@ -135,7 +136,7 @@ const byGroup = (
     unrouted.workerGroup = workerGroup
     const known = groups.get(workerGroup)
     if (known) known.messages.push(unrouted)
-    else groups.set(workerGroup, { messages: [unrouted], version, isListened, epoch })
+    else groups.set(workerGroup, { messages: [unrouted], version, epoch })
   }
   return groups
 }

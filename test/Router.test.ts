@@ -138,7 +138,7 @@ describe("what was handed over", () => {
             )
           })
       }))
-      HandedOver.add(state, owned, { messages: [first], version: 1, isListened: false, epoch: owned.owner.epoch })
+      HandedOver.add(state, owned, { messages: [first], version: 1, epoch: owned.owner.epoch })
       assert.strictEqual((yield* Effect.flip(routeOnce))._tag, "StorageUnavailable")
       assert.deepStrictEqual([asked.length, state.handed.count], [0, 0])
       assert.isTrue(state.unrouted.has(owned))

@@ -45,7 +45,7 @@ const make = Effect.gen(function*() {
           seq,
           workerGroup: group.workerGroup
         }))),
-      (messages): Committed => ({ messages, version: 1, isListened: false, epoch: group.owner.epoch, ...extra })
+      (messages): Committed => ({ messages, version: 1, epoch: group.owner.epoch, ...extra })
     )
   const add = (...of: Parameters<typeof committed>) =>
     Effect.map(committed(...of), (one) => HandedOver.add(state, group, one))
@@ -59,12 +59,11 @@ describe("a message that is handed over", () => {
     Effect.gen(function*() {
       const { add, group, take } = yield* make
       assert.isTrue(yield* add([11, 12], { version: 7 }))
-      assert.isTrue(yield* add([13], { version: 5, isListened: true }))
+      assert.isTrue(yield* add([13], { version: 5 }))
       const batch = take()
       assert.deepStrictEqual(batch.messages.map(({ seq }) => seq), [11, 12, 13])
       assert.deepStrictEqual(batch.groups, [group])
       assert.strictEqual(batch.version, 7)
-      assert.deepStrictEqual(batch.listened, new Set([group.workerGroup]))
       assert.deepStrictEqual(take().messages, [])
     }))
 
@@ -220,6 +219,20 @@ describe("a process that stores messages of a group that it owns", () => {
       yield* emit(1)
       yield* until("both have it", () => endpoints.of("a").length === 2 && endpoints.of("b").length === 1)
     }).pipe(Effect.provide(layerOn(endpoints, StorageMemory.layer)))
+  })
+
+  it.effect("reads those that somebody listens to, as others may store some, too", () => {
+    const endpoints = new Endpoints()
+    const read: Array<MessageId> = []
+    return Effect.gen(function*() {
+      yield* subscribe("a")
+      yield* emit(0)
+      yield* until("the first is delivered", () => endpoints.seen.length === 1)
+      yield* Storage.use((storage) => storage.listen(["integration.incident.incident.created"]))
+      const id = yield* emit(1)
+      yield* until("it is delivered", () => endpoints.seen.length === 2)
+      assert.include(read, id)
+    }).pipe(Effect.provide(layerOn(endpoints, reading(read))))
   })
 
   it.effect("reads those that are stored with an idempotency key", () => {

@@ -12,7 +12,6 @@ export interface Batch {
   readonly messages: ReadonlyArray<Unrouted>
   /** As `Waiting` tells it. */
   readonly version: number
-  readonly listened: ReadonlySet<string>
   /** Whether there are more that may be routed now. */
   readonly isLeft: boolean
 }
@@ -40,7 +39,6 @@ export const add = (state: State.State, group: State.Group, committed: Committed
   handed.count += committed.messages.length
   handed.length += length
   handed.version = Math.max(handed.version, committed.version)
-  if (committed.isListened) handed.listened.add(group.workerGroup)
   state.route.openUnsafe()
   return true
 }
@@ -83,10 +81,7 @@ export const take = (state: State.State, times: State.Times): Batch => {
     handed.byGroup.delete(group)
     if (waiting.length > 0) handed.byGroup.set(group, waiting)
   }
-  const { version } = handed
-  const listened = new Set(handed.listened)
-  if (handed.byGroup.size === 0) handed.listened.clear()
-  return { groups, messages, version, listened, isLeft: messages.length === limits.routeMessages }
+  return { groups, messages, version: handed.version, isLeft: messages.length === limits.routeMessages }
 }
 
 // --- internal ---

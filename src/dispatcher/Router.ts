@@ -383,7 +383,11 @@ export const make = Effect.fnUntraced(function*(
   /** Routes messages of groups, as many as one batch may have; tells whether that were all. */
   const routeAll = Effect.fnUntraced(function*(
     groups: ReadonlyArray<State.Group>,
-    { listened, messages, version }: Pick<HandedOver.Batch, "messages" | "version" | "listened">
+    { listened, messages, version }: {
+      readonly messages: ReadonlyArray<Unrouted>
+      readonly version: number
+      readonly listened: ReadonlySet<string>
+    }
   ) {
     if (subscribed.version() < version) yield* subscribed.reload
     const batch = yield* letGo(transform(messages, groups))
@@ -406,12 +410,13 @@ export const make = Effect.fnUntraced(function*(
 
   /** Routes what was handed over; what could not be is read. */
   const handed = Effect.gen(function*() {
-    const { groups, isLeft, ...found } = HandedOver.take(state, {
+    const { groups, isLeft, messages, version } = HandedOver.take(state, {
       nowMs: yield* storage.now,
       monotonicMs: yield* Monotonic.nowMs
     })
-    if (found.messages.length === 0) return false
-    const isWhole = yield* Effect.onError(letGo(routeAll(groups, found)), () => Effect.sync(() => readAgain(groups)))
+    if (messages.length === 0) return false
+    const routing = letGo(routeAll(groups, { messages, version, listened: new Set() }))
+    const isWhole = yield* Effect.onError(routing, () => Effect.sync(() => readAgain(groups)))
     if (!isWhole) readAgain(groups)
     return isLeft
   })

@@ -58,9 +58,8 @@ export interface State {
     /** How many there are, and the length of their payloads together. */
     count: number
     length: number
-    /** The highest version of the subscriptions that one was stored under, and the groups that somebody listens to. */
+    /** The highest version of the subscriptions that one was stored under. */
     version: number
-    readonly listened: Set<string>
   }
   readonly lanes: Map<SubscriptionId, Lane.Lane>
   /** The highest version of a subscription that something here was claimed under. */
@@ -110,7 +109,7 @@ export const make: Effect.Effect<State> = Effect.map(Limits, (limits) => ({
   limits,
   groups: new Map(),
   unrouted: new Set(),
-  handed: { byGroup: new Map(), count: 0, length: 0, version: -1, listened: new Set() },
+  handed: { byGroup: new Map(), count: 0, length: 0, version: -1 },
   lanes: new Map(),
   claimedVersion: 0,
   deliveries: new Deliveries(),
