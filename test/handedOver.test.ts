@@ -186,14 +186,18 @@ describe("a process that stores messages of a group that it owns", () => {
   const emit = (n: number, options?: Parameters<typeof Hook.emit>[2]) =>
     Hook.emit(Created, { incidentId: String(n), systemIds: [] }, options)
 
+  /** Delivers a first message, for which the group is taken over. */
+  const taken = Effect.fnUntraced(function*(endpoints: Endpoints) {
+    yield* subscribe("a")
+    yield* emit(0)
+    yield* until("the first is delivered", () => endpoints.seen.length === 1)
+  })
+
   it.effect("delivers them without reading them, each once", () => {
     const endpoints = new Endpoints()
     const read: Array<MessageId> = []
     return Effect.gen(function*() {
-      yield* subscribe("a")
-      // The group is taken over for the first.
-      yield* emit(0)
-      yield* until("the first is delivered", () => endpoints.seen.length === 1)
+      yield* taken(endpoints)
       read.length = 0
       const ids = yield* Effect.forEach([1, 2, 3], (n) => emit(n))
       yield* until("all are delivered", () => endpoints.seen.length === 4)
@@ -212,9 +216,7 @@ describe("a process that stores messages of a group that it owns", () => {
   it.effect("delivers them to subscriptions that were made just before", () => {
     const endpoints = new Endpoints()
     return Effect.gen(function*() {
-      yield* subscribe("a")
-      yield* emit(0)
-      yield* until("the first is delivered", () => endpoints.seen.length === 1)
+      yield* taken(endpoints)
       yield* subscribe("b")
       yield* emit(1)
       yield* until("both have it", () => endpoints.of("a").length === 2 && endpoints.of("b").length === 1)
@@ -225,9 +227,7 @@ describe("a process that stores messages of a group that it owns", () => {
     const endpoints = new Endpoints()
     const read: Array<MessageId> = []
     return Effect.gen(function*() {
-      yield* subscribe("a")
-      yield* emit(0)
-      yield* until("the first is delivered", () => endpoints.seen.length === 1)
+      yield* taken(endpoints)
       yield* Storage.use((storage) => storage.listen(["integration.incident.incident.created"]))
       const id = yield* emit(1)
       yield* until("it is delivered", () => endpoints.seen.length === 2)
@@ -239,9 +239,7 @@ describe("a process that stores messages of a group that it owns", () => {
     const endpoints = new Endpoints()
     const read: Array<MessageId> = []
     return Effect.gen(function*() {
-      yield* subscribe("a")
-      yield* emit(0)
-      yield* until("the first is delivered", () => endpoints.seen.length === 1)
+      yield* taken(endpoints)
       const id = yield* emit(1, { idempotencyKey: "k" })
       yield* emit(1, { idempotencyKey: "k" })
       yield* until("it is delivered", () => endpoints.seen.length === 2)

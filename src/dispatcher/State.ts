@@ -1,6 +1,6 @@
 /**
- * What all dispatchers of a runner share in memory: the groups they own, the lanes, the express messages, the window's accounting, and the
- * latches on which the pump's loops wait. Changed synchronously, by one loop at a time.
+ * What all dispatchers of a runner share in memory: the groups they own, what was handed over to them, the lanes, the express messages, the
+ * window's accounting, and the latches on which the pump's loops wait. Changed synchronously, by one loop at a time.
  */
 import { Effect, Latch } from "effect"
 import type { Link } from "../Chain.ts"

@@ -24,6 +24,33 @@ import {
   waits
 } from "./support.ts"
 
+/** Runs a statement in a transaction that lasts until what is returned is run. */
+const held = Effect.fnUntraced(function*(statement: string) {
+  const sql = yield* PgClient.PgClient
+  const [begun, over] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+  const holding = yield* sql.withTransaction(Effect.gen(function*() {
+    yield* sql.unsafe(statement)
+    yield* Deferred.succeed(begun, undefined)
+    yield* Deferred.await(over)
+  })).pipe(Effect.forkScoped)
+  yield* Deferred.await(begun)
+  return Effect.andThen(Deferred.succeed(over, undefined), Fiber.join(holding))
+})
+
+/** Holds the commits of what changes a table until they are released; tells whether one waits. */
+const commitsHeld = Effect.fnUntraced(function*(change: string) {
+  const sql = yield* PgClient.PgClient
+  yield* sql`create function hold() returns trigger language plpgsql as
+    'begin perform pg_advisory_xact_lock(7); return null; end'`
+  yield* sql`create constraint trigger held after ${sql.literal(change)} deferrable initially deferred
+    for each row execute function hold()`
+  const isWaiting = Effect.map(
+    sql`select 1 from pg_locks where locktype = 'advisory' and not granted`,
+    (waiting) => waiting.length > 0
+  )
+  return { isWaiting, release: yield* held("select pg_advisory_xact_lock(7)") }
+})
+
 describe("ownership on PostgreSQL", () => {
   it.live("a superseded owner's record that waited for the take-over changes nothing", () =>
     Effect.gen(function*() {
@@ -329,34 +356,16 @@ describe("ownership on PostgreSQL", () => {
 
   it.live("a message that the owner before read while it was taken over from is in doubt", () =>
     Effect.gen(function*() {
-      const sql = yield* PgClient.PgClient
       const storage = yield* Storage
       const { owner: before } = yield* storage.takeOver(yield* Id.runnerId, group, 1000)
       yield* storage.append([yield* message()])
       // The commit of a take-over waits for whoever has the lock.
-      yield* sql`create function hold() returns trigger language plpgsql as
-        'begin perform pg_advisory_xact_lock(7); return null; end'`
-      yield* sql`create constraint trigger held after update on hookline.owners deferrable initially deferred
-        for each row execute function hold()`
-      const [held, release] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
-      const holding = yield* sql.withTransaction(Effect.gen(function*() {
-        yield* sql`select pg_advisory_xact_lock(7)`
-        yield* Deferred.succeed(held, undefined)
-        yield* Deferred.await(release)
-      })).pipe(Effect.forkScoped)
-      yield* Deferred.await(held)
+      const { isWaiting, release } = yield* commitsHeld("update on hookline.owners")
       const taking = yield* Effect.forkScoped(storage.takeOver(yield* Id.runnerId, group, 60_000))
-      yield* eventually(
-        "the commit waits",
-        Effect.map(
-          sql`select 1 from pg_locks where locktype = 'advisory' and not granted`,
-          (waiting) => waiting.length > 0
-        )
-      )
+      yield* eventually("the commit waits", isWaiting)
       yield* storage.append([yield* message()])
       const { messages } = yield* storage.unrouted([before], { messages: 10, bytes: 1e6 })
-      yield* Deferred.succeed(release, undefined)
-      yield* Fiber.join(holding)
+      yield* release
       const { doubtfulSeq, owner } = yield* Fiber.join(taking)
       assert.deepStrictEqual(messages.map(({ seq }) => seq <= doubtfulSeq), [true, true])
       // And it stays so for whom this one gives the group back to.
@@ -366,33 +375,17 @@ describe("ownership on PostgreSQL", () => {
 
   it.live("a take-over comes after what its owner is storing, of which it tells the epoch", () =>
     Effect.gen(function*() {
-      const sql = yield* PgClient.PgClient
       const storage = yield* Storage
       const runnerId = yield* Id.runnerId
       const { owner } = yield* storage.takeOver(runnerId, group, 1000)
       // The commit of an append waits for whoever has the lock.
-      yield* sql`create function hold() returns trigger language plpgsql as
-        'begin perform pg_advisory_xact_lock(7); return null; end'`
-      yield* sql`create constraint trigger held after insert on hookline.inbox deferrable initially deferred
-        for each row execute function hold()`
-      const [held, release] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
-      const holding = yield* sql.withTransaction(Effect.gen(function*() {
-        yield* sql`select pg_advisory_xact_lock(7)`
-        yield* Deferred.succeed(held, undefined)
-        yield* Deferred.await(release)
-      })).pipe(Effect.forkScoped)
-      yield* Deferred.await(held)
+      const { isWaiting, release } = yield* commitsHeld("insert on hookline.inbox")
       const one = yield* message()
       const appending = yield* Effect.forkScoped(storage.append([one], runnerId))
-      const isCommitting = Effect.map(
-        sql`select 1 from pg_locks where locktype = 'advisory' and not granted`,
-        (waiting) => waiting.length > 0
-      )
-      yield* eventually("the append's commit waits", isCommitting)
+      yield* eventually("the append's commit waits", isWaiting)
       const taking = yield* Effect.forkScoped(storage.takeOver(yield* Id.runnerId, group, 60_000))
       yield* eventually("the take-over waits", waits("hookline.owners"))
-      yield* Deferred.succeed(release, undefined)
-      yield* Fiber.join(holding)
+      yield* release
       const [placed] = yield* Fiber.join(appending)
       assert.strictEqual(placed?.epoch, owner.epoch)
       const { doubtfulSeq } = yield* Fiber.join(taking)
@@ -401,22 +394,14 @@ describe("ownership on PostgreSQL", () => {
 
   it.live("what is stored does not wait for a take-over, and is told of no epoch meanwhile", () =>
     Effect.gen(function*() {
-      const sql = yield* PgClient.PgClient
       const storage = yield* Storage
       const runnerId = yield* Id.runnerId
       yield* storage.takeOver(runnerId, group, 1000)
-      const [held, release] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
-      const holding = yield* sql.withTransaction(Effect.gen(function*() {
-        yield* sql`select 1 from hookline.owners for update`
-        yield* Deferred.succeed(held, undefined)
-        yield* Deferred.await(release)
-      })).pipe(Effect.forkScoped)
-      yield* Deferred.await(held)
+      const release = yield* held("select 1 from hookline.owners for update")
       const [placed] = yield* storage.append([yield* message()], runnerId)
       assert.isDefined(placed)
       assert.isUndefined(placed?.epoch)
-      yield* Deferred.succeed(release, undefined)
-      yield* Fiber.join(holding)
+      yield* release
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
   it.live("a session whose snapshots last is told of no epoch, and locks nothing", () =>
