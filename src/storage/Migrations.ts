@@ -526,6 +526,24 @@ const upkeep: ReadonlyArray<Index> = [
   { table: "owners", name: "owners_of_runner", columns: "runner_id", where: "runner_id is not null" }
 ]
 
+/**
+ * Which of groups a runner owns alone: each is looked up, and locked until the end of the transaction. A function, as the statement that
+ * asks is the caller's, whose session plans by how few owners there once were: for a thousand groups it would then compare all of a
+ * runner's with each message.
+ */
+const owned = `
+create function hookline.owned(runner uuid, groups text[]) returns table (worker_group text, epoch bigint)
+language plpgsql rows 10 set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
+begin
+  return query select o.worker_group, o.epoch from unnest(groups) g(name) cross join lateral (
+    select o.worker_group, o.epoch from hookline.owners o
+    -- In words that no index of runners is for.
+    where o.worker_group between g.name and g.name and o.partition = 0 and coalesce(o.runner_id = runner, false)
+    for share skip locked
+  ) o;
+end $$;
+`
+
 /** Splits at the semicolons that end a line outside a function's body: the protocol's extended form takes one statement. */
 const statements = (text: string): Migration => ({
   _tag: "Statements",
@@ -566,7 +584,8 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0022_replaced_by_listed": statements(replacedByListed),
   "0023_doubt": statements(doubt),
   "0024_set_aside": indexes(setAside),
-  "0025_upkeep": indexes(upkeep)
+  "0025_upkeep": indexes(upkeep),
+  "0026_owned": statements(owned)
 }
 
 /**

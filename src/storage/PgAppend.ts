@@ -73,13 +73,9 @@ export const make = (
         runnerId === undefined
           ? sql.literal("select null::text as worker_group, null::bigint as epoch where false")
           // Locked until the commit, so that nobody owns the group meanwhile who reads it then. A take-over under way is not waited for.
-          : sql`select o.worker_group, o.epoch from hookline.owners o
-              where o.worker_group in (select worker_group from m) and o.partition = 0 and o.runner_id = ${
-            Id.toUuid(runnerId)
-          }::uuid
-                -- Of a snapshot that lasts longer a row that has changed since would be an error.
-                and current_setting('transaction_isolation') = 'read committed'
-              for share skip locked`
+          // Of a snapshot that lasts longer a row that has changed since would be an error.
+          : sql`select * from hookline.owned(${Id.toUuid(runnerId)}::uuid, case
+              when current_setting('transaction_isolation') = 'read committed' then array(select distinct worker_group from m) end)`
       })
         select m.worker_group, m.seq::float8 as seq,
           (select v.version from hookline.subscription_version v)::float8 as version,

@@ -1,9 +1,11 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import * as Deadlines from "../../src/Deadlines.ts"
 import * as Id from "../../src/Id.ts"
 import { defaults } from "../../src/Limits.ts"
 import { type Completed, type Dispatching, type Owner, Storage } from "../../src/Storage.ts"
+import * as PgAppend from "../../src/storage/PgAppend.ts"
 import * as PgDispatching from "../../src/storage/PgDispatching.ts"
 import * as PgErrors from "../../src/storage/PgErrors.ts"
 import * as PgOwnership from "../../src/storage/PgOwnership.ts"
@@ -32,22 +34,57 @@ const ordered = Effect.gen(function*() {
   return { sql, storage, id, own, owner, session, pump: PgDispatching.make(session, PgErrors.engine) }
 })
 
-describe("the statements that deliver", () => {
-  const cases: ReadonlyArray<{
-    readonly when: string
-    readonly before: (sql: PgClient.PgClient, id: Id.SubscriptionId) => Effect.Effect<unknown, unknown, Storage>
-  }> = [
-    { when: "the tables were new", before: () => Effect.void },
-    { when: "the tables were counted as empty", before: (sql) => count(sql, "vacuum analyze") },
-    {
-      when: "the tables were counted as empty beside many groups",
-      before: (sql) =>
-        Effect.andThen(
-          sql`insert into hookline.owners (worker_group, partition, epoch, claimable_at)
-            select 'other.' || n, 0, 1, now() from generate_series(1, 10000) n`,
-          count(sql, "vacuum analyze")
+interface Case {
+  readonly when: string
+  readonly before: (sql: PgClient.PgClient, id: Id.SubscriptionId) => Effect.Effect<unknown, unknown, Storage>
+}
+
+const small: ReadonlyArray<Case> = [
+  { when: "the tables were new", before: () => Effect.void },
+  { when: "the tables were counted as empty", before: (sql) => count(sql, "vacuum analyze") },
+  {
+    when: "the tables were counted as empty beside many groups",
+    before: (sql) => Effect.andThen(own(sql, undefined), count(sql, "vacuum analyze"))
+  }
+]
+
+describe("the statement that stores messages", () => {
+  for (const { before, when } of small) {
+    it.live(`looks up the owners of their groups, and not all that there are, though it was planned when ${when}`, () =>
+      Effect.gen(function*() {
+        const sql = yield* PgClient.PgClient
+        const storage = yield* Storage
+        const runnerId = yield* Id.runnerId
+        const { owner } = yield* storage.takeOver(runnerId, group, 60_000)
+        yield* sql.unsafe("alter table hookline.owners set (autovacuum_enabled = off)").unprepared
+        yield* before(sql, yield* subscribe())
+        // As a caller's, with one session, so that what it planned is known.
+        const session = yield* PgPool.make(sql, { maxConnections: 1, multiplex: false })
+        const { append } = PgAppend.make(session, storage.now, yield* Deadlines.make, defaults.emitTimeoutMs)
+        const stored = Effect.map(
+          Effect.flatMap(Effect.replicateEffect(message(), few), (messages) => append(messages, runnerId)),
+          (placed) => placed.map(({ epoch }) => epoch)
         )
-    },
+        // PostgreSQL plans a statement for all of its parameters once it has been asked five times.
+        yield* Effect.replicateEffect(stored, 6)
+        yield* own(sql, runnerId)
+        const read = Effect.gen(function*() {
+          yield* session`select pg_stat_force_next_flush()`
+          yield* session`select pg_stat_clear_snapshot()`
+          const [row] = yield* session<{ readonly n: number }>`select (seq_tup_read + idx_tup_fetch)::int as n
+            from pg_stat_user_tables where schemaname = 'hookline' and relname = 'owners'`
+          return row?.n ?? 0
+        })
+        const from = yield* read
+        assert.deepStrictEqual(yield* stored, Array.from({ length: few }, () => owner.epoch))
+        assert.isAtMost((yield* read) - from, enough)
+      }).pipe(Effect.provide(layer)))
+  }
+})
+
+describe("the statements that deliver", () => {
+  const cases: ReadonlyArray<Case> = [
+    ...small,
     {
       // Claims that their owners have lost: suspects, of which there are hardly ever any.
       when: "all that waited had been claimed before, and was counted so",
@@ -188,6 +225,12 @@ describe("the statements that deliver", () => {
       assert.deepStrictEqual((yield* unpark)[0], [own.workerGroup])
     }).pipe(Effect.provide(layer)))
 })
+
+/** Has very many groups owned, by a runner or by nobody. */
+const own = (sql: PgClient.PgClient, runnerId: Id.RunnerId | undefined) =>
+  sql`insert into hookline.owners (worker_group, partition, epoch, runner_id, claimable_at)
+    select ${runnerId ?? "other"}::text || n, 0, 1, ${runnerId === undefined ? null : Id.toUuid(runnerId)}::uuid, now()
+    from generate_series(1, 10000) n`
 
 /** The tables of what waits. */
 const queues = ["inbox", "work"]
